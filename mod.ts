@@ -1,0 +1,70 @@
+/**
+ * Trivet: one HTTP/1.1 server for Deno, Bun and Node, over raw TCP.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@trivet/http";
+ *
+ * const server = await serve({ port: 0, hostname: "127.0.0.1" }, (request) => {
+ *   return new Response(`You asked for ${new URL(request.url).pathname}`);
+ * }).ready();
+ * await server.shutdown();
+ * ```
+ *
+ * @module
+ */
+
+import { detectRuntime } from "./runtime/detect.ts";
+import type { Handler } from "./src/handler.ts";
+import { createServer } from "./src/create_server.ts";
+import type { ServeInit, ServeOptions } from "./src/options.ts";
+import type { Server } from "./src/server.ts";
+
+export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
+export type { Handler, HandlerInfo, UpgradeAnswer, UpgradedConnection } from "./src/handler.ts";
+export type { MinDataRate, ServeInit, ServeOptions } from "./src/options.ts";
+export type { Server, ServerState, ShutdownOptions, ShutdownReport } from "./src/server.ts";
+export type { ServerStats } from "./src/stats.ts";
+export { type Blame, type ErrorCode, TrivetError } from "./src/errors.ts";
+export { HttpResponse } from "./src/web/http_response.ts";
+
+/**
+ * Serves HTTP with a handler. Returns the server at once; it listens when `ready()` resolves.
+ *
+ * @param handler Answers each request.
+ * @throws {TypeError} For a handler that is no function, an unknown option or one of the wrong type.
+ * @throws {RangeError} For a number out of its range.
+ *
+ * @example The handler alone, at port 8000
+ * ```ts ignore
+ * import { serve } from "@trivet/http";
+ *
+ * serve((request) => new Response(`Hello from ${request.url}`));
+ * ```
+ *
+ * @example With options
+ * ```ts
+ * import { serve } from "@trivet/http";
+ *
+ * const server = serve({ port: 0, hostname: "127.0.0.1", handlerTimeout: 10_000 }, () => new Response("hello"));
+ * await server.ready();
+ * await server.shutdown({ timeout: 1_000 });
+ * ```
+ */
+export function serve(handler: Handler): Server;
+/**
+ * Serves HTTP with options and a handler.
+ *
+ * @param options See {@linkcode ServeOptions}.
+ * @param handler Answers each request.
+ */
+export function serve(options: ServeOptions, handler: Handler): Server;
+/**
+ * Serves HTTP with options that hold the handler as `fetch`.
+ *
+ * @param init See {@linkcode ServeInit}.
+ */
+export function serve(init: ServeInit): Server;
+export function serve(first: Handler | ServeOptions | ServeInit, second?: Handler): Server {
+  return createServer(detectRuntime(), first, second);
+}

@@ -1,0 +1,307 @@
+/**
+ * The rules of this repository that no general linter knows, as a plugin for `deno lint`.
+ *
+ * It decides which file may import which, which files stay free of a runtime's globals and of promises, and which
+ * TypeScript is written. The decisions are pure functions over paths relative to the repository, so that they can be
+ * tested on every runtime; the plugin only finds the places in a syntax tree to which they apply. It reads no file and
+ * knows nothing of what the files are for.
+ *
+ * @module
+ */
+
+// The types of `Deno.lint` stand among the unstable ones.
+/// <reference lib="deno.unstable" />
+
+/** Where a file stands, by its path. */
+type Zone = "entry" | "shared" | "layer" | "runtime" | "unlisted" | "outside";
+
+/** The layers of the core, top first: an import goes down the list or stays within its entry, never up. */
+const LAYERS: readonly { readonly name: string; readonly files: RegExp }[] = [
+  { name: "src/server.ts", files: /^src\/server\.ts$/ },
+  { name: "the other files of src/", files: /^src\/[^/]+\.ts$/ },
+  { name: "src/scheduling/", files: /^src\/scheduling\// },
+  { name: "src/connection/", files: /^src\/connection\// },
+  { name: "src/web/", files: /^src\/web\// },
+  { name: "src/http1/", files: /^src\/http1\// },
+  { name: "src/http/", files: /^src\/http\// },
+];
+
+/** The entry points join the two halves of the package: the core and the adapters. */
+const ENTRIES = /^(?:mod|src\/cli)\.ts$/;
+/** What every file of the core may import: the errors, and the contract with a runtime. */
+const SHARED = /^src\/(?:errors|runtime)\.ts$/;
+/** The one file of the core an adapter may know, and only its types. */
+const RUNTIME_CONTRACT = "src/runtime.ts";
+/** Types of the public interface, which the layers that run handlers need although the files stand above them. */
+const TYPES_FOR_LOWER_LAYERS = /^src\/(?:handler|options)\.ts$/;
+const READERS_OF_THOSE_TYPES = /^src\/(?:scheduling|connection)\//;
+/** The protocol: bytes in, values out, in one synchronous call. */
+const SYNCHRONOUS_FILES = /^src\/http1?\//;
+const CORE_FILES = /^src\//;
+const PUBLISHED_FILES = /^(?:mod\.ts$|src\/|runtime\/)/;
+
+const RUNTIME_GLOBALS: ReadonlySet<string> = new Set([
+  "Deno",
+  "Bun",
+  "process",
+  "Buffer",
+  "require",
+  "__dirname",
+  "__filename",
+]);
+
+const ASYNCHRONOUS_GLOBALS: ReadonlySet<string> = new Set([
+  "Promise",
+  "queueMicrotask",
+  "setTimeout",
+  "setInterval",
+  "setImmediate",
+  "ReadableStream",
+  "WritableStream",
+  "TransformStream",
+  "fetch",
+]);
+
+const ORDER = `Imports go one way: mod.ts and src/cli.ts > ${LAYERS.map((layer) => layer.name).join(" > ")}.`;
+
+/**
+ * Says why one file may not import another.
+ *
+ * @param importer The importing file's path, relative to the repository, with `/` between its parts.
+ * @param specifier The specifier as it is written.
+ * @param typeOnly Whether the whole declaration is an `import type` or `export type`.
+ * @returns What is wrong and what is allowed, or `null` if the import is fine.
+ */
+export function refusalOfImport(importer: string, specifier: string, typeOnly: boolean): string | null {
+  const zone = zoneOf(importer);
+  if (zone === "outside") return null;
+  if (!/^\.{1,2}\//.test(specifier)) return refusalOfPackage(zone, specifier);
+
+  const imported = new URL(specifier, `file:///${importer}`).pathname.slice(1);
+  const target = zoneOf(imported);
+  if (target === "outside") {
+    return `${imported} is not part of the package: published files import only mod.ts, src/ and runtime/.`;
+  }
+  if (zone === "entry") return null;
+  if (zone === "runtime") {
+    if (target === "runtime") return null;
+    if (imported === RUNTIME_CONTRACT && typeOnly) return null;
+    return `An adapter translates and knows nothing of the core: of src/ it imports only types of ${RUNTIME_CONTRACT}, ` +
+      "with `import type`.";
+  }
+  if (target === "entry") return `${imported} is an entry point and stands above this file. ${ORDER}`;
+  if (target === "runtime") {
+    return `The core knows no runtime: only mod.ts and src/cli.ts import runtime/. What is needed of a runtime ` +
+      `belongs into the contract, ${RUNTIME_CONTRACT}.`;
+  }
+  if (zone === "unlisted" || target === "unlisted") {
+    return `${zone === "unlisted" ? importer : imported} has no layer. Give its folder a place in LAYERS of ` +
+      `scripts/lint_rules.ts. ${ORDER}`;
+  }
+  if (target === "shared") return null;
+  if (zone === "shared") return `Everything may import ${importer}, so it imports nothing of the layers. ${ORDER}`;
+  if (layerOf(imported) >= layerOf(importer)) return null;
+  if (TYPES_FOR_LOWER_LAYERS.test(imported) && READERS_OF_THOSE_TYPES.test(importer)) {
+    return typeOnly ? null : `${imported} stands above this file, which may use its types only: write \`import type\`.`;
+  }
+  return `${imported} stands above this file. ${ORDER}`;
+}
+
+function refusalOfPackage(zone: Zone, specifier: string): string | null {
+  if (zone !== "runtime") {
+    return `"${specifier}" is not a file of this package: the core is portable and has no dependencies. What is ` +
+      `needed of a runtime belongs into the contract, ${RUNTIME_CONTRACT}.`;
+  }
+  if (/^(?:node:|bun:|bun$)/.test(specifier)) return null;
+  return `"${specifier}" is a dependency, and the package has none: an adapter imports its runtime's own modules.`;
+}
+
+function zoneOf(path: string): Zone {
+  if (ENTRIES.test(path)) return "entry";
+  if (SHARED.test(path)) return "shared";
+  if (path.startsWith("runtime/")) return "runtime";
+  if (layerOf(path) !== -1) return "layer";
+  return CORE_FILES.test(path) ? "unlisted" : "outside";
+}
+
+function layerOf(path: string): number {
+  return LAYERS.findIndex((layer) => layer.files.test(path));
+}
+
+/** The repository, which holds this file's folder. */
+const ROOT = decodeURIComponent(new URL("../", import.meta.url).pathname);
+
+function relativePath(filename: string): string {
+  const path = filename.replaceAll("\\", "/");
+  return path.startsWith(ROOT) ? path.slice(ROOT.length) : path;
+}
+
+/** Whether an identifier only names a member or a label, so that it refers to no variable. */
+function isOnlyAName(node: Deno.lint.Identifier): boolean {
+  const parent = node.parent;
+  const isAt = (part: { readonly range: Deno.lint.Range } | null): boolean => part?.range[0] === node.range[0];
+  switch (parent.type) {
+    case "MemberExpression":
+      return !parent.computed && isAt(parent.property);
+    case "Property":
+      return !parent.computed && !parent.shorthand && isAt(parent.key);
+    case "PropertyDefinition":
+    case "MethodDefinition":
+    case "TSPropertySignature":
+      return !parent.computed && isAt(parent.key);
+    case "TSMethodSignature":
+      return isAt(parent.key);
+    case "TSQualifiedName":
+      return isAt(parent.right);
+    case "ImportSpecifier":
+    case "ExportSpecifier":
+    case "LabeledStatement":
+    case "BreakStatement":
+    case "ContinueStatement":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Visits every use of one of the names as a variable, also as a member of `globalThis`. */
+function onVariable(names: ReadonlySet<string>, report: (node: Deno.lint.Node, name: string) => void) {
+  // A shorthand property holds the same identifier twice: as its key and as its value.
+  let lastReportedAt = -1;
+  return {
+    Identifier(node: Deno.lint.Identifier): void {
+      if (!names.has(node.name) || isOnlyAName(node) || node.range[0] === lastReportedAt) return;
+      lastReportedAt = node.range[0];
+      report(node, node.name);
+    },
+    MemberExpression(node: Deno.lint.MemberExpression): void {
+      if (node.object.type !== "Identifier" || node.object.name !== "globalThis") return;
+      const property = node.property;
+      const name = property.type === "Identifier" && !node.computed
+        ? property.name
+        : property.type === "Literal"
+        ? property.value
+        : undefined;
+      if (typeof name === "string" && names.has(name)) report(node, name);
+    },
+  };
+}
+
+/** The text of a module specifier, or `null` where it is computed at run time. */
+function literalText(node: Deno.lint.Node | undefined): string | null {
+  if (node?.type === "Literal" && typeof node.value === "string") return node.value;
+  if (node?.type === "TSLiteralType") return literalText(node.literal);
+  if (node?.type !== "TemplateLiteral" || node.expressions.length > 0) return null;
+  return node.quasis[0].cooked;
+}
+
+const layers: Deno.lint.Rule = {
+  create(context) {
+    const importer = relativePath(context.filename);
+    const check = (node: Deno.lint.Node, specifier: string | null, typeOnly: boolean): void => {
+      const message = specifier === null ? null : refusalOfImport(importer, specifier, typeOnly);
+      if (message !== null) context.report({ node, message });
+    };
+    return {
+      ImportDeclaration: (node) => check(node, node.source.value, node.importKind === "type"),
+      ExportAllDeclaration: (node) => check(node, node.source.value, node.exportKind === "type"),
+      ExportNamedDeclaration: (node) => check(node, node.source?.value ?? null, node.exportKind === "type"),
+      ImportExpression: (node) => check(node, literalText(node.source), false),
+      TSImportType: (node) => check(node, literalText(node.argument), true),
+      // A thread is started with `new URL("./file.ts", import.meta.url)`, which imports that file as surely.
+      NewExpression(node) {
+        if (node.callee.type !== "Identifier" || node.callee.name !== "URL" || node.arguments.length !== 2) return;
+        const specifier = literalText(node.arguments[0]);
+        if (specifier?.endsWith(".ts")) check(node, specifier, false);
+      },
+    };
+  },
+};
+
+const portableCore: Deno.lint.Rule = {
+  create(context) {
+    if (!CORE_FILES.test(relativePath(context.filename))) return {};
+    return onVariable(RUNTIME_GLOBALS, (node, name) =>
+      context.report({
+        node,
+        message:
+          `\`${name}\` exists on some runtimes only, and src/ runs on all of them. What is needed of a runtime ` +
+          `belongs into the contract, ${RUNTIME_CONTRACT}, and into the adapters.`,
+      }));
+  },
+};
+
+const synchronousProtocol: Deno.lint.Rule = {
+  create(context) {
+    if (!SYNCHRONOUS_FILES.test(relativePath(context.filename))) return {};
+    const report = (node: Deno.lint.Node, what: string): void =>
+      context.report({
+        node,
+        message: `${what} has no place in src/http1/ and src/http/, which turn bytes into values in one synchronous ` +
+          "call. Waiting, timers and streams belong into src/connection/.",
+      });
+    const checkFunction = (node: Deno.lint.Node & { async: boolean }): void => {
+      if (node.async) report(node, "An async function");
+    };
+    return {
+      FunctionDeclaration: checkFunction,
+      FunctionExpression: checkFunction,
+      ArrowFunctionExpression: checkFunction,
+      AwaitExpression: (node) => report(node, "`await`"),
+      ForOfStatement: (node) => node.await ? report(node, "`for await`") : undefined,
+      ...onVariable(ASYNCHRONOUS_GLOBALS, (node, name) => report(node, `\`${name}\``)),
+    };
+  },
+};
+
+const noDefaultExport: Deno.lint.Rule = {
+  create(context) {
+    if (!PUBLISHED_FILES.test(relativePath(context.filename))) return {};
+    const report = (node: Deno.lint.Node): void =>
+      context.report({
+        node,
+        message: "The package has named exports only, so that a thing has the same name wherever it is imported.",
+      });
+    return {
+      ExportDefaultDeclaration: report,
+      ExportSpecifier: (node) =>
+        node.exported.type === "Identifier" && node.exported.name === "default" ? report(node) : undefined,
+    };
+  },
+};
+
+const erasableSyntax: Deno.lint.Rule = {
+  create(context) {
+    const report = (node: Deno.lint.Node, what: string, instead: string): void =>
+      context.report({
+        node,
+        message: `${what} is code and not only a type, so that a runtime which strips types cannot run it. ${instead}`,
+      });
+    return {
+      TSEnumDeclaration: (node) =>
+        node.declare ? undefined : report(node, "An enum", "Use a union of literals or an object `as const`."),
+      TSModuleDeclaration(node) {
+        const around = context.sourceCode.getAncestors(node);
+        const isAmbient = node.declare || around.some((outer) => outer.type === "TSModuleDeclaration" && outer.declare);
+        if (!isAmbient) report(node, "A namespace", "Use a module.");
+      },
+      TSParameterProperty: (node) => report(node, "A parameter property", "Declare the field and assign it."),
+      TSImportEqualsDeclaration: (node) => report(node, "`import =`", "Use an import declaration."),
+      TSExportAssignment: (node) => report(node, "`export =`", "Use named exports."),
+    };
+  },
+};
+
+/** The plugin, as the `lint.plugins` of `deno.json` names it. */
+const plugin: Deno.lint.Plugin = {
+  name: "trivet",
+  rules: {
+    "layers": layers,
+    "portable-core": portableCore,
+    "synchronous-protocol": synchronousProtocol,
+    "no-default-export": noDefaultExport,
+    "erasable-syntax": erasableSyntax,
+  },
+};
+
+export default plugin;

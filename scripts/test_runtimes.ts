@@ -1,0 +1,166 @@
+/**
+ * The runtimes the tests run on: where the program of each is found and how its test runner is called.
+ *
+ * Everything in which the runners differ is in this table. It starts no test run and judges none.
+ *
+ * @module
+ */
+
+import { runCommand } from "./command.ts";
+import { type TestCase, withoutGroups } from "./test_report.ts";
+
+/** A runtime's program on this machine. */
+export interface RuntimeProgram {
+  /** The path of the program itself, not of a wrapper around it. */
+  readonly path: string;
+  /** Its version. */
+  readonly version: string;
+}
+
+/** How tests are run on one runtime. */
+export interface TestRuntime {
+  /** The name by which `--only` selects it. */
+  readonly name: string;
+  /** Whether it runs the emitted JavaScript and not the TypeScript. */
+  readonly emitted: boolean;
+  /** Finds the program, downloading it if need be; rejects with the reason where there is none. */
+  find(root: string): Promise<RuntimeProgram>;
+  /** The command that runs these files and writes a JUnit report. */
+  command(program: string, files: readonly string[], reportPath: string): string[];
+  /** Whether a line of the runner's output only says that something went well. */
+  isGoodNews(line: string): boolean;
+  /** Finds a line of the runner's output for each error that was thrown outside of a test and failed none. */
+  readonly strayErrors: RegExp;
+  /** Normalizes what the runner reports: its tests, and those of the files in which a test was found. */
+  read(cases: readonly TestCase[], files: readonly string[]): TestRun;
+}
+
+/** The tests of one run. */
+export interface TestRun {
+  /** Each test. */
+  readonly cases: readonly TestCase[];
+  /** The files of the run in which no test was found. */
+  readonly filesWithoutTest: readonly string[];
+}
+
+/** Long enough to download a runtime on a slow line. */
+const FIND_DEADLINE_MS = 180_000;
+/** Nothing of this suite takes a tenth of it; with Bun's own 5 s a busy machine would fail. */
+const TEST_TIMEOUT_MS = 60_000;
+const OLDEST_NODE = 20;
+
+/** How the output of `deno test` announces an error that reached the event loop. */
+export const UNCAUGHT_ERROR_LINE = "Uncaught error outside of a test:";
+
+const PRINT_NODE = "console.log(process.execPath); console.log(process.versions.node)";
+const PRINT_BUN = "console.log(process.execPath); console.log(process.versions.bun)";
+
+/** Every runtime the package supports, in the order in which they run. */
+export const TEST_RUNTIMES: readonly TestRuntime[] = [
+  {
+    name: "deno",
+    emitted: false,
+    find: () => Promise.resolve({ path: Deno.execPath(), version: Deno.version.deno }),
+    command: (program, files, reportPath) => [
+      program,
+      "test",
+      "--allow-all",
+      "--no-check",
+      `--preload=${new URL("deno_test_preload.ts", import.meta.url)}`,
+      `--junit-path=${reportPath}`,
+      ...files.map((file) => `./${file}`),
+    ],
+    isGoodNews: (line) => /^\s*(?:running \d+ tests? from |.+ \.\.\.(?: (?:ok|ignored) \(.*\))?$)/.test(line),
+    // The second form is printed by Deno itself, for an error in a callback of node:net.
+    strayErrors: new RegExp(`^(?:${UNCAUGHT_ERROR_LINE} |\\S+:\\d+: Uncaught )`, "gm"),
+    read: (cases, files) => ({
+      cases: withoutGroups(cases),
+      filesWithoutTest: filesMissingFrom(cases, files),
+    }),
+  },
+  {
+    name: "bun",
+    emitted: false,
+    find: (root) => findWithNpx(root, "bun@1", ["bun", "-e", PRINT_BUN]),
+    command: (program, files, reportPath) => [
+      program,
+      "test",
+      `--timeout=${TEST_TIMEOUT_MS}`,
+      "--reporter=junit",
+      `--reporter-outfile=${reportPath}`,
+      // Without the "./" Bun takes an argument for a part of a name.
+      ...files.map((file) => `./${file}`),
+    ],
+    isGoodNews: (line) => /^\((?:pass|skip|todo)\) /.test(line),
+    strayErrors: /^# Unhandled error between tests$/gm,
+    read: (cases, files) => ({ cases, filesWithoutTest: filesMissingFrom(cases, files) }),
+  },
+  nodeRuntime("node", findMachineNode),
+  nodeRuntime("node@24", (root) => findWithNpx(root, "node@24", ["node", "-e", PRINT_NODE])),
+  nodeRuntime("node@26", (root) => findWithNpx(root, "node@26", ["node", "-e", PRINT_NODE])),
+];
+
+function nodeRuntime(name: string, find: (root: string) => Promise<RuntimeProgram>): TestRuntime {
+  return {
+    name,
+    emitted: true,
+    find,
+    command: (program, files, reportPath) => [
+      program,
+      "--enable-source-maps",
+      "--test",
+      // One file at a time, as Deno and Bun do it: tests that measure time are not to disturb each other.
+      "--test-concurrency=1",
+      // Node 20 takes this as the time of a whole file.
+      `--test-timeout=${2 * TEST_TIMEOUT_MS}`,
+      "--test-reporter=spec",
+      "--test-reporter-destination=stdout",
+      "--test-reporter=junit",
+      `--test-reporter-destination=${reportPath}`,
+      ...files.map((file) => file.replace(/\.ts$/, ".js")),
+    ],
+    isGoodNews: (line) => /^\s*[✔﹣▶] /.test(line),
+    // Node fails the file's own test for such an error.
+    strayErrors: /(?!)/g,
+    read: readNodeRun,
+  };
+}
+
+/**
+ * Node makes a test of a file in which it found none: it passes if the file merely ran, and fails if the file threw.
+ * A file that threw has failed already and is not missing as well.
+ */
+function readNodeRun(cases: readonly TestCase[], files: readonly string[]): TestRun {
+  const fileOf = ({ name }: TestCase): string | undefined =>
+    files.map((file) => file.replace(/\.ts$/, ".js")).find((file) => name === file || name.endsWith(`/${file}`));
+  const filesWithoutTest = cases.filter(({ outcome }) => outcome === "passed").map(fileOf)
+    .filter((file) => file !== undefined).map((file) => file.replace(/\.js$/, ".ts"));
+  return {
+    cases: cases.filter((testCase) => testCase.outcome !== "passed" || fileOf(testCase) === undefined),
+    filesWithoutTest,
+  };
+}
+
+function filesMissingFrom(cases: readonly TestCase[], files: readonly string[]): string[] {
+  const reported = new Set(cases.map(({ file }) => file?.replace(/^\.\//, "")));
+  return files.filter((file) => !reported.has(file));
+}
+
+/** Finds the program inside an npm package, so that signals and exit codes pass through no wrapper. */
+function findWithNpx(root: string, specifier: string, print: readonly string[]): Promise<RuntimeProgram> {
+  return printedProgram(["npx", "--yes", `--package=${specifier}`, "--", ...print], root);
+}
+
+async function findMachineNode(root: string): Promise<RuntimeProgram> {
+  const node = await printedProgram(["node", "-e", PRINT_NODE], root);
+  if (Number.parseInt(node.version) >= OLDEST_NODE) return node;
+  throw new Error(`The machine's Node is ${node.version}; ${OLDEST_NODE} or newer is needed.`);
+}
+
+async function printedProgram(argv: readonly string[], root: string): Promise<RuntimeProgram> {
+  const result = await runCommand(argv, { cwd: root, deadlineMs: FIND_DEADLINE_MS });
+  const [path, version] = result.output.trim().split("\n").slice(-2);
+  if (result.exitCode === 0 && version !== undefined) return { path, version };
+  const reason = result.timedOut ? "took too long" : `ended with exit code ${result.exitCode}`;
+  throw new Error(`\`${argv.join(" ")}\` ${reason}.\n${result.output}`);
+}

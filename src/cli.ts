@@ -1,0 +1,106 @@
+/**
+ * The command-line program: `trivet serve ./app.ts --port 8000`, run the same way by Deno, Bun and Node.
+ *
+ * Importing this module runs it. It decides what the user sees: the address, the stop, or one line that says what went
+ * wrong.
+ *
+ * @module
+ */
+
+import { detectRuntime } from "../runtime/detect.ts";
+import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
+import { createServer } from "./create_server.ts";
+import { TrivetError } from "./errors.ts";
+import type { Handler } from "./handler.ts";
+import { OPTION_NAMES, type ServeOptions } from "./options.ts";
+import type { Runtime } from "./runtime.ts";
+import type { Server } from "./server.ts";
+import { VERSION } from "./version.ts";
+
+/** The command line was wrong. */
+const EXIT_USAGE = 2;
+/** The command line was right, and what it asks for is not possible. */
+const EXIT_FAILURE = 1;
+
+/** What a served module exports by default. */
+type ModuleExport = Partial<ServeOptions> & { readonly fetch: Handler };
+
+async function main(runtime: Runtime): Promise<void> {
+  const { host } = runtime;
+  try {
+    const command = parseArguments(host.args);
+    if (command.name === "help") host.print(USAGE);
+    else if (command.name === "version") host.print(`trivet ${VERSION} on ${runtime.name} ${runtime.version}`);
+    else await serveModule(runtime, command);
+  } catch (error) {
+    host.printError(`trivet: ${describe(error)}`);
+    host.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
+  }
+}
+
+async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
+  const { host } = runtime;
+  const module = await loadModule(runtime, command.modulePath);
+  let server: Server;
+  try {
+    server = createServer(runtime, { ...module, ...command.options, onListen: module.onListen ?? (() => {}) });
+  } catch (error) {
+    // A bad option of the command line is the user's to mend, like a bad argument.
+    throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+  await server.ready();
+  host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, event-driven)`);
+  stopOnSignal(runtime, server);
+  await server.finished;
+  host.exit(0);
+}
+
+function stopOnSignal(runtime: Runtime, server: Server): void {
+  const { host } = runtime;
+  let isStopping = false;
+  host.onStopSignal((signal) => {
+    if (isStopping) {
+      server.stop();
+      return;
+    }
+    isStopping = true;
+    host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
+    server.shutdown().then(({ drained, aborted, durationMs }) => {
+      host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
+    });
+  });
+}
+
+/** Loads the module and takes from its default export what Trivet knows; what other servers know is passed over. */
+async function loadModule(runtime: Runtime, path: string): Promise<ModuleExport> {
+  const { host } = runtime;
+  const url = host.fileUrl(path);
+  if (!host.fileExists(url)) throw new Error(`The module ${JSON.stringify(path)} does not exist.`);
+  let loaded: { default?: unknown };
+  try {
+    loaded = await import(url);
+  } catch (error) {
+    throw new Error(`The module ${JSON.stringify(path)} could not be loaded: ${describe(error)}`, { cause: error });
+  }
+  const found = loaded.default;
+  const isObject = typeof found === "object" && found !== null;
+  if (!isObject || typeof (found as Partial<ModuleExport>).fetch !== "function") {
+    throw new Error(`The module ${JSON.stringify(path)} has no default export with a fetch function.`);
+  }
+  const options: Record<string, unknown> = {};
+  for (const name of OPTION_NAMES) {
+    const value = (found as Record<string, unknown>)[name];
+    if (value !== undefined) options[name] = value;
+  }
+  // The handler may be a method that needs its object, as that of a framework's application.
+  const { fetch } = found as ModuleExport;
+  return { ...options, fetch: (request, info) => fetch.call(found, request, info) };
+}
+
+/** One line for an error. */
+function describe(error: unknown): string {
+  if (error instanceof TrivetError && error.code === "listen-failed") return error.message.split("\n")[0];
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+}
+
+main(detectRuntime());

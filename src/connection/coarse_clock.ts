@@ -1,0 +1,79 @@
+/**
+ * The one clock of a server: the time as of its last tick, and the Date field of the present second.
+ *
+ * Reading it costs a field access, where asking the system costs a call, several times for each request. It ticks only
+ * while it has something to watch.
+ *
+ * @module
+ */
+
+import { formatImfFixdate } from "../http/dates.ts";
+import type { Clock, Timer } from "../runtime.ts";
+
+/** Bounds of a tick. The shortest serves tests of humans, the longest keeps the Date field within a second. */
+const MIN_TICK_MS = 5;
+const MAX_TICK_MS = 500;
+/** A deadline may be late by at most about this part of the shortest timeout. */
+const TICKS_PER_TIMEOUT = 8;
+
+/** A clock that is exact to a tick. */
+export class CoarseClock {
+  /** The time at the last tick, on the runtime's monotonic clock. */
+  nowMs: number;
+  /** The field line of Date with its CRLF (RFC 9110 section 6.6.1). */
+  dateLine = "";
+  /** The time between ticks. */
+  readonly tickMs: number;
+  readonly #clock: Clock;
+  readonly #onTick: (nowMs: number, elapsedMs: number) => void;
+  #timer: Timer | null = null;
+  #dateSecond = -1;
+
+  /**
+   * @param clock The runtime's clock.
+   * @param timeoutsMs The timeouts to be watched; 0 stands for none.
+   * @param onTick Called at each tick with the time and what has passed since the tick before.
+   */
+  constructor(clock: Clock, timeoutsMs: readonly number[], onTick: (nowMs: number, elapsedMs: number) => void) {
+    this.#clock = clock;
+    this.#onTick = onTick;
+    this.nowMs = clock.nowMs();
+    const shortestMs = Math.min(...timeoutsMs.filter((timeoutMs) => timeoutMs > 0), Infinity);
+    this.tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
+    this.#refreshDate();
+  }
+
+  /** The first tick at or behind which a phase that begins now has taken this long: never early. 0 is never. */
+  deadlineAfter(timeoutMs: number): number {
+    return timeoutMs === 0 ? Infinity : this.nowMs + this.tickMs + timeoutMs;
+  }
+
+  /** Begins to tick; calling it again changes nothing. */
+  start(): void {
+    if (this.#timer !== null) return;
+    this.nowMs = this.#clock.nowMs();
+    this.#refreshDate();
+    this.#timer = this.#clock.every(this.tickMs, () => this.#tick());
+  }
+
+  /** Stops ticking, until started again. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #tick(): void {
+    const beforeMs = this.nowMs;
+    this.nowMs = this.#clock.nowMs();
+    this.#refreshDate();
+    this.#onTick(this.nowMs, this.nowMs - beforeMs);
+  }
+
+  #refreshDate(): void {
+    const wallTimeMs = this.#clock.wallTimeMs();
+    const second = Math.floor(wallTimeMs / 1000);
+    if (second === this.#dateSecond) return;
+    this.#dateSecond = second;
+    this.dateLine = `Date: ${formatImfFixdate(wallTimeMs)}\r\n`;
+  }
+}

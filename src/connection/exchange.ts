@@ -1,0 +1,205 @@
+/**
+ * One exchange: a request and its response.
+ *
+ * It decides how far the exchange has come and what the handler may still do with it. It must not know how bytes are
+ * read or written: it asks its connection.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import type { Handler, HandlerInfo } from "../handler.ts";
+import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
+import type { RequestHead } from "../http1/request_head.ts";
+import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
+import type { RequestSource } from "../web/request_source.ts";
+import { ExchangeInfo } from "./exchange_info.ts";
+import type { HttpConnection } from "./http_connection.ts";
+import { IncomingContent } from "./incoming_content.ts";
+import type { PendingUpgrade } from "./upgraded_connection.ts";
+
+/**
+ * How far the response has come.
+ *
+ * | from        | to          | when                                                            |
+ * |-------------|-------------|-----------------------------------------------------------------|
+ * | `awaited`   | `begun`     | the handler, or the server in its place, has given a response   |
+ * | `begun`     | `complete`  | its last byte was gathered for sending                          |
+ * | `complete`  | `delivered` | the transport has taken all of it                               |
+ * | any earlier | `aborted`   | it can't be delivered any more                                  |
+ */
+export type ResponseProgress = "awaited" | "begun" | "complete" | "delivered" | "aborted";
+
+/** Somebody who waits for something that happens once. */
+interface Settlement<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** One request and its response. */
+export class Exchange implements RequestSource {
+  /** The head of the request. */
+  readonly head: RequestHead;
+  /** The content of the request. */
+  readonly content: IncomingContent;
+  /** The connection it takes place on. */
+  readonly connection: HttpConnection;
+  /** What the handler was called with, once it was. */
+  request: Request | null = null;
+  /** How far the response has come. */
+  progress: ResponseProgress = "awaited";
+  /** Gives the trailer section of the response, if the handler has set one. */
+  trailersToSend: (() => HeadersInit) | null = null;
+  /** The upgrade the handler has asked for. */
+  pendingUpgrade: PendingUpgrade | null = null;
+  readonly #uri: string;
+  #abortCause: TrivetError | null = null;
+  #controller: AbortController | null = null;
+  #completion: Settlement<void> | null = null;
+  #trailers: FieldSection | null = null;
+  #trailersSettlement: Settlement<Headers> | null = null;
+
+  /**
+   * @param head The head of the request.
+   * @param uri Its target URI.
+   * @param connection The connection it came on.
+   */
+  constructor(head: RequestHead, uri: string, connection: HttpConnection) {
+    this.head = head;
+    this.#uri = uri;
+    this.connection = connection;
+    this.content = new IncomingContent(head.framing !== 0, connection);
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get fields(): FieldSection {
+    return this.head.fields;
+  }
+
+  url(): string {
+    return this.#uri;
+  }
+
+  signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.progress === "aborted") this.#controller.abort(this.#abortCause);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Resolves when the response has been delivered; rejects when it can't be. */
+  get completed(): Promise<void> {
+    if (this.#completion === null) {
+      this.#completion = createSettlement();
+      // Nobody has to look at it: a response that could not be delivered is nothing to end the process for.
+      this.#completion.promise.catch(ignore);
+      if (this.progress === "delivered") this.#completion.resolve();
+      if (this.progress === "aborted") this.#completion.reject(this.#abortCause);
+    }
+    return this.#completion.promise;
+  }
+
+  /** The trailer section of the request, when its content is complete. */
+  get trailers(): Promise<Headers> {
+    if (this.#trailersSettlement === null) {
+      this.#trailersSettlement = createSettlement();
+      this.#trailersSettlement.promise.catch(ignore);
+      if (!this.content.present) this.#trailers = EMPTY_FIELD_SECTION;
+      if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
+      else if (this.progress === "aborted") this.#trailersSettlement.reject(this.#abortCause);
+    }
+    return this.#trailersSettlement.promise;
+  }
+
+  /** Whether somebody wants to know if the response was delivered. */
+  get isWatched(): boolean {
+    return this.#controller !== null || this.#completion !== null;
+  }
+
+  /** Calls a handler with this exchange and takes its result. */
+  callHandler(handler: Handler): void {
+    let result: Response | Promise<Response>;
+    try {
+      const isNative = this.connection.service.settings.nativeRequest;
+      this.request = isNative ? toNativeRequest(this) : new LazyRequest(this) as unknown as Request;
+      const info: HandlerInfo = new ExchangeInfo(this);
+      result = handler(this.request, info);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (isPromiseLike(result)) result.then((response) => this.respond(response), (error) => this.fail(error));
+    else this.respond(result);
+  }
+
+  /** Takes the final response. One that comes too late is thrown away. */
+  respond(response: unknown): void {
+    this.connection.responder.respond(this, response);
+  }
+
+  /** Takes what the handler threw. */
+  fail(thrown: unknown): void {
+    const error = thrown instanceof TrivetError
+      ? thrown
+      : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });
+    this.connection.responder.failHandler(this, error);
+  }
+
+  /** The content of the request is complete. */
+  completeContent(trailers: FieldSection): void {
+    this.#trailers = trailers;
+    this.content.complete();
+    this.#trailersSettlement?.resolve(toHeaders(trailers));
+  }
+
+  /** The rest of the content will not come. */
+  failContent(error: TrivetError): void {
+    this.content.fail(error);
+    if (this.#trailers === null) this.#trailersSettlement?.reject(error);
+  }
+
+  /** The transport has taken the whole response. */
+  deliver(): void {
+    if (this.progress !== "complete") return;
+    this.progress = "delivered";
+    this.#completion?.resolve();
+  }
+
+  /** The response can't be delivered any more. */
+  abort(cause: TrivetError): void {
+    if (this.progress === "delivered" || this.progress === "aborted") return;
+    this.progress = "aborted";
+    this.#abortCause = cause;
+    this.failContent(cause);
+    this.pendingUpgrade?.reject(cause);
+    this.#completion?.reject(cause);
+    this.#controller?.abort(cause);
+  }
+}
+
+function createSettlement<T>(): Settlement<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((resolvePromise, rejectPromise) => {
+    resolve = resolvePromise;
+    reject = rejectPromise;
+  });
+  return { promise, resolve, reject };
+}
+
+function toHeaders(section: FieldSection): Headers {
+  const headers = new Headers();
+  for (let i = 0; i < section.count; i++) headers.append(section.nameAt(i), section.valueAt(i));
+  return headers;
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<Response> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+function ignore(): void {}

@@ -1,0 +1,535 @@
+/**
+ * One connection that speaks HTTP/1.1: from its first byte to its close.
+ *
+ * It decides what the connection is doing, when an exchange begins and ends, which deadlines run, and how it is closed.
+ * It must not know sockets, nor who calls the handler, nor how messages look: reading is the {@linkcode RequestReader}'s,
+ * answering the {@linkcode Responder}'s.
+ *
+ * Requests that come pipelined are answered in order, one at a time: while one is in flight the bytes of the next wait,
+ * and the transport is paused as soon as there are some.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import type { FieldSection } from "../http/field_section.ts";
+import type { RequestHead } from "../http1/request_head.ts";
+import type { Address, TransportConnection } from "../runtime.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Exchange } from "./exchange.ts";
+import type { ContentSupply } from "./incoming_content.ts";
+import { Outbound } from "./outbound.ts";
+import { RequestReader } from "./request_reader.ts";
+import { Responder } from "./responder.ts";
+import type { ConnectionService } from "./service.ts";
+import { RawConnection } from "./upgraded_connection.ts";
+
+/**
+ * What a connection is doing.
+ *
+ * | state       | what it does                                                | what ends it                            |
+ * |-------------|-------------------------------------------------------------|-----------------------------------------|
+ * | `parked`    | waits for the concurrency model to serve it                 | `serve`, `refuse`                       |
+ * | `idle`      | waits for a request                                         | a byte; the idle deadline; FIN          |
+ * | `head`      | has part of a head                                          | the whole head; an error; its deadline  |
+ * | `exchange`  | has an exchange in flight, whose content may still come     | the response was gathered               |
+ * | `skipping`  | throws the rest of the content away, the response is out    | the end of the content; its bound       |
+ * | `upgraded`  | passes bytes to and from the handler                        | close                                   |
+ * | `closing`   | sends what is left                                          | the transport has taken all of it       |
+ * | `lingering` | has sent FIN, throws away what comes                        | the peer's FIN; its deadline and bound  |
+ * | `closed`    | is gone                                                     |                                         |
+ */
+export type ConnectionState =
+  | "parked"
+  | "idle"
+  | "head"
+  | "exchange"
+  | "skipping"
+  | "upgraded"
+  | "closing"
+  | "lingering"
+  | "closed";
+
+/**
+ * How long and how much is read after our FIN, so that the peer can read the response before a reset destroys it (RFC
+ * 9112 section 9.6). nginx: lingering_timeout 5 s.
+ */
+const LINGER_MS = 5_000;
+const MAX_LINGER_BYTES = 32 * 1024 * 1024;
+/** The same while the server shuts down, which should not wait for peers that do not close. */
+const DRAINING_LINGER_MS = 1_000;
+/** Responses to pipelined requests gathered before they are written within a turn. */
+const MAX_GATHERED_BYTES = 64 * 1024;
+
+/** One connection. */
+export class HttpConnection implements ContentSupply {
+  /** The server it belongs to. */
+  readonly service: ConnectionService;
+  /** The one writer of its socket. */
+  readonly outbound: Outbound;
+  /** The exchange in flight. */
+  exchange: Exchange | null = null;
+  /** What the connection is doing. */
+  state: ConnectionState = "parked";
+  /** Whether it was answered with an error instead of being served. */
+  wasRefused = false;
+  readonly #transport: TransportConnection;
+  readonly #deadlines = new Deadlines();
+  readonly #reader: RequestReader;
+  readonly #responder: Responder;
+  #raw: RawConnection | null = null;
+  #requests = 0;
+  #requestBeganAtMs = 0;
+  #lingerBytes = 0;
+  #peerHasEnded = false;
+  #isPaused = false;
+
+  /**
+   * @param transport The accepted connection.
+   * @param service The server.
+   */
+  constructor(transport: TransportConnection, service: ConnectionService) {
+    this.#transport = transport;
+    this.service = service;
+    this.outbound = new Outbound(transport, service.slab, service.counters);
+    this.#reader = new RequestReader(this);
+    this.#responder = new Responder(this);
+  }
+
+  /** The peer's address. */
+  get remoteAddress(): Address {
+    return this.#transport.remoteAddress;
+  }
+
+  /** The address at which the connection was accepted. */
+  get localAddress(): Address {
+    return this.#transport.localAddress;
+  }
+
+  /** The answering side. */
+  get responder(): Responder {
+    return this.#responder;
+  }
+
+  /** Whether the content of the request in flight has come whole. */
+  get isContentComplete(): boolean {
+    return this.#reader.isContentComplete;
+  }
+
+  // What the concurrency model and the server ask for.
+
+  /** Serves the connection: its requests are read and answered from now on. */
+  serve(): void {
+    if (this.state !== "parked") return;
+    this.state = "idle";
+    // The first request has the time of a head, not that of an idle connection: who connects means to ask.
+    this.#deadlines.headAtMs = this.service.clock.deadlineAfter(this.service.settings.headersTimeoutMs);
+    this.#goOn();
+  }
+
+  /** Answers with an error and closes, without a request. */
+  refuse(error: TrivetError): void {
+    if (this.state !== "parked") return;
+    this.wasRefused = true;
+    this.failPeer(error);
+  }
+
+  /** Takes nothing new: closes now if nothing is in flight. */
+  drain(): void {
+    if (this.state === "idle" && !this.#reader.hasKeptBytes) this.startClosing();
+  }
+
+  /** Closes at once, whatever is in flight. */
+  abort(error: TrivetError): void {
+    if (this.state === "closed") return;
+    this.service.countError(error);
+    this.#raw?.closed(error);
+    this.#release(error);
+    this.#transport.abort();
+  }
+
+  // What the transport tells.
+
+  /** Bytes came. */
+  onData(borrowed: Uint8Array): void {
+    if (this.state === "closed") return;
+    this.service.counters.bytesReceived += borrowed.byteLength;
+    if (this.state === "upgraded" || this.state === "closing" || this.state === "lingering") {
+      this.takeRest(borrowed);
+      return;
+    }
+    this.#reader.receive(borrowed);
+    this.#settle();
+  }
+
+  /** The transport has sent what it held. */
+  onDrain(): void {
+    const { outbound } = this;
+    const isRaw = this.state === "upgraded" && outbound.gatheredBytes === 0;
+    if (!isRaw && !outbound.drained()) {
+      this.#armWriteDeadline();
+      return;
+    }
+    outbound.isCongested = false;
+    this.#deadlines.writeAtMs = Infinity;
+    this.#responder.everythingLeft();
+    if (this.state === "upgraded") this.#raw?.drained();
+    else if (this.state === "closing") this.#endAndLinger();
+    else if (this.#responder.isStreaming) this.#responder.resumeStream();
+    else this.#goOn();
+  }
+
+  /** The peer has sent FIN. */
+  onEnd(): void {
+    this.#peerHasEnded = true;
+    if (this.state === "upgraded") this.#raw?.endReading();
+    else this.#settle();
+  }
+
+  /** The connection is gone. */
+  onClose(cause: Error | undefined): void {
+    if (this.state === "closed") return;
+    const error = new TrivetError("peer-disconnected", "The peer closed the connection.", { cause });
+    if (this.exchange !== null) this.service.countError(error);
+    this.#raw?.closed(cause);
+    this.#release(error);
+  }
+
+  /** A tick of the server's clock. */
+  tick(nowMs: number, elapsedMs: number): void {
+    if (!this.#reader.isContentComplete) this.#watchContent(elapsedMs);
+    if (this.#raw?.isCongested === true && this.#deadlines.writeAtMs === Infinity) this.#armWriteDeadline();
+    switch (this.#deadlines.passed(nowMs)) {
+      case "idle":
+        this.startClosing();
+        return;
+      case "head":
+        this.#failHeadTimeout();
+        return;
+      case "content":
+        this.#failContent(new TrivetError("content-timeout", "The content did not come whole in time."));
+        return;
+      case "handler":
+        this.#failHandlerTimeout();
+        return;
+      case "write":
+        this.abort(new TrivetError("write-timeout", "The peer did not take the response in time."));
+        return;
+      case "linger":
+        this.#transport.abort();
+    }
+  }
+
+  // What the reader finds.
+
+  /** The first byte of a head has come. */
+  beginHead(): void {
+    const { clock, settings } = this.service;
+    this.state = "head";
+    this.#requestBeganAtMs = clock.nowMs;
+    this.#deadlines.idleAtMs = Infinity;
+    if (this.#deadlines.headAtMs === Infinity) {
+      this.#deadlines.headAtMs = clock.deadlineAfter(settings.headersTimeoutMs);
+    }
+  }
+
+  /**
+   * A head has come whole: the handler is called.
+   *
+   * @throws {TrivetError} When the request can't be served.
+   */
+  beginExchange(head: RequestHead): void {
+    const { service } = this;
+    const { settings, clock, counters } = service;
+    this.#deadlines.headAtMs = Infinity;
+    this.#requests++;
+    counters.requests++;
+    const authority = head.authority ?? defaultAuthority(this.localAddress);
+    const uri = service.targetUris.compose(authority, head.pathAndQuery, head.isPlainTarget);
+    const exchange = new Exchange(head, uri, this);
+    this.state = "exchange";
+    this.exchange = exchange;
+    counters.activeExchanges++;
+    if (service.isDraining) {
+      throw new TrivetError("draining", "The server is shutting down and takes no new requests.");
+    }
+    if (head.framing !== 0) {
+      this.#reader.beginContent(head);
+      const leftMs = settings.requestTimeoutMs - (clock.nowMs - this.#requestBeganAtMs);
+      if (settings.requestTimeoutMs > 0) this.#deadlines.contentAtMs = clock.deadlineAfter(Math.max(1, leftMs));
+    }
+    this.#deadlines.handlerAtMs = clock.deadlineAfter(settings.handlerTimeoutMs);
+    service.run(exchange);
+    if (this.outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.#responder.isStreaming) this.flush();
+  }
+
+  /** The content has come whole. */
+  completeContent(trailers: FieldSection): void {
+    this.#deadlines.contentAtMs = Infinity;
+    if (this.state === "skipping") this.#becomeIdle();
+    else this.exchange?.completeContent(trailers);
+  }
+
+  /** Bytes behind the last request. */
+  takeRest(bytes: Uint8Array): void {
+    if (this.state === "upgraded") {
+      this.#raw?.push(bytes);
+      return;
+    }
+    this.#lingerBytes += bytes.byteLength;
+    if (this.#lingerBytes > MAX_LINGER_BYTES) this.#transport.abort();
+  }
+
+  /** The peer has sent what can't be served, in the head or in the content. */
+  failPeer(error: TrivetError): void {
+    if (this.state === "exchange" || this.state === "skipping") {
+      this.#failContent(error);
+      return;
+    }
+    this.service.countError(error);
+    this.#responder.sendError(null, error);
+  }
+
+  // What the content of the request asks for.
+
+  demandContent(): void {
+    if (this.exchange?.progress === "awaited" && this.#reader.settleContinue()) this.#responder.sendContinue();
+    this.#updateReading();
+  }
+
+  holdContent(): void {
+    this.#updateReading();
+  }
+
+  // What the responder asks for.
+
+  /** The handler has given its response. */
+  handlerIsDone(): void {
+    this.#deadlines.handlerAtMs = Infinity;
+  }
+
+  /** Whether anything but the two messages themselves speaks against keeping the connection. */
+  mayPersist(): boolean {
+    const { service } = this;
+    const { maxRequestsPerConnection } = service.settings;
+    if (service.isDraining || !service.mayPersist(this)) return false;
+    if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;
+    return this.#reader.canSkipContent;
+  }
+
+  /** Hands over what was gathered. Returns whether the peer keeps up. */
+  flush(): boolean {
+    if (this.outbound.flush()) {
+      this.#responder.everythingLeft();
+      return true;
+    }
+    if (this.#deadlines.writeAtMs === Infinity) this.#armWriteDeadline();
+    return false;
+  }
+
+  /** The last byte of the response was gathered: the connection goes on to its next phase. */
+  endExchange(exchange: Exchange): void {
+    this.exchange = null;
+    this.service.counters.activeExchanges--;
+    this.#deadlines.handlerAtMs = Infinity;
+    if (exchange.pendingUpgrade !== null) {
+      this.#leaveHttp(exchange);
+    } else if (this.#responder.closesAfterResponse) {
+      if (!this.#reader.isContentComplete) exchange.content.discard();
+      this.startClosing();
+    } else if (this.#reader.isContentComplete) {
+      this.#becomeIdle();
+    } else {
+      this.state = "skipping";
+      exchange.content.discard();
+    }
+    if (!this.#reader.isAdvancing) this.#goOn();
+  }
+
+  /** Sends what is left, then FIN, then waits for the peer's. */
+  startClosing(): void {
+    if (this.state === "closing" || this.state === "lingering" || this.state === "closed") return;
+    this.state = "closing";
+    this.#reader.close();
+    const { writeAtMs } = this.#deadlines;
+    this.#deadlines.clear();
+    this.#deadlines.writeAtMs = writeAtMs;
+    if (this.flush()) this.#endAndLinger();
+    else this.#updateReading();
+  }
+
+  // The rest is the connection's own.
+
+  #goOn(): void {
+    this.#reader.goOn();
+    this.#settle();
+  }
+
+  /** After every event: what is gathered goes out, and what the state asks of the transport is done. */
+  #settle(): void {
+    if (this.state === "closed") return;
+    if (this.outbound.gatheredBytes > 0 && !this.#responder.isStreaming) this.#flushTurn();
+    if (this.#peerHasEnded) this.#takePeerEnd();
+    this.#updateReading();
+  }
+
+  /** Responses gathered before the exchange in flight may wait for its response until the turn is over. */
+  #flushTurn(): void {
+    if (this.exchange === null) {
+      this.flush();
+      return;
+    }
+    this.service.defer(() => {
+      if (this.state !== "closed" && !this.#responder.isStreaming) this.flush();
+    });
+  }
+
+  #becomeIdle(): void {
+    const { clock, settings, isDraining } = this.service;
+    this.state = "idle";
+    this.#deadlines.idleAtMs = clock.deadlineAfter(settings.keepAliveTimeoutMs);
+    // While the server drains, a connection without a request under way has nothing to wait for.
+    if (isDraining && !this.#reader.hasKeptBytes && !this.#reader.isAdvancing) this.startClosing();
+  }
+
+  /** Reads from the peer exactly while there is something to do with what it sends. */
+  #updateReading(): void {
+    if (this.state === "upgraded" || this.state === "closed") return;
+    const isPaused = !this.#mayRead();
+    if (isPaused === this.#isPaused) return;
+    this.#isPaused = isPaused;
+    if (isPaused) this.#transport.pause();
+    else this.#transport.resume();
+  }
+
+  #mayRead(): boolean {
+    switch (this.state) {
+      case "parked":
+        return !this.#reader.hasKeptBytes;
+      case "idle":
+      case "head":
+        return !this.outbound.isCongested;
+      case "exchange":
+        if (this.#reader.isContentComplete) return !this.#reader.hasKeptBytes;
+        return this.exchange === null || !this.exchange.content.isHeld;
+      default:
+        return true;
+    }
+  }
+
+  #takePeerEnd(): void {
+    switch (this.state) {
+      case "idle":
+      case "skipping":
+        this.startClosing();
+        return;
+      case "head":
+        if (this.outbound.isCongested) return;
+        if (this.#reader.hasBegunHead) this.failPeer(incompleteMessage());
+        else this.startClosing();
+        return;
+      case "exchange":
+        if (!this.#reader.isContentComplete) this.#failContent(incompleteMessage());
+    }
+  }
+
+  #watchContent(elapsedMs: number): void {
+    const { exchange } = this;
+    // While the handler lets the content wait, the peer is not to blame for the time that passes.
+    if (exchange !== null && (this.#reader.owesContinue || exchange.content.isHeld)) {
+      this.#deadlines.contentAtMs += elapsedMs;
+      return;
+    }
+    const error = this.#reader.watchRate(elapsedMs);
+    if (error !== null) this.#failContent(error);
+  }
+
+  /** The rest of the content will not come, or is not wanted. The peer is told if no response has begun. */
+  #failContent(error: TrivetError): void {
+    const { exchange } = this;
+    this.#reader.giveUpContent();
+    this.#deadlines.contentAtMs = Infinity;
+    this.#responder.closesAfterResponse = true;
+    this.service.countError(error);
+    if (exchange === null) {
+      this.startClosing();
+    } else if (exchange.progress === "awaited") {
+      exchange.abort(error);
+      this.#responder.sendError(exchange, error);
+    } else {
+      exchange.failContent(error);
+    }
+  }
+
+  #failHeadTimeout(): void {
+    // RFC 9110 section 15.5.9 is for a request that was begun; a connection that never asked is just closed.
+    if (this.#reader.hasBegunHead) {
+      this.failPeer(new TrivetError("head-timeout", "The head of the request did not come whole in time."));
+    } else {
+      this.startClosing();
+    }
+  }
+
+  #failHandlerTimeout(): void {
+    const { exchange } = this;
+    this.#deadlines.handlerAtMs = Infinity;
+    if (exchange === null || exchange.progress !== "awaited") return;
+    const error = new TrivetError("handler-timeout", "The server did not make a response in time.");
+    this.service.countError(error);
+    exchange.abort(error);
+    this.#responder.sendError(exchange, error);
+  }
+
+  #leaveHttp(exchange: Exchange): void {
+    const upgrade = exchange.pendingUpgrade!;
+    this.#deadlines.clear();
+    this.flush();
+    if (this.#isPaused) {
+      this.#isPaused = false;
+      this.#transport.resume();
+    }
+    this.state = "upgraded";
+    this.#raw = new RawConnection(this.#transport);
+    exchange.deliver();
+    upgrade.resolve(this.#raw);
+  }
+
+  #armWriteDeadline(): void {
+    this.#deadlines.writeAtMs = this.service.clock.deadlineAfter(this.service.settings.writeTimeoutMs);
+  }
+
+  #endAndLinger(): void {
+    const { clock, isDraining } = this.service;
+    this.state = "lingering";
+    this.#deadlines.lingerAtMs = clock.deadlineAfter(isDraining ? DRAINING_LINGER_MS : LINGER_MS);
+    this.#transport.end();
+    this.#updateReading();
+  }
+
+  /** The end of everything this connection owns. */
+  #release(error: TrivetError): void {
+    this.state = "closed";
+    this.#deadlines.clear();
+    this.#reader.close();
+    this.outbound.discard();
+    this.#responder.close(error);
+    const { exchange } = this;
+    if (exchange !== null) {
+      this.exchange = null;
+      this.service.counters.activeExchanges--;
+      exchange.abort(error);
+    }
+    this.service.connectionClosed(this);
+  }
+}
+
+function incompleteMessage(): TrivetError {
+  return new TrivetError("message-incomplete", "The peer ended the connection before the request was complete.");
+}
+
+/** RFC 9110 section 7.2 lets HTTP/1.0 come without Host; then the request is for where it arrived. */
+function defaultAuthority(address: Address): string {
+  if (address.transport === "unix") return "localhost";
+  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  return `${host}:${address.port}`;
+}

@@ -1,0 +1,185 @@
+/**
+ * The content of one request on its way from the connection to whoever reads it.
+ *
+ * It decides what is kept until somebody reads, and when the connection should stop reading. It must not know how the
+ * content is framed, nor what the reader makes of it.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import type { ContentSink } from "../http1/content_decoder.ts";
+import type { RequestContent } from "../web/request_source.ts";
+
+/** Content kept for a reader that does not keep up, before the connection stops reading from the peer. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** What the content asks of its connection. */
+export interface ContentSupply {
+  /** Somebody wants content: time for 100 (Continue), and to read on from the peer if that was stopped. */
+  demandContent(): void;
+  /** The reader does not keep up: stop reading from the peer. */
+  holdContent(): void;
+}
+
+/** Who takes the content. */
+type Consumer = "nobody" | "collector" | "stream" | "discarded";
+
+/** Whether more content comes. */
+type Arrival = "arriving" | "complete" | "failed";
+
+/** Who waits for the whole content. */
+interface Collector {
+  resolve(whole: Uint8Array<ArrayBuffer>): void;
+  reject(error: TrivetError): void;
+}
+
+/** The content of one request. */
+export class IncomingContent implements RequestContent, ContentSink {
+  readonly present: boolean;
+  readonly #supply: ContentSupply;
+  #consumer: Consumer = "nobody";
+  #arrival: Arrival;
+  #pieces: Uint8Array<ArrayBuffer>[] = [];
+  #keptBytes = 0;
+  #error: TrivetError | null = null;
+  #collector: Collector | null = null;
+  #stream: ReadableByteStreamController | null = null;
+  #isPulled = false;
+
+  /**
+   * @param present Whether there is content at all.
+   * @param supply The connection.
+   */
+  constructor(present: boolean, supply: ContentSupply) {
+    this.present = present;
+    this.#supply = supply;
+    this.#arrival = present ? "arriving" : "complete";
+  }
+
+  /** Whether the reader has taken as much as it wants for now. */
+  get isHeld(): boolean {
+    return this.#keptBytes >= HIGH_WATER_BYTES && this.#consumer !== "collector";
+  }
+
+  collect(): Promise<Uint8Array<ArrayBuffer>> {
+    this.#take("collector");
+    return new Promise((resolve, reject) => {
+      this.#collector = { resolve, reject };
+      if (this.#arrival === "arriving") this.#supply.demandContent();
+      else this.#settleCollector();
+    });
+  }
+
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#take("stream");
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+      type: "bytes",
+      start: (controller) => {
+        this.#stream = controller as ReadableByteStreamController;
+        if (this.#error !== null) controller.error(this.#error);
+      },
+      pull: () => {
+        this.#isPulled = true;
+        this.#feedStream();
+        if (this.#arrival === "arriving" && !this.isHeld) this.#supply.demandContent();
+      },
+      cancel: () => {
+        this.#stream = null;
+        this.discard();
+      },
+    });
+  }
+
+  onContent(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#consumer === "discarded") return;
+    // The bytes are borrowed from the transport, so that what is kept has to be a copy.
+    const piece = new Uint8Array(end - start);
+    piece.set(start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end));
+    this.#pieces.push(piece);
+    this.#keptBytes += piece.byteLength;
+    if (this.#consumer === "stream") this.#feedStream();
+    if (this.isHeld) this.#supply.holdContent();
+  }
+
+  /** The message is complete. */
+  complete(): void {
+    if (this.#arrival !== "arriving") return;
+    this.#arrival = "complete";
+    this.#settleCollector();
+    this.#feedStream();
+  }
+
+  /** The rest will not come. */
+  fail(error: TrivetError): void {
+    if (this.#arrival !== "arriving") return;
+    this.#arrival = "failed";
+    this.#error = error;
+    this.#pieces = [];
+    this.#keptBytes = 0;
+    this.#settleCollector();
+    this.#stream?.error(error);
+    this.#stream = null;
+  }
+
+  /** Nobody wants the rest: it is thrown away as it comes. */
+  discard(): void {
+    // A handler that reads on after its response is out must not wait for ever.
+    if (this.#collector !== null || this.#stream !== null) {
+      this.fail(new TrivetError("too-late", "The response was complete before the content of the request was."));
+    }
+    this.#consumer = "discarded";
+    this.#pieces = [];
+    this.#keptBytes = 0;
+    this.#supply.demandContent();
+  }
+
+  #take(consumer: "collector" | "stream"): void {
+    if (this.#consumer !== "nobody") {
+      this.#error ??= new TrivetError("too-late", "The content of the request was taken or thrown away before.");
+      this.#arrival = "failed";
+    }
+    this.#consumer = consumer;
+  }
+
+  #settleCollector(): void {
+    const collector = this.#collector;
+    if (collector === null) return;
+    this.#collector = null;
+    if (this.#error !== null) collector.reject(this.#error);
+    else collector.resolve(this.#joinPieces());
+  }
+
+  #joinPieces(): Uint8Array<ArrayBuffer> {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    if (pieces.length === 1) {
+      this.#keptBytes = 0;
+      return pieces[0];
+    }
+    const whole = new Uint8Array(this.#keptBytes);
+    this.#keptBytes = 0;
+    let at = 0;
+    for (const piece of pieces) {
+      whole.set(piece, at);
+      at += piece.byteLength;
+    }
+    return whole;
+  }
+
+  /** Gives the stream one read's worth, or its end. */
+  #feedStream(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    if (this.#isPulled && this.#keptBytes > 0) {
+      this.#isPulled = false;
+      stream.enqueue(this.#joinPieces());
+    }
+    if (this.#arrival === "complete" && this.#keptBytes === 0) {
+      this.#stream = null;
+      stream.close();
+      // The Streams Standard leaves a pending BYOB read open on close until it is answered with nothing.
+      stream.byobRequest?.respond(0);
+    }
+  }
+}

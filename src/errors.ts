@@ -1,0 +1,116 @@
+/**
+ * Every error Trivet can meet: one table of codes, each with who is to blame and the status the peer gets.
+ *
+ * The table is the only place where a failure turns into a status code. A status of `null` means that no response can
+ * be sent (the peer is gone, or the final response has begun) and that the connection is closed.
+ *
+ * @module
+ */
+
+/** Who is to blame for an error. */
+export type Blame = "peer" | "handler" | "transport" | "timeout" | "overload";
+
+/** What the table says of one code. */
+interface ErrorEntry {
+  readonly blame: Blame;
+  readonly status: number | null;
+}
+
+const ERROR_TABLE = {
+  // The peer sent what RFC 9112 does not allow, or what Trivet refuses.
+  "request-line-invalid": { blame: "peer", status: 400 },
+  "method-unsupported": { blame: "peer", status: 501 },
+  "request-target-invalid": { blame: "peer", status: 400 },
+  "request-target-too-long": { blame: "peer", status: 414 },
+  "version-invalid": { blame: "peer", status: 400 },
+  "version-unsupported": { blame: "peer", status: 505 },
+  "field-line-invalid": { blame: "peer", status: 400 },
+  "field-section-too-large": { blame: "peer", status: 431 },
+  "too-many-field-lines": { blame: "peer", status: 431 },
+  "host-missing": { blame: "peer", status: 400 },
+  "host-repeated": { blame: "peer", status: 400 },
+  "host-invalid": { blame: "peer", status: 400 },
+  "content-length-invalid": { blame: "peer", status: 400 },
+  "content-length-repeated": { blame: "peer", status: 400 },
+  "content-length-with-transfer-encoding": { blame: "peer", status: 400 },
+  "transfer-encoding-invalid": { blame: "peer", status: 400 },
+  "transfer-encoding-in-http-1-0": { blame: "peer", status: 400 },
+  "transfer-coding-unknown": { blame: "peer", status: 501 },
+  "chunk-invalid": { blame: "peer", status: 400 },
+  "chunk-extensions-too-long": { blame: "peer", status: 400 },
+  "content-too-large": { blame: "peer", status: 413 },
+  "message-incomplete": { blame: "peer", status: 400 },
+  "expectation-unknown": { blame: "peer", status: 417 },
+  "peer-disconnected": { blame: "peer", status: null },
+
+  // A deadline passed.
+  "head-timeout": { blame: "timeout", status: 408 },
+  "content-timeout": { blame: "timeout", status: 408 },
+  "data-rate-too-low": { blame: "timeout", status: 408 },
+  "keep-alive-timeout": { blame: "timeout", status: null },
+  "handler-timeout": { blame: "timeout", status: 503 },
+  "write-timeout": { blame: "timeout", status: null },
+  "shutdown-timeout": { blame: "timeout", status: null },
+
+  // The handler, or the response it made.
+  "handler-failed": { blame: "handler", status: 500 },
+  "response-invalid": { blame: "handler", status: 500 },
+  "response-field-invalid": { blame: "handler", status: 500 },
+  "response-content-failed": { blame: "handler", status: 500 },
+  "response-content-length-mismatch": { blame: "handler", status: 500 },
+  "upgrade-not-requested": { blame: "handler", status: 500 },
+  "too-late": { blame: "handler", status: 500 },
+  "module-invalid": { blame: "handler", status: null },
+
+  // More work than the server takes.
+  "connection-limit": { blame: "overload", status: 503 },
+  "queue-full": { blame: "overload", status: 503 },
+  "draining": { blame: "overload", status: 503 },
+
+  // The operating system or the runtime.
+  "listen-failed": { blame: "transport", status: null },
+  "accept-failed": { blame: "transport", status: null },
+  "connection-failed": { blame: "transport", status: null },
+  "not-listening": { blame: "transport", status: null },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** The stable, kebab-case name of an error. */
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+/**
+ * An error of the server, typed by who is to blame for it.
+ *
+ * `onError` receives these; a request whose content cannot be read to its end rejects with one.
+ *
+ * @example
+ * ```ts
+ * import { TrivetError } from "@trivet/http";
+ *
+ * const error = new TrivetError("content-too-large", "The content has 20 bytes, allowed are 10.");
+ * console.assert(error.blame === "peer" && error.status === 413);
+ * ```
+ */
+export class TrivetError extends Error {
+  /** The stable name of this error. */
+  readonly code: ErrorCode;
+  /** Who is to blame. */
+  readonly blame: Blame;
+  /** The status code the peer gets, or `null` when no response can be sent. */
+  readonly status: number | null;
+
+  /**
+   * Makes the error of a code.
+   *
+   * @param code The entry of the table.
+   * @param message What was got and what was expected, in plain words; never bytes the peer sent.
+   * @param options `cause`, where another error led to this one.
+   */
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    const entry: ErrorEntry = ERROR_TABLE[code];
+    this.name = "TrivetError";
+    this.code = code;
+    this.blame = entry.blame;
+    this.status = entry.status;
+  }
+}

@@ -1,0 +1,365 @@
+/**
+ * The head of a request: request-line and header section (RFC 9112 sections 3 and 5).
+ *
+ * It decides whether the bytes are a request this server understands and what its control data say: target, version,
+ * message framing, persistence, expectation, upgrade. It is fed in pieces of any size and gives the same result for
+ * every split. It does no I/O and keeps no bytes.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import { FieldSection } from "../http/field_section.ts";
+import { forEachListElement } from "../http/token_list.ts";
+import { FieldSectionParser } from "./field_section_parser.ts";
+import { decideRequestFraming, type RequestFraming } from "./framing.ts";
+import { CLASSES, CR, DIGIT, LF, PLAIN_TARGET, SP, TARGET, TOKEN } from "./grammar.ts";
+import { isAuthority, parseSpecialTarget } from "./request_target.ts";
+
+/** Bounds of a request head. */
+export interface RequestHeadLimits {
+  /** Bytes of the request-target. */
+  readonly maxRequestTargetBytes: number;
+  /** Bytes of the header section. */
+  readonly maxFieldSectionBytes: number;
+  /** Field lines of the header section. */
+  readonly maxFieldLines: number;
+}
+
+/** Longer methods are not handed to the handler; the longest registered one, UPDATEREDIRECTREF, has 17 characters. */
+const MAX_METHOD_BYTES = 32;
+/** A longer first word is no method that was meant seriously. */
+const MAX_METHOD_SCAN_BYTES = 1024;
+/** RFC 9112 section 2.2: at least one empty line before a request-line is ignored. */
+const MAX_LEADING_EMPTY_LINES = 4;
+/** "HTTP/" of `HTTP-version = HTTP-name "/" DIGIT "." DIGIT`; the name is case-sensitive. */
+const HTTP_NAME = [0x48, 0x54, 0x54, 0x50, 0x2f];
+const VERSION_BYTES = HTTP_NAME.length + 3;
+const DOT = 0x2e;
+const DIGIT_ZERO = 0x30;
+const SLASH = 0x2f;
+
+/** A request head that was parsed and found in order. */
+export class RequestHead {
+  /** The method, case-sensitive. */
+  readonly method: string;
+  /** The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1 and for the later ones that do not exist. */
+  readonly minorVersion: 0 | 1;
+  /** The field lines of the header section. */
+  readonly fields: FieldSection;
+  /** The path and query of the target, or "*". */
+  pathAndQuery: string;
+  /** Whether the URL Standard leaves the path and query as they are. */
+  isPlainTarget: boolean;
+  /** Host and port: of the absolute-form if the target has it, else of Host; `null` for HTTP/1.0 without Host. */
+  authority: string | null = null;
+  /** How the content is delimited. */
+  framing: RequestFraming = 0;
+  /** Whether the peer wants the connection to persist (RFC 9112 section 9.3). */
+  persistent = false;
+  /** Whether the peer waits for 100 (Continue) before it sends the content (RFC 9110 section 10.1.1). */
+  expectsContinue = false;
+  /** The value of Upgrade if the peer really asks for an upgrade, else `null` (RFC 9110 section 7.8). */
+  upgrade: string | null = null;
+  /** Whether the peer takes trailer fields (RFC 9110 section 10.1.4). */
+  acceptsTrailers = false;
+
+  constructor(method: string, target: string, isPlainTarget: boolean, minorVersion: 0 | 1, fields: FieldSection) {
+    this.method = method;
+    this.pathAndQuery = target;
+    this.isPlainTarget = isPlainTarget;
+    this.minorVersion = minorVersion;
+    this.fields = fields;
+  }
+}
+
+/** Parses the heads of one connection, one after another. */
+export class RequestHeadParser {
+  readonly #limits: RequestHeadLimits;
+  readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
+  readonly #section: FieldSectionParser;
+  #phase: "request-line" | "header-section" = "request-line";
+  #emptyLines = 0;
+  #lineStart = 0;
+  #scannedTo = 0;
+  #methodEnd = 0;
+  #targetEnd = 0;
+  #isPlainTarget = true;
+  #minorVersion: 0 | 1 = 1;
+  /** Bytes of the last complete head, from its origin on. */
+  consumedBytes = 0;
+
+  /**
+   * @param limits The bounds of a head.
+   * @param decodeLatin1 The runtime's fastest way from bytes to a string.
+   */
+  constructor(limits: RequestHeadLimits, decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string) {
+    this.#limits = limits;
+    this.#decodeLatin1 = decodeLatin1;
+    this.#section = new FieldSectionParser(limits);
+  }
+
+  /** Whether more than empty lines of the next request has come: a peer that goes away now leaves a request half sent. */
+  get hasBegun(): boolean {
+    return this.#phase !== "request-line" || this.#scannedTo > this.#lineStart;
+  }
+
+  /**
+   * Parses the head that begins at `origin`. While it is not complete the caller keeps all bytes from the origin on and
+   * calls again when more have come; it may move them.
+   *
+   * @returns The head, of {@linkcode consumedBytes} bytes; or `null` while it is not complete.
+   * @throws {TrivetError} With the blame "peer".
+   */
+  parse(bytes: Uint8Array, origin: number, end: number): RequestHead | null {
+    if (this.#phase === "request-line") {
+      if (!this.#parseRequestLine(bytes, origin, end)) return null;
+      this.#phase = "header-section";
+    }
+    if (!this.#section.advance(bytes, origin, end)) return null;
+    const head = this.#makeHead(bytes, origin);
+    this.consumedBytes = this.#section.position;
+    this.#phase = "request-line";
+    this.#emptyLines = 0;
+    this.#lineStart = 0;
+    this.#scannedTo = 0;
+    return head;
+  }
+
+  /** `request-line = method SP request-target SP HTTP-version` (RFC 9112 section 3), and its CRLF. */
+  #parseRequestLine(bytes: Uint8Array, origin: number, end: number): boolean {
+    if (!this.#skipEmptyLines(bytes, origin, end)) return false;
+    if (this.#awaitsLineFeed(bytes, origin, end)) return false;
+    const start = origin + this.#lineStart;
+    const targetStart = this.#scanMethod(bytes, start, end);
+    if (targetStart === end) return this.#incomplete(origin, end);
+    const targetEnd = this.#scanTarget(bytes, targetStart, end);
+    if (targetEnd === end) return this.#incomplete(origin, end);
+    if (!this.#scanVersion(bytes, targetEnd + 1, end)) return this.#incomplete(origin, end);
+    this.#methodEnd = targetStart - 1 - origin;
+    this.#targetEnd = targetEnd - origin;
+    this.#section.begin(targetEnd + 1 + VERSION_BYTES + 2 - origin);
+    return true;
+  }
+
+  #skipEmptyLines(bytes: Uint8Array, origin: number, end: number): boolean {
+    let at = origin + this.#lineStart;
+    while (at < end && bytes[at] === CR) {
+      if (at + 1 === end) return false;
+      if (bytes[at + 1] !== LF) throw invalidLine("It begins with a carriage return without a line feed.");
+      if (++this.#emptyLines > MAX_LEADING_EMPTY_LINES) throw invalidLine("Too many empty lines stand before it.");
+      at += 2;
+      this.#lineStart = at - origin;
+      this.#scannedTo = this.#lineStart;
+    }
+    return at < end;
+  }
+
+  /** Whether the line was scanned before without an error and its end has not come since. */
+  #awaitsLineFeed(bytes: Uint8Array, origin: number, end: number): boolean {
+    if (this.#scannedTo === this.#lineStart) return false;
+    const maxLineBytes = MAX_METHOD_SCAN_BYTES + this.#limits.maxRequestTargetBytes + VERSION_BYTES + 4;
+    if (end - origin - this.#lineStart > maxLineBytes) return false;
+    for (let i = origin + this.#scannedTo; i < end; i++) {
+      if (bytes[i] === LF) return false;
+    }
+    this.#scannedTo = end - origin;
+    return true;
+  }
+
+  #incomplete(origin: number, end: number): false {
+    this.#scannedTo = end - origin;
+    return false;
+  }
+
+  /** Returns the first position of the target, or `end` when more is needed. */
+  #scanMethod(bytes: Uint8Array, start: number, end: number): number {
+    let at = start;
+    while (at < end && (CLASSES[bytes[at]] & TOKEN) !== 0) at++;
+    const methodBytes = at - start;
+    if (methodBytes > MAX_METHOD_SCAN_BYTES) throw invalidLine("Its method is too long.");
+    if (at === end) return end;
+    if (bytes[at] !== SP || methodBytes === 0) throw invalidLine("Expected a method and one space.");
+    if (methodBytes > MAX_METHOD_BYTES) {
+      throw new TrivetError("method-unsupported", `The method has more than ${MAX_METHOD_BYTES} characters.`);
+    }
+    return at + 1;
+  }
+
+  /** Returns the position of the space behind the target, or `end` when more is needed. */
+  #scanTarget(bytes: Uint8Array, start: number, end: number): number {
+    let at = start;
+    let common = PLAIN_TARGET;
+    while (at < end) {
+      const classes = CLASSES[bytes[at]];
+      if ((classes & TARGET) === 0) break;
+      common &= classes;
+      at++;
+    }
+    if (at - start > this.#limits.maxRequestTargetBytes) {
+      throw new TrivetError(
+        "request-target-too-long",
+        `The request-target has more than ${this.#limits.maxRequestTargetBytes} bytes.`,
+      );
+    }
+    if (at === end) return end;
+    if (bytes[at] !== SP) throw invalidLine("Its target is not followed by one space and a version.");
+    if (at === start) throw invalidLine("It has no request-target.");
+    this.#isPlainTarget = common !== 0;
+    return at;
+  }
+
+  /** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF. False when more is needed. */
+  #scanVersion(bytes: Uint8Array, start: number, end: number): boolean {
+    const available = Math.min(end - start, VERSION_BYTES + 2);
+    for (let i = 0; i < available; i++) {
+      const byte = bytes[start + i];
+      if (!isVersionByte(i, byte)) throw new TrivetError("version-invalid", "The version is not 'HTTP/' and two digits.");
+    }
+    if (available < VERSION_BYTES + 2) return false;
+    const major = bytes[start + HTTP_NAME.length] - DIGIT_ZERO;
+    if (major !== 1) {
+      throw new TrivetError("version-unsupported", `The major version of HTTP is ${major}; this server speaks 1.`);
+    }
+    // RFC 9110 section 2.5: a higher minor version is processed as the highest one the recipient conforms to.
+    this.#minorVersion = bytes[start + HTTP_NAME.length + 2] === DIGIT_ZERO ? 0 : 1;
+    return true;
+  }
+
+  #makeHead(bytes: Uint8Array, origin: number): RequestHead {
+    const text = this.#decodeLatin1(bytes, origin, origin + this.#section.position);
+    const method = text.substring(this.#lineStart, this.#methodEnd);
+    const target = text.substring(this.#methodEnd + 1, this.#targetEnd);
+    const fields = new FieldSection(text, this.#section.offsets);
+    // "/." may begin a dot segment, which the URL Standard removes.
+    const isPlain = this.#isPlainTarget && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
+    const head = new RequestHead(method, target, isPlain, this.#minorVersion, fields);
+    interpretHead(head);
+    return head;
+  }
+}
+
+/** Whether a byte may stand at this place of `"HTTP/" DIGIT "." DIGIT CRLF`. */
+function isVersionByte(index: number, byte: number): boolean {
+  if (index < HTTP_NAME.length) return byte === HTTP_NAME[index];
+  switch (index - HTTP_NAME.length) {
+    case 1:
+      return byte === DOT;
+    case 3:
+      return byte === CR;
+    case 4:
+      return byte === LF;
+    default:
+      return (CLASSES[byte] & DIGIT) !== 0;
+  }
+}
+
+/** Reads the fields that direct the server itself, and decides everything the connection wants to know. */
+function interpretHead(head: RequestHead): void {
+  // RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered, so neither is attempted.
+  if (head.method === "CONNECT" || head.method === "TRACE") {
+    throw new TrivetError("method-unsupported", "This server implements neither CONNECT nor TRACE.");
+  }
+  const control = new ControlFields();
+  const fields = head.fields;
+  for (let i = 0, count = fields.count; i < count; i++) control.read(fields, i);
+
+  interpretTarget(head, control);
+  head.framing = decideRequestFraming(head.minorVersion, control);
+  head.persistent = !control.close && (head.minorVersion === 1 || control.keepAlive);
+  head.acceptsTrailers = control.acceptsTrailers;
+  // RFC 9110 sections 7.8 and 10.1.1: both are ignored in HTTP/1.0.
+  if (head.minorVersion === 0) return;
+  if (control.upgradeOption) head.upgrade = control.upgrade;
+  if (control.expect === null) return;
+  if (control.expect.toLowerCase() !== "100-continue") {
+    throw new TrivetError("expectation-unknown", "The only expectation this server meets is '100-continue'.");
+  }
+  head.expectsContinue = true;
+}
+
+function interpretTarget(head: RequestHead, control: ControlFields): void {
+  if (control.hostLines > 1) throw new TrivetError("host-repeated", "The request has more than one Host field line.");
+  if (control.host === null) {
+    if (head.minorVersion === 1) throw new TrivetError("host-missing", "An HTTP/1.1 request has no Host.");
+  } else if (!isAuthority(control.host)) {
+    throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
+  }
+  head.authority = control.host;
+  if (head.pathAndQuery.charCodeAt(0) === SLASH) return;
+  const target = parseSpecialTarget(head.method, head.pathAndQuery);
+  head.pathAndQuery = target.pathAndQuery;
+  head.isPlainTarget = false;
+  // RFC 9112 section 3.2.2: the authority of an absolute-form wins over Host.
+  if (target.authority !== null) head.authority = target.authority;
+}
+
+/** The fields that direct the server itself. */
+class ControlFields {
+  host: string | null = null;
+  hostLines = 0;
+  contentLength: string | null = null;
+  contentLengthLines = 0;
+  transferEncoding: string | null = null;
+  expect: string | null = null;
+  upgrade: string | null = null;
+  close = false;
+  keepAlive = false;
+  upgradeOption = false;
+  acceptsTrailers = false;
+
+  /** Reads one field line. The length of the name is looked at first: most names have that of no control field. */
+  read(fields: FieldSection, index: number): void {
+    switch (fields.nameLengthAt(index)) {
+      case 2:
+        if (fields.isNamed(index, "te")) this.#readTe(fields.valueAt(index));
+        return;
+      case 4:
+        if (!fields.isNamed(index, "host")) return;
+        this.host = fields.valueAt(index);
+        this.hostLines++;
+        return;
+      case 6:
+        if (fields.isNamed(index, "expect")) this.expect = joined(this.expect, fields.valueAt(index));
+        return;
+      case 7:
+        if (fields.isNamed(index, "upgrade")) this.upgrade = joined(this.upgrade, fields.valueAt(index));
+        return;
+      case 10:
+        if (fields.isNamed(index, "connection")) this.#readConnection(fields.valueAt(index));
+        return;
+      case 14:
+        if (!fields.isNamed(index, "content-length")) return;
+        this.contentLength = fields.valueAt(index);
+        this.contentLengthLines++;
+        return;
+      case 17:
+        if (!fields.isNamed(index, "transfer-encoding")) return;
+        this.transferEncoding = joined(this.transferEncoding, fields.valueAt(index));
+    }
+  }
+
+  /** `Connection = #connection-option`, case-insensitive (RFC 9110 section 7.6.1). */
+  #readConnection(value: string): void {
+    forEachListElement(value, (option) => {
+      if (option === "close") this.close = true;
+      else if (option === "keep-alive") this.keepAlive = true;
+      else if (option === "upgrade") this.upgradeOption = true;
+    });
+  }
+
+  /** `TE = #t-codings`; of it only "trailers" concerns a server that knows one coding (RFC 9110 section 10.1.4). */
+  #readTe(value: string): void {
+    forEachListElement(value, (element) => {
+      if (element === "trailers") this.acceptsTrailers = true;
+    });
+  }
+}
+
+function joined(before: string | null, value: string): string {
+  return before === null ? value : `${before}, ${value}`;
+}
+
+function invalidLine(message: string): TrivetError {
+  return new TrivetError("request-line-invalid", `The request-line is not valid. ${message}`);
+}

@@ -1,0 +1,177 @@
+/**
+ * The contract between the portable core and a JavaScript runtime: types only.
+ *
+ * An adapter in `runtime/` translates one runtime's sockets, timers and process to these shapes and absorbs that
+ * runtime's oddities. It knows nothing of HTTP. The core knows nothing of Deno, Bun or Node. Every rule written here is
+ * a test of `test/transport_conformance.ts`, which runs against each adapter and against the in-memory one.
+ *
+ * The style is push: one {@linkcode TransportEvents} object for each listener and one `session` slot on each
+ * connection, so that a read costs no closure, no promise and no look-up.
+ *
+ * @module
+ */
+
+/** The address of one end of a TCP connection or of a TCP listener. */
+export interface TcpAddress {
+  /** Always `"tcp"`. */
+  readonly transport: "tcp";
+  /** The IP address, without brackets. */
+  readonly hostname: string;
+  /** The port, 0 to 65535. */
+  readonly port: number;
+}
+
+/** The address of a Unix domain socket. */
+export interface UnixAddress {
+  /** Always `"unix"`. */
+  readonly transport: "unix";
+  /** The path of the socket file; empty for the unnamed client end. */
+  readonly path: string;
+}
+
+/** The address of one end of a connection or of a listener. */
+export type Address = TcpAddress | UnixAddress;
+
+/** The certificate material of a TLS listener, all in PEM. */
+export interface TlsOptions {
+  /** The certificate chain, the server's own certificate first. */
+  readonly cert: string;
+  /** The private key of the first certificate. */
+  readonly key: string;
+  /** Authorities one of which must have signed the client's certificate; set, a client without one is refused. */
+  readonly ca?: string;
+}
+
+/** Where and how to listen. */
+export interface ListenOptions {
+  /** An IP address or a name that resolves to one; not used with `unixPath`. */
+  readonly hostname: string;
+  /** The TCP port; 0 lets the system choose. */
+  readonly port: number;
+  /** Set, the listener is a Unix domain socket at this path and not TCP. */
+  readonly unixPath: string | undefined;
+  /** Connections the system may hold until they are accepted. */
+  readonly tcpBacklog: number | undefined;
+  /** Share the port with other listeners through SO_REUSEPORT. */
+  readonly reusePort: boolean;
+  /** Set, connections are TLS and reach the core decrypted. */
+  readonly tls: TlsOptions | undefined;
+}
+
+/** One accepted connection: a byte stream in each direction. */
+export interface TransportConnection {
+  /** The core's slot: the adapter sets it to `undefined` before `onOpen` and never touches it again. */
+  session: unknown;
+  /** The peer's address. */
+  readonly remoteAddress: Address;
+  /** The address at which the connection was accepted. */
+  readonly localAddress: Address;
+  /**
+   * Hands bytes over for sending, in call order. The adapter owns the bytes from here on: the core never changes them
+   * again. Returns false when more is waiting than the adapter's high water; then {@linkcode TransportEvents.onDrain}
+   * fires once when all of it has left. The bytes are taken either way. After `end`, `abort` or close it does nothing
+   * and returns false, and no `onDrain` follows.
+   */
+  write(bytes: Uint8Array): boolean;
+  /** Stops reading: at most one more `onData` (what was read already) and no `onEnd` follows until `resume`. */
+  pause(): void;
+  /** Reads again. */
+  resume(): void;
+  /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
+  end(): void;
+  /** Discards what was not sent and closes at once, in both directions. Calling it again changes nothing. */
+  abort(): void;
+}
+
+/**
+ * What a listener tells the core. No event fires inside a call of `write`, `pause`, `resume`, `end` or `abort`: an
+ * adapter whose runtime does so defers the event to a microtask. Handlers of the core do not throw.
+ */
+export interface TransportEvents {
+  /** A connection was accepted (and its TLS handshake is done). Always the first event of a connection. */
+  onOpen(connection: TransportConnection): void;
+  /** Bytes came. The view is valid until return: what the core wants to keep it copies. Never empty. */
+  onData(connection: TransportConnection, borrowed: Uint8Array): void;
+  /** All that was waiting has left, after a `write` that returned false. */
+  onDrain(connection: TransportConnection): void;
+  /** The peer sent FIN; writing is still allowed. At most once, after the last `onData`. */
+  onEnd(connection: TransportConnection): void;
+  /**
+   * The connection is gone, in both directions. Exactly once for each `onOpen`, always last, also after `abort`.
+   * `cause` is set when the transport failed (reset, broken pipe), and absent after an orderly close or `abort`.
+   */
+  onClose(connection: TransportConnection, cause?: Error): void;
+  /** Accepting failed (for example EMFILE). The adapter waits a little and goes on accepting by itself. */
+  onAcceptError(cause: Error): void;
+}
+
+/** A bound, listening socket. */
+export interface Listener {
+  /** Where it listens, with the port the system chose. */
+  readonly address: Address;
+  /** Stops accepting and frees the port; open connections live on. Calling it again changes nothing. */
+  close(): void;
+  /** Lets the listener keep the process alive (the state it starts in). */
+  ref(): void;
+  /** Lets the process end although the listener is open. */
+  unref(): void;
+}
+
+/** A repeated or single callback that was asked for; it never keeps the process alive. */
+export interface Timer {
+  /** Stops it. Calling it again, or after a single callback ran, changes nothing. */
+  cancel(): void;
+}
+
+/** Time, so that tests can replace it by a virtual clock. */
+export interface Clock {
+  /** Milliseconds on a clock that never goes back; its zero is arbitrary. */
+  nowMs(): number;
+  /** Milliseconds since 1970-01-01 UTC, for the Date field. */
+  wallTimeMs(): number;
+  /** Calls back every `intervalMs` until cancelled. */
+  every(intervalMs: number, callback: () => void): Timer;
+  /** Calls back once after `delayMs`. */
+  after(delayMs: number, callback: () => void): Timer;
+  /** Calls back once, after every microtask of this turn of the event loop and as soon as possible then. */
+  defer(callback: () => void): void;
+}
+
+/** The process around the server, as the command-line program sees it. */
+export interface Host {
+  /** The arguments after the program's own name. */
+  readonly args: readonly string[];
+  /** Writes a line to standard output. */
+  print(line: string): void;
+  /** Writes a line to standard error. */
+  printError(line: string): void;
+  /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
+  onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /** Ends the process now. */
+  exit(code: number): void;
+  /** The file: URL of a path given on the command line, resolved against the working directory. */
+  fileUrl(path: string): string;
+  /** Whether the file: URL names an existing file. */
+  fileExists(url: string): boolean;
+}
+
+/** One JavaScript runtime. */
+export interface Runtime {
+  /** The runtime's name. */
+  readonly name: "deno" | "bun" | "node" | "memory";
+  /** The runtime's version, without a leading "v". */
+  readonly version: string;
+  /** The runtime's clock. */
+  readonly clock: Clock;
+  /** The process the server runs in. */
+  readonly host: Host;
+  /** Processors this process may use. */
+  availableCores(): number;
+  /**
+   * Listens. Where the runtime binds at once the listener is returned at once; else a promise of it. Fails with the
+   * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection.
+   */
+  listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener>;
+  /** The string whose char codes are the bytes from `start` up to `end`. */
+  decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
+}

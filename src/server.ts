@@ -1,0 +1,306 @@
+/**
+ * The server: its way from start to stop.
+ *
+ * It decides when the server listens, drains and is done. It must not know connections one by one.
+ *
+ * @module
+ */
+
+import { TrivetError } from "./errors.ts";
+import type { OpenConnections } from "./open_connections.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { Address, Listener, Runtime, Timer } from "./runtime.ts";
+import type { ServerStats } from "./stats.ts";
+
+/** How a server has stopped. */
+export interface ShutdownReport {
+  /** Connections that were open when the stop began and have closed in order. */
+  readonly drained: number;
+  /** Connections that were cut off. */
+  readonly aborted: number;
+  /** How long it took, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** How to stop gracefully. */
+export interface ShutdownOptions {
+  /** Milliseconds until what is still open is cut off, 0 to 2 147 483 647. Default 10 000. */
+  readonly timeout?: number;
+}
+
+/**
+ * A running server, as `serve()` gives it.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@trivet/http";
+ *
+ * await using server = await serve({ port: 0, hostname: "127.0.0.1" }, () => new Response("hello")).ready();
+ * const response = await fetch(server.url);
+ * console.assert(await response.text() === "hello");
+ * ```
+ */
+export interface Server extends AsyncDisposable {
+  /**
+   * Where the server listens. On Deno and Bun it is known when `serve()` returns, on Node after `ready()`.
+   *
+   * @throws {TrivetError} `not-listening` before it is known.
+   */
+  readonly addr: Address;
+  /** The TCP port, 0 for a Unix domain socket. Throws as `addr` does. */
+  readonly port: number;
+  /** A URL under which this machine reaches the server, with a slash at its end. Throws as `addr` does. */
+  readonly url: string;
+  /**
+   * Resolves to the server when it listens.
+   *
+   * Rejects with a `TrivetError` of the code `listen-failed` when it can't, for example because the port is taken; the
+   * runtime's own error is its `cause`. When nobody looks at this promise the failure ends the process, as an unhandled
+   * rejection does.
+   */
+  ready(): Promise<Server>;
+  /** Resolves when the server has stopped and its last connection is closed; rejects when it could not listen. */
+  readonly finished: Promise<void>;
+  /**
+   * Stops gracefully: takes no new connection, finishes the exchanges in flight, answers new requests on open
+   * connections with 503, closes idle connections, and cuts off at the deadline what is left. A later call waits for the
+   * same stop; its timeout counts if it ends earlier.
+   *
+   * @throws {RangeError} For a timeout out of its range.
+   */
+  shutdown(options?: ShutdownOptions): Promise<ShutdownReport>;
+  /** Stops at once: cuts off every connection, also during a graceful stop. */
+  stop(): Promise<ShutdownReport>;
+  /** Counts, as of now. */
+  stats(): ServerStats;
+  /** Lets the listener keep the process alive, as it does from the start. */
+  ref(): void;
+  /** Lets the process end although the server listens. */
+  unref(): void;
+}
+
+/**
+ * What a server is doing.
+ *
+ * | from        | to          | when                                                                |
+ * |-------------|-------------|---------------------------------------------------------------------|
+ * | `starting`  | `listening` | the port is bound                                                   |
+ * | `starting`  | `draining`  | it was stopped before the port was bound                            |
+ * | `starting`  | `stopped`   | binding failed                                                      |
+ * | `listening` | `draining`  | `shutdown()`, the signal or `stop()`: nothing new is taken          |
+ * | `draining`  | `stopped`   | the last connection is closed, in order or cut off at the deadline  |
+ */
+export type ServerState = "starting" | "listening" | "draining" | "stopped";
+
+/** The default of `shutdown`; a third of the 30 s Kubernetes waits before it kills. */
+const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** One server over one listener. */
+export class HttpServer implements Server {
+  readonly #options: ResolvedOptions;
+  readonly #runtime: Runtime;
+  readonly #connections: OpenConnections;
+  readonly #startedAtMs: number;
+  readonly #ready: Promise<Server>;
+  readonly #finished: Promise<void>;
+  readonly #onSignal = (): void => void this.shutdown();
+  #resolveFinished!: () => void;
+  #rejectFinished!: (error: TrivetError) => void;
+  #state: ServerState = "starting";
+  #listener: Listener | null = null;
+  #isReferenced = true;
+  #stopBeganAtMs = 0;
+  #stoppedAtMs = 0;
+  #openAtStop = 0;
+  #aborted = 0;
+  #deadline: Timer | null = null;
+  #deadlineAtMs = Infinity;
+
+  /** Begins to listen. */
+  constructor(options: ResolvedOptions, runtime: Runtime, connections: OpenConnections) {
+    this.#options = options;
+    this.#runtime = runtime;
+    this.#connections = connections;
+    this.#startedAtMs = runtime.clock.nowMs();
+    this.#finished = new Promise((resolve, reject) => {
+      this.#resolveFinished = resolve;
+      this.#rejectFinished = reject;
+    });
+    this.#finished.catch(ignore);
+    connections.onChange = () => this.#finishIfDone();
+    this.#ready = this.#listen();
+    if (options.signal?.aborted === true) this.#onSignal();
+    else options.signal?.addEventListener("abort", this.#onSignal, { once: true });
+  }
+
+  get addr(): Address {
+    if (this.#listener !== null) return this.#listener.address;
+    throw new TrivetError("not-listening", "The address is known when the server listens: await server.ready() first.");
+  }
+
+  get port(): number {
+    const { addr } = this;
+    return addr.transport === "tcp" ? addr.port : 0;
+  }
+
+  get url(): string {
+    return urlOf(this.addr, this.#options.tls === undefined ? "http" : "https");
+  }
+
+  get finished(): Promise<void> {
+    // Who waits for the end hears of a failed start there.
+    this.#ready.catch(ignore);
+    return this.#finished;
+  }
+
+  ready(): Promise<Server> {
+    return this.#ready;
+  }
+
+  async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
+    const timeoutMs = options.timeout ?? DEFAULT_SHUTDOWN_TIMEOUT_MS;
+    if (!Number.isInteger(timeoutMs) || timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS) {
+      throw new RangeError(`The timeout is ${timeoutMs}, allowed is a whole number from 0 to ${MAX_TIMEOUT_MS}.`);
+    }
+    this.#beginStop();
+    this.#bringForwardDeadline(timeoutMs);
+    return await this.#report();
+  }
+
+  async stop(): Promise<ShutdownReport> {
+    this.#beginStop();
+    this.#cutOff();
+    return await this.#report();
+  }
+
+  stats(): ServerStats {
+    const connections = this.#connections;
+    const { counters } = connections;
+    return {
+      state: this.#state,
+      draining: this.#state === "draining",
+      model: this.#options.model,
+      uptimeMs: Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs),
+      connections: {
+        open: connections.count,
+        accepted: connections.acceptedCount,
+        refused: connections.refusedCount,
+      },
+      requests: counters.requests,
+      activeExchanges: counters.activeExchanges,
+      bytesReceived: counters.bytesReceived,
+      bytesSent: counters.bytesSent,
+      errors: Object.fromEntries(counters.errors),
+    };
+  }
+
+  ref(): void {
+    this.#isReferenced = true;
+    this.#listener?.ref();
+  }
+
+  unref(): void {
+    this.#isReferenced = false;
+    this.#listener?.unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  /** Binds at once where the runtime can, so that `addr` is there when `serve()` returns. */
+  #listen(): Promise<Server> {
+    const { hostname, port, unix, tcpBacklog, reusePort, tls } = this.#options;
+    let listening: Listener | Promise<Listener>;
+    try {
+      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
+      listening = this.#runtime.listen(where, this.#connections);
+    } catch (cause) {
+      return this.#failToListen(cause);
+    }
+    if (!(listening instanceof Promise)) {
+      this.#takeListener(listening);
+      return Promise.resolve(this);
+    }
+    return listening.then((listener) => this.#takeListener(listener), (cause) => this.#failToListen(cause));
+  }
+
+  #takeListener(listener: Listener): Server {
+    this.#listener = listener;
+    if (!this.#isReferenced) listener.unref();
+    if (this.#state !== "starting") {
+      listener.close();
+      this.#finishIfDone();
+      return this;
+    }
+    this.#state = "listening";
+    const { onListen } = this.#options;
+    if (onListen !== undefined) onListen(listener.address);
+    else console.log(`Listening on ${this.url}`);
+    return this;
+  }
+
+  #failToListen(cause: unknown): Promise<never> {
+    const { hostname, port, unix } = this.#options;
+    const where = unix ?? `${hostname}:${port}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const error = new TrivetError("listen-failed", `Can't listen at ${where}: ${reason}`, { cause });
+    this.#state = "stopped";
+    this.#rejectFinished(error);
+    return Promise.reject(error);
+  }
+
+  #beginStop(): void {
+    if (this.#state === "draining" || this.#state === "stopped") return;
+    this.#state = "draining";
+    this.#stopBeganAtMs = this.#runtime.clock.nowMs();
+    this.#openAtStop = this.#connections.count;
+    this.#options.signal?.removeEventListener("abort", this.#onSignal);
+    this.#listener?.close();
+    this.#connections.drain();
+    this.#finishIfDone();
+  }
+
+  #bringForwardDeadline(timeoutMs: number): void {
+    const { clock } = this.#runtime;
+    const atMs = clock.nowMs() + timeoutMs;
+    if (this.#state === "stopped" || atMs >= this.#deadlineAtMs) return;
+    this.#deadline?.cancel();
+    this.#deadlineAtMs = atMs;
+    this.#deadline = clock.after(timeoutMs, () => this.#cutOff());
+  }
+
+  #cutOff(): void {
+    const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
+    this.#aborted += this.#connections.abort(error);
+  }
+
+  #finishIfDone(): void {
+    // A listener that is still being bound is closed as soon as it is.
+    if (this.#state !== "draining" || this.#listener === null || this.#connections.count > 0) return;
+    this.#state = "stopped";
+    this.#deadline?.cancel();
+    this.#stoppedAtMs = this.#runtime.clock.nowMs();
+    this.#resolveFinished();
+  }
+
+  async #report(): Promise<ShutdownReport> {
+    await this.#finished;
+    return {
+      drained: Math.max(0, this.#openAtStop - this.#aborted),
+      aborted: this.#aborted,
+      durationMs: Math.round(this.#stoppedAtMs - this.#stopBeganAtMs),
+    };
+  }
+}
+
+/** An address at which every interface is meant can't be connected to by that name everywhere. */
+function urlOf(address: Address, scheme: string): string {
+  if (address.transport === "unix") return `${scheme}+unix://${encodeURIComponent(address.path)}/`;
+  const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
+  const host = isAny ? "localhost" : address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  return `${scheme}://${host}:${address.port}/`;
+}
+
+function ignore(): void {}

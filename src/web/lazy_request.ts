@@ -1,0 +1,311 @@
+/**
+ * A request as `Request`, made from its parts at the moment a handler asks for them.
+ *
+ * It decides who owns the content: the source, until somebody takes it; then whoever took it, once. It must not know
+ * how the request came or how its content is framed.
+ *
+ * @module
+ */
+
+import {
+  type Bytes,
+  ignoreOutcome,
+  isUnusable,
+  type NativeBody,
+  toBlob,
+  toBytes,
+  toFormData,
+  usedResponse,
+} from "./native_body.ts";
+import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
+import { RequestHeaders } from "./request_headers.ts";
+import type { RequestSource } from "./request_source.ts";
+
+/**
+ * Where the content is: `"untaken"` in the source; `"collected"` by a method that read all of it; or in a native object
+ * that was given the stream. That object then knows better than we could whether its body was disturbed or is locked,
+ * which a `ReadableStream` tells nobody.
+ */
+type ContentState = "untaken" | "collected" | NativeBody;
+
+/** What `new Request()` takes; `duplex` is missing in some type libraries. */
+interface NativeRequestInit extends RequestInit {
+  duplex?: "half";
+}
+
+const UTF8_DECODER = new TextDecoder();
+
+/**
+ * The `Request` a handler gets.
+ *
+ * It has the interface and the semantics of the Fetch standard and passes `instanceof Request`. What differs from a
+ * `Request` made by the runtime:
+ *
+ * - `new Request(request)`, `new Request(request, init)` and `fetch(request)` depend on the runtime. They work where its
+ *   own `Request` keeps its state in properties (Deno, Node 20 and 22) or reads that of others through getters (Bun,
+ *   where `new Request(request, init)` loses the method unless `init` names it). Where it keeps its state in private
+ *   fields (Node 24 and newer) they throw a `TypeError`. `request.clone()` in place of `request` works everywhere, and
+ *   so does `new Request(url, request)`.
+ * - GET and HEAD may have content, as RFC 9110 section 9.3.1 allows. It can be read here; {@linkcode LazyRequest.clone}
+ *   and the native request made for `fetch` drop it, since the Fetch standard allows them none.
+ */
+export class LazyRequest implements Request {
+  readonly #source: RequestSource;
+  #headers: RequestHeaders | null = null;
+  #contentState: ContentState = "untaken";
+  /** The request that stands for this one where a runtime wants one of its own. */
+  #native: Request | null = null;
+
+  /** @param source The request in parts. Nothing is asked of it yet. */
+  constructor(source: RequestSource) {
+    this.#source = source;
+  }
+
+  /** The method, case-sensitive. */
+  get method(): string {
+    return this.#source.method;
+  }
+
+  /** The target URI (RFC 9110 section 7.1). */
+  get url(): string {
+    return this.#source.url();
+  }
+
+  /** The header section. */
+  get headers(): Headers {
+    return this.#headers ??= new RequestHeaders(this.#source.fields);
+  }
+
+  /** Aborts if and only if the response could not be delivered. */
+  get signal(): AbortSignal {
+    return this.#source.signal();
+  }
+
+  /** The content as a byte stream; `null` when the request has none. */
+  get body(): ReadableStream<Bytes> | null {
+    return this.#source.content.present ? this.#holder().body : null;
+  }
+
+  /** Whether the content was read, in whole or in part. */
+  get bodyUsed(): boolean {
+    const state = this.#contentState;
+    if (state === "untaken") return false;
+    return state === "collected" || state.bodyUsed;
+  }
+
+  /** The content, decoded as UTF-8 and without a byte order mark. */
+  text(): Promise<string> {
+    return this.#collect().then(decodeText);
+  }
+
+  /** The content, decoded as UTF-8 and parsed as JSON. Rejects with a `SyntaxError` when it is not JSON. */
+  // deno-lint-ignore no-explicit-any -- the type the Fetch standard's `Body` has in every type library
+  json(): Promise<any> {
+    return this.#collect().then(decodeJson);
+  }
+
+  /** The content. */
+  bytes(): Promise<Bytes> {
+    return this.#collect();
+  }
+
+  /** The content. */
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#collect().then(toArrayBuffer);
+  }
+
+  /** The content; its type is that of the Content-Type field. */
+  async blob(): Promise<Blob> {
+    return toBlob(await this.#collect(), this.headers.get("content-type"));
+  }
+
+  /** The fields of a form, sent as `application/x-www-form-urlencoded` or as `multipart/form-data`. */
+  async formData(): Promise<FormData> {
+    return toFormData(await this.#collect(), this.headers.get("content-type"));
+  }
+
+  /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */
+  textStream(): ReadableStream<string> {
+    if (this.#isUnusable()) throw unusableError();
+    const bytes = this.body ?? new Blob().stream();
+    return bytes.pipeThrough(new TextDecoderStream());
+  }
+
+  /**
+   * A `Request` of the runtime with the same parts, whose content can be read besides that of this one. Content of a GET
+   * or HEAD request is left out. Throws a `TypeError` when the content was read or its stream is locked.
+   */
+  clone(): Request {
+    if (this.#isUnusable()) throw unusableError();
+    if (this.#native !== null) return this.#native.clone();
+    const body = this.#nativeHasContent() ? this.#holder().body : null;
+    if (body === null) return this.#makeNative(null);
+    const [kept, given] = body.tee();
+    this.#contentState = new Response(kept);
+    return this.#makeNative(given);
+  }
+
+  // What only browsers give a meaning. The values are those of `new Request(url)` by the Fetch standard.
+
+  /** Always `"default"`. */
+  get cache(): RequestCache {
+    return "default";
+  }
+  /** Always `"same-origin"`. */
+  get credentials(): RequestCredentials {
+    return "same-origin";
+  }
+  /** Always empty. */
+  get destination(): RequestDestination {
+    return "";
+  }
+  /** Always `"half"`: a client sends its request before it reads the response. */
+  get duplex(): "half" {
+    return "half";
+  }
+  /** Always empty. */
+  get integrity(): string {
+    return "";
+  }
+  /** Always false. */
+  get isHistoryNavigation(): boolean {
+    return false;
+  }
+  /** Always false. */
+  get isReloadNavigation(): boolean {
+    return false;
+  }
+  /** Always false; it has nothing to do with persistent connections. */
+  get keepalive(): boolean {
+    return false;
+  }
+  /** Always `"cors"`. */
+  get mode(): RequestMode {
+    return "cors";
+  }
+  /** Always `"follow"`. */
+  get redirect(): RequestRedirect {
+    return "follow";
+  }
+  /** Always `"about:client"`; the Referer field is in the headers. */
+  get referrer(): string {
+    return "about:client";
+  }
+  /** Always empty. */
+  get referrerPolicy(): ReferrerPolicy {
+    return "";
+  }
+
+  /** Takes all of the content, wherever it is. A request without content gives none as often as it is asked. */
+  #collect(): Promise<Bytes> {
+    const state = this.#contentState;
+    if (state === "untaken") {
+      const content = this.#source.content;
+      if (!content.present) return Promise.resolve(new Uint8Array(0));
+      this.#contentState = "collected";
+      return content.collect();
+    }
+    if (state === "collected") return Promise.reject(unusableError());
+    return state.arrayBuffer().then(toBytes);
+  }
+
+  /** The native object that holds the content, which must be present. */
+  #holder(): NativeBody {
+    const state = this.#contentState;
+    if (typeof state !== "string") return state;
+    const holder = state === "untaken" ? new Response(this.#source.content.stream()) : usedResponse();
+    this.#contentState = holder;
+    return holder;
+  }
+
+  /** Whether a method that takes the content would fail. */
+  #isUnusable(): boolean {
+    const state = this.#contentState;
+    return typeof state === "string" ? state === "collected" : isUnusable(state);
+  }
+
+  /** Whether a native request can hold the content: there is some, and the Fetch standard allows it to the method. */
+  #nativeHasContent(): boolean {
+    return this.#source.content.present && !refusesContent(this.#source.method);
+  }
+
+  /**
+   * The native request that stands for this one. It takes the content over, so that content read through either is read
+   * for both.
+   */
+  #toNative(): Request {
+    if (this.#native !== null) return this.#native;
+    if (!this.#nativeHasContent()) return this.#native = this.#makeNative(null);
+    if (this.#isUnusable()) {
+      // Not kept: the lock on a stream can be released again.
+      const native = this.#makeNative("");
+      ignoreOutcome(native.arrayBuffer());
+      return native;
+    }
+    this.#native = this.#makeNative(this.#holder().body);
+    this.#contentState = this.#native;
+    return this.#native;
+  }
+
+  #makeNative(body: BodyInit | null): Request {
+    return makeNativeRequest(this.#source, this.headers, body);
+  }
+
+  static #linked = false;
+
+  /** See {@linkcode linkRequestPrototype}. */
+  static link(): void {
+    if (LazyRequest.#linked) return;
+    LazyRequest.#linked = true;
+    RequestHeaders.link();
+    const toNative = (request: LazyRequest) => request.#toNative();
+    linkPrototype(LazyRequest, Request);
+    forwardMissing(LazyRequest, Request, toNative);
+    defineInspection(LazyRequest, ({ method, url, headers, bodyUsed }) => ({ method, url, headers, bodyUsed }));
+    forwardState(LazyRequest, new Request("http://localhost/"), toNative);
+  }
+}
+
+/**
+ * Makes objects of {@linkcode LazyRequest} pass `instanceof Request`, and their headers `instanceof Headers`. A server
+ * calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do nothing.
+ */
+export function linkRequestPrototype(): void {
+  LazyRequest.link();
+}
+
+/**
+ * The request as a `Request` of the runtime, with its signal and the content as a stream. Content of a GET or HEAD
+ * request is left out, since such a `Request` cannot have it.
+ */
+export function toNativeRequest(source: RequestSource): Request {
+  const hasContent = source.content.present && !refusesContent(source.method);
+  return makeNativeRequest(source, new RequestHeaders(source.fields), hasContent ? source.content.stream() : null);
+}
+
+function makeNativeRequest(source: RequestSource, headers: Headers, body: BodyInit | null): Request {
+  const init: NativeRequestInit = { method: source.method, headers, body, duplex: "half", signal: source.signal() };
+  return new Request(source.url(), init);
+}
+
+/** Whether the Fetch standard refuses content with this method, which it takes in any case. */
+function refusesContent(method: string): boolean {
+  return /^(?:GET|HEAD)$/i.test(method);
+}
+
+function unusableError(): TypeError {
+  return new TypeError("The content of the request was read already or is being read");
+}
+
+function decodeText(bytes: Bytes): string {
+  return UTF8_DECODER.decode(bytes);
+}
+
+function decodeJson(bytes: Bytes): unknown {
+  return JSON.parse(UTF8_DECODER.decode(bytes));
+}
+
+function toArrayBuffer(bytes: Bytes): ArrayBuffer {
+  const buffer = bytes.buffer;
+  return buffer.byteLength === bytes.byteLength ? buffer : bytes.slice().buffer;
+}

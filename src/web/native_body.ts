@@ -1,0 +1,52 @@
+/**
+ * What both lazy classes ask of a native object that holds their content.
+ *
+ * It decides nothing: whether a body was disturbed or is locked is known to native objects alone, and parsing a form is
+ * theirs too.
+ *
+ * @module
+ */
+
+/** Bytes that own their memory. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A native object with the body of the Fetch standard. */
+export type NativeBody = Request | Response;
+
+/** A response whose content was read: the body of a lazy object whose content was taken without a native object. */
+export function usedResponse(): Response {
+  const response = new Response("");
+  ignoreOutcome(response.arrayBuffer());
+  return response;
+}
+
+/** "Unusable" in the Fetch standard: the body was disturbed, or its stream is locked. */
+export function isUnusable(native: NativeBody): boolean {
+  return native.bodyUsed || native.body?.locked === true;
+}
+
+/** Whole content as a `Blob` of the media type in a Content-Type field. */
+export function toBlob(content: ArrayBuffer | Bytes, contentType: string | null): Promise<Blob> {
+  // Without a type, one runtime's Response would make up `text/plain`.
+  return contentType === null ? Promise.resolve(new Blob([content])) : typedResponse(content, contentType).blob();
+}
+
+/** Whole content as the fields of a form, of the media type in a Content-Type field. */
+export function toFormData(content: ArrayBuffer | Bytes, contentType: string | null): Promise<FormData> {
+  // An empty type is refused like any other that is not a form's.
+  return typedResponse(content, contentType ?? "").formData();
+}
+
+function typedResponse(content: ArrayBuffer | Bytes, contentType: string): Response {
+  return new Response(content, { headers: { "content-type": contentType } });
+}
+
+/** Leaves a promise alone whose outcome nobody needs, not even its rejection. */
+export function ignoreOutcome(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}
+
+/** The bytes of a buffer. Not every supported runtime has `bytes()`. */
+export function toBytes(buffer: ArrayBuffer): Bytes {
+  return new Uint8Array(buffer);
+}

@@ -1,0 +1,122 @@
+/**
+ * The header section of a request as `Headers`.
+ *
+ * It decides when a global `Headers` is made: at the first call that is not `get` or `has`. It must not know where the
+ * field section came from.
+ *
+ * @module
+ */
+
+import type { FieldSection } from "../http/field_section.ts";
+import { normalizeFieldName } from "./field_lines.ts";
+import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
+
+/**
+ * The `Headers` of a request, read straight from the bytes that came.
+ *
+ * Values of one name are combined in order with a comma and a space (RFC 9110 section 5.3), those of Cookie with a
+ * semicolon and a space. It may be changed; the changes stay with this object.
+ */
+export class RequestHeaders implements Headers {
+  readonly #fields: FieldSection;
+  /** Made at first need; from then on every call goes to it, so that changes are seen by all of them. */
+  #native: Headers | null = null;
+
+  /** @param fields The field section, which must not hold a name or value that a `Headers` refuses. */
+  constructor(fields: FieldSection) {
+    this.#fields = fields;
+  }
+
+  /** The combined value of a field, or `null`. Throws a `TypeError` when the name is not a token. */
+  get(name: string): string | null {
+    if (this.#native !== null) return this.#native.get(name);
+    return this.#fields.get(lowerCaseName(name));
+  }
+
+  /** Whether there is a field of this name. Throws a `TypeError` when the name is not a token. */
+  has(name: string): boolean {
+    if (this.#native !== null) return this.#native.has(name);
+    return this.#fields.has(lowerCaseName(name));
+  }
+
+  /** Replaces a field. */
+  set(name: string, value: string): void {
+    this.#toNative().set(name, value);
+  }
+
+  /** Adds a value to a field. */
+  append(name: string, value: string): void {
+    this.#toNative().append(name, value);
+  }
+
+  /** Removes a field. */
+  delete(name: string): void {
+    this.#toNative().delete(name);
+  }
+
+  /** The values of Set-Cookie, which a request should not have. */
+  getSetCookie(): string[] {
+    return this.#toNative().getSetCookie();
+  }
+
+  /** Calls back with each value and name, in the order of the names. */
+  forEach(callback: (value: string, name: string, headers: this) => void, thisArgument?: unknown): void {
+    this.#toNative().forEach((value, name) => callback.call(thisArgument, value, name, this));
+  }
+
+  /** Names and combined values, in the order of the names. */
+  entries(): ReturnType<Headers["entries"]> {
+    return this.#toNative().entries();
+  }
+
+  /** The names, in order. */
+  keys(): ReturnType<Headers["keys"]> {
+    return this.#toNative().keys();
+  }
+
+  /** The combined values, in the order of the names. */
+  values(): ReturnType<Headers["values"]> {
+    return this.#toNative().values();
+  }
+
+  /** The same as {@linkcode RequestHeaders.entries}. */
+  [Symbol.iterator](): ReturnType<Headers["entries"]> {
+    return this.#toNative().entries();
+  }
+
+  #toNative(): Headers {
+    return this.#native ??= toNativeHeaders(this.#fields);
+  }
+
+  static #linked = false;
+
+  /** Makes objects of this class pass `instanceof Headers`. Later calls do nothing. */
+  static link(): void {
+    if (RequestHeaders.#linked) return;
+    RequestHeaders.#linked = true;
+    const toNative = (headers: RequestHeaders) => headers.#toNative();
+    linkPrototype(RequestHeaders, Headers);
+    forwardMissing(RequestHeaders, Headers, toNative);
+    defineInspection(RequestHeaders, toNative);
+    forwardState(RequestHeaders, new Headers(), toNative);
+  }
+}
+
+/** A global `Headers` with the lines of a field section. */
+export function toNativeHeaders(fields: FieldSection): Headers {
+  const headers = new Headers();
+  const count = fields.count;
+  for (let i = 0; i < count; i++) {
+    // Not every runtime joins Cookie lines with a semicolon, so they are joined before.
+    if (!fields.isNamed(i, "cookie")) headers.append(fields.nameAt(i), fields.valueAt(i));
+    else if (!headers.has("cookie")) headers.set("cookie", fields.get("cookie") ?? "");
+  }
+  return headers;
+}
+
+/** The name as the field section wants it. */
+function lowerCaseName(name: string): string {
+  const normalized = normalizeFieldName(typeof name === "string" ? name : String(name));
+  if (normalized === undefined) throw new TypeError("A field name must be a token (RFC 9110 section 5.1)");
+  return normalized;
+}

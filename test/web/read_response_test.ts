@@ -1,0 +1,238 @@
+/** Taking responses of either kind apart: the same parts in the same order, or a refusal. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { inspect } from "node:util";
+import { type ErrorCode, TrivetError } from "../../src/errors.ts";
+import { HttpResponse } from "../../src/web/http_response.ts";
+import { LazyRequest, linkRequestPrototype } from "../../src/web/lazy_request.ts";
+import { readResponse } from "../../src/web/read_response.ts";
+import type { ResponseContent, ResponseSource } from "../../src/web/response_source.ts";
+import { fakeSource } from "./fake_request_source.ts";
+
+linkRequestPrototype();
+
+function refuses(response: unknown, code: ErrorCode): void {
+  assert.throws(() => readResponse(response), (error) => error instanceof TrivetError && error.code === code);
+}
+
+async function textOf(content: ResponseContent): Promise<string | null> {
+  return content === null ? null : await new Response(content as BodyInit).text();
+}
+
+describe("both kinds of response give the same parts", () => {
+  const RESPONSES: readonly {
+    readonly name: string;
+    readonly body: () => BodyInit | null;
+    readonly init?: ResponseInit;
+    /** After it was made, a handler changes the headers. */
+    readonly change?: (headers: Headers) => void;
+    readonly expected: Omit<ResponseSource, "content"> & { readonly text: string | null };
+  }[] = [
+    {
+      name: "nothing",
+      body: () => null,
+      expected: { status: 200, statusText: "", fields: [], text: null },
+    },
+    {
+      name: "fields in another order and case",
+      body: () => new Uint8Array([0x61]),
+      init: { status: 404, statusText: "Nope", headers: { "X-B": "2", "Content-Type": "text/html", "X-A": "1" } },
+      expected: {
+        status: 404,
+        statusText: "Nope",
+        fields: ["content-type", "text/html", "x-a", "1", "x-b", "2"],
+        text: "a",
+      },
+    },
+    {
+      name: "fields that repeat",
+      body: () => null,
+      init: { headers: [["vary", "a"], ["Set-Cookie", "b=2"], ["Vary", "b"], ["set-cookie", "a=1"], ["age", "1"]] },
+      expected: {
+        status: 200,
+        statusText: "",
+        fields: ["age", "1", "set-cookie", "b=2", "set-cookie", "a=1", "vary", "a, b"],
+        text: null,
+      },
+    },
+    {
+      name: "a string with a Content-Type of its own",
+      body: () => "grüße",
+      init: { headers: { "content-type": "text/html" } },
+      expected: { status: 200, statusText: "", fields: ["content-type", "text/html"], text: "grüße" },
+    },
+    {
+      name: "a stream",
+      body: () => new Blob(["ab"]).stream(),
+      expected: { status: 200, statusText: "", fields: [], text: "ab" },
+    },
+    {
+      name: "changed headers",
+      body: () => new Uint8Array([0x61]),
+      init: { headers: { b: "1", c: "1" } },
+      change: (headers) => {
+        headers.set("A", "2");
+        headers.delete("b");
+        headers.append("z", "2");
+        headers.append("set-cookie", "1");
+        headers.append("set-cookie", "2");
+      },
+      expected: {
+        status: 200,
+        statusText: "",
+        fields: ["a", "2", "c", "1", "set-cookie", "1", "set-cookie", "2", "z", "2"],
+        text: "a",
+      },
+    },
+  ];
+  for (const { name, body, init, change, expected } of RESPONSES) {
+    for (const Kind of [HttpResponse, Response]) {
+      test(`${name}, as ${Kind.name}`, async () => {
+        const response = new Kind(body(), init);
+        change?.(response.headers);
+        const { content, ...rest } = readResponse(response);
+        assert.deepEqual({ ...rest, text: await textOf(content) }, expected);
+      });
+    }
+  }
+});
+
+describe("an HttpResponse", () => {
+  const CONTENTS: readonly (readonly [string, HttpResponse, ResponseContent])[] = [
+    ["a string", new HttpResponse("x"), "x"],
+    ["an empty string", new HttpResponse(""), ""],
+    ["JSON", HttpResponse.json([1]), "[1]"],
+    ["bytes", new HttpResponse(new Uint8Array([1])), new Uint8Array([1])],
+    ["a buffer", new HttpResponse(new Uint8Array([1]).buffer), new Uint8Array([1])],
+    ["URLSearchParams", new HttpResponse(new URLSearchParams("a=b")), "a=b"],
+  ];
+  for (const [name, response, content] of CONTENTS) {
+    test(`${name} stays whole, so that its length is known`, () => {
+      assert.deepEqual(readResponse(response).content, content);
+    });
+  }
+
+  test("the default Content-Type of a string is sent", () => {
+    assert.deepEqual(readResponse(new HttpResponse("x")).fields, ["content-type", "text/plain;charset=UTF-8"]);
+  });
+
+  test("status 101 is let through", () => {
+    const init = { status: 101, headers: { upgrade: "x" } };
+    assert.deepEqual(readResponse(new HttpResponse(null, init)), {
+      status: 101,
+      statusText: "",
+      fields: ["upgrade", "x"],
+      content: null,
+    });
+  });
+
+  test("content that was sent counts as read, and is not sent twice", async () => {
+    const response = new HttpResponse("x");
+    readResponse(response);
+    assert.equal(response.bodyUsed, true);
+    await assert.rejects(response.text(), TypeError);
+    assert.throws(() => response.clone(), TypeError);
+    refuses(response, "response-invalid");
+  });
+
+  test("without content it can be sent again", () => {
+    const response = new HttpResponse(null, { status: 204 });
+    assert.deepEqual(readResponse(response), readResponse(response));
+  });
+
+  test("a clone is sent on its own", () => {
+    const response = new HttpResponse("x");
+    const clone = response.clone();
+    assert.deepEqual(readResponse(response), readResponse(clone));
+  });
+
+  test("a body that was looked at is sent as a stream", async () => {
+    const response = new HttpResponse("x");
+    assert.equal(response.body?.locked, false);
+    assert.equal(await textOf(readResponse(response).content), "x");
+  });
+});
+
+for (const Kind of [HttpResponse, Response]) {
+  describe(`a ${Kind.name} that cannot be sent`, () => {
+    test("its content was read: response-invalid", async () => {
+      const response = new Kind("x");
+      await response.text();
+      refuses(response, "response-invalid");
+    });
+
+    test("its content was read in part: response-invalid", async () => {
+      const response = new Kind(new Blob(["x"]).stream());
+      const reader = response.body?.getReader();
+      await reader?.read();
+      reader?.releaseLock();
+      refuses(response, "response-invalid");
+    });
+
+    test("its stream is locked: response-invalid", () => {
+      const response = new Kind("x");
+      response.body?.getReader();
+      refuses(response, "response-invalid");
+    });
+
+    test("it is a network error: response-invalid", () => refuses(Kind.error(), "response-invalid"));
+
+    for (const value of ["a\x01b", "\x7f", "a\x1f"]) {
+      test(`a field was set to ${JSON.stringify(value)}, which Headers allows: response-field-invalid`, () => {
+        const response = new Kind(null);
+        response.headers.set("a", value);
+        refuses(response, "response-field-invalid");
+      });
+    }
+  });
+}
+
+describe("what is not a response", () => {
+  const HEADERS = new Headers();
+  const VALUES: readonly unknown[] = [
+    undefined,
+    null,
+    "x",
+    200,
+    {},
+    { status: 200 },
+    { status: 200, headers: {} },
+    { status: "200", statusText: "", headers: HEADERS, body: null },
+    { status: 200, statusText: "", headers: HEADERS, body: "x" },
+    { status: 200, statusText: "", headers: HEADERS, body: null, bodyUsed: true },
+    { status: 200, statusText: "a\r\nb", headers: HEADERS, body: null },
+    { status: 100, statusText: "", headers: HEADERS, body: null },
+    { status: 600, statusText: "", headers: HEADERS, body: null },
+    { status: 200.5, statusText: "", headers: HEADERS, body: null },
+    { status: 204, statusText: "", headers: HEADERS, body: new Blob(["x"]).stream() },
+    Promise.resolve(new Response()),
+    () => new Response(),
+    new LazyRequest(fakeSource()),
+    new Request("http://example.com/"),
+  ];
+  for (const value of VALUES) {
+    test(`${inspect(value).replaceAll(/\s+/g, " ").slice(0, 70)}: response-invalid`, () => {
+      refuses(value, "response-invalid");
+    });
+  }
+});
+
+describe("a response of another realm or library", () => {
+  const foreign = (entries: [string, string][]) => ({
+    status: 200,
+    statusText: "",
+    headers: { [Symbol.iterator]: () => entries[Symbol.iterator](), getSetCookie: () => [] },
+    body: null,
+  });
+
+  test("is taken when it has the interface", () => {
+    assert.deepEqual(readResponse(foreign([["B", " 2"], ["a", "1"]])).fields, ["a", "1", "b", "2"]);
+  });
+
+  for (const line of [["a b", "1"], ["", "1"], ["a", "1\r\nb: 2"], ["a", "\u0100"]] as [string, string][]) {
+    test(`with the field line ${JSON.stringify(line)} it is refused: response-field-invalid`, () => {
+      refuses(foreign([line]), "response-field-invalid");
+    });
+  }
+});
