@@ -28,6 +28,7 @@ const STEPS: readonly Step[] = [
   { name: "types", args: ["check", "mod.ts", ...FOLDERS] },
   { name: "types of examples in comments", args: ["check", "--doc-only", ...ENTRY_POINTS, "src", "README.md"] },
   { name: "documentation", args: ["doc", "--lint", ...ENTRY_POINTS] },
+  { name: "package", args: ["publish", "--dry-run", "--allow-dirty"] },
 ];
 
 async function main(): Promise<number> {

@@ -74,15 +74,16 @@ function tokenize(source: string): Token[] {
   const takeTemplate = (): void => {
     const characters = take(TEMPLATE_CHARACTERS);
     if (characters === null) throw new SyntaxError(`The template at offset ${position} has no end.`);
-    if (characters.endsWith("`")) tokens.push({ text: "`", start: position - 1 });
-    else substitutions.push(openBraces++);
+    const isComplete = characters.endsWith("`");
+    tokens.push({ text: isComplete ? "`" : "{", start: position - 1 });
+    if (!isComplete) substitutions.push(openBraces++);
   };
 
   while (position < source.length) {
     if (take(SPACE_OR_COMMENT) !== null) continue;
     const start = position;
     const character = source[position];
-    if (character === "/" && beginsExpression(tokens.at(-1))) {
+    if (character === "/" && beginsExpression(tokens)) {
       if (take(REGULAR_EXPRESSION) === null) throw unexpected(source, start);
       tokens.push({ text: ")", start });
       continue;
@@ -109,11 +110,12 @@ function tokenize(source: string): Token[] {
   return tokens;
 }
 
-/** Whether a slash after this token begins a regular expression and does not divide. */
-function beginsExpression(previous: Token | undefined): boolean {
+/** Whether a slash after these tokens begins a regular expression and does not divide. */
+function beginsExpression(tokens: readonly Token[]): boolean {
+  const previous = tokens.at(-1)?.text;
   if (previous === undefined) return true;
-  if (/^[\p{ID_Start}$_#]/u.test(previous.text)) return WORDS_BEFORE_EXPRESSION.has(previous.text);
-  return !/^[\d"'`)\]}.]/.test(previous.text);
+  if (!/^[\p{ID_Start}$_#]/u.test(previous)) return !/^[\d"'`)\]}.]/.test(previous);
+  return WORDS_BEFORE_EXPRESSION.has(previous) && tokens.at(-2)?.text !== ".";
 }
 
 function unexpected(source: string, position: number): SyntaxError {

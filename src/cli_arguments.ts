@@ -50,7 +50,9 @@ export const USAGE: string = [
  */
 export function parseArguments(args: readonly string[]): Command {
   const [command, ...rest] = args;
-  if (command === undefined || command === "help" || args.includes("--help") || args.includes("-h")) return { name: "help" };
+  if (command === undefined || command === "help" || args.includes("--help") || args.includes("-h")) {
+    return { name: "help" };
+  }
   if (command === "version" || command === "--version" || command === "-V") return { name: "version" };
   if (command !== "serve") throw new UsageError(`Unknown command ${quote(command)}, expected "serve".`);
   return parseServe(rest);

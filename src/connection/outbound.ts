@@ -42,7 +42,6 @@ export class OutboundSlab {
   writeUtf8(text: string): void {
     this.usedBytes += this.#encoder.encodeInto(text, this.bytes.subarray(this.usedBytes)).written;
   }
-
 }
 
 /** Gathers what one connection sends until it is flushed. */

@@ -129,7 +129,10 @@ export class RequestReader {
     this.#contentActiveMs += elapsedMs;
     if (minContentBytesPerSecond === 0 || this.#contentActiveMs <= contentRateGraceMs) return null;
     if (this.#contentBytes * 1000 >= minContentBytesPerSecond * this.#contentActiveMs) return null;
-    return new TrivetError("data-rate-too-low", `The content came slower than ${minContentBytesPerSecond} bytes a second.`);
+    return new TrivetError(
+      "data-rate-too-low",
+      `The content came slower than ${minContentBytesPerSecond} bytes a second.`,
+    );
   }
 
   /** Takes what it can from the bytes; returns the first position not taken. */

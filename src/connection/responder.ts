@@ -163,7 +163,10 @@ export class Responder {
 
   #send(exchange: Exchange, source: ResponseSource): void {
     if (!this.#agreesWithUpgrade(exchange, source)) {
-      this.failHandler(exchange, new TrivetError("response-invalid", "A 101 is only for an exchange that was upgraded."));
+      this.failHandler(
+        exchange,
+        new TrivetError("response-invalid", "A 101 is only for an exchange that was upgraded."),
+      );
       return;
     }
     exchange.progress = "begun";

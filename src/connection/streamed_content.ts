@@ -129,7 +129,12 @@ export class StreamedContent {
       const framing = wantsTrailers(this.#exchange)
         ? RESPONSE_CHUNKED
         : headBuilder.decideFraming(this.#exchange.head, null);
-      const option = connection.responder.decideConnectionOption(this.#exchange, framing, headBuilder.wantsClose, status);
+      const option = connection.responder.decideConnectionOption(
+        this.#exchange,
+        framing,
+        headBuilder.wantsClose,
+        status,
+      );
       connection.outbound.appendLatin1(headBuilder.finish(framing, clock.dateLine, option));
       this.#encoder = new ContentEncoder(framing);
     } catch (error) {

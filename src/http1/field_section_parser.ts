@@ -24,12 +24,14 @@ export interface FieldSectionLimits {
 /** Numbers pushed for each field line. */
 const OFFSETS_PER_LINE = 4;
 
+/** A place in the current line that has not been reached. */
+const NOT_REACHED = -1;
+
 /**
  * Parses one field section after another, each in any number of pieces.
  *
- * All positions it keeps are relative to an origin the caller chooses, so that the caller may move the bytes between
- * two calls. Bytes it has looked at are never looked at a third time: a line that is not complete is scanned at once
- * for errors and then again when its line feed has come.
+ * All positions it keeps are relative to an origin the caller chooses, so that the caller may move the bytes between two
+ * calls. Each byte is looked at once: a line that is not complete goes on where its bytes ended.
  */
 export class FieldSectionParser {
   /** Name start, name end, value start, value end of each line, relative to the origin. A new array for each section. */
@@ -38,6 +40,8 @@ export class FieldSectionParser {
   position = 0;
   #sectionStart = 0;
   #scannedTo = 0;
+  #nameEnd = NOT_REACHED;
+  #valueStart = NOT_REACHED;
   readonly #limits: FieldSectionLimits;
 
   /** @param limits The bounds of every section. */
@@ -51,6 +55,8 @@ export class FieldSectionParser {
     this.position = position;
     this.#sectionStart = position;
     this.#scannedTo = position;
+    this.#nameEnd = NOT_REACHED;
+    this.#valueStart = NOT_REACHED;
   }
 
   /**
@@ -61,53 +67,53 @@ export class FieldSectionParser {
    */
   advance(bytes: Uint8Array, origin: number, end: number): boolean {
     const limit = Math.min(end, origin + this.#sectionStart + this.#limits.maxFieldSectionBytes);
-    if (this.#awaitsLineFeed(bytes, origin, limit, end)) return false;
     const maxOffsets = this.#limits.maxFieldLines * OFFSETS_PER_LINE;
     const offsets = this.offsets;
-    let at = origin + this.position;
+    let lineStart = origin + this.position;
+    let nameEnd = this.#nameEnd;
+    let valueStart = this.#valueStart;
+    let at = origin + this.#scannedTo;
 
     while (at < limit) {
-      const nameStart = at;
-      while (at < limit && (CLASSES[bytes[at]] & TOKEN) !== 0) at++;
-      if (at === limit) break;
-      if (bytes[at] !== COLON || at === nameStart) {
-        if (bytes[at] !== CR || at !== nameStart) throw invalidName(bytes, nameStart, at);
-        if (at + 1 === limit) break;
-        if (bytes[at + 1] !== LF) throw invalidLine("a carriage return without a line feed");
-        this.position = at + 2 - origin;
-        return true;
+      if (nameEnd === NOT_REACHED) {
+        while (at < limit && (CLASSES[bytes[at]] & TOKEN) !== 0) at++;
+        if (at === limit) break;
+        if (bytes[at] !== COLON || at === lineStart) {
+          if (bytes[at] !== CR || at !== lineStart) throw invalidName(bytes, lineStart, at);
+          if (at + 1 === limit) break;
+          if (bytes[at + 1] !== LF) throw invalidLine("a carriage return without a line feed");
+          this.position = at + 2 - origin;
+          return true;
+        }
+        if (offsets.length === maxOffsets) throw this.#tooManyLines();
+        nameEnd = at - origin;
+        at++;
       }
-      if (offsets.length === maxOffsets) throw this.#tooManyLines();
-      const nameEnd = at;
-      at++;
-      while (at < limit && (bytes[at] === SP || bytes[at] === HTAB)) at++;
-      const valueStart = at;
+      if (valueStart === NOT_REACHED) {
+        while (at < limit && (bytes[at] === SP || bytes[at] === HTAB)) at++;
+        if (at === limit) break;
+        valueStart = at - origin;
+      }
       while (at < limit && (CLASSES[bytes[at]] & FIELD_VALUE) !== 0) at++;
       if (at === limit) break;
       if (bytes[at] !== CR) throw invalidLine("a control character in a field value");
       if (at + 1 === limit) break;
       if (bytes[at + 1] !== LF) throw invalidLine("a carriage return without a line feed");
-      let valueEnd = at;
-      while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
-      offsets.push(nameStart - origin, nameEnd - origin, valueStart - origin, valueEnd - origin);
+      let valueEnd = at - origin;
+      while (valueEnd > valueStart && isOws(bytes[origin + valueEnd - 1])) valueEnd--;
+      offsets.push(lineStart - origin, nameEnd, valueStart, valueEnd);
       at += 2;
-      this.position = at - origin;
+      lineStart = at;
+      nameEnd = NOT_REACHED;
+      valueStart = NOT_REACHED;
     }
 
     this.#requireRoom(origin, limit);
-    this.#scannedTo = limit - origin;
+    this.position = lineStart - origin;
+    this.#scannedTo = at - origin;
+    this.#nameEnd = nameEnd;
+    this.#valueStart = valueStart;
     return false;
-  }
-
-  /** Whether the current line was scanned before and nothing that came since can complete it. */
-  #awaitsLineFeed(bytes: Uint8Array, origin: number, limit: number, end: number): boolean {
-    if (this.#scannedTo <= this.position || limit < end) return false;
-    for (let i = origin + this.#scannedTo; i < limit; i++) {
-      if (bytes[i] === LF) return false;
-    }
-    if (limit - origin - this.#sectionStart >= this.#limits.maxFieldSectionBytes) return false;
-    this.#scannedTo = limit - origin;
-    return true;
   }
 
   #requireRoom(origin: number, limit: number): void {
@@ -125,6 +131,10 @@ export class FieldSectionParser {
       `The field section has more than ${this.#limits.maxFieldLines} field lines.`,
     );
   }
+}
+
+function isOws(byte: number): boolean {
+  return byte === SP || byte === HTAB;
 }
 
 function invalidLine(found: string): TrivetError {

@@ -78,13 +78,14 @@ export class RequestHeadParser {
   readonly #limits: RequestHeadLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   readonly #section: FieldSectionParser;
-  #phase: "request-line" | "header-section" = "request-line";
+  #phase: "empty-lines" | "method" | "target" | "version" | "header-section" = "empty-lines";
   #emptyLines = 0;
   #lineStart = 0;
+  /** Where scanning goes on, relative to the origin: each byte is looked at once. */
   #scannedTo = 0;
   #methodEnd = 0;
   #targetEnd = 0;
-  #isPlainTarget = true;
+  #targetClasses = 0;
   #minorVersion: 0 | 1 = 1;
   /** Bytes of the last complete head, from its origin on. */
   consumedBytes = 0;
@@ -101,7 +102,7 @@ export class RequestHeadParser {
 
   /** Whether more than empty lines of the next request has come: a peer that goes away now leaves a request half sent. */
   get hasBegun(): boolean {
-    return this.#phase !== "request-line" || this.#scannedTo > this.#lineStart;
+    return this.#phase !== "empty-lines";
   }
 
   /**
@@ -112,117 +113,105 @@ export class RequestHeadParser {
    * @throws {TrivetError} With the blame "peer".
    */
   parse(bytes: Uint8Array, origin: number, end: number): RequestHead | null {
-    if (this.#phase === "request-line") {
+    if (this.#phase !== "header-section") {
       if (!this.#parseRequestLine(bytes, origin, end)) return null;
-      this.#phase = "header-section";
+      this.#section.begin(this.#scannedTo);
     }
     if (!this.#section.advance(bytes, origin, end)) return null;
     const head = this.#makeHead(bytes, origin);
     this.consumedBytes = this.#section.position;
-    this.#phase = "request-line";
+    this.#phase = "empty-lines";
     this.#emptyLines = 0;
-    this.#lineStart = 0;
     this.#scannedTo = 0;
     return head;
   }
 
-  /** `request-line = method SP request-target SP HTTP-version` (RFC 9112 section 3), and its CRLF. */
+  /**
+   * `request-line = method SP request-target SP HTTP-version` (RFC 9112 section 3), and its CRLF. Each step returns
+   * whether its part is complete.
+   */
   #parseRequestLine(bytes: Uint8Array, origin: number, end: number): boolean {
-    if (!this.#skipEmptyLines(bytes, origin, end)) return false;
-    if (this.#awaitsLineFeed(bytes, origin, end)) return false;
-    const start = origin + this.#lineStart;
-    const targetStart = this.#scanMethod(bytes, start, end);
-    if (targetStart === end) return this.#incomplete(origin, end);
-    const targetEnd = this.#scanTarget(bytes, targetStart, end);
-    if (targetEnd === end) return this.#incomplete(origin, end);
-    if (!this.#scanVersion(bytes, targetEnd + 1, end)) return this.#incomplete(origin, end);
-    this.#methodEnd = targetStart - 1 - origin;
-    this.#targetEnd = targetEnd - origin;
-    this.#section.begin(targetEnd + 1 + VERSION_BYTES + 2 - origin);
-    return true;
+    if (this.#phase === "empty-lines" && !this.#skipEmptyLines(bytes, origin, end)) return false;
+    if (this.#phase === "method" && !this.#scanMethod(bytes, origin, end)) return false;
+    if (this.#phase === "target" && !this.#scanTarget(bytes, origin, end)) return false;
+    return this.#scanVersion(bytes, origin, end);
   }
 
   #skipEmptyLines(bytes: Uint8Array, origin: number, end: number): boolean {
-    let at = origin + this.#lineStart;
+    let at = origin + this.#scannedTo;
     while (at < end && bytes[at] === CR) {
-      if (at + 1 === end) return false;
+      if (at + 1 === end) break;
       if (bytes[at + 1] !== LF) throw invalidLine("It begins with a carriage return without a line feed.");
       if (++this.#emptyLines > MAX_LEADING_EMPTY_LINES) throw invalidLine("Too many empty lines stand before it.");
       at += 2;
-      this.#lineStart = at - origin;
-      this.#scannedTo = this.#lineStart;
     }
-    return at < end;
-  }
-
-  /** Whether the line was scanned before without an error and its end has not come since. */
-  #awaitsLineFeed(bytes: Uint8Array, origin: number, end: number): boolean {
-    if (this.#scannedTo === this.#lineStart) return false;
-    const maxLineBytes = MAX_METHOD_SCAN_BYTES + this.#limits.maxRequestTargetBytes + VERSION_BYTES + 4;
-    if (end - origin - this.#lineStart > maxLineBytes) return false;
-    for (let i = origin + this.#scannedTo; i < end; i++) {
-      if (bytes[i] === LF) return false;
-    }
-    this.#scannedTo = end - origin;
+    this.#scannedTo = at - origin;
+    if (at === end || bytes[at] === CR) return false;
+    this.#lineStart = this.#scannedTo;
+    this.#phase = "method";
     return true;
   }
 
-  #incomplete(origin: number, end: number): false {
-    this.#scannedTo = end - origin;
-    return false;
-  }
-
-  /** Returns the first position of the target, or `end` when more is needed. */
-  #scanMethod(bytes: Uint8Array, start: number, end: number): number {
-    let at = start;
+  #scanMethod(bytes: Uint8Array, origin: number, end: number): boolean {
+    let at = origin + this.#scannedTo;
     while (at < end && (CLASSES[bytes[at]] & TOKEN) !== 0) at++;
-    const methodBytes = at - start;
+    this.#scannedTo = at - origin;
+    const methodBytes = this.#scannedTo - this.#lineStart;
     if (methodBytes > MAX_METHOD_SCAN_BYTES) throw invalidLine("Its method is too long.");
-    if (at === end) return end;
+    if (at === end) return false;
     if (bytes[at] !== SP || methodBytes === 0) throw invalidLine("Expected a method and one space.");
     if (methodBytes > MAX_METHOD_BYTES) {
       throw new TrivetError("method-unsupported", `The method has more than ${MAX_METHOD_BYTES} characters.`);
     }
-    return at + 1;
+    this.#methodEnd = this.#scannedTo++;
+    this.#targetClasses = PLAIN_TARGET;
+    this.#phase = "target";
+    return true;
   }
 
-  /** Returns the position of the space behind the target, or `end` when more is needed. */
-  #scanTarget(bytes: Uint8Array, start: number, end: number): number {
-    let at = start;
-    let common = PLAIN_TARGET;
+  #scanTarget(bytes: Uint8Array, origin: number, end: number): boolean {
+    const start = origin + this.#methodEnd + 1;
+    let at = origin + this.#scannedTo;
+    let common = this.#targetClasses;
     while (at < end) {
       const classes = CLASSES[bytes[at]];
       if ((classes & TARGET) === 0) break;
       common &= classes;
       at++;
     }
+    this.#scannedTo = at - origin;
+    this.#targetClasses = common;
     if (at - start > this.#limits.maxRequestTargetBytes) {
       throw new TrivetError(
         "request-target-too-long",
         `The request-target has more than ${this.#limits.maxRequestTargetBytes} bytes.`,
       );
     }
-    if (at === end) return end;
+    if (at === end) return false;
     if (bytes[at] !== SP) throw invalidLine("Its target is not followed by one space and a version.");
     if (at === start) throw invalidLine("It has no request-target.");
-    this.#isPlainTarget = common !== 0;
-    return at;
+    this.#targetEnd = this.#scannedTo++;
+    this.#phase = "version";
+    return true;
   }
 
-  /** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF. False when more is needed. */
-  #scanVersion(bytes: Uint8Array, start: number, end: number): boolean {
-    const available = Math.min(end - start, VERSION_BYTES + 2);
-    for (let i = 0; i < available; i++) {
-      const byte = bytes[start + i];
-      if (!isVersionByte(i, byte)) throw new TrivetError("version-invalid", "The version is not 'HTTP/' and two digits.");
+  /** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF. */
+  #scanVersion(bytes: Uint8Array, origin: number, end: number): boolean {
+    const start = origin + this.#targetEnd + 1;
+    const stop = Math.min(end, start + VERSION_BYTES + 2);
+    for (let at = origin + this.#scannedTo; at < stop; at++) {
+      if (isVersionByte(at - start, bytes[at])) continue;
+      throw new TrivetError("version-invalid", "The version is not 'HTTP/' and two digits.");
     }
-    if (available < VERSION_BYTES + 2) return false;
+    this.#scannedTo = stop - origin;
+    if (stop - start < VERSION_BYTES + 2) return false;
     const major = bytes[start + HTTP_NAME.length] - DIGIT_ZERO;
     if (major !== 1) {
       throw new TrivetError("version-unsupported", `The major version of HTTP is ${major}; this server speaks 1.`);
     }
     // RFC 9110 section 2.5: a higher minor version is processed as the highest one the recipient conforms to.
     this.#minorVersion = bytes[start + HTTP_NAME.length + 2] === DIGIT_ZERO ? 0 : 1;
+    this.#phase = "header-section";
     return true;
   }
 
@@ -232,7 +221,7 @@ export class RequestHeadParser {
     const target = text.substring(this.#methodEnd + 1, this.#targetEnd);
     const fields = new FieldSection(text, this.#section.offsets);
     // "/." may begin a dot segment, which the URL Standard removes.
-    const isPlain = this.#isPlainTarget && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
+    const isPlain = this.#targetClasses !== 0 && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
     const head = new RequestHead(method, target, isPlain, this.#minorVersion, fields);
     interpretHead(head);
     return head;

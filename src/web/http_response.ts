@@ -208,7 +208,7 @@ export class HttpResponse implements Response {
   }
 
   /** The content as a byte stream; `null` when there is none. */
-  get body(): ReadableStream<Bytes> | null {
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     return this.#content === null ? null : this.#holder().body;
   }
 
@@ -235,7 +235,7 @@ export class HttpResponse implements Response {
   }
 
   /** The content. */
-  bytes(): Promise<Bytes> {
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#holder().arrayBuffer().then(toBytes);
   }
 

@@ -7,26 +7,16 @@
  * @module
  */
 
-import {
-  type Bytes,
-  ignoreOutcome,
-  isUnusable,
-  type NativeBody,
-  toBlob,
-  toBytes,
-  toFormData,
-  usedResponse,
-} from "./native_body.ts";
+import { type Bytes, ignoreOutcome, isUnusable, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
 
 /**
- * Where the content is: `"untaken"` in the source; `"collected"` by a method that read all of it; or in a native object
- * that was given the stream. That object then knows better than we could whether its body was disturbed or is locked,
- * which a `ReadableStream` tells nobody.
+ * Where the content is: `"untaken"` in the source; `"collected"` by a method that read all of it; or in a native response
+ * that was given the stream, which knows whether its body was disturbed. A `ReadableStream` does not tell.
  */
-type ContentState = "untaken" | "collected" | NativeBody;
+type ContentState = "untaken" | "collected" | Response;
 
 /** What `new Request()` takes; `duplex` is missing in some type libraries. */
 interface NativeRequestInit extends RequestInit {
@@ -72,7 +62,7 @@ export class LazyRequest implements Request {
   }
 
   /** The header section. */
-  get headers(): Headers {
+  get headers(): RequestHeaders {
     return this.#headers ??= new RequestHeaders(this.#source.fields);
   }
 
@@ -137,11 +127,12 @@ export class LazyRequest implements Request {
    */
   clone(): Request {
     if (this.#isUnusable()) throw unusableError();
-    if (this.#native !== null) return this.#native.clone();
     const body = this.#nativeHasContent() ? this.#holder().body : null;
     if (body === null) return this.#makeNative(null);
     const [kept, given] = body.tee();
     this.#contentState = new Response(kept);
+    // What stood for this request has the stream that was just divided.
+    this.#native = null;
     return this.#makeNative(given);
   }
 
@@ -209,8 +200,8 @@ export class LazyRequest implements Request {
     return state.arrayBuffer().then(toBytes);
   }
 
-  /** The native object that holds the content, which must be present. */
-  #holder(): NativeBody {
+  /** The native response that holds the content, which must be present. */
+  #holder(): Response {
     const state = this.#contentState;
     if (typeof state !== "string") return state;
     const holder = state === "untaken" ? new Response(this.#source.content.stream()) : usedResponse();
@@ -230,21 +221,21 @@ export class LazyRequest implements Request {
   }
 
   /**
-   * The native request that stands for this one. It takes the content over, so that content read through either is read
-   * for both.
+   * The native request that stands for this one. Both have the same stream and headers, so that content read and fields
+   * changed through either are so for both.
    */
   #toNative(): Request {
     if (this.#native !== null) return this.#native;
-    if (!this.#nativeHasContent()) return this.#native = this.#makeNative(null);
-    if (this.#isUnusable()) {
+    const hasContent = this.#nativeHasContent();
+    if (hasContent && this.#isUnusable()) {
       // Not kept: the lock on a stream can be released again.
       const native = this.#makeNative("");
       ignoreOutcome(native.arrayBuffer());
       return native;
     }
-    this.#native = this.#makeNative(this.#holder().body);
-    this.#contentState = this.#native;
-    return this.#native;
+    const native = this.#makeNative(hasContent ? this.#holder().body : null);
+    RequestHeaders.share(this.headers, native.headers);
+    return this.#native = native;
   }
 
   #makeNative(body: BodyInit | null): Request {

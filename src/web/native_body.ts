@@ -1,5 +1,5 @@
 /**
- * What both lazy classes ask of a native object that holds their content.
+ * What both lazy classes ask of the native `Response` that holds their content.
  *
  * It decides nothing: whether a body was disturbed or is locked is known to native objects alone, and parsing a form is
  * theirs too.
@@ -10,9 +10,6 @@
 /** Bytes that own their memory. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A native object with the body of the Fetch standard. */
-export type NativeBody = Request | Response;
-
 /** A response whose content was read: the body of a lazy object whose content was taken without a native object. */
 export function usedResponse(): Response {
   const response = new Response("");
@@ -21,7 +18,7 @@ export function usedResponse(): Response {
 }
 
 /** "Unusable" in the Fetch standard: the body was disturbed, or its stream is locked. */
-export function isUnusable(native: NativeBody): boolean {
+export function isUnusable(native: Response): boolean {
   return native.bodyUsed || native.body?.locked === true;
 }
 

@@ -88,6 +88,11 @@ export class RequestHeaders implements Headers {
     return this.#native ??= toNativeHeaders(this.#fields);
   }
 
+  /** Reads and changes `native` from now on, which must hold the same fields. */
+  static share(headers: RequestHeaders, native: Headers): void {
+    headers.#native = native;
+  }
+
   static #linked = false;
 
   /** Makes objects of this class pass `instanceof Headers`. Later calls do nothing. */

@@ -1,0 +1,180 @@
+/**
+ * The tools that run the tests: how emitted modules find each other, and how the runners' reports are read.
+ *
+ * A mistake here would let a suite pass that did not run, so the reports are those the runners really write.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { rewriteSpecifiers } from "../scripts/specifiers.ts";
+import { readTestReport, type TestCase, withoutGroups } from "../scripts/test_report.ts";
+
+interface RewriteCase {
+  readonly name: string;
+  readonly source: string;
+  /** The result; absent where the source stays as it is. */
+  readonly result?: string;
+}
+
+const REWRITES: readonly RewriteCase[] = [
+  { name: "an import", source: `import { a } from "./a.ts";`, result: `import { a } from "./a.js";` },
+  {
+    name: "an import of many lines",
+    source: `import {\n  a\n} from "../a.ts";`,
+    result: `import {\n  a\n} from "../a.js";`,
+  },
+  { name: "an import for its effect", source: `import './a.ts'`, result: `import './a.js'` },
+  { name: "an export", source: `export * from "./a.ts";`, result: `export * from "./a.js";` },
+  { name: "a dynamic import", source: `f(import("./a.ts"))`, result: `f(import("./a.js"))` },
+  { name: "a comment within", source: `import /* "./b.ts" */ "./a.ts"`, result: `import /* "./b.ts" */ "./a.js"` },
+  {
+    name: "the URL of a module",
+    source: `new Worker(new URL("./a.ts", import.meta.url), {})`,
+    result: `new Worker(new URL("./a.js", import.meta.url), {})`,
+  },
+  { name: "a resolved module", source: `import.meta.resolve("./a.ts")`, result: `import.meta.resolve("./a.js")` },
+  { name: "inside a substitution", source: "`${import('./a.ts')} './b.ts'`", result: "`${import('./a.js')} './b.ts'`" },
+  {
+    name: "two on one line",
+    source: `import "./a.ts"; import "./b.ts";`,
+    result: `import "./a.js"; import "./b.js";`,
+  },
+  { name: "a package", source: `import a from "node:a.ts";` },
+  { name: "another suffix", source: `import a from "./a.json"; import b from "./b.tsx";` },
+  { name: "a string", source: `const a = "./a.ts"; f("./a.ts"); from("./a.ts"); a.from = "./a.ts";` },
+  { name: "a comment", source: `// import "./a.ts"\n/* import "./a.ts" */` },
+  { name: "a template", source: "const a = `\nimport \"./a.ts\";\n${ { b: `import './a.ts'` }.b }\nimport './a.ts'`;" },
+  { name: "a string with an import in it", source: `const a = 'import "./a.ts"'; const b = "import \\"./a.ts\\"";` },
+  { name: "a regular expression with quotes", source: `const a = /["'\`/]/.test(b) ? / import "/ : c / d / "e";` },
+  { name: "a URL with another base", source: `new URL("./a.ts", base)` },
+];
+
+describe("specifiers of emitted modules", () => {
+  for (const { name, source, result } of REWRITES) {
+    test(`${name} ${result === undefined ? "stays as it is" : "is rewritten"}`, () => {
+      assert.equal(rewriteSpecifiers(source), result ?? source);
+    });
+  }
+
+  test("what follows a regular expression with quotes is still read", () => {
+    assert.equal(rewriteSpecifiers(`a = /"/; import "./a.ts";`), `a = /"/; import "./a.js";`);
+    assert.equal(rewriteSpecifiers('`${a}${/"/}`; import "./a.ts";'), '`${a}${/"/}`; import "./a.js";');
+    assert.equal(rewriteSpecifiers(`return /"/; import "./a.ts";`), `return /"/; import "./a.js";`);
+  });
+
+  test("what follows a division is still read", () => {
+    assert.equal(rewriteSpecifiers(`a / b; import "./a.ts";`), `a / b; import "./a.js";`);
+    assert.equal(rewriteSpecifiers(`a.of / b; import "./a.ts";`), `a.of / b; import "./a.js";`);
+    assert.equal(rewriteSpecifiers(`(a) / b; import "./a.ts";`), `(a) / b; import "./a.js";`);
+  });
+
+  test("a string without an end is an error and not skipped", () => {
+    assert.throws(() => rewriteSpecifiers(`a;\nb = "c\n`), /line 2/);
+  });
+});
+
+interface ReportCase {
+  readonly runner: string;
+  readonly xml: string;
+  readonly cases: readonly TestCase[];
+}
+
+const REPORTS: readonly ReportCase[] = [
+  {
+    runner: "Deno",
+    xml: `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="deno test" tests="5" failures="2" errors="0" time="0.230">
+    <testsuite name="./test/a_test.ts" tests="2" disabled="0" errors="0" failures="1">
+        <testcase name="a &amp; &lt;b&gt;" classname="./test/a_test.ts" time="0.019" line="3" col="1">
+            <failure message="1 test step failed">1 test step failed.</failure>
+        </testcase>
+        <testcase name="alone" classname="./test/a_test.ts" time="0.000" line="9" col="1">
+        </testcase>
+    </testsuite>
+    <testsuite name="ext:deno_node/testing.ts" tests="3" disabled="1" errors="0" failures="1">
+        <testcase name="a &amp; &lt;b&gt; &gt; adds &quot;x&quot;" classname="ext:deno_node/testing.ts" time="0.001">
+            <failure message="Uncaught AssertionError">AssertionError: &lt;testcase&gt;</failure>
+        </testcase>
+        <testcase name="a &amp; &lt;b&gt; &gt; inner" classname="ext:deno_node/testing.ts" time="0.003">
+        </testcase>
+        <testcase name="a &amp; &lt;b&gt; &gt; inner &gt; deep" classname="ext:deno_node/testing.ts" time="0.000">
+            <skipped/>
+        </testcase>
+    </testsuite>
+</testsuites>`,
+    cases: [
+      { name: "alone", file: "./test/a_test.ts", outcome: "passed" },
+      { name: `a & <b> > adds "x"`, file: undefined, outcome: "failed" },
+      { name: "a & <b> > inner > deep", file: undefined, outcome: "skipped" },
+    ],
+  },
+  {
+    runner: "Bun",
+    xml: `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="bun test" tests="3" assertions="0" failures="1" skipped="1" time="0.047265048">
+  <testsuite name="test/a_test.ts" file="test/a_test.ts" tests="3" failures="1" skipped="1" time="0.02" hostname="vm">
+    <testsuite name="a &amp; &lt;b&gt;" file="test/a_test.ts" line="3" tests="2" failures="1" skipped="1" time="0.01">
+      <testcase name="adds &quot;x&quot;" classname="a" time="0.0008" file="test/a_test.ts" line="4" assertions="0">
+        <failure type="AssertionError" message="1&#10;2">AssertionError: 1&#10;2</failure>
+      </testcase>
+      <testsuite name="inner" file="test/a_test.ts" line="7" tests="1" failures="0" skipped="1" time="0">
+        <testcase name="deep" classname="inner &gt; a" time="0" file="test/a_test.ts" line="6" assertions="0">
+          <skipped />
+        </testcase>
+      </testsuite>
+    </testsuite>
+    <testcase name="alone" classname="" time="0.000022" file="test/a_test.ts" line="9" assertions="0" />
+  </testsuite>
+</testsuites>`,
+    cases: [
+      { name: `a & <b> > adds "x"`, file: "test/a_test.ts", outcome: "failed" },
+      { name: "a & <b> > inner > deep", file: "test/a_test.ts", outcome: "skipped" },
+      { name: "alone", file: "test/a_test.ts", outcome: "passed" },
+    ],
+  },
+  {
+    runner: "Node 20",
+    xml: `<?xml version="1.0" encoding="utf-8"?>
+<testsuites>
+	<testsuite name="a &amp; &lt;b>" time="0.013928" disabled="0" errors="0" tests="2" failures="1" skipped="1">
+		<testcase name="adds &amp;quot;x&amp;quot;" time="0.000890" classname="test" failure="1 > 2">
+			<failure type="testCodeFailure" message="1 > 2">
+[Error: 1 > 2] { code: 'ERR_TEST_FAILURE' }
+			</failure>
+		</testcase>
+		<testsuite name="inner" time="0.000661" disabled="0" errors="0" tests="1" failures="0" skipped="1">
+			<testcase name="deep" time="0.000197" classname="test">
+				<skipped type="skipped" message="why"/>
+			</testcase>
+		</testsuite>
+	</testsuite>
+	<testcase name="alone" time="0.000152" classname="test"/>
+	<testcase name="fails but is to do" time="0.000231" classname="test">
+		<skipped type="todo" message="true"/>
+		<failure type="testCodeFailure" message="no">no</failure>
+	</testcase>
+	<!-- tests 4 -->`,
+    cases: [
+      { name: `a & <b> > adds "x"`, file: undefined, outcome: "failed" },
+      { name: "a & <b> > inner > deep", file: undefined, outcome: "skipped" },
+      { name: "alone", file: undefined, outcome: "passed" },
+      { name: "fails but is to do", file: undefined, outcome: "skipped" },
+    ],
+  },
+];
+
+describe("reports of test runners", () => {
+  for (const { runner, xml, cases } of REPORTS) {
+    test(`${runner}'s report gives each test once, with its outcome`, () => {
+      assert.deepEqual(withoutGroups(readTestReport(xml)), cases);
+    });
+  }
+
+  test("a group that failed in a hook of its own stays a failure", () => {
+    const group: TestCase = { name: "group", file: "./a_test.ts", outcome: "failed" };
+    const inside: TestCase = { name: "group > test", file: undefined, outcome: "passed" };
+    assert.deepEqual(withoutGroups([group, inside]), [group, inside]);
+  });
+});
