@@ -14,7 +14,7 @@ import { TrivetError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
 import { OPTION_NAMES, type ServeOptions } from "./options.ts";
 import type { Runtime } from "./runtime.ts";
-import type { Server } from "./server.ts";
+import type { Server, ShutdownReport } from "./server.ts";
 import { VERSION } from "./version.ts";
 
 /** The command line was wrong. */
@@ -50,23 +50,24 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   }
   await server.ready();
   host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, event-driven)`);
-  stopOnSignal(runtime, server);
-  await server.finished;
+  const { drained, aborted, durationMs } = await stopOnSignal(runtime, server);
+  host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
   host.exit(0);
 }
 
-function stopOnSignal(runtime: Runtime, server: Server): void {
+/** The first signal stops gracefully, the second at once. Resolves when the server has stopped. */
+function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport> {
   const { host } = runtime;
-  let isStopping = false;
-  host.onStopSignal((signal) => {
-    if (isStopping) {
-      server.stop();
-      return;
-    }
-    isStopping = true;
-    host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
-    server.shutdown().then(({ drained, aborted, durationMs }) => {
-      host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
+  return new Promise((resolve) => {
+    let isStopping = false;
+    host.onStopSignal((signal) => {
+      if (isStopping) {
+        server.stop();
+        return;
+      }
+      isStopping = true;
+      host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
+      resolve(server.shutdown());
     });
   });
 }
@@ -74,8 +75,8 @@ function stopOnSignal(runtime: Runtime, server: Server): void {
 /** Loads the module and takes from its default export what Trivet knows; what other servers know is passed over. */
 async function loadModule(runtime: Runtime, path: string): Promise<ModuleExport> {
   const { host } = runtime;
-  const url = host.fileUrl(path);
-  if (!host.fileExists(url)) throw new Error(`The module ${JSON.stringify(path)} does not exist.`);
+  const url = await host.locate(path);
+  if (url === null) throw new Error(`The module ${JSON.stringify(path)} does not exist.`);
   let loaded: { default?: unknown };
   try {
     loaded = await import(url);

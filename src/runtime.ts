@@ -149,10 +149,8 @@ export interface Host {
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
   /** Ends the process now. */
   exit(code: number): void;
-  /** The file: URL of a path given on the command line, resolved against the working directory. */
-  fileUrl(path: string): string;
-  /** Whether the file: URL names an existing file. */
-  fileExists(url: string): boolean;
+  /** The file: URL of a path given on the command line, or `null` when there is no such file. */
+  locate(path: string): Promise<string | null>;
 }
 
 /** One JavaScript runtime. */

@@ -1,0 +1,259 @@
+/**
+ * A runtime made of memory: no sockets, and time that moves when a test says so.
+ *
+ * It keeps the contract of `src/runtime.ts` to the letter, and where the contract leaves room it is as unkind as a real
+ * transport may be: a borrowed view is overwritten as soon as its event returns.
+ *
+ * @module
+ */
+
+import type { Address, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
+import type { TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import { decodeLatin1, latin1 } from "./parse_requests.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+
+/** Bytes that wait on the server's side before `write` returns false. */
+const HIGH_WATER_BYTES = 16 * 1024;
+/** Bytes a peer that does not read still takes: the buffers of both kernels. */
+const RECEIVE_WINDOW_BYTES = 64 * 1024;
+/** What a borrowed view is overwritten with. */
+const STALE_BYTE = 0xaa;
+
+/** A peer's end of a connection. */
+export interface MemoryPeer {
+  /** Sends bytes, or the char codes of a string. */
+  send(content: string | Uint8Array): void;
+  /** Everything that was received, as char codes. */
+  received(): string;
+  /** Sends FIN. */
+  end(): void;
+  /** Resets the connection. */
+  reset(): void;
+  /** Stops taking bytes once the window is full. */
+  stopReading(): void;
+  /** Takes bytes again; with a number, only so many more. */
+  read(bytes?: number): void;
+  /** What the server has done to the connection. */
+  readonly serverSide: "open" | "ended" | "closed";
+  /** Whether the server has stopped reading. */
+  readonly isPausedByServer: boolean;
+  /** Bytes received. */
+  readonly receivedBytes: number;
+}
+
+/** A runtime without an operating system. */
+export interface MemoryRuntime extends Runtime {
+  readonly clock: VirtualClock;
+  /** Connects to the one listener. */
+  connect(remoteAddress?: Address): MemoryPeer;
+  /** Makes accepting fail once. */
+  failAccept(cause: Error): void;
+}
+
+/** Makes a runtime for one server. */
+export function createMemoryRuntime(): MemoryRuntime {
+  const clock = new VirtualClock();
+  let events: TransportEvents | null = null;
+  const needEvents = (): TransportEvents => {
+    if (events === null) throw new Error("Nobody listens.");
+    return events;
+  };
+  return {
+    name: "memory",
+    version: "1.0.0",
+    clock,
+    host: createHost(),
+    availableCores: () => 1,
+    decodeLatin1,
+    listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {
+      events = listenerEvents;
+      return {
+        address: { transport: "tcp", hostname: options.hostname, port: options.port === 0 ? 1 : options.port },
+        close: () => void (events = null),
+        ref: () => {},
+        unref: () => {},
+      };
+    },
+    connect: (remoteAddress) => new MemoryConnection(needEvents(), remoteAddress).peer,
+    failAccept: (cause) => needEvents().onAcceptError(cause),
+  };
+}
+
+function createHost(): Host {
+  return {
+    args: [],
+    print: () => {},
+    printError: () => {},
+    onStopSignal: () => () => {},
+    exit: () => {},
+    locate: () => Promise.resolve(null),
+  };
+}
+
+class MemoryConnection implements TransportConnection {
+  session: unknown = undefined;
+  readonly localAddress: Address = { transport: "tcp", hostname: "10.0.0.1", port: 80 };
+  readonly remoteAddress: Address;
+  readonly peer: MemoryPeer;
+  readonly #events: TransportEvents;
+  readonly #received: Uint8Array[] = [];
+  #receivedBytes = 0;
+  #toServer: Uint8Array[] = [];
+  #toPeer: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #windowBytes = Infinity;
+  #isPaused = false;
+  #peerHasEnded = false;
+  #endWasTold = false;
+  #serverSide: "open" | "ending" | "ended" | "closed" = "open";
+  #owesDrain = false;
+  #pumpIsScheduled = false;
+  #isOpened = false;
+  #closeCause: Error | undefined;
+  #closeWasTold = false;
+
+  constructor(events: TransportEvents, remoteAddress?: Address) {
+    this.#events = events;
+    this.remoteAddress = remoteAddress ?? { transport: "tcp", hostname: "10.0.0.2", port: 50_000 };
+    this.peer = this.#createPeer();
+    this.#schedule();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#serverSide !== "open") return false;
+    this.#toPeer.push(bytes);
+    this.#waitingBytes += bytes.byteLength;
+    this.#moveToPeer();
+    if (this.#waitingBytes <= HIGH_WATER_BYTES) return true;
+    this.#owesDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#schedule();
+  }
+
+  end(): void {
+    if (this.#serverSide !== "open") return;
+    this.#serverSide = "ending";
+    this.#schedule();
+  }
+
+  abort(): void {
+    this.#close(undefined);
+  }
+
+  #createPeer(): MemoryPeer {
+    // deno-lint-ignore no-this-alias -- The getters below belong to another object.
+    const connection = this;
+    return {
+      send: (content) => {
+        const bytes = typeof content === "string" ? latin1(content) : content.slice();
+        if (bytes.byteLength > 0) this.#toServer.push(bytes);
+        this.#schedule();
+      },
+      received: () => this.#received.map((bytes) => decodeLatin1(bytes, 0, bytes.byteLength)).join(""),
+      end: () => {
+        this.#peerHasEnded = true;
+        this.#schedule();
+      },
+      reset: () => this.#close(new Error("The peer has reset the connection.")),
+      stopReading: () => void (this.#windowBytes = RECEIVE_WINDOW_BYTES),
+      read: (bytes = Infinity) => {
+        this.#windowBytes += bytes;
+        this.#moveToPeer();
+        this.#schedule();
+      },
+      get serverSide() {
+        return connection.#serverSide === "ending" ? "open" : connection.#serverSide;
+      },
+      get isPausedByServer() {
+        return connection.#isPaused;
+      },
+      get receivedBytes() {
+        return connection.#receivedBytes;
+      },
+    };
+  }
+
+  #moveToPeer(): void {
+    while (this.#toPeer.length > 0 && this.#windowBytes > 0) {
+      const first = this.#toPeer[0];
+      const taken = first.slice(0, Math.min(first.byteLength, this.#windowBytes));
+      this.#received.push(taken);
+      this.#receivedBytes += taken.byteLength;
+      this.#windowBytes -= taken.byteLength;
+      this.#waitingBytes -= taken.byteLength;
+      if (taken.byteLength === first.byteLength) this.#toPeer.shift();
+      else this.#toPeer[0] = first.subarray(taken.byteLength);
+    }
+  }
+
+  #close(cause: Error | undefined): void {
+    if (this.#serverSide === "closed") return;
+    this.#serverSide = "closed";
+    this.#closeCause = cause;
+    this.#schedule();
+  }
+
+  /** Events never happen inside a call of the core. */
+  #schedule(): void {
+    if (this.#pumpIsScheduled) return;
+    this.#pumpIsScheduled = true;
+    queueMicrotask(() => {
+      this.#pumpIsScheduled = false;
+      if (this.#pump()) this.#schedule();
+    });
+  }
+
+  /** Makes at most one event; returns whether there may be another. */
+  #pump(): boolean {
+    if (!this.#isOpened) {
+      this.#isOpened = true;
+      this.#events.onOpen(this);
+      return true;
+    }
+    if (this.#serverSide === "closed") {
+      if (this.#closeWasTold) return false;
+      this.#closeWasTold = true;
+      this.#events.onClose(this, this.#closeCause);
+      return false;
+    }
+    if (this.#waitingBytes === 0 && this.#owesDrain) {
+      this.#owesDrain = false;
+      this.#events.onDrain(this);
+      return true;
+    }
+    if (this.#serverSide === "ending" && this.#waitingBytes === 0) {
+      this.#serverSide = "ended";
+      return true;
+    }
+    return this.#pumpInput();
+  }
+
+  #pumpInput(): boolean {
+    if (this.#toServer.length > 0) {
+      if (this.#isPaused) return false;
+      const bytes = this.#toServer.shift()!;
+      this.#events.onData(this, bytes);
+      bytes.fill(STALE_BYTE);
+      return true;
+    }
+    if (this.#peerHasEnded && !this.#endWasTold) {
+      if (this.#isPaused) return false;
+      this.#endWasTold = true;
+      this.#events.onEnd(this);
+      return true;
+    }
+    if (this.#endWasTold && this.#serverSide === "ended") {
+      this.#close(undefined);
+      return true;
+    }
+    return false;
+  }
+}
