@@ -143,9 +143,7 @@ export class HttpConnection implements ContentSupply {
   abort(error: TrivetError): void {
     if (this.state === "closed") return;
     this.service.countError(error);
-    this.#raw?.closed(error);
-    this.#release(error);
-    this.#transport.abort();
+    this.cutOff(error);
   }
 
   // What the transport tells.
@@ -222,6 +220,12 @@ export class HttpConnection implements ContentSupply {
 
   // What the reader finds.
 
+  /** Whether so many responses wait for the peer that no more should be made. */
+  isBackedUp(): boolean {
+    if (this.outbound.gatheredBytes > MAX_GATHERED_BYTES) this.flush();
+    return this.outbound.isCongested;
+  }
+
   /** The first byte of a head has come. */
   beginHead(): void {
     const { clock, settings } = this.service;
@@ -260,7 +264,6 @@ export class HttpConnection implements ContentSupply {
     }
     this.#deadlines.handlerAtMs = clock.deadlineAfter(settings.handlerTimeoutMs);
     service.run(exchange);
-    if (this.outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.#responder.isStreaming) this.flush();
   }
 
   /** The content has come whole. */
@@ -315,6 +318,13 @@ export class HttpConnection implements ContentSupply {
     if (service.isDraining || !service.mayPersist(this)) return false;
     if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;
     return this.#reader.canSkipContent;
+  }
+
+  /** Closes at once. */
+  cutOff(error: TrivetError): void {
+    this.#raw?.closed(error);
+    this.#release(error);
+    this.#transport.abort();
   }
 
   /** Hands over what was gathered. Returns whether the peer keeps up. */

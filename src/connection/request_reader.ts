@@ -164,8 +164,7 @@ export class RequestReader {
 
   #takeHead(bytes: Uint8Array, start: number, end: number): number {
     const connection = this.#connection;
-    // Responses that the peer does not take are a reason not to make more of them.
-    if (connection.outbound.isCongested) return start;
+    if (connection.isBackedUp()) return start;
     if (connection.state === "idle") connection.beginHead();
     const head = this.#parser.parse(bytes, start, end);
     if (head === null) return start;

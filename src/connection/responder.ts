@@ -119,19 +119,29 @@ export class Responder {
     this.#connection.endExchange(exchange);
   }
 
-  /** The content of a response has failed. When its head is out, only cutting it off tells the peer. */
+  /**
+   * The content of a response has failed. When its head is out, only cutting it off tells the peer.
+   *
+   * A handler that answers with the content of the request fails with it; that error is not its own, and was counted
+   * when it came up.
+   */
   failContent(exchange: Exchange, error: TrivetError, isBegun: boolean): void {
+    const { service, outbound } = this.#connection;
+    const isOfHandler = error.blame === "handler";
     this.#stream = null;
     if (!isBegun) {
       exchange.progress = "awaited";
-      this.failHandler(exchange, error);
+      if (isOfHandler) this.failHandler(exchange, error);
+      else this.sendError(exchange, error);
       return;
     }
-    const { service, outbound } = this.#connection;
-    service.reportHandlerError(error, exchange);
+    if (isOfHandler) {
+      service.countError(error);
+      service.reportHandlerError(error, exchange);
+    }
     // What the stream gave before it failed still goes out.
     outbound.flush();
-    this.#connection.abort(error);
+    this.#connection.cutOff(error);
   }
 
   /** The transport has taken everything: reads on from the stream, and tells who wants to know. */

@@ -1,0 +1,53 @@
+/**
+ * What every server under test has in common: how it is told what to serve, and how it ends.
+ *
+ * A server is told its port by the system and tells it in one line of JSON. It ends when its standard input ends, which
+ * is when the program that started it has ended, in whatever way; and after its lifetime in any case. A line on standard
+ * input makes it collect garbage and answer with a line.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { HandlerName } from "../handlers.ts";
+
+/** What a server is told, as JSON in its first argument. */
+export interface LaunchOptions {
+  /** What it serves. */
+  readonly handler: HandlerName;
+  /** Which class makes the responses: the server's own, where it has one, or the global one. */
+  readonly responses: "own" | "global";
+  /** The URL of the module of Trivet: its source, or what was emitted for Node. */
+  readonly trivet: string;
+  /** The folder in which the packages of npm were installed, if they are needed. */
+  readonly packages: string;
+  /** Whether connections may be idle or slow for as long as the measurement takes. */
+  readonly patient: boolean;
+}
+
+/** Nothing that is measured takes longer. */
+const LIFETIME_MS = 20 * 60_000;
+const COLLECTED = '{"collected":true}';
+
+/** Reads what this server is told. */
+export function readLaunchOptions(): LaunchOptions {
+  return JSON.parse(process.argv[2] ?? "null");
+}
+
+/** Tells the port, and from now on listens for the end. */
+export function announce(port: number): void {
+  process.stdin.on("data", () => {
+    collectGarbage();
+    console.log(COLLECTED);
+  });
+  process.stdin.on("end", () => process.exit(0));
+  setTimeout(() => process.exit(1), LIFETIME_MS).unref();
+  console.log(JSON.stringify({ port }));
+}
+
+/** Needs `--expose-gc` on V8. */
+function collectGarbage(): void {
+  const { Bun, gc } = globalThis as { Bun?: { gc(synchronous: boolean): void }; gc?: () => void };
+  if (Bun !== undefined) Bun.gc(true);
+  else gc?.();
+}
