@@ -1,0 +1,125 @@
+/**
+ * Who is compared, and on what: the runtimes and the servers that can run on each.
+ *
+ * It decides which file is the server of a contender on a runtime and how the runtime is called. It must not know what
+ * is asked of the servers.
+ *
+ * @module
+ */
+
+import { runCommand } from "../scripts/command.ts";
+import { emit } from "../scripts/emit.ts";
+import { TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
+import type { ContenderName } from "./scenarios.ts";
+import type { LaunchOptions } from "./servers/launch.ts";
+
+/** The runtimes that are measured. */
+export type RuntimeName = "deno" | "bun" | "node";
+
+/** A runtime, ready to run servers. */
+export interface BenchRuntime {
+  readonly name: RuntimeName;
+  readonly title: string;
+  readonly version: string;
+  /** The program and the arguments that stand before the file to run. */
+  readonly command: readonly string[];
+  /** The URL of the module of Trivet for this runtime. */
+  readonly trivet: string;
+}
+
+/** The packages of npm under test. */
+export interface Packages {
+  /** The folder they are installed in, or `null` when they could not be had. */
+  readonly folder: string | null;
+  /** Their versions, by name. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Why they could not be had. */
+  readonly problem: string;
+}
+
+/** A server that is compared with others. */
+interface Contender {
+  readonly title: string;
+  readonly responses: LaunchOptions["responses"];
+  /** The file of the server, where the runtime has it. */
+  readonly files: { readonly [Name in RuntimeName]?: string };
+  /** Whether it comes from npm. */
+  readonly isPackage: boolean;
+}
+
+const TRIVET = { deno: "trivet.ts", bun: "trivet.ts", node: "trivet.ts" };
+
+/** Every contender. */
+export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
+  "trivet": { title: "Trivet, HttpResponse", responses: "own", files: TRIVET, isPackage: false },
+  "trivet-global": { title: "Trivet, Response", responses: "global", files: TRIVET, isPackage: false },
+  "native": {
+    title: "the runtime's own",
+    responses: "global",
+    files: { deno: "deno_serve.ts", bun: "bun_serve.ts", node: "node_http.ts" },
+    isPackage: false,
+  },
+  "srvx": { title: "srvx, FastResponse", responses: "own", files: { node: "srvx.ts" }, isPackage: true },
+  "srvx-global": { title: "srvx, Response", responses: "global", files: { node: "srvx.ts" }, isPackage: true },
+  "hono": { title: "@hono/node-server", responses: "own", files: { node: "hono.ts" }, isPackage: true },
+  "raw": {
+    title: "raw TCP, fixed response",
+    responses: "own",
+    files: { deno: "raw_deno.ts", bun: "raw_bun.ts", node: "raw_node.ts" },
+    isPackage: false,
+  },
+};
+
+/** How each runtime is called; the name is that of the table of the tests. */
+const RUNTIMES: Readonly<Record<RuntimeName, { title: string; found: string; flags: readonly string[] }>> = {
+  deno: {
+    title: "Deno",
+    found: "deno",
+    flags: ["run", "--quiet", "--allow-all", "--no-check", "--no-lock", "--v8-flags=--expose-gc"],
+  },
+  bun: { title: "Bun", found: "bun", flags: ["run"] },
+  node: { title: "Node", found: "node@24", flags: ["--expose-gc", "--disable-warning=ExperimentalWarning"] },
+};
+
+/** The runtimes, in the order in which they are measured. */
+export const RUNTIME_NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
+
+const PACKAGES = ["@hono/node-server@2", "srvx@1"];
+const INSTALL_DEADLINE_MS = 90_000;
+
+/** Finds runtimes, downloading them if need be, and emits Trivet for Node into the folder. */
+export async function findRuntimes(
+  names: readonly RuntimeName[],
+  root: string,
+  folder: string,
+): Promise<BenchRuntime[]> {
+  const found: BenchRuntime[] = [];
+  for (const name of names) {
+    const { title, found: testName, flags } = RUNTIMES[name];
+    const runtime = TEST_RUNTIMES.find((each) => each.name === testName);
+    if (runtime === undefined) throw new Error(`The tests know no runtime "${testName}".`);
+    const { path, version } = await runtime.find(root);
+    let trivet = `${root}/mod.ts`;
+    if (runtime.emitted) {
+      await emit(root, `${folder}/emitted`);
+      trivet = `${folder}/emitted/mod.js`;
+    }
+    found.push({ name, title, version, command: [path, ...flags], trivet: `file://${trivet}` });
+  }
+  return found;
+}
+
+/** Installs the packages of npm below a folder. */
+export async function installPackages(folder: string): Promise<Packages> {
+  const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
+  const result = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
+  if (result.exitCode !== 0) {
+    return { folder: null, versions: {}, problem: result.output.trim().split("\n").slice(0, 3).join(" ") };
+  }
+  const versions: Record<string, string> = {};
+  for (const specifier of PACKAGES) {
+    const name = specifier.slice(0, specifier.lastIndexOf("@"));
+    versions[name] = JSON.parse(await Deno.readTextFile(`${folder}/node_modules/${name}/package.json`)).version;
+  }
+  return { folder, versions, problem: "" };
+}
