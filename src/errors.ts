@@ -16,7 +16,52 @@ interface ErrorEntry {
   readonly status: number | null;
 }
 
-const ERROR_TABLE = {
+/** The stable, kebab-case name of an error. */
+export type ErrorCode =
+  | "request-line-invalid"
+  | "method-unsupported"
+  | "request-target-invalid"
+  | "request-target-too-long"
+  | "version-invalid"
+  | "version-unsupported"
+  | "field-line-invalid"
+  | "field-section-too-large"
+  | "too-many-field-lines"
+  | "host-missing"
+  | "host-repeated"
+  | "host-invalid"
+  | "content-length-invalid"
+  | "content-length-repeated"
+  | "content-length-with-transfer-encoding"
+  | "transfer-encoding-invalid"
+  | "transfer-encoding-in-http-1-0"
+  | "transfer-coding-unknown"
+  | "chunk-invalid"
+  | "chunk-extensions-too-long"
+  | "content-too-large"
+  | "message-incomplete"
+  | "expectation-unknown"
+  | "peer-disconnected"
+  | "head-timeout"
+  | "content-timeout"
+  | "data-rate-too-low"
+  | "handler-timeout"
+  | "write-timeout"
+  | "shutdown-timeout"
+  | "handler-failed"
+  | "response-invalid"
+  | "response-field-invalid"
+  | "response-content-failed"
+  | "response-content-length-mismatch"
+  | "upgrade-not-requested"
+  | "too-late"
+  | "connection-limit"
+  | "draining"
+  | "listen-failed"
+  | "accept-failed"
+  | "not-listening";
+
+const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   // The peer sent what RFC 9112 does not allow, or what Trivet refuses.
   "request-line-invalid": { blame: "peer", status: 400 },
   "method-unsupported": { blame: "peer", status: 501 },
@@ -47,7 +92,6 @@ const ERROR_TABLE = {
   "head-timeout": { blame: "timeout", status: 408 },
   "content-timeout": { blame: "timeout", status: 408 },
   "data-rate-too-low": { blame: "timeout", status: 408 },
-  "keep-alive-timeout": { blame: "timeout", status: null },
   "handler-timeout": { blame: "timeout", status: 503 },
   "write-timeout": { blame: "timeout", status: null },
   "shutdown-timeout": { blame: "timeout", status: null },
@@ -60,22 +104,16 @@ const ERROR_TABLE = {
   "response-content-length-mismatch": { blame: "handler", status: 500 },
   "upgrade-not-requested": { blame: "handler", status: 500 },
   "too-late": { blame: "handler", status: 500 },
-  "module-invalid": { blame: "handler", status: null },
 
   // More work than the server takes.
   "connection-limit": { blame: "overload", status: 503 },
-  "queue-full": { blame: "overload", status: 503 },
   "draining": { blame: "overload", status: 503 },
 
   // The operating system or the runtime.
   "listen-failed": { blame: "transport", status: null },
   "accept-failed": { blame: "transport", status: null },
-  "connection-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },
-} as const satisfies Record<string, ErrorEntry>;
-
-/** The stable, kebab-case name of an error. */
-export type ErrorCode = keyof typeof ERROR_TABLE;
+};
 
 /**
  * An error of the server, typed by who is to blame for it.
@@ -107,7 +145,7 @@ export class TrivetError extends Error {
    */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    const entry: ErrorEntry = ERROR_TABLE[code];
+    const entry = ERROR_TABLE[code];
     this.name = "TrivetError";
     this.code = code;
     this.blame = entry.blame;

@@ -22,7 +22,8 @@ const MAX_SLOW_MS = 5_000;
 
 /** The page loads nothing from anywhere else, and no route's content is taken for a document. */
 const SECURITY_FIELDS = {
-  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:",
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:",
   "x-content-type-options": "nosniff",
 };
 
@@ -133,14 +134,7 @@ function sendEvents(stats: (() => ServerStats) | undefined): Response {
 }
 
 function sendWireCases(): Response {
-  return HttpResponse.json(WIRE_CASES.map(({ id, title, reason, section, statuses }) => ({
-    id,
-    title,
-    reason,
-    section,
-    statuses,
-    isGood: statuses.every((status) => status < 500 && (status < 400 || statuses.length > 1)),
-  })));
+  return HttpResponse.json(WIRE_CASES.map(({ pieces: _, ...shown }) => shown));
 }
 
 /** Sends one of the known conversations to this server itself: never other bytes, and never to anywhere else. */
@@ -156,7 +150,7 @@ async function runWireCase(request: Request, info: HandlerInfo): Promise<Respons
 }
 
 async function sendFile(file: string, type: string): Promise<Response> {
-  const content = await readFile(new URL(`./page/${file}`, import.meta.url));
+  const content = await readFile(new URL(`./page/${file}`, import.meta.url), "utf8");
   return new HttpResponse(content, {
     headers: { ...SECURITY_FIELDS, "content-type": type, "cache-control": "no-cache" },
   });

@@ -8,6 +8,8 @@
 export interface WireCase {
   /** Its name in URLs. */
   readonly id: string;
+  /** Whether the requests are good ones, which are served, or at least one is not. */
+  readonly kind: "served" | "refused";
   /** What is special about the request, in a few words. */
   readonly title: string;
   /** Why it is answered so. */
@@ -25,7 +27,7 @@ function head(requestLine: string, ...fieldLines: readonly string[]): string {
   return [requestLine, "Host: localhost", ...fieldLines, "Connection: close", "", ""].join("\r\n");
 }
 
-const GOOD: readonly WireCase[] = [
+const SERVED: readonly Omit<WireCase, "kind">[] = [
   {
     id: "pipelined",
     title: "Three requests in one packet",
@@ -62,8 +64,8 @@ const GOOD: readonly WireCase[] = [
     pieces: [
       "POST /api/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n" +
       "Connection: close, TE\r\n\r\n",
-      "7\r\nMozilla\r\n",
-      "11\r\nDeveloper Network\r\n0\r\n\r\n",
+      "f\r\nA trivet stands\r\n",
+      "f\r\n on three legs.\r\n0\r\n\r\n",
     ],
   },
   {
@@ -92,7 +94,7 @@ const GOOD: readonly WireCase[] = [
   },
 ];
 
-const BAD: readonly WireCase[] = [
+const REFUSED: readonly Omit<WireCase, "kind">[] = [
   {
     id: "smuggling",
     title: "Two lengths: Content-Length and chunked",
@@ -118,7 +120,9 @@ const BAD: readonly WireCase[] = [
     reason: "The handler has the first chunk already; the rest fails.",
     section: "RFC 9112, section 7.1",
     statuses: [400],
-    pieces: [head("POST /api/length HTTP/1.1", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0x5\r\nworld\r\n0\r\n\r\n"],
+    pieces: [
+      head("POST /api/length HTTP/1.1", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0x5\r\nworld\r\n0\r\n\r\n",
+    ],
   },
   {
     id: "colon",
@@ -219,4 +223,7 @@ const BAD: readonly WireCase[] = [
 ];
 
 /** Every conversation, those that go well first. */
-export const WIRE_CASES: readonly WireCase[] = [...GOOD, ...BAD];
+export const WIRE_CASES: readonly WireCase[] = [
+  ...SERVED.map((served) => ({ kind: "served" as const, ...served })),
+  ...REFUSED.map((refused) => ({ kind: "refused" as const, ...refused })),
+];

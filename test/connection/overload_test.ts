@@ -158,9 +158,7 @@ describe("a handler that fails", () => {
       throw new Error("secret");
     }, "handler-failed"],
     ["rejects", () => Promise.reject(new Error("secret")), "handler-failed"],
-    ["throws what is no error", () => {
-      throw null;
-    }, "handler-failed"],
+    ["rejects with what is no error", () => Promise.reject(null), "handler-failed"],
     ["returns nothing", () => undefined as unknown as Response, "response-invalid"],
     ["returns a text", () => "secret" as unknown as Response, "response-invalid"],
     ["returns a network error", () => Response.error(), "response-invalid"],
