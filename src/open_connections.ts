@@ -70,7 +70,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     this.clock = new CoarseClock(
       runtime.clock,
       [headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs],
-      (nowMs, elapsedMs) => this.#tick(nowMs, elapsedMs),
+      (elapsedMs) => this.#tick(elapsedMs),
     );
   }
 
@@ -198,8 +198,8 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     else this.#openByIp.set(ip, count);
   }
 
-  #tick(nowMs: number, elapsedMs: number): void {
-    for (const connection of this.#open) connection.tick(nowMs, elapsedMs);
+  #tick(elapsedMs: number): void {
+    for (const connection of this.#open) connection.tick(elapsedMs);
   }
 }
 

@@ -25,16 +25,16 @@ export class CoarseClock {
   /** The time between ticks. */
   readonly tickMs: number;
   readonly #clock: Clock;
-  readonly #onTick: (nowMs: number, elapsedMs: number) => void;
+  readonly #onTick: (elapsedMs: number) => void;
   #timer: Timer | null = null;
   #dateSecond = -1;
 
   /**
    * @param clock The runtime's clock.
    * @param timeoutsMs The timeouts to be watched; 0 stands for none.
-   * @param onTick Called at each tick with the time and what has passed since the tick before.
+   * @param onTick Called at each tick with the time that has passed since the tick before.
    */
-  constructor(clock: Clock, timeoutsMs: readonly number[], onTick: (nowMs: number, elapsedMs: number) => void) {
+  constructor(clock: Clock, timeoutsMs: readonly number[], onTick: (elapsedMs: number) => void) {
     this.#clock = clock;
     this.#onTick = onTick;
     this.nowMs = clock.nowMs();
@@ -66,7 +66,7 @@ export class CoarseClock {
     const beforeMs = this.nowMs;
     this.nowMs = this.#clock.nowMs();
     this.#refreshDate();
-    this.#onTick(this.nowMs, this.nowMs - beforeMs);
+    this.#onTick(this.nowMs - beforeMs);
   }
 
   #refreshDate(): void {

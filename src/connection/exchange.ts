@@ -126,7 +126,7 @@ export class Exchange implements RequestSource {
     let result: Response | Promise<Response>;
     try {
       const isNative = this.connection.service.settings.nativeRequest;
-      this.request = isNative ? toNativeRequest(this) : new LazyRequest(this) as unknown as Request;
+      this.request = isNative ? toNativeRequest(this) : new LazyRequest(this);
       const info: HandlerInfo = new ExchangeInfo(this);
       result = handler(this.request, info);
     } catch (error) {

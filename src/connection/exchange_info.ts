@@ -72,7 +72,7 @@ export class ExchangeInfo implements HandlerInfo {
     const upgrade = new PendingUpgrade();
     exchange.pendingUpgrade = upgrade;
     const response = new HttpResponse(null, { status: 101, headers });
-    return { response: response as unknown as Response, connection: upgrade.connection };
+    return { response: response, connection: upgrade.connection };
   }
 }
 

@@ -15,6 +15,7 @@ import { TrivetError } from "../errors.ts";
 import type { FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http1/request_head.ts";
 import type { Address, TransportConnection } from "../runtime.ts";
+import { type ConnectionState, isBehindHttp } from "./connection_state.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
 import type { ContentSupply } from "./incoming_content.ts";
@@ -24,40 +25,8 @@ import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
 import { RawConnection } from "./upgraded_connection.ts";
 
-/**
- * What a connection is doing.
- *
- * | state       | what it does                                                | what ends it                            |
- * |-------------|-------------------------------------------------------------|-----------------------------------------|
- * | `parked`    | waits for the concurrency model to serve it                 | `serve`, `refuse`                       |
- * | `idle`      | waits for a request                                         | a byte; the idle deadline; FIN          |
- * | `head`      | has part of a head                                          | the whole head; an error; its deadline  |
- * | `exchange`  | has an exchange in flight, whose content may still come     | the response was gathered               |
- * | `skipping`  | throws the rest of the content away, the response is out    | the end of the content; its bound       |
- * | `upgraded`  | passes bytes to and from the handler                        | close                                   |
- * | `closing`   | sends what is left                                          | the transport has taken all of it       |
- * | `lingering` | has sent FIN, throws away what comes                        | the peer's FIN; its deadline and bound  |
- * | `closed`    | is gone                                                     |                                         |
- */
-export type ConnectionState =
-  | "parked"
-  | "idle"
-  | "head"
-  | "exchange"
-  | "skipping"
-  | "upgraded"
-  | "closing"
-  | "lingering"
-  | "closed";
-
-/**
- * How long and how much is read after our FIN, so that the peer can read the response before a reset destroys it (RFC
- * 9112 section 9.6). nginx: lingering_timeout 5 s.
- */
-const LINGER_MS = 5_000;
+/** What is read and thrown away after our FIN; a peer that sends more is cut off. */
 const MAX_LINGER_BYTES = 32 * 1024 * 1024;
-/** The same while the server shuts down, which should not wait for peers that do not close. */
-const DRAINING_LINGER_MS = 1_000;
 /** Responses to pipelined requests gathered before they are written within a turn. */
 const MAX_GATHERED_BYTES = 64 * 1024;
 
@@ -74,12 +43,11 @@ export class HttpConnection implements ContentSupply {
   /** Whether it was answered with an error instead of being served. */
   wasRefused = false;
   readonly #transport: TransportConnection;
-  readonly #deadlines = new Deadlines();
+  readonly #deadlines: Deadlines;
   readonly #reader: RequestReader;
   readonly #responder: Responder;
   #raw: RawConnection | null = null;
   #requests = 0;
-  #requestBeganAtMs = 0;
   #lingerBytes = 0;
   #peerHasEnded = false;
   #isPaused = false;
@@ -91,6 +59,7 @@ export class HttpConnection implements ContentSupply {
   constructor(transport: TransportConnection, service: ConnectionService) {
     this.#transport = transport;
     this.service = service;
+    this.#deadlines = new Deadlines(service.clock, service.settings);
     this.outbound = new Outbound(transport, service.slab, service.counters);
     this.#reader = new RequestReader(this);
     this.#responder = new Responder(this);
@@ -122,8 +91,7 @@ export class HttpConnection implements ContentSupply {
   serve(): void {
     if (this.state !== "parked") return;
     this.state = "idle";
-    // The first request has the time of a head, not that of an idle connection: who connects means to ask.
-    this.#deadlines.headAtMs = this.service.clock.deadlineAfter(this.service.settings.headersTimeoutMs);
+    this.#deadlines.expectFirstRequest();
     this.#goOn();
   }
 
@@ -152,7 +120,7 @@ export class HttpConnection implements ContentSupply {
   onData(borrowed: Uint8Array): void {
     if (this.state === "closed") return;
     this.service.counters.bytesReceived += borrowed.byteLength;
-    if (this.state === "upgraded" || this.state === "closing" || this.state === "lingering") {
+    if (isBehindHttp(this.state)) {
       this.takeRest(borrowed);
       return;
     }
@@ -165,11 +133,11 @@ export class HttpConnection implements ContentSupply {
     const { outbound } = this;
     const isRaw = this.state === "upgraded" && outbound.gatheredBytes === 0;
     if (!isRaw && !outbound.drained()) {
-      this.#armWriteDeadline();
+      this.#deadlines.expectDrain(true);
       return;
     }
     outbound.isCongested = false;
-    this.#deadlines.writeAtMs = Infinity;
+    this.#deadlines.drained();
     this.#responder.everythingLeft();
     if (this.state === "upgraded") this.#raw?.drained();
     else if (this.state === "closing") this.#endAndLinger();
@@ -194,10 +162,10 @@ export class HttpConnection implements ContentSupply {
   }
 
   /** A tick of the server's clock. */
-  tick(nowMs: number, elapsedMs: number): void {
+  tick(elapsedMs: number): void {
     if (!this.#reader.isContentComplete) this.#watchContent(elapsedMs);
-    if (this.#raw?.isCongested === true && this.#deadlines.writeAtMs === Infinity) this.#armWriteDeadline();
-    switch (this.#deadlines.passed(nowMs)) {
+    if (this.#raw?.isCongested === true) this.#deadlines.expectDrain(false);
+    switch (this.#deadlines.passed()) {
       case "idle":
         this.startClosing();
         return;
@@ -228,13 +196,8 @@ export class HttpConnection implements ContentSupply {
 
   /** The first byte of a head has come. */
   beginHead(): void {
-    const { clock, settings } = this.service;
     this.state = "head";
-    this.#requestBeganAtMs = clock.nowMs;
-    this.#deadlines.idleAtMs = Infinity;
-    if (this.#deadlines.headAtMs === Infinity) {
-      this.#deadlines.headAtMs = clock.deadlineAfter(settings.headersTimeoutMs);
-    }
+    this.#deadlines.expectHead();
   }
 
   /**
@@ -244,8 +207,8 @@ export class HttpConnection implements ContentSupply {
    */
   beginExchange(head: RequestHead): void {
     const { service } = this;
-    const { settings, clock, counters } = service;
-    this.#deadlines.headAtMs = Infinity;
+    const { counters } = service;
+    this.#deadlines.expectResponse();
     this.#requests++;
     counters.requests++;
     const authority = head.authority ?? defaultAuthority(this.localAddress);
@@ -259,16 +222,14 @@ export class HttpConnection implements ContentSupply {
     }
     if (head.framing !== 0) {
       this.#reader.beginContent(head);
-      const leftMs = settings.requestTimeoutMs - (clock.nowMs - this.#requestBeganAtMs);
-      if (settings.requestTimeoutMs > 0) this.#deadlines.contentAtMs = clock.deadlineAfter(Math.max(1, leftMs));
+      this.#deadlines.expectContent();
     }
-    this.#deadlines.handlerAtMs = clock.deadlineAfter(settings.handlerTimeoutMs);
     service.run(exchange);
   }
 
   /** The content has come whole. */
   completeContent(trailers: FieldSection): void {
-    this.#deadlines.contentAtMs = Infinity;
+    this.#deadlines.contentSettled();
     if (this.state === "skipping") this.#becomeIdle();
     else this.exchange?.completeContent(trailers);
   }
@@ -308,7 +269,7 @@ export class HttpConnection implements ContentSupply {
 
   /** The handler has given its response. */
   handlerIsDone(): void {
-    this.#deadlines.handlerAtMs = Infinity;
+    this.#deadlines.responseGiven();
   }
 
   /** Whether anything but the two messages themselves speaks against keeping the connection. */
@@ -333,7 +294,7 @@ export class HttpConnection implements ContentSupply {
       this.#responder.everythingLeft();
       return true;
     }
-    if (this.#deadlines.writeAtMs === Infinity) this.#armWriteDeadline();
+    this.#deadlines.expectDrain(false);
     return false;
   }
 
@@ -341,7 +302,7 @@ export class HttpConnection implements ContentSupply {
   endExchange(exchange: Exchange): void {
     this.exchange = null;
     this.service.counters.activeExchanges--;
-    this.#deadlines.handlerAtMs = Infinity;
+    this.#deadlines.responseGiven();
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
     } else if (this.#responder.closesAfterResponse) {
@@ -361,9 +322,7 @@ export class HttpConnection implements ContentSupply {
     if (this.state === "closing" || this.state === "lingering" || this.state === "closed") return;
     this.state = "closing";
     this.#reader.close();
-    const { writeAtMs } = this.#deadlines;
-    this.#deadlines.clear();
-    this.#deadlines.writeAtMs = writeAtMs;
+    this.#deadlines.stopReading();
     if (this.flush()) this.#endAndLinger();
     else this.#updateReading();
   }
@@ -395,11 +354,10 @@ export class HttpConnection implements ContentSupply {
   }
 
   #becomeIdle(): void {
-    const { clock, settings, isDraining } = this.service;
     this.state = "idle";
-    this.#deadlines.idleAtMs = clock.deadlineAfter(settings.keepAliveTimeoutMs);
+    this.#deadlines.expectRequest();
     // While the server drains, a connection without a request under way has nothing to wait for.
-    if (isDraining && !this.#reader.hasKeptBytes && !this.#reader.isAdvancing) this.startClosing();
+    if (this.service.isDraining && !this.#reader.hasKeptBytes && !this.#reader.isAdvancing) this.startClosing();
   }
 
   /** Reads from the peer exactly while there is something to do with what it sends. */
@@ -447,7 +405,7 @@ export class HttpConnection implements ContentSupply {
     const { exchange } = this;
     // While the handler lets the content wait, the peer is not to blame for the time that passes.
     if (exchange !== null && (this.#reader.owesContinue || exchange.content.isHeld)) {
-      this.#deadlines.contentAtMs += elapsedMs;
+      this.#deadlines.suspendContent(elapsedMs);
       return;
     }
     const error = this.#reader.watchRate(elapsedMs);
@@ -458,7 +416,7 @@ export class HttpConnection implements ContentSupply {
   #failContent(error: TrivetError): void {
     const { exchange } = this;
     this.#reader.giveUpContent();
-    this.#deadlines.contentAtMs = Infinity;
+    this.#deadlines.contentSettled();
     this.#responder.closesAfterResponse = true;
     this.service.countError(error);
     if (exchange === null) {
@@ -482,7 +440,7 @@ export class HttpConnection implements ContentSupply {
 
   #failHandlerTimeout(): void {
     const { exchange } = this;
-    this.#deadlines.handlerAtMs = Infinity;
+    this.#deadlines.responseGiven();
     if (exchange === null || exchange.progress !== "awaited") return;
     const error = new TrivetError("handler-timeout", "The server did not make a response in time.");
     this.service.countError(error);
@@ -504,14 +462,9 @@ export class HttpConnection implements ContentSupply {
     upgrade.resolve(this.#raw);
   }
 
-  #armWriteDeadline(): void {
-    this.#deadlines.writeAtMs = this.service.clock.deadlineAfter(this.service.settings.writeTimeoutMs);
-  }
-
   #endAndLinger(): void {
-    const { clock, isDraining } = this.service;
     this.state = "lingering";
-    this.#deadlines.lingerAtMs = clock.deadlineAfter(isDraining ? DRAINING_LINGER_MS : LINGER_MS);
+    this.#deadlines.expectPeerEnd(this.service.isDraining);
     this.#transport.end();
     this.#updateReading();
   }

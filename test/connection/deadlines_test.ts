@@ -217,7 +217,7 @@ describe("writeTimeout", () => {
     const { connect, clock, server } = await startMemoryServer((request, info) => {
       signal = request.signal;
       completed = info.completed;
-      return new HttpResponse(new Uint8Array(1_000_000)) as unknown as Response;
+      return new HttpResponse(new Uint8Array(1_000_000));
     }, { writeTimeout: 10_000 });
     const peer = connect();
     peer.stopReading();
@@ -234,7 +234,7 @@ describe("writeTimeout", () => {
   test("does not cut off a peer that takes a large response slowly", async () => {
     const size = 1_000_000;
     const { connect, clock } = await startMemoryServer(
-      () => new HttpResponse(new Uint8Array(size)) as unknown as Response,
+      () => new HttpResponse(new Uint8Array(size)),
       { writeTimeout: 10_000 },
     );
     const peer = connect();

@@ -47,9 +47,7 @@ describe("a persistent connection (RFC 9112 section 9.3)", () => {
   }
 
   test("a handler's Connection: close is honoured", async () => {
-    const { send } = await startMemoryServer(() =>
-      new HttpResponse("x", { headers: { connection: "close" } }) as unknown as Response
-    );
+    const { send } = await startMemoryServer(() => new HttpResponse("x", { headers: { connection: "close" } }));
     const peer = await send(get());
     assert.equal(peer.received(), okText("x", "Connection: close"));
     assert.equal(peer.serverSide, "ended");

@@ -1,225 +1,246 @@
 /**
- * A client that speaks bytes, on `node:net`, which Deno, Bun and Node have alike.
+ * The client's end of a real connection, byte by byte.
  *
- * It knows nothing of HTTP. Bytes are strings of char codes 0 to 255. Every wait has a deadline, and what was received
- * until then is in the message of the error, because that is what one wants to see when a test fails.
+ * It decides nothing about HTTP: it sends what it is told and keeps what came. Every wait has a deadline, and its error
+ * shows what had been received by then. It uses node:net on every runtime, so that one client judges all servers alike.
  *
  * @module
  */
 
-import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import net from "node:net";
+import tls from "node:tls";
 
-/** Long enough for a busy machine; a test that passes never waits for it. */
-const DEADLINE_MS = 10_000;
-/** Of what was received, what the message of an error shows. */
-const SHOWN_CHARS = 2_000;
-
-/** Certificates of a TLS client, in PEM. */
-export interface RawTlsOptions {
-  /** The authority that signed the server's certificate; absent, any certificate will do. */
-  readonly ca?: string;
-  /** The client's own certificate. */
-  readonly cert?: string;
-  /** The key of the client's own certificate. */
-  readonly key?: string;
-}
-
-/** Where to connect: a port or the path of a Unix domain socket. */
+/** Where to connect, and how. */
 export interface RawClientOptions {
-  /** The port. */
+  /** The TCP port. */
   readonly port?: number;
-  /** 127.0.0.1 unless given. */
+  /** The host, `127.0.0.1` by default. */
   readonly hostname?: string;
-  /** The path of a Unix domain socket, instead of port and hostname. */
-  readonly path?: string;
-  /** Set, the connection is TLS. */
-  readonly tls?: RawTlsOptions;
-  /** How long to wait for the connection. */
+  /** Set, connects to this Unix domain socket and not to a port. */
+  readonly unixPath?: string;
+  /** Set, speaks TLS; in PEM. */
+  readonly tls?: {
+    /** The authority that has signed the server's certificate. */
+    readonly ca: string;
+    /** The client's own certificate and its key, where the server asks for them. */
+    readonly cert?: string;
+    readonly key?: string;
+  };
+  /** How long connecting may take, 5,000 by default. */
   readonly deadlineMs?: number;
 }
 
-/**
- * Connects.
- *
- * @throws {Error} When the connection is refused, the TLS handshake fails, or either takes too long.
- */
-export function connectRaw(options: RawClientOptions): Promise<RawClient> {
-  const { port = 0, hostname: host = "127.0.0.1", path, tls, deadlineMs = DEADLINE_MS } = options;
-  const where = { ...(path === undefined ? { port, host } : { path }), allowHalfOpen: true };
-  const security = { ...tls, rejectUnauthorized: tls?.ca !== undefined, servername: "localhost" };
-  const socket: Socket = tls === undefined ? connectTcp(where) : connectTls({ ...where, ...security });
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      socket.destroy();
-      reject(new Error(`No connection within ${deadlineMs} ms.`));
-    }, deadlineMs);
-    const client = new RawClient(socket);
-    const fail = (error: Error): void => {
-      clearTimeout(timer);
-      reject(error);
-    };
-    socket.once("error", fail);
-    socket.once("close", () => fail(new Error("The connection was closed before it was open.")));
-    socket.once(tls === undefined ? "connect" : "secureConnect", () => {
-      clearTimeout(timer);
-      socket.off("error", fail);
-      resolve(client);
-    });
-  });
+/** How far a connection has come, as the client sees it. */
+export type RawClientState = "open" | "half-closed" | "closed";
+
+const DEFAULT_DEADLINE_MS = 5_000;
+/** How much of what came an error shows. */
+const SHOWN_CHARS = 2_000;
+
+interface Wait {
+  isOver(): boolean;
+  end(): void;
 }
 
-/** One connection. What was received waits in it until one of the `receive` methods takes it. */
+/** One connection to a server. Made by {@linkcode connectRaw}. */
 export class RawClient {
-  readonly #socket: Socket;
-  #waiting = "";
-  #hasEnded = false;
+  readonly #socket: net.Socket;
+  readonly #chunks: Uint8Array[] = [];
+  readonly #waits = new Set<Wait>();
+  #receivedBytes = 0;
+  #hasPeerEnded = false;
   #isClosed = false;
-  #cause: Error | undefined;
-  /** Looks again whether a wait is over; there is at most one wait at a time. */
-  #onChange: () => void = () => {};
+  #cause: Error | null = null;
 
-  /** @param socket A socket that is connected or about to be. */
-  constructor(socket: Socket) {
+  /** @param socket A socket that is connected. */
+  constructor(socket: net.Socket) {
     this.#socket = socket;
-    socket.on("data", (bytes: { toString(encoding: "latin1"): string }) => {
-      this.#waiting += bytes.toString("latin1");
-      this.#onChange();
+    socket.on("data", (bytes: Uint8Array) => {
+      this.#chunks.push(Uint8Array.from(bytes));
+      this.#receivedBytes += bytes.byteLength;
+      this.#look();
     });
     socket.on("end", () => {
-      this.#hasEnded = true;
-      this.#onChange();
+      this.#hasPeerEnded = true;
+      this.#look();
     });
-    socket.on("error", (cause: Error) => void (this.#cause = cause));
+    socket.on("error", (cause) => this.#cause = cause);
     socket.on("close", () => {
       this.#isClosed = true;
-      this.#onChange();
+      this.#look();
     });
   }
 
-  /** This end's port. */
+  /** `half-closed` once the server's FIN came, `closed` once nothing goes either way. */
+  get state(): RawClientState {
+    if (this.#isClosed) return "closed";
+    return this.#hasPeerEnded ? "half-closed" : "open";
+  }
+
+  /** Why the connection broke, or `null` when it did not. */
+  get cause(): Error | null {
+    return this.#cause;
+  }
+
+  /** The port on the client's side, or `undefined` where there is none. */
   get localPort(): number | undefined {
     return this.#socket.localPort;
   }
 
-  /** Whether the peer's FIN has come. */
-  get hasEnded(): boolean {
-    return this.#hasEnded;
+  /** How many bytes have been received. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
-  /** Whether the connection is gone in both directions. */
-  get isClosed(): boolean {
-    return this.#isClosed;
+  /** Everything that was received, as bytes. */
+  bytes(): Uint8Array {
+    const all = new Uint8Array(this.#receivedBytes);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      all.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    // The next call has less to put together.
+    this.#chunks.splice(0, this.#chunks.length, all);
+    return all;
   }
 
-  /** Why the connection failed, such as with the code ECONNRESET. */
-  get cause(): Error | undefined {
-    return this.#cause;
+  /** Everything that was received, as char codes. */
+  received(): string {
+    const all = this.bytes();
+    let text = "";
+    for (let at = 0; at < all.byteLength; at += 4_096) text += String.fromCharCode(...all.subarray(at, at + 4_096));
+    return text;
   }
 
-  /** Sends bytes, or the char codes of a string. What the peer does not take waits. */
+  /** Sends bytes, or the char codes of a string. */
   send(content: string | Uint8Array): void {
-    if (typeof content === "string") this.#socket.write(content, "latin1");
-    else this.#socket.write(content);
+    this.#socket.write(typeof content === "string" ? Uint8Array.from(content, (char) => char.charCodeAt(0)) : content);
+  }
+
+  /** Sends FIN, and goes on receiving. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Closes at once, in both directions. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Closes at once, and the server sees a reset. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  /** Receives nothing, so that the system's buffers fill and the server has to wait. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  /** Receives again. */
+  resume(): void {
+    this.#socket.resume();
   }
 
   /**
-   * Waits for a text and takes everything up to its end; for a number of bytes and takes just these; or until a predicate
-   * holds for everything that waits, and takes that.
+   * Waits until so many bytes have come in all, or until what came fulfils a condition.
    *
+   * @param goal A number of bytes, or a condition on the char codes of all that came.
+   * @param deadlineMs How long that may take.
+   * @returns All that came.
    * @throws {Error} When the deadline passes or the connection ends before.
    */
-  async receiveUntil(end: string | number | ((text: string) => boolean), deadlineMs = DEADLINE_MS): Promise<string> {
-    const lengthOf = (): number => {
-      if (typeof end === "number") return this.#waiting.length >= end ? end : -1;
-      if (typeof end === "function") return end(this.#waiting) ? this.#waiting.length : -1;
-      const at = this.#waiting.indexOf(end);
-      return at < 0 ? -1 : at + end.length;
-    };
-    await this.#until(() => lengthOf() >= 0, deadlineMs, "what was waited for");
-    const length = lengthOf();
-    return this.#take(length);
+  async receiveUntil(
+    goal: number | ((received: string) => boolean),
+    deadlineMs: number = DEFAULT_DEADLINE_MS,
+  ): Promise<string> {
+    const isReached = typeof goal === "number" ? () => this.#receivedBytes >= goal : () => goal(this.received());
+    await this.#wait(() => isReached() || this.state !== "open", deadlineMs);
+    if (!isReached()) throw this.#failure("The server ended the connection too early");
+    return this.received();
   }
 
   /**
-   * Waits until the peer has sent FIN or the connection is gone, and takes everything. A reset does not throw, because
-   * what a peer sends before it aborts may well be the test: {@linkcode cause} tells.
+   * Waits until the server has ended or closed the connection.
    *
-   * @throws {Error} When the deadline passes before.
+   * @param deadlineMs How long that may take.
+   * @returns All that came.
+   * @throws {Error} When the deadline passes or the connection breaks.
    */
-  async receiveAll(deadlineMs = DEADLINE_MS): Promise<string> {
-    await this.#until(() => this.#hasEnded || this.#isClosed, deadlineMs, "the end");
-    return this.#take(this.#waiting.length);
+  async receiveAll(deadlineMs: number = DEFAULT_DEADLINE_MS): Promise<string> {
+    await this.#wait(() => this.state !== "open", deadlineMs);
+    if (this.#cause !== null) throw this.#failure("The connection broke");
+    return this.received();
   }
 
   /**
    * Waits until the connection is gone in both directions.
    *
-   * @throws {Error} When the deadline passes before.
+   * @param deadlineMs How long that may take.
+   * @throws {Error} When the deadline passes.
    */
-  async closed(deadlineMs = DEADLINE_MS): Promise<void> {
-    await this.#until(() => this.#isClosed, deadlineMs, "the close");
+  closed(deadlineMs: number = DEFAULT_DEADLINE_MS): Promise<void> {
+    return this.#wait(() => this.#isClosed, deadlineMs);
   }
 
-  /** Takes what waits now. */
-  received(): string {
-    return this.#take(this.#waiting.length);
-  }
-
-  /** Stops reading, so that the peer's writes get stuck once the kernel's buffers are full. */
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  /** Reads again. */
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  /** Sends what is left and FIN, and keeps reading. */
-  end(): void {
-    this.#socket.end();
-  }
-
-  /** Closes both directions at once. */
-  destroy(): void {
-    this.#socket.destroy();
-  }
-
-  /** Closes with RST; a TLS connection, whose FIN then comes without close_notify, just closes. */
-  reset(): void {
-    // Node throws for a TLS socket, which is not a plain handle of the system.
-    if ("encrypted" in this.#socket) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
-  }
-
-  #take(length: number): string {
-    const taken = this.#waiting.slice(0, length);
-    this.#waiting = this.#waiting.slice(length);
-    return taken;
-  }
-
-  #until(isOver: () => boolean, deadlineMs: number, what: string): Promise<void> {
+  #wait(isOver: () => boolean, deadlineMs: number): Promise<void> {
+    if (isOver()) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const settle = (reason: string | null): void => {
+      const timer = setTimeout(() => {
+        this.#waits.delete(wait);
+        reject(this.#failure(`Nothing more came within ${deadlineMs} ms`));
+      }, deadlineMs);
+      const end = () => {
         clearTimeout(timer);
-        this.#onChange = () => {};
-        if (reason === null) resolve();
-        else reject(this.#failure(`${reason} before ${what} came`));
+        resolve();
       };
-      const timer = setTimeout(() => settle(`${deadlineMs} ms passed`), deadlineMs);
-      this.#onChange = () => {
-        if (isOver()) settle(null);
-        else if (this.#isClosed || (this.#hasEnded && what !== "the close")) settle("The connection ended");
-      };
-      this.#onChange();
+      const wait: Wait = { isOver, end };
+      this.#waits.add(wait);
     });
   }
 
-  #failure(reason: string): Error {
-    const { length } = this.#waiting;
-    const shown = JSON.stringify(this.#waiting.slice(-SHOWN_CHARS));
-    const message = `${reason}; ${length} bytes had come${length > SHOWN_CHARS ? ", in the end" : ""}: ${shown}`;
-    return new Error(message, { cause: this.#cause });
+  #look(): void {
+    for (const wait of this.#waits) {
+      if (!wait.isOver()) continue;
+      this.#waits.delete(wait);
+      wait.end();
+    }
   }
+
+  #failure(what: string): Error {
+    const received = JSON.stringify(this.received().slice(0, SHOWN_CHARS));
+    const because = this.#cause === null ? "" : ` (${this.#cause.message})`;
+    return new Error(`${what}${because}. It is ${this.state}; ${this.#receivedBytes} bytes came: ${received}`);
+  }
+}
+
+/**
+ * Connects.
+ *
+ * @param options Where to, and how.
+ * @throws {Error} When nobody answers, or not in time, or the TLS handshake fails.
+ */
+export function connectRaw(options: RawClientOptions): Promise<RawClient> {
+  const { port, hostname: host = "127.0.0.1", unixPath: path, deadlineMs = DEFAULT_DEADLINE_MS } = options;
+  const where = path === undefined ? { host, port: port! } : { path };
+  const half = { allowHalfOpen: true };
+  const socket = options.tls === undefined
+    ? net.connect({ ...where, ...half })
+    : tls.connect({ ...where, ...half, servername: "localhost", ...options.tls } as tls.ConnectionOptions);
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(cause);
+    };
+    const timer = setTimeout(() => fail(new Error(`No connection within ${deadlineMs} ms.`)), deadlineMs);
+    socket.once("error", fail);
+    socket.once(options.tls === undefined ? "connect" : "secureConnect", () => {
+      clearTimeout(timer);
+      socket.off("error", fail);
+      socket.setNoDelay(true);
+      resolve(new RawClient(socket));
+    });
+  });
 }

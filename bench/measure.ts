@@ -1,0 +1,152 @@
+/**
+ * Measures the contenders of one scenario on one runtime, in turn and more than once.
+ *
+ * @module
+ */
+
+import { type BenchRuntime, CONTENDERS, type Packages } from "./contenders.ts";
+import type { LoadGenerator, LoadResult } from "./load.ts";
+import type { ContenderName, Scenario } from "./scenarios.ts";
+import { ServerProcess } from "./server_process.ts";
+import { verifyResponse } from "./verify.ts";
+
+/** One round of one contender. */
+export interface Round {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Time of the server's process on a processor. */
+  readonly cpuSeconds: number;
+}
+
+/** What was found of one contender. */
+export interface Measurement {
+  readonly runtime: string;
+  readonly scenario: string;
+  readonly contender: ContenderName;
+  readonly rounds: readonly Round[];
+  /** Resident memory after the last round. */
+  readonly residentBytes: number;
+  /** What was wrong with the responses; empty when nothing was. */
+  readonly problems: readonly string[];
+}
+
+/** How it is measured. */
+export interface Method {
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Seconds of load before the first round, in which each content is compared; 0 is to compare it in the rounds. */
+  readonly warmUpSeconds: number;
+  readonly generator: LoadGenerator;
+  readonly packages: Packages;
+  readonly contenders: readonly ContenderName[];
+  readonly folder: string;
+}
+
+/** A contender that runs. */
+interface Running {
+  readonly name: ContenderName;
+  readonly server: ServerProcess;
+  readonly responseBytes: number | null;
+  readonly rounds: Round[];
+  readonly problems: string[];
+}
+
+/** Measures one scenario on one runtime. A contender that fails is reported with its problem, and without rounds. */
+export async function measureScenario(
+  scenario: Scenario,
+  runtime: BenchRuntime,
+  method: Method,
+): Promise<Measurement[]> {
+  const running: Running[] = [];
+  const failed: Measurement[] = [];
+  try {
+    for (const name of contendersOf(scenario, runtime, method)) {
+      try {
+        running.push(await startContender(name, scenario, runtime, method));
+      } catch (error) {
+        const problems = [error instanceof Error ? error.message : String(error)];
+        failed.push({
+          runtime: runtime.name,
+          scenario: scenario.name,
+          contender: name,
+          rounds: [],
+          residentBytes: 0,
+          problems,
+        });
+      }
+    }
+    for (let round = 0; round < method.rounds; round++) {
+      // Every other round runs backwards, so that a machine that gets slower or faster favours nobody.
+      for (const contender of round % 2 === 0 ? running : running.toReversed()) {
+        await measureRound(contender, scenario, method);
+      }
+    }
+    return failed.concat(running.map(({ name, server, rounds, problems }) => ({
+      runtime: runtime.name,
+      scenario: scenario.name,
+      contender: name,
+      rounds,
+      residentBytes: server.memory().residentBytes,
+      problems,
+    })));
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()));
+  }
+}
+
+function contendersOf(scenario: Scenario, runtime: BenchRuntime, method: Method): ContenderName[] {
+  return scenario.contenders.filter((name) => {
+    const { files, isPackage } = CONTENDERS[name];
+    if (files[runtime.name] === undefined || !method.contenders.includes(name)) return false;
+    return !isPackage || method.packages.folder !== null;
+  });
+}
+
+async function startContender(
+  name: ContenderName,
+  scenario: Scenario,
+  runtime: BenchRuntime,
+  method: Method,
+): Promise<Running> {
+  const { files, responses } = CONTENDERS[name];
+  const server = await ServerProcess.start(runtime, files[runtime.name] ?? "", {
+    handler: scenario.handler,
+    responses,
+    trivet: runtime.trivet,
+    packages: method.packages.folder ?? "",
+    patient: false,
+  });
+  try {
+    const responseBytes = await verifyResponse(server.port, scenario);
+    const contender: Running = { name, server, responseBytes, rounds: [], problems: [] };
+    if (method.warmUpSeconds > 0) {
+      const { problems } = await runLoad(contender, scenario, method, method.warmUpSeconds, true);
+      contender.problems.push(...problems);
+    }
+    return contender;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+async function measureRound(contender: Running, scenario: Scenario, method: Method): Promise<void> {
+  const before = contender.server.cpuSeconds();
+  const load = await runLoad(contender, scenario, method, method.seconds, method.warmUpSeconds === 0);
+  const cpuSeconds = contender.server.cpuSeconds() - before;
+  const { requests, seconds, p50Ms, p99Ms, problems } = load;
+  contender.rounds.push({ requests, seconds, p50Ms, p99Ms, cpuSeconds });
+  contender.problems.push(...problems);
+}
+
+function runLoad(
+  { server, responseBytes }: Running,
+  scenario: Scenario,
+  { generator, folder }: Method,
+  seconds: number,
+  checked: boolean,
+): Promise<LoadResult> {
+  return generator.run({ port: server.port, scenario, seconds, checked, responseBytes, folder });
+}
