@@ -41,8 +41,6 @@ interface Settlement<T> {
 export class Exchange implements RequestSource {
   /** The head of the request. */
   readonly head: RequestHead;
-  /** The content of the request. */
-  readonly content: IncomingContent;
   /** The connection it takes place on. */
   readonly connection: HttpConnection;
   /** What the handler was called with, once it was. */
@@ -54,6 +52,7 @@ export class Exchange implements RequestSource {
   /** The upgrade the handler has asked for. */
   pendingUpgrade: PendingUpgrade | null = null;
   readonly #uri: string;
+  #content: IncomingContent | null = null;
   #abortCause: TrivetError | null = null;
   #controller: AbortController | null = null;
   #completion: Settlement<void> | null = null;
@@ -69,7 +68,6 @@ export class Exchange implements RequestSource {
     this.head = head;
     this.#uri = uri;
     this.connection = connection;
-    this.content = new IncomingContent(head.framing !== 0, connection);
   }
 
   get method(): string {
@@ -78,6 +76,11 @@ export class Exchange implements RequestSource {
 
   get fields(): FieldSection {
     return this.head.fields;
+  }
+
+  /** The content of the request, made when somebody asks: most requests have none. */
+  get content(): IncomingContent {
+    return this.#content ??= new IncomingContent(this.head.framing !== 0, this.connection);
   }
 
   url(): string {
@@ -109,7 +112,7 @@ export class Exchange implements RequestSource {
     if (this.#trailersSettlement === null) {
       this.#trailersSettlement = createSettlement();
       this.#trailersSettlement.promise.catch(ignore);
-      if (!this.content.present) this.#trailers = EMPTY_FIELD_SECTION;
+      if (this.head.framing === 0) this.#trailers = EMPTY_FIELD_SECTION;
       if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
       else if (this.progress === "aborted") this.#trailersSettlement.reject(this.#abortCause);
     }
@@ -159,7 +162,7 @@ export class Exchange implements RequestSource {
 
   /** The rest of the content will not come. */
   failContent(error: TrivetError): void {
-    this.content.fail(error);
+    if (this.head.framing !== 0) this.content.fail(error);
     if (this.#trailers === null) this.#trailersSettlement?.reject(error);
   }
 

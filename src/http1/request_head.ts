@@ -10,7 +10,7 @@
 
 import { TrivetError } from "../errors.ts";
 import { FieldSection } from "../http/field_section.ts";
-import { forEachListElement } from "../http/token_list.ts";
+import { ControlFields } from "./control_fields.ts";
 import { FieldSectionParser } from "./field_section_parser.ts";
 import { decideRequestFraming, type RequestFraming } from "./framing.ts";
 import { CLASSES, CR, DIGIT, LF, PLAIN_TARGET, SP, TARGET, TOKEN } from "./grammar.ts";
@@ -243,16 +243,13 @@ function isVersionByte(index: number, byte: number): boolean {
   }
 }
 
-/** Reads the fields that direct the server itself, and decides everything the connection wants to know. */
+/** Reads the control fields and decides everything the connection wants to know. */
 function interpretHead(head: RequestHead): void {
   // RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered, so neither is attempted.
   if (head.method === "CONNECT" || head.method === "TRACE") {
     throw new TrivetError("method-unsupported", "This server implements neither CONNECT nor TRACE.");
   }
-  const control = new ControlFields();
-  const fields = head.fields;
-  for (let i = 0, count = fields.count; i < count; i++) control.read(fields, i);
-
+  const control = new ControlFields(head.fields);
   interpretTarget(head, control);
   head.framing = decideRequestFraming(head.minorVersion, control);
   head.persistent = !control.close && (head.minorVersion === 1 || control.keepAlive);
@@ -281,72 +278,6 @@ function interpretTarget(head: RequestHead, control: ControlFields): void {
   head.isPlainTarget = false;
   // RFC 9112 section 3.2.2: the authority of an absolute-form wins over Host.
   if (target.authority !== null) head.authority = target.authority;
-}
-
-/** The fields that direct the server itself. */
-class ControlFields {
-  host: string | null = null;
-  hostLines = 0;
-  contentLength: string | null = null;
-  contentLengthLines = 0;
-  transferEncoding: string | null = null;
-  expect: string | null = null;
-  upgrade: string | null = null;
-  close = false;
-  keepAlive = false;
-  upgradeOption = false;
-  acceptsTrailers = false;
-
-  /** Reads one field line. The length of the name is looked at first: most names have that of no control field. */
-  read(fields: FieldSection, index: number): void {
-    switch (fields.nameLengthAt(index)) {
-      case 2:
-        if (fields.isNamed(index, "te")) this.#readTe(fields.valueAt(index));
-        return;
-      case 4:
-        if (!fields.isNamed(index, "host")) return;
-        this.host = fields.valueAt(index);
-        this.hostLines++;
-        return;
-      case 6:
-        if (fields.isNamed(index, "expect")) this.expect = joined(this.expect, fields.valueAt(index));
-        return;
-      case 7:
-        if (fields.isNamed(index, "upgrade")) this.upgrade = joined(this.upgrade, fields.valueAt(index));
-        return;
-      case 10:
-        if (fields.isNamed(index, "connection")) this.#readConnection(fields.valueAt(index));
-        return;
-      case 14:
-        if (!fields.isNamed(index, "content-length")) return;
-        this.contentLength = fields.valueAt(index);
-        this.contentLengthLines++;
-        return;
-      case 17:
-        if (!fields.isNamed(index, "transfer-encoding")) return;
-        this.transferEncoding = joined(this.transferEncoding, fields.valueAt(index));
-    }
-  }
-
-  /** `Connection = #connection-option`, case-insensitive (RFC 9110 section 7.6.1). */
-  #readConnection(value: string): void {
-    forEachListElement(value, (option) => {
-      if (option === "close") this.close = true;
-      else if (option === "keep-alive") this.keepAlive = true;
-      else if (option === "upgrade") this.upgradeOption = true;
-    });
-  }
-
-  /** `TE = #t-codings`; of it only "trailers" concerns a server that knows one coding (RFC 9110 section 10.1.4). */
-  #readTe(value: string): void {
-    forEachListElement(value, (element) => {
-      if (element === "trailers") this.acceptsTrailers = true;
-    });
-  }
-}
-
-function joined(before: string | null, value: string): string {
-  return before === null ? value : `${before}, ${value}`;
 }
 
 function invalidLine(message: string): TrivetError {
