@@ -40,7 +40,7 @@ export interface HandlerInfo {
    *
    * @param status 102 to 199; 100 is sent by the server itself and 101 belongs to {@linkcode upgrade}.
    * @throws {RangeError} For another status.
-   * @throws {TypeError} For invalid fields.
+   * @throws {TypeError | TrivetError} For invalid fields.
    */
   inform(status: number, headers?: HeadersInit): void;
   /**

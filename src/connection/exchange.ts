@@ -56,6 +56,7 @@ export class Exchange implements RequestSource {
   #abortCause: TrivetError | null = null;
   #controller: AbortController | null = null;
   #completion: Settlement<void> | null = null;
+  #contentError: TrivetError | null = null;
   #trailers: FieldSection | null = null;
   #trailersSettlement: Settlement<Headers> | null = null;
 
@@ -114,7 +115,7 @@ export class Exchange implements RequestSource {
       this.#trailersSettlement.promise.catch(ignore);
       if (this.head.framing === 0) this.#trailers = EMPTY_FIELD_SECTION;
       if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
-      else if (this.progress === "aborted") this.#trailersSettlement.reject(this.#abortCause);
+      else if (this.#contentError !== null) this.#trailersSettlement.reject(this.#contentError);
     }
     return this.#trailersSettlement.promise;
   }
@@ -163,7 +164,9 @@ export class Exchange implements RequestSource {
   /** The rest of the content will not come. */
   failContent(error: TrivetError): void {
     if (this.head.framing !== 0) this.content.fail(error);
-    if (this.#trailers === null) this.#trailersSettlement?.reject(error);
+    if (this.#trailers !== null) return;
+    this.#contentError = error;
+    this.#trailersSettlement?.reject(error);
   }
 
   /** The transport has taken the whole response. */

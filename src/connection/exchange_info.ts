@@ -12,6 +12,7 @@ import type { HandlerInfo, UpgradeAnswer } from "../handler.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http1/grammar.ts";
 import type { Address } from "../runtime.ts";
+import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./upgraded_connection.ts";
@@ -45,7 +46,7 @@ export class ExchangeInfo implements HandlerInfo {
     if (!Number.isInteger(status) || status < 102 || status > 199) {
       throw new RangeError(`The status of an informational response is ${status}, allowed is 102 to 199.`);
     }
-    const fields = [...new Headers(headers)].flat();
+    const fields = readFieldLines(new Headers(headers));
     const exchange = this.#exchange;
     // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
     if (exchange.head.minorVersion === 0 || exchange.progress !== "awaited") return;

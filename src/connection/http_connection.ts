@@ -261,7 +261,7 @@ export class HttpConnection implements ContentSupply {
     this.#updateReading();
   }
 
-  holdContent(): void {
+  contentKeptChanged(): void {
     this.#updateReading();
   }
 

@@ -18,8 +18,8 @@ const HIGH_WATER_BYTES = 64 * 1024;
 export interface ContentSupply {
   /** Somebody wants content: time for 100 (Continue), and to read on from the peer if that was stopped. */
   demandContent(): void;
-  /** The reader does not keep up: stop reading from the peer. */
-  holdContent(): void;
+  /** How much is kept for the reader has changed: read on from the peer, or stop. */
+  contentKeptChanged(): void;
 }
 
 /** Who takes the content. */
@@ -99,7 +99,7 @@ export class IncomingContent implements RequestContent, ContentSink {
     this.#pieces.push(piece);
     this.#keptBytes += piece.byteLength;
     if (this.#consumer === "stream") this.#feedStream();
-    if (this.isHeld) this.#supply.holdContent();
+    if (this.isHeld) this.#supply.contentKeptChanged();
   }
 
   /** The message is complete. */
@@ -131,7 +131,7 @@ export class IncomingContent implements RequestContent, ContentSink {
     this.#consumer = "discarded";
     this.#pieces = [];
     this.#keptBytes = 0;
-    this.#supply.demandContent();
+    this.#supply.contentKeptChanged();
   }
 
   #take(consumer: "collector" | "stream"): void {

@@ -17,7 +17,8 @@ import { RESPONSE_CHUNKED } from "../http1/response_head.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HttpConnection } from "./http_connection.ts";
-import { sendWhole, trailerLines, wantsTrailers } from "./response_sender.ts";
+import { trailerLines, wantsTrailers } from "./response_trailers.ts";
+import { sendWhole } from "./whole_response.ts";
 
 /** Content gathered before it is written without waiting for the end of the turn. */
 const FLUSH_BYTES = 16 * 1024;

@@ -101,13 +101,13 @@ export function readFieldLines(headers: Iterable<readonly [string, string]>): Fi
   for (const [givenName, givenValue] of headers) {
     const name = normalizeFieldName(givenName);
     if (name === undefined) {
-      throw new TrivetError("response-field-invalid", "The response has a field whose name is not a token");
+      throw new TrivetError("response-field-invalid", "The response has a field whose name is not a token.");
     }
     const value = normalizeFieldValue(givenValue);
     if (value === undefined) {
       throw new TrivetError(
         "response-field-invalid",
-        `The value of the response's field "${name}" has a char that cannot be sent`,
+        `The value of the response's field "${name}" has a char that cannot be sent.`,
       );
     }
     insertFieldLine(lines, name, value);

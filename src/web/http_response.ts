@@ -289,7 +289,7 @@ export class HttpResponse implements Response {
     const content = this.#content;
     if (content === null) return null;
     if (content === SENT || (isNative(content) && isUnusable(content))) {
-      throw new TrivetError("response-invalid", "The content of the response was read or sent already");
+      throw new TrivetError("response-invalid", "The content of the response was read or sent already.");
     }
     this.#content = SENT;
     return isNative(content) ? content.body : content;
@@ -298,7 +298,7 @@ export class HttpResponse implements Response {
   static {
     takeHttpResponse = (value) => {
       if (!(#content in value)) return null;
-      if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error");
+      if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
       const fields = value.#headers === null ? value.#lines : readFieldLines(value.#headers);
       return { status: value.#status, statusText: value.#statusText, fields, content: value.#takeContent() };
     };

@@ -76,5 +76,5 @@ function isStream(value: unknown): value is ReadableStream<Uint8Array> {
 }
 
 function invalid(message: string): TrivetError {
-  return new TrivetError("response-invalid", message);
+  return new TrivetError("response-invalid", `${message}.`);
 }
