@@ -18,5 +18,5 @@ export function createErrorResponse(error: TrivetError, retryAfterSeconds: numbe
   const fields = ["content-type", "text/plain;charset=UTF-8"];
   // RFC 9110 section 10.2.3: with 503, how long the service is expected to be unavailable.
   if (error.blame === "overload") fields.push("retry-after", String(retryAfterSeconds));
-  return { status, statusText: "", fields, content: `${explanation}\n` };
+  return { status, statusText: "", fields, content: `${explanation}\n`, streamBytes: null };
 }

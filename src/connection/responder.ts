@@ -56,6 +56,8 @@ export class Responder {
     if (!this.#isAwaited(exchange)) return;
     const { service } = this.#connection;
     service.countError(error);
+    // What the handler had set is not meant for a response in its place.
+    exchange.trailersToSend = null;
     const custom = service.reportHandlerError(error, exchange);
     if (custom === undefined) {
       this.sendError(exchange, error);
@@ -87,7 +89,10 @@ export class Responder {
   sendError(exchange: Exchange | null, error: TrivetError): void {
     const source = createErrorResponse(error, this.#connection.service.settings.retryAfterSeconds);
     if (error.blame !== "handler" && error.code !== "handler-timeout") this.closesAfterResponse = true;
-    if (exchange !== null) exchange.pendingUpgrade = null;
+    if (exchange !== null) {
+      exchange.pendingUpgrade = null;
+      exchange.trailersToSend = null;
+    }
     sendResponse(this.#connection, exchange, source);
     if (exchange === null) this.#connection.startClosing();
     else this.gathered(exchange);

@@ -42,7 +42,7 @@ export function sendResponse(
     }
     // The stream is of no use: its source is told so, and is free to fail at it.
     content.cancel().catch(() => {});
-    sendWhole(connection, exchange, request, source, null, null);
+    sendWhole(connection, exchange, request, source, source.streamBytes, null);
   } else if (content === null) {
     sendWhole(connection, exchange, request, source, 0, null);
   } else if (typeof content === "string" && isShortAscii(content)) {

@@ -124,12 +124,12 @@ export class StreamedContent {
   #begin(): void {
     const connection = this.#connection;
     const { headBuilder, clock } = connection.service;
-    const { status, statusText, fields } = this.#source;
+    const { status, statusText, fields, streamBytes } = this.#source;
     try {
       headBuilder.begin(status, statusText, fields);
       const framing = wantsTrailers(this.#exchange)
         ? RESPONSE_CHUNKED
-        : headBuilder.decideFraming(this.#exchange.head, null);
+        : headBuilder.decideFraming(this.#exchange.head, streamBytes);
       const option = connection.responder.decideConnectionOption(
         this.#exchange,
         framing,

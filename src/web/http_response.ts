@@ -76,6 +76,8 @@ export class HttpResponse implements Response {
   /** Made when a handler asks for them; it may then change them. */
   #headers: Headers | null = null;
   #content: ContentState;
+  /** The size of a Blob that is the content: its stream does not tell. */
+  #blobBytes: number | null = null;
 
   /**
    * Makes a response.
@@ -107,6 +109,7 @@ export class HttpResponse implements Response {
       } else {
         const { content, lines: defaultLines } = takeBody(body);
         this.#content = content;
+        if (body instanceof Blob) this.#blobBytes = body.size;
         lines = withContentType(lines, defaultLines);
       }
     }
@@ -265,6 +268,7 @@ export class HttpResponse implements Response {
     copy.#statusText = this.#statusText;
     copy.#lines = this.#lines;
     copy.#headers = this.#headers === null ? null : new Headers(this.#headers);
+    copy.#blobBytes = this.#blobBytes;
     copy.#content = isNative(content) ? content.clone() : content;
     return copy;
   }
@@ -300,7 +304,8 @@ export class HttpResponse implements Response {
       if (!(#content in value)) return null;
       if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
       const fields = value.#headers === null ? value.#lines : readFieldLines(value.#headers);
-      return { status: value.#status, statusText: value.#statusText, fields, content: value.#takeContent() };
+      const content = value.#takeContent();
+      return { status: value.#status, statusText: value.#statusText, fields, content, streamBytes: value.#blobBytes };
     };
   }
 }

@@ -54,7 +54,7 @@ function readForeignResponse(response: ForeignResponse): ResponseSource {
   }
   const content = readContent(response);
   if (content !== null && isContentless(status)) throw invalid(`A response with status ${status} has no content`);
-  return { status, statusText, fields: readFieldLines(headers), content };
+  return { status, statusText, fields: readFieldLines(headers), content, streamBytes: null };
 }
 
 function readContent(response: ForeignResponse): ReadableStream<Uint8Array> | null {

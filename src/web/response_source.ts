@@ -17,4 +17,6 @@ export interface ResponseSource {
   readonly fields: readonly string[];
   /** The content. A string is sent as UTF-8. */
   readonly content: ResponseContent;
+  /** The bytes a stream will give, where that is known before it is read. */
+  readonly streamBytes: number | null;
 }

@@ -27,7 +27,7 @@ describe("both kinds of response give the same parts", () => {
     readonly init?: ResponseInit;
     /** After it was made, a handler changes the headers. */
     readonly change?: (headers: Headers) => void;
-    readonly expected: Omit<ResponseSource, "content"> & { readonly text: string | null };
+    readonly expected: Omit<ResponseSource, "content" | "streamBytes"> & { readonly text: string | null };
   }[] = [
     {
       name: "nothing",
@@ -91,8 +91,8 @@ describe("both kinds of response give the same parts", () => {
       test(`${name}, as ${Kind.name}`, async () => {
         const response = new Kind(body(), init);
         change?.(response.headers);
-        const { content, ...rest } = readResponse(response);
-        assert.deepEqual({ ...rest, text: await textOf(content) }, expected);
+        const { status, statusText, fields, content } = readResponse(response);
+        assert.deepEqual({ status, statusText, fields, text: await textOf(content) }, expected);
       });
     }
   }
@@ -124,7 +124,14 @@ describe("an HttpResponse", () => {
       statusText: "",
       fields: ["upgrade", "x"],
       content: null,
+      streamBytes: null,
     });
+  });
+
+  test("the length of a Blob is known, although its content is a stream", () => {
+    assert.equal(readResponse(new HttpResponse(new Blob(["abc"]))).streamBytes, 3);
+    assert.equal(readResponse(new HttpResponse(new Blob(["abc"])).clone()).streamBytes, 3);
+    assert.equal(readResponse(new HttpResponse(new ReadableStream())).streamBytes, null);
   });
 
   test("content that was sent counts as read, and is not sent twice", async () => {
