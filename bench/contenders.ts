@@ -43,6 +43,7 @@ interface Contender {
   readonly responses: LaunchOptions["responses"];
   /** The file of the server, where the runtime has it. */
   readonly files: { readonly [Name in RuntimeName]?: string };
+  readonly isTrivet: boolean;
   /** Whether it comes from npm. */
   readonly isPackage: boolean;
 }
@@ -51,21 +52,41 @@ const TRIVET = { deno: "trivet.ts", bun: "trivet.ts", node: "trivet.ts" };
 
 /** Every contender. */
 export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
-  "trivet": { title: "Trivet, HttpResponse", responses: "own", files: TRIVET, isPackage: false },
-  "trivet-global": { title: "Trivet, Response", responses: "global", files: TRIVET, isPackage: false },
+  "trivet": { title: "Trivet, HttpResponse", responses: "own", files: TRIVET, isTrivet: true, isPackage: false },
+  "trivet-global": { title: "Trivet, Response", responses: "global", files: TRIVET, isTrivet: true, isPackage: false },
   "native": {
     title: "the runtime's own",
     responses: "global",
     files: { deno: "deno_serve.ts", bun: "bun_serve.ts", node: "node_http.ts" },
+    isTrivet: false,
     isPackage: false,
   },
-  "srvx": { title: "srvx, FastResponse", responses: "own", files: { node: "srvx.ts" }, isPackage: true },
-  "srvx-global": { title: "srvx, Response", responses: "global", files: { node: "srvx.ts" }, isPackage: true },
-  "hono": { title: "@hono/node-server", responses: "own", files: { node: "hono.ts" }, isPackage: true },
+  "srvx": {
+    title: "srvx, FastResponse",
+    responses: "own",
+    files: { node: "srvx.ts" },
+    isTrivet: false,
+    isPackage: true,
+  },
+  "srvx-global": {
+    title: "srvx, Response",
+    responses: "global",
+    files: { node: "srvx.ts" },
+    isTrivet: false,
+    isPackage: true,
+  },
+  "hono": {
+    title: "@hono/node-server",
+    responses: "own",
+    files: { node: "hono.ts" },
+    isTrivet: false,
+    isPackage: true,
+  },
   "raw": {
     title: "raw TCP, fixed response",
     responses: "own",
     files: { deno: "raw_deno.ts", bun: "raw_bun.ts", node: "raw_node.ts" },
+    isTrivet: false,
     isPackage: false,
   },
 };

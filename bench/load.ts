@@ -9,14 +9,16 @@
 
 import { runCommand } from "../scripts/command.ts";
 import type { Scenario } from "./scenarios.ts";
-import { WITH_MANY_FILES } from "./server_process.ts";
+import { WITH_MANY_FILES } from "./child_program.ts";
+import type { VerifiedResponse } from "./verify.ts";
 
 /** What a load generator found. */
 export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  /** Median and 99th percentile of the time to a response; `null` where the load generator can't tell. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
   /** What was wrong with the responses; empty when nothing was. */
   readonly problems: readonly string[];
 }
@@ -28,8 +30,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Whether the content of each response is compared, which costs the load generator time. */
   readonly checked: boolean;
-  /** Bytes of one response with its head where all are alike, else `null`. */
-  readonly responseBytes: number | null;
+  /** What is known of the responses. */
+  readonly verified: VerifiedResponse;
   /** For files of this run. */
   readonly folder: string;
 }
@@ -73,7 +75,7 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   const line = /^REPORT (.*)$/m.exec(output)?.[1];
   if (exitCode !== 0 || line === undefined) throw new Error(`wrk failed with exit code ${exitCode}.\n${output}`);
   const report = JSON.parse(line) as WrkReport;
-  const problems = Object.entries(report.errors).filter(([, count]) => count > 0)
+  const problems = Object.entries(report.errors).filter(([name, count]) => count > 0 && !isTolerated(name, options))
     .map(([name, count]) => `${count} ${name} errors`);
   if (report.requests === 0) problems.push("no response");
   if (report.wrong > 0) problems.push(`${report.wrong} responses with wrong content`);
@@ -81,14 +83,23 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   return {
     requests: report.requests,
     seconds: report.microseconds / 1e6,
-    p50Ms: report.p50 / 1000,
-    p99Ms: report.p99 / 1000,
+    // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
+    p50Ms: scenario.pipelining > 1 ? null : report.p50 / 1000,
+    p99Ms: scenario.pipelining > 1 ? null : report.p99 / 1000,
     problems,
   };
 }
 
+/**
+ * A server that closes a connection and has not said that it will: to the load generators that is an error, one for each
+ * response. That no response is missing or cut short is seen by their number and bytes.
+ */
+function isTolerated(error: string, { scenario, verified }: LoadOptions): boolean {
+  return error === "read" && scenario.fields["Connection"] === "close" && !verified.saysClose;
+}
+
 /** All bytes that came must be those of the responses, and of the ones that were under way at the end. */
-function problemOfBytes(report: WrkReport, { scenario, responseBytes }: LoadOptions): string[] {
+function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes } }: LoadOptions): string[] {
   if (responseBytes === null) return [];
   const missing = report.requests * responseBytes - report.bytes;
   const underWay = responseBytes * scenario.connections * scenario.pipelining;
@@ -179,7 +190,7 @@ async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
   if (exitCode !== 0 || line === undefined) throw new Error(`autocannon failed with exit code ${exitCode}.\n${output}`);
   const report = JSON.parse(line) as AutocannonReport;
   const counts = {
-    "errors": report.errors,
+    "errors": isTolerated("read", options) ? 0 : report.errors,
     "timeouts": report.timeouts,
     "responses with wrong content": report.mismatches,
     "responses with another status": report.non2xx,

@@ -8,14 +8,14 @@ import { type BenchRuntime, CONTENDERS, type Packages } from "./contenders.ts";
 import type { LoadGenerator, LoadResult } from "./load.ts";
 import type { ContenderName, Scenario } from "./scenarios.ts";
 import { ServerProcess } from "./server_process.ts";
-import { verifyResponse } from "./verify.ts";
+import { type VerifiedResponse, verifyResponse } from "./verify.ts";
 
 /** One round of one contender. */
 export interface Round {
   readonly requests: number;
   readonly seconds: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
   /** Time of the server's process on a processor. */
   readonly cpuSeconds: number;
 }
@@ -48,7 +48,7 @@ export interface Method {
 interface Running {
   readonly name: ContenderName;
   readonly server: ServerProcess;
-  readonly responseBytes: number | null;
+  readonly verified: VerifiedResponse;
   readonly rounds: Round[];
   readonly problems: string[];
 }
@@ -83,14 +83,13 @@ export async function measureScenario(
         await measureRound(contender, scenario, method);
       }
     }
-    return failed.concat(running.map(({ name, server, rounds, problems }) => ({
-      runtime: runtime.name,
-      scenario: scenario.name,
-      contender: name,
-      rounds,
-      residentBytes: server.memory().residentBytes,
-      problems,
-    })));
+    return failed.concat(running.map(({ name, server, rounds, problems }) => {
+      const residentBytes = server.memory().residentBytes;
+      // Others print what a peer that goes away has done to them; Trivet has no reason to.
+      const printed = CONTENDERS[name].isTrivet && server.printedErrors !== "";
+      const all = printed ? [...problems, `it printed: ${server.printedErrors}`] : problems;
+      return { runtime: runtime.name, scenario: scenario.name, contender: name, rounds, residentBytes, problems: all };
+    }));
   } finally {
     await Promise.all(running.map(({ server }) => server.stop()));
   }
@@ -110,17 +109,11 @@ async function startContender(
   runtime: BenchRuntime,
   method: Method,
 ): Promise<Running> {
-  const { files, responses } = CONTENDERS[name];
-  const server = await ServerProcess.start(runtime, files[runtime.name] ?? "", {
-    handler: scenario.handler,
-    responses,
-    trivet: runtime.trivet,
-    packages: method.packages.folder ?? "",
-    patient: false,
-  });
+  const packages = method.packages.folder ?? "";
+  const server = await ServerProcess.start(runtime, name, { handler: scenario.handler, packages, patient: false });
   try {
-    const responseBytes = await verifyResponse(server.port, scenario);
-    const contender: Running = { name, server, responseBytes, rounds: [], problems: [] };
+    const verified = await verifyResponse(server.port, scenario);
+    const contender: Running = { name, server, verified, rounds: [], problems: [...verified.problems] };
     if (method.warmUpSeconds > 0) {
       const { problems } = await runLoad(contender, scenario, method, method.warmUpSeconds, true);
       contender.problems.push(...problems);
@@ -142,11 +135,11 @@ async function measureRound(contender: Running, scenario: Scenario, method: Meth
 }
 
 function runLoad(
-  { server, responseBytes }: Running,
+  { server, verified }: Running,
   scenario: Scenario,
   { generator, folder }: Method,
   seconds: number,
   checked: boolean,
 ): Promise<LoadResult> {
-  return generator.run({ port: server.port, scenario, seconds, checked, responseBytes, folder });
+  return generator.run({ port: server.port, scenario, seconds, checked, verified, folder });
 }

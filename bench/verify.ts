@@ -9,13 +9,22 @@ import type { Scenario } from "./scenarios.ts";
 const DEADLINE_MS = 5_000;
 const READ_BYTES = 64 * 1024;
 
+/** What is to be known of a response of which many will come. */
+export interface VerifiedResponse {
+  /** Its bytes with its head; `null` where it is chunked, so that the next may have another size. */
+  readonly responseBytes: number | null;
+  /** Whether it says that the connection will be closed. */
+  readonly saysClose: boolean;
+  /** Fields that are not as expected. */
+  readonly problems: readonly string[];
+}
+
 /**
  * Sends the request of a scenario and compares the response with what is expected.
  *
- * @returns The bytes of the response with its head; `null` where it is chunked, so that the next may have another size.
- * @throws {Error} The response is wrong in any way; the message says in which.
+ * @throws {Error} The response has the wrong status or content, or does not come.
  */
-export async function verifyResponse(port: number, scenario: Scenario): Promise<number | null> {
+export async function verifyResponse(port: number, scenario: Scenario): Promise<VerifiedResponse> {
   using conn = await Deno.connect({ port, hostname: "127.0.0.1" });
   const deadline = setTimeout(() => conn.close(), DEADLINE_MS);
   try {
@@ -24,10 +33,9 @@ export async function verifyResponse(port: number, scenario: Scenario): Promise<
     const head = await received.untilEmptyLine();
     const fields = fieldsOf(head);
     if (!head.startsWith("HTTP/1.1 200 ")) throw new Error(`The response begins with ${head.split("\r\n")[0]}.`);
-    for (const [name, value] of Object.entries(scenario.expected.fields)) {
-      if (sameMediaType(fields.get(name), value)) continue;
-      throw new Error(`The field ${name} is ${fields.get(name)}, expected ${value}.`);
-    }
+    const problems = Object.entries(scenario.expected.fields)
+      .filter(([name, value]) => !sameMediaType(fields.get(name), value))
+      .map(([name, value]) => `the field ${name} is ${fields.get(name) ?? "missing"}, expected ${value}`);
     const isChunked = fields.get("transfer-encoding") === "chunked";
     const content = isChunked
       ? await received.untilLastChunk()
@@ -36,7 +44,8 @@ export async function verifyResponse(port: number, scenario: Scenario): Promise<
     if (content.length !== expected.length || content.some((byte, index) => byte !== expected[index])) {
       throw new Error(`The content has ${content.length} bytes which are not the ${expected.length} expected.`);
     }
-    return isChunked ? null : received.takenBytes;
+    const saysClose = /\bclose\b/i.test(fields.get("connection") ?? "");
+    return { responseBytes: isChunked ? null : received.takenBytes, saysClose, problems };
   } finally {
     clearTimeout(deadline);
   }

@@ -1,14 +1,25 @@
 /**
- * Bytes that a socket could not take at once, for runtimes that leave them to us.
+ * Bytes that a socket has not taken yet, for runtimes that leave them to us: their order, and how many may wait.
+ *
+ * It knows nothing of sockets.
  *
  * @module
  */
 
-/** Bytes waiting for a socket before `write` returns false. */
-export const HIGH_WATER_BYTES: number = 64 * 1024;
+/**
+ * Bytes waiting for a socket from which on `write` returns false. The core writes at most 64 KiB at once: with two such
+ * writes the next one waits here already while one is under way.
+ */
+export const HIGH_WATER_BYTES: number = 128 * 1024;
 
-/** Pieces below this size are put together before they are written, up to the high water. */
+/** Neighbouring pieces up to this size are put together before they are written, since each write is a system call. */
 const MAX_JOINED_PIECE_BYTES = 8 * 1024;
+/** What pieces are put together to at most. */
+const MAX_JOINED_BYTES = 64 * 1024;
+
+const NO_BYTES = new Uint8Array(0);
+/** Stands for an empty list, so that a connection whose peer keeps up has none of its own; never written to. */
+const NO_PIECES: Uint8Array[] = [];
 
 /** A queue of bytes in the order in which they leave. */
 export class WriteBacklog {
@@ -16,66 +27,73 @@ export class WriteBacklog {
   byteLength = 0;
   /** Whether the core was told to wait, and has to be told when all has left. */
   owesDrain = false;
-  #pieces: Uint8Array[] = [];
-  #first = 0;
+  /** The first of the waiting bytes; nearly always all of them. */
+  #head: Uint8Array = NO_BYTES;
+  /** What comes behind it, of which the pieces before `#taken` have become part of the head. */
+  #tail: Uint8Array[] = NO_PIECES;
+  #taken = 0;
 
   /** Adds bytes at the end. Returns whether there may be more. */
   add(bytes: Uint8Array): boolean {
-    this.#pieces.push(bytes);
+    if (this.byteLength === 0) {
+      this.#head = bytes;
+    } else if (bytes.byteLength > 0) {
+      if (this.#tail === NO_PIECES) this.#tail = [];
+      this.#tail.push(bytes);
+    }
     this.byteLength += bytes.byteLength;
     if (this.byteLength < HIGH_WATER_BYTES) return true;
     this.owesDrain = true;
     return false;
   }
 
-  /** The bytes to write next. Small pieces are joined, since each write costs a call of the system. */
+  /** The bytes to write next, at least one of them unless the backlog is empty. */
   next(): Uint8Array {
-    const first = this.#pieces[this.#first];
-    const isLast = this.#first + 1 === this.#pieces.length;
-    if (isLast || first.byteLength > MAX_JOINED_PIECE_BYTES) return first;
-    return this.#joinSmallPieces();
+    if (this.#tail !== NO_PIECES && this.#head.byteLength <= MAX_JOINED_PIECE_BYTES) this.#joinSmallPieces();
+    return this.#head;
   }
 
   /** So many bytes of {@linkcode next} have left. */
   advance(writtenBytes: number): void {
     this.byteLength -= writtenBytes;
-    const first = this.#pieces[this.#first];
-    if (writtenBytes < first.byteLength) {
-      this.#pieces[this.#first] = first.subarray(writtenBytes);
-      return;
-    }
-    this.#first++;
-    if (this.#first < this.#pieces.length) return;
-    this.#pieces = [];
-    this.#first = 0;
+    if (writtenBytes < this.#head.byteLength) this.#head = this.#head.subarray(writtenBytes);
+    else if (this.byteLength === 0) this.#head = NO_BYTES;
+    else this.#takeFromTail(this.#tail[this.#taken], this.#taken + 1);
   }
 
   /** Forgets everything: the connection is gone. */
   clear(): void {
-    this.#pieces = [];
-    this.#first = 0;
+    this.#head = NO_BYTES;
+    this.#tail = NO_PIECES;
+    this.#taken = 0;
     this.byteLength = 0;
     this.owesDrain = false;
   }
 
-  #joinSmallPieces(): Uint8Array {
-    let end = this.#first;
-    let joinedBytes = 0;
-    while (end < this.#pieces.length) {
-      const { byteLength } = this.#pieces[end];
-      if (byteLength > MAX_JOINED_PIECE_BYTES || joinedBytes + byteLength > HIGH_WATER_BYTES) break;
+  #takeFromTail(head: Uint8Array, taken: number): void {
+    this.#head = head;
+    this.#taken = taken;
+    if (taken < this.#tail.length) return;
+    this.#tail = NO_PIECES;
+    this.#taken = 0;
+  }
+
+  #joinSmallPieces(): void {
+    let end = this.#taken;
+    let joinedBytes = this.#head.byteLength;
+    for (; end < this.#tail.length; end++) {
+      const { byteLength } = this.#tail[end];
+      if (byteLength > MAX_JOINED_PIECE_BYTES || joinedBytes + byteLength > MAX_JOINED_BYTES) break;
       joinedBytes += byteLength;
-      end++;
     }
-    if (end === this.#first + 1) return this.#pieces[this.#first];
+    if (end === this.#taken) return;
     const joined = new Uint8Array(joinedBytes);
-    let at = 0;
-    for (let i = this.#first; i < end; i++) {
-      joined.set(this.#pieces[i], at);
-      at += this.#pieces[i].byteLength;
+    joined.set(this.#head);
+    let at = this.#head.byteLength;
+    for (let i = this.#taken; i < end; i++) {
+      joined.set(this.#tail[i], at);
+      at += this.#tail[i].byteLength;
     }
-    this.#pieces[end - 1] = joined;
-    this.#first = end - 1;
-    return joined;
+    this.#takeFromTail(joined, end);
   }
 }

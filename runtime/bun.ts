@@ -7,20 +7,23 @@
  */
 
 import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
-import type { TransportConnection, TransportEvents } from "../src/runtime.ts";
+import type { TransportEvents } from "../src/runtime.ts";
+import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
+import { Handshakes } from "./handshakes.ts";
+import { SocketConnection } from "./socket_connection.ts";
 
 /** What this adapter uses of a socket of Bun. */
-interface BunSocket {
-  data: BunConnection | undefined;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
+interface BunSocket extends NamedSocket {
+  data: BunConnection;
   /** Returns how many bytes were taken; less than all when the peer does not keep up, -1 when the socket is closed. */
   write(bytes: Uint8Array): number;
+  /** Sends FIN. */
   shutdown(): void;
+  /** Closes, and what the system holds is still sent. */
+  end(): void;
+  /** Closes with a reset. */
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -34,7 +37,7 @@ interface BunSocketHandlers {
   end(socket: BunSocket): void;
   close(socket: BunSocket, error?: Error): void;
   error(socket: BunSocket, error: Error): void;
-  handshake?(socket: BunSocket, success: boolean, error: Error | null): void;
+  handshake(socket: BunSocket, isDone: boolean): void;
 }
 
 /** What this adapter uses of Bun; the package depends on no type declarations but TypeScript's own. */
@@ -47,8 +50,8 @@ interface BunGlobal {
 }
 
 interface BunListener {
-  readonly hostname: string;
-  readonly port: number;
+  /** Fills in where the listener listens, as an IP address and a port. */
+  getsockname(into: object): void;
   stop(closesConnections: boolean): void;
   ref(): void;
   unref(): void;
@@ -75,12 +78,28 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   const security = tls === undefined
     ? {}
     : { tls: { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined } };
-  const socket = createHandlers(events, tls !== undefined);
+  let address: Address = { transport: "unix", path: unixPath ?? "" };
+  const handshakes = tls === undefined ? null : new Handshakes();
+  const socket: BunSocketHandlers = {
+    open(socket) {
+      socket.data = new BunConnection(socket, events, address);
+      if (handshakes === null) socket.data.open();
+      else socket.data.beginHandshake(handshakes);
+    },
+    data: (socket, bytes) => socket.data.takeData(bytes),
+    drain: (socket) => socket.data.takeDrain(),
+    end: (socket) => socket.data.takeEnd(),
+    close: (socket, error) => socket.data.takeClose(error),
+    error: (socket, error) => socket.data.takeError(error),
+    handshake: (socket, isDone) => socket.data.endHandshake(isDone),
+  };
   // Without allowHalfOpen Bun closes a connection as soon as the peer has sent FIN, and the response is lost.
   const listener = bun.listen({ ...where, ...security, allowHalfOpen: true, socket });
-  const address: Address = unixPath === undefined
-    ? { transport: "tcp", hostname: listener.hostname, port: listener.port }
-    : { transport: "unix", path: unixPath };
+  if (unixPath === undefined) {
+    const name = { address: "", port: 0 };
+    listener.getsockname(name);
+    address = tcpAddress(name.address, name.port);
+  }
   return {
     address,
     close: () => listener.stop(false),
@@ -89,77 +108,79 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   };
 }
 
-/** One set of callbacks for all connections of a listener. */
-function createHandlers(events: TransportEvents, isTls: boolean): BunSocketHandlers {
-  const open = (socket: BunSocket): void => {
-    const connection = new BunConnection(socket, events);
-    socket.data = connection;
-    events.onOpen(connection);
-  };
-  return {
-    open: isTls ? () => {} : open,
-    ...(isTls ? { handshake: (socket, success) => success ? open(socket) : socket.terminate() } : {}),
-    data: (socket, bytes) => socket.data?.takeData(bytes),
-    drain: (socket) => socket.data?.takeDrain(),
-    end: (socket) => socket.data?.takeEnd(),
-    close: (socket, error) => socket.data?.takeClose(error),
-    error: (socket, error) => socket.data?.takeError(error),
-  };
-}
-
-class BunConnection implements TransportConnection {
-  session: unknown = undefined;
+class BunConnection extends SocketConnection {
   readonly #socket: BunSocket;
-  readonly #events: TransportEvents;
+  readonly #listener: Address;
   readonly #backlog = new WriteBacklog();
-  #sending: "open" | "ending" | "ended" = "open";
-  #peerHasEnded = false;
-  #isClosed = false;
+  /** Ends the TLS handshake that is under way. */
+  #onHandshakeEnd: (() => void) | null = null;
   #cause: Error | undefined;
-  #remoteAddress: Address | null = null;
-  #localAddress: Address | null = null;
+  /** Whether the last write found the connection broken. */
+  #isBroken = false;
 
-  constructor(socket: BunSocket, events: TransportEvents) {
+  constructor(socket: BunSocket, events: TransportEvents, listener: Address) {
+    super(events);
     this.#socket = socket;
-    this.#events = events;
+    this.#listener = listener;
   }
 
-  get remoteAddress(): Address {
-    return this.#remoteAddress ??= toAddress(this.#socket.remoteAddress, this.#socket.remotePort);
+  open(): void {
+    this.opened();
   }
 
-  get localAddress(): Address {
-    return this.#localAddress ??= toAddress(this.#socket.localAddress, this.#socket.localPort);
+  beginHandshake(handshakes: Handshakes): void {
+    this.#onHandshakeEnd = handshakes.begin(() => this.#socket.terminate());
+    if (this.#onHandshakeEnd === null) this.#socket.terminate();
+  }
+
+  /** A peer that can't shake hands, or does not in time, is nobody's error. */
+  endHandshake(isDone: boolean): void {
+    if (this.#onHandshakeEnd === null) return;
+    this.#onHandshakeEnd();
+    this.#onHandshakeEnd = null;
+    if (isDone) this.opened();
+    else this.#socket.terminate();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#sending !== "open" || this.#isClosed) return false;
+    if (this.output !== "open" || this.isClosed) return false;
     if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes);
     const writtenBytes = this.#socket.write(bytes);
     if (writtenBytes === bytes.byteLength) return true;
+    this.#isBroken = writtenBytes < 0;
     return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
   }
 
-  pause(): void {
-    if (!this.#isClosed) this.#socket.pause();
+  protected findRemoteAddress(): Address {
+    return remoteAddressOf(this.#socket, this.#listener);
   }
 
-  resume(): void {
-    if (!this.#isClosed) this.#socket.resume();
+  protected findLocalAddress(): Address {
+    return localAddressOf(this.#socket, this.#listener);
   }
 
-  end(): void {
-    if (this.#sending !== "open" || this.#isClosed) return;
-    this.#sending = "ending";
-    if (this.#backlog.byteLength === 0) this.#sendEnd();
+  protected pauseSocket(): void {
+    this.#socket.pause();
   }
 
-  abort(): void {
-    this.#close(undefined);
+  protected resumeSocket(): void {
+    this.#socket.resume();
+  }
+
+  protected endSocket(): void {
+    if (this.#backlog.byteLength === 0) this.#shutDown();
+  }
+
+  protected destroySocket(isOrderly: boolean): void {
+    this.#backlog.clear();
+    // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
+    // what the system had not sent yet would be lost.
+    if (isOrderly) this.#socket.end();
+    else this.#socket.terminate();
   }
 
   takeData(bytes: Uint8Array): void {
-    if (!this.#isClosed) this.#events.onData(this, bytes);
+    if (!this.isClosed) this.events.onData(this, bytes);
   }
 
   takeDrain(): void {
@@ -167,22 +188,22 @@ class BunConnection implements TransportConnection {
     while (backlog.byteLength > 0) {
       const next = backlog.next();
       const writtenBytes = this.#socket.write(next);
+      this.#isBroken = writtenBytes < 0;
       if (writtenBytes > 0) backlog.advance(writtenBytes);
       if (writtenBytes < next.byteLength) return;
     }
-    if (this.#sending === "ending") {
-      this.#sendEnd();
-    } else if (backlog.owesDrain && !this.#isClosed) {
+    if (this.output === "ending") {
+      this.#shutDown();
+    } else if (backlog.owesDrain && !this.isClosed) {
       backlog.owesDrain = false;
-      this.#events.onDrain(this);
+      this.events.onDrain(this);
     }
   }
 
   takeEnd(): void {
-    if (this.#isClosed) return;
-    this.#peerHasEnded = true;
-    this.#events.onEnd(this);
-    this.#closeIfBothEnded();
+    // A write that meets a reset uses up its error, and then Bun takes the reset for FIN.
+    if (this.#isBroken) this.close(brokenPipe());
+    else this.inputEnded();
   }
 
   takeError(error: Error): void {
@@ -190,33 +211,21 @@ class BunConnection implements TransportConnection {
   }
 
   takeClose(error: Error | undefined): void {
-    this.#close(error ?? this.#cause);
+    const cause = error ?? this.#cause;
+    // After shutdown() Bun closes at the peer's FIN without telling of it.
+    if (cause === undefined && this.output === "ended") this.inputEnded();
+    else this.close(cause ?? brokenPipe());
   }
 
   /** `end()` of Bun closes both directions; this one closes ours. */
-  #sendEnd(): void {
-    this.#sending = "ended";
+  #shutDown(): void {
     this.#socket.shutdown();
-    this.#closeIfBothEnded();
-  }
-
-  #closeIfBothEnded(): void {
-    if (this.#peerHasEnded && this.#sending === "ended") this.#close(undefined);
-  }
-
-  #close(cause: Error | undefined): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#backlog.clear();
-    // Bun tells of the close within this call; the flag above keeps that from being told twice.
-    this.#socket.terminate();
-    queueMicrotask(() => this.#events.onClose(this, cause));
+    this.outputEnded();
   }
 }
 
-function toAddress(hostname: string | undefined, port: number | undefined): Address {
-  if (hostname === undefined || port === undefined) return { transport: "unix", path: "" };
-  return { transport: "tcp", hostname, port };
+function brokenPipe(): Error {
+  return Object.assign(new Error("The connection broke."), { code: "EPIPE" });
 }
 
 function createHost(bun: BunGlobal): Host {

@@ -7,9 +7,12 @@
  */
 
 import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
-import type { TransportConnection, TransportEvents } from "../src/runtime.ts";
+import type { TransportEvents } from "../src/runtime.ts";
+import { tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
+import { Handshakes } from "./handshakes.ts";
+import { SocketConnection } from "./socket_connection.ts";
 
 /**
  * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows when
@@ -20,12 +23,16 @@ const MAX_READ_BYTES = 64 * 1024;
 /** After an error of accept; it doubles until one succeeds. */
 const MIN_ACCEPT_DELAY_MS = 5;
 const MAX_ACCEPT_DELAY_MS = 1_000;
-/** A TLS handshake that takes longer is given up. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/**
+ * Settles when the ports of all closed listeners are free: Deno keeps a port until the accept that was under way has
+ * failed, a turn or two after close.
+ */
+let released: Promise<unknown> = Promise.resolve();
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
-  const { Buffer } = process.getBuiltinModule("node:buffer");
+  // The global costs half of what process.getBuiltinModule() costs, which has to make the whole process object first.
   const latin1Slice = (Buffer.prototype as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice;
   return {
     name: "deno",
@@ -38,7 +45,16 @@ export function createDenoRuntime(): Runtime {
   };
 }
 
-function listen(options: ListenOptions, events: TransportEvents): Listener {
+function listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
+  try {
+    return listenNow(options, events);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    return released.then(() => listenNow(options, events));
+  }
+}
+
+function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
   const acceptor = new Acceptor(listener, events);
   acceptor.accept();
@@ -52,23 +68,42 @@ function listen(options: ListenOptions, events: TransportEvents): Listener {
 
 function bind(options: ListenOptions): Deno.Listener {
   const { hostname, port, unixPath, tcpBacklog, reusePort, tls } = options;
-  if (unixPath !== undefined) return Deno.listen({ transport: "unix", path: unixPath });
-  // `reusePort` needs --unstable-net; `loadBalanced` asks for the same and needs no flag, but is not documented.
-  const where = { hostname, port, tcpBacklog, ...(reusePort ? { loadBalanced: true } : {}) };
-  if (tls === undefined) return Deno.listen(where);
-  if (tls.ca !== undefined) {
-    const message = "Deno can't ask for client certificates, so that tls.ca can't be used on it.";
-    throw Object.assign(new Error(message), { code: "ERR_TLS_CA_UNSUPPORTED" });
+  if (unixPath !== undefined) {
+    if (tls !== undefined) throw unsupported("ERR_TLS_UNIX_UNSUPPORTED", "speak TLS on a Unix domain socket");
+    return Deno.listen({ transport: "unix", path: unixPath });
   }
+  const where = { hostname, port, tcpBacklog, ...(reusePort ? sharing(hostname, port, tls !== undefined) : {}) };
+  if (tls === undefined) return Deno.listen(where);
+  if (tls.ca !== undefined) throw unsupported("ERR_TLS_CA_UNSUPPORTED", "ask clients for certificates (tls.ca)");
   return Deno.listenTls({ ...where, cert: tls.cert, key: tls.key, alpnProtocols: ["http/1.1"] });
+}
+
+/**
+ * What makes a port shared. `reusePort` ends the whole process unless Deno was started with --unstable-net, of which only
+ * this function's presence tells. `loadBalanced` needs no flag, but is not documented, does nothing for TLS, and does
+ * not share a port that the system chose; such a port is found out first.
+ */
+function sharing(hostname: string, port: number, isTls: boolean): object {
+  if ("listenDatagram" in Deno) return { reusePort: true };
+  if (isTls) throw unsupported("ERR_REUSE_PORT_UNSUPPORTED", "share a port for TLS without --unstable-net");
+  if (port !== 0) return { loadBalanced: true };
+  const probe = Deno.listen({ hostname, port });
+  probe.close();
+  return { loadBalanced: true, port: probe.addr.port };
+}
+
+function unsupported(code: string, what: string): Error {
+  return Object.assign(new Error(`Deno ${Deno.version.deno} can't ${what}.`), { code });
 }
 
 /** Accepts connections one after another, and rests when that fails. */
 class Acceptor {
   readonly #listener: Deno.Listener;
   readonly #events: TransportEvents;
+  readonly #handshakes = new Handshakes();
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
+  #accepting: Promise<void> = Promise.resolve();
   #isClosed = false;
   #delayMs = MIN_ACCEPT_DELAY_MS;
 
@@ -78,7 +113,7 @@ class Acceptor {
   }
 
   accept(): void {
-    if (!this.#isClosed) this.#listener.accept().then(this.#onAccepted, this.#onFailure);
+    if (!this.#isClosed) this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
   }
 
   close(): void {
@@ -86,11 +121,12 @@ class Acceptor {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#listener.close();
+    released = Promise.all([released, this.#accepting]);
   }
 
   #take(conn: Deno.Conn): void {
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
-    if ("handshake" in conn) shakeHands(conn as Deno.TlsConn, () => this.#open(conn));
+    if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
     else this.#open(conn);
     this.accept();
   }
@@ -100,24 +136,28 @@ class Acceptor {
     new DenoConnection(conn, this.#events).open();
   }
 
+  /** A peer that can't shake hands, or does not in time, is nobody's error. */
+  #shakeHands(conn: Deno.TlsConn): void {
+    const end = this.#handshakes.begin(() => closeQuietly(conn));
+    if (end === null) {
+      closeQuietly(conn);
+      return;
+    }
+    conn.handshake().then(() => {
+      end();
+      this.#open(conn);
+    }, () => {
+      end();
+      closeQuietly(conn);
+    });
+  }
+
   #fail(cause: unknown): void {
     if (this.#isClosed) return;
     this.#events.onAcceptError(cause as Error);
     setTimeout(() => this.accept(), this.#delayMs);
     this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
   }
-}
-
-/** A peer that can't shake hands, or does not in time, is nobody's error. */
-function shakeHands(conn: Deno.TlsConn, onDone: () => void): void {
-  const timer = setTimeout(() => conn.close(), HANDSHAKE_TIMEOUT_MS);
-  conn.handshake().then(() => {
-    clearTimeout(timer);
-    onDone();
-  }, () => {
-    clearTimeout(timer);
-    closeQuietly(conn);
-  });
 }
 
 function setNoDelay(conn: Deno.TcpConn): void {
@@ -137,89 +177,81 @@ function closeQuietly(conn: Deno.Conn): void {
   }
 }
 
-class DenoConnection implements TransportConnection {
-  session: unknown = undefined;
+class DenoConnection extends SocketConnection {
   readonly #conn: Deno.Conn;
-  readonly #events: TransportEvents;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);
+  readonly #onReadFailure = (cause: unknown): void => this.#failReading(cause as Error);
   readonly #onWritten = (writtenBytes: number): void => this.#takeWritten(writtenBytes);
-  readonly #onFailure = (cause: unknown): void => this.#close(cause as Error);
+  readonly #onFailure = (cause: unknown): void => this.close(cause as Error);
   #readBuffer = new Uint8Array(MIN_READ_BYTES);
+  /** Whether the read buffer is Deno's to write to or, until onData returns, the core's to read from. */
   #isReading = false;
   #isWriting = false;
-  #isPaused = false;
-  #sending: "open" | "ending" | "ended" = "open";
-  #peerHasEnded = false;
-  #isClosed = false;
-  #remoteAddress: Address | null = null;
-  #localAddress: Address | null = null;
 
   constructor(conn: Deno.Conn, events: TransportEvents) {
+    super(events);
     this.#conn = conn;
-    this.#events = events;
-  }
-
-  get remoteAddress(): Address {
-    return this.#remoteAddress ??= toAddress(this.#conn.remoteAddr);
-  }
-
-  get localAddress(): Address {
-    return this.#localAddress ??= toAddress(this.#conn.localAddr);
   }
 
   open(): void {
-    this.#events.onOpen(this);
-    this.#read();
+    this.opened();
+    this.resumeSocket();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#sending !== "open" || this.#isClosed) return false;
+    if (this.output !== "open" || this.isClosed) return false;
     const isFree = this.#backlog.add(bytes);
-    if (!this.#isWriting) this.#writeNext();
+    if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
     return isFree;
   }
 
-  pause(): void {
-    this.#isPaused = true;
+  protected findRemoteAddress(): Address {
+    return toAddress(this.#conn.remoteAddr);
   }
 
-  resume(): void {
-    this.#isPaused = false;
-    this.#read();
+  protected findLocalAddress(): Address {
+    return toAddress(this.#conn.localAddr);
   }
 
-  end(): void {
-    if (this.#sending !== "open" || this.#isClosed) return;
-    this.#sending = "ending";
-    if (!this.#isWriting) this.#sendEnd();
-  }
+  /** The read under way goes on: what it brings is the one onData that may follow. */
+  protected pauseSocket(): void {}
 
-  abort(): void {
-    this.#close(undefined);
-  }
-
-  #read(): void {
-    if (this.#isReading || this.#isPaused || this.#peerHasEnded || this.#isClosed) return;
+  protected resumeSocket(): void {
+    if (this.#isReading || this.input !== "flowing" || this.isClosed) return;
     this.#isReading = true;
-    this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onFailure);
+    this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onReadFailure);
+  }
+
+  protected endSocket(): void {
+    if (!this.#isWriting) this.#closeWrite();
+  }
+
+  protected destroySocket(): void {
+    this.#backlog.clear();
+    closeQuietly(this.#conn);
   }
 
   #takeRead(readBytes: number | null): void {
-    this.#isReading = false;
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     if (readBytes === null) {
-      this.#peerHasEnded = true;
-      this.#events.onEnd(this);
-      this.#closeIfBothEnded();
+      this.inputEnded();
       return;
     }
     // Deno may report a read of nothing, which is not the end.
     if (readBytes > 0) {
-      this.#events.onData(this, this.#readBuffer.subarray(0, readBytes));
+      this.events.onData(this, this.#readBuffer.subarray(0, readBytes));
       this.#fitReadBuffer(readBytes);
     }
-    this.#read();
+    // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.
+    this.#isReading = false;
+    this.resumeSocket();
+  }
+
+  /** A TLS peer that sends FIN without its close_notify has ended too, as on Node and Bun. */
+  #failReading(cause: Error): void {
+    if (cause instanceof Deno.errors.UnexpectedEof) this.inputEnded();
+    else this.close(cause);
   }
 
   #fitReadBuffer(readBytes: number): void {
@@ -237,41 +269,28 @@ class DenoConnection implements TransportConnection {
 
   #takeWritten(writtenBytes: number): void {
     this.#isWriting = false;
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     const backlog = this.#backlog;
     backlog.advance(writtenBytes);
     if (backlog.byteLength > 0) {
       this.#writeNext();
-    } else if (this.#sending === "ending") {
-      this.#sendEnd();
+    } else if (this.output === "ending") {
+      this.#closeWrite();
     } else if (backlog.owesDrain) {
       backlog.owesDrain = false;
-      this.#events.onDrain(this);
+      this.events.onDrain(this);
     }
   }
 
-  #sendEnd(): void {
-    this.#sending = "ended";
-    this.#conn.closeWrite().then(() => this.#closeIfBothEnded(), this.#onFailure);
-  }
-
-  #closeIfBothEnded(): void {
-    if (this.#peerHasEnded && this.#sending === "ended") this.#close(undefined);
-  }
-
-  #close(cause: Error | undefined): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#backlog.clear();
-    closeQuietly(this.#conn);
-    queueMicrotask(() => this.#events.onClose(this, cause));
+  #closeWrite(): void {
+    this.#conn.closeWrite().then(() => this.outputEnded(), this.#onFailure);
   }
 }
 
 function toAddress(address: Deno.Addr): Address {
   if (address.transport === "unix") return { transport: "unix", path: address.path ?? "" };
   const { hostname, port } = address as Deno.NetAddr;
-  return { transport: "tcp", hostname, port };
+  return tcpAddress(hostname, port);
 }
 
 function createHost(): Host {

@@ -8,14 +8,14 @@
  */
 
 import type { AddressInfo, Server, Socket } from "node:net";
-import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
-import type { TransportConnection, TransportEvents } from "../src/runtime.ts";
+import type { Address, Host, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../src/runtime.ts";
+import { localAddressOf, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { createSystemClock } from "./clock.ts";
+import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
+import { SocketConnection } from "./socket_connection.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
-/** A TLS handshake that takes longer is given up; Node's own default is 120 s. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** The first versions of Node that can share a port. */
 const REUSE_PORT_SINCE = [[22, 12], [23, 1]];
 
@@ -27,19 +27,20 @@ export function createNodeRuntime(): Runtime {
     version: process.versions.node,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
     host: createHost(),
-    availableCores: () => globalThis.navigator?.hardwareConcurrency ?? 1,
+    availableCores,
     listen,
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
   };
 }
 
 async function listen(options: ListenOptions, events: TransportEvents): Promise<Listener> {
-  if (options.reusePort && !canReusePort(process.versions.node)) {
+  const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort, tls } = options;
+  if (reusePort && !canReusePort(process.versions.node)) {
     const message = `Node ${process.versions.node} can't share a port; Node 22.12 and newer can.`;
     throw Object.assign(new Error(message), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
   }
-  const server = options.tls === undefined ? await createTcpServer(events) : await createTlsServer(options.tls, events);
-  const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort } = options;
+  const attach = (socket: Socket): void => new NodeConnection(socket, events, listener.address).open();
+  const server = tls === undefined ? await createTcpServer(attach) : await createTlsServer(tls, attach);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog }, () => {
@@ -49,17 +50,22 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   });
   // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
   server.on("error", (cause: Error) => events.onAcceptError(cause));
-  const address = toListenAddress(server.address());
-  return { address, close: () => void server.close(), ref: () => void server.ref(), unref: () => void server.unref() };
+  const listener: Listener = {
+    address: toListenAddress(server.address()),
+    close: () => void server.close(),
+    ref: () => void server.ref(),
+    unref: () => void server.unref(),
+  };
+  return listener;
 }
 
-async function createTcpServer(events: TransportEvents): Promise<Server> {
+async function createTcpServer(attach: (socket: Socket) => void): Promise<Server> {
   const { createServer } = await import("node:net");
-  const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_BYTES });
-  return server.on("connection", (socket) => attach(socket, events));
+  const options = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_BYTES };
+  return createServer(options).on("connection", attach);
 }
 
-async function createTlsServer(tls: NonNullable<ListenOptions["tls"]>, events: TransportEvents): Promise<Server> {
+async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => void): Promise<Server> {
   const { createServer } = await import("node:tls");
   const server = createServer({
     ...tls,
@@ -71,64 +77,91 @@ async function createTlsServer(tls: NonNullable<ListenOptions["tls"]>, events: T
     highWaterMark: HIGH_WATER_BYTES,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   } as object);
-  // A peer that can't shake hands is nobody's error; its socket is destroyed by Node after this event only if it is still open.
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
-  return server.on("secureConnection", (socket) => attach(socket, events));
+  let handshakes = 0;
+  server.on("connection", (socket: Socket) => {
+    if (++handshakes > MAX_HANDSHAKES) socket.destroy();
+  });
+  // A peer that can't shake hands is nobody's error; Node destroys its socket only if that is still open.
+  server.on("tlsClientError", (_error, socket) => {
+    handshakes--;
+    socket.destroy();
+  });
+  return server.on("secureConnection", (socket) => {
+    handshakes--;
+    attach(socket);
+  });
 }
 
-function attach(socket: Socket, events: TransportEvents): void {
-  const connection = new NodeConnection(socket);
-  let cause: Error | undefined;
-  socket.on("data", (bytes: Uint8Array) => events.onData(connection, bytes));
-  socket.on("drain", () => connection.isOpen && events.onDrain(connection));
-  socket.on("end", () => connection.isOpen && events.onEnd(connection));
-  socket.on("error", (error) => cause = error);
-  socket.on("close", () => events.onClose(connection, connection.isOpen ? cause : undefined));
-  events.onOpen(connection);
-}
-
-class NodeConnection implements TransportConnection {
-  session: unknown = undefined;
-  /** False once it was aborted: from then on only its close is told. */
-  isOpen = true;
+class NodeConnection extends SocketConnection {
   readonly #socket: Socket;
-  #remoteAddress: Address | null = null;
-  #localAddress: Address | null = null;
+  readonly #listener: Address;
+  #cause: Error | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, events: TransportEvents, listener: Address) {
+    super(events);
     this.#socket = socket;
+    this.#listener = listener;
   }
 
-  get remoteAddress(): Address {
-    return this.#remoteAddress ??= toAddress(this.#socket.remoteAddress, this.#socket.remotePort);
-  }
-
-  get localAddress(): Address {
-    return this.#localAddress ??= toAddress(this.#socket.localAddress, this.#socket.localPort);
+  open(): void {
+    this.#socket
+      .on("data", (bytes: Uint8Array) => this.#takeData(bytes))
+      .on("drain", () => this.#takeDrain())
+      .on("end", () => this.inputEnded())
+      .on("error", (error) => this.#cause = error)
+      .on("close", () => this.#takeClose());
+    this.opened();
   }
 
   write(bytes: Uint8Array): boolean {
-    // A write that was not allowed would be told as an error of the socket, and close it.
-    if (!this.#socket.writable) return false;
+    // After the peer's reset a write would be told as another error of the socket.
+    if (this.output !== "open" || this.isClosed || !this.#socket.writable) return false;
     return this.#socket.write(bytes);
   }
 
-  pause(): void {
+  protected findRemoteAddress(): Address {
+    return remoteAddressOf(this.#socket, this.#listener);
+  }
+
+  protected findLocalAddress(): Address {
+    return localAddressOf(this.#socket, this.#listener);
+  }
+
+  protected pauseSocket(): void {
     this.#socket.pause();
   }
 
-  resume(): void {
+  protected resumeSocket(): void {
     this.#socket.resume();
   }
 
-  end(): void {
-    this.#socket.end();
+  protected endSocket(): void {
+    this.#socket.once("finish", () => this.outputEnded()).end();
   }
 
-  abort(): void {
-    this.isOpen = false;
+  protected destroySocket(): void {
     this.#socket.destroy();
   }
+
+  #takeData(bytes: Uint8Array): void {
+    if (!this.isClosed) this.events.onData(this, bytes);
+  }
+
+  #takeDrain(): void {
+    if (!this.isClosed) this.events.onDrain(this);
+  }
+
+  #takeClose(): void {
+    // A socket closes by itself when both directions have ended, even if the core has yet to be told of the FIN.
+    const mustTellEnd = this.input === "end-held" || this.input === "end-due";
+    if (this.#cause === undefined && this.output === "ended" && mustTellEnd) return;
+    this.close(this.#cause);
+  }
+}
+
+/** Node 20 has no navigator, and no way to its modules without waiting before 20.16. */
+function availableCores(): number {
+  return process.getBuiltinModule?.("node:os").availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
 function canReusePort(version: string): boolean {
@@ -136,15 +169,9 @@ function canReusePort(version: string): boolean {
   return REUSE_PORT_SINCE.some(([since, sinceMinor]) => major === since && minor >= sinceMinor) || major > 23;
 }
 
-/** Node has an address without a port for Unix domain sockets, and none for their clients. */
-function toAddress(hostname: string | undefined, port: number | undefined): Address {
-  if (hostname === undefined || port === undefined) return { transport: "unix", path: "" };
-  return { transport: "tcp", hostname, port };
-}
-
 function toListenAddress(address: AddressInfo | string | null): Address {
   if (address === null || typeof address === "string") return { transport: "unix", path: address ?? "" };
-  return { transport: "tcp", hostname: address.address, port: address.port };
+  return tcpAddress(address.address, address.port);
 }
 
 function createHost(): Host {

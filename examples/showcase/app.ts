@@ -13,6 +13,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type HandlerInfo, HttpResponse, type ServeInit, type ServerStats } from "../../mod.ts";
 import { runtimeName } from "./about.ts";
 import { streamStats } from "./events.ts";
+import { sendLoad } from "./load.ts";
 import { talk } from "./wire.ts";
 import { WIRE_CASES } from "./wire_cases.ts";
 
@@ -20,17 +21,14 @@ type Route = (request: Request, info: HandlerInfo) => Response | Promise<Respons
 
 const MAX_SLOW_MS = 5_000;
 
-/** The page loads nothing from anywhere else, and no route's content is taken for a document. */
-const SECURITY_FIELDS = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:",
-  "x-content-type-options": "nosniff",
-};
+/** The page loads nothing from anywhere else. */
+const PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:";
 
 /** The files of the page; nothing else of the disk can be asked for. */
 const PAGE_FILES = [
   ["/", "index.html", "text/html;charset=UTF-8"],
   ["/style.css", "style.css", "text/css;charset=UTF-8"],
+  ["/sections.css", "sections.css", "text/css;charset=UTF-8"],
   ["/live.js", "live.js", "text/javascript;charset=UTF-8"],
   ["/routes.js", "routes.js", "text/javascript;charset=UTF-8"],
   ["/wire.js", "wire.js", "text/javascript;charset=UTF-8"],
@@ -42,6 +40,19 @@ const PAGE_FILES = [
  * @param stats Gives the counts of the server that runs it, where there is somebody who knows.
  */
 export function createShowcase(stats?: () => ServerStats): ServeInit {
+  let isLoadUnderWay = false;
+  const runLoad: Route = async (_request, { localAddr }) => {
+    if (localAddr.transport !== "tcp") return refuseWithoutTcp();
+    if (isLoadUnderWay) {
+      return new HttpResponse("A load is under way.\n", { status: 503, headers: { "retry-after": "2" } });
+    }
+    isLoadUnderWay = true;
+    try {
+      return HttpResponse.json(await sendLoad(localAddr));
+    } finally {
+      isLoadUnderWay = false;
+    }
+  };
   const routes = new Map<string, Route>([
     ...PAGE_FILES.map(([path, file, type]): [string, Route] => [`GET ${path}`, () => sendFile(file, type)]),
     ["GET /api/about", () => HttpResponse.json({ runtime: runtimeName, hasStats: stats !== undefined })],
@@ -55,6 +66,7 @@ export function createShowcase(stats?: () => ServerStats): ServeInit {
     ["GET /api/failing", fail],
     ["GET /api/wire", sendWireCases],
     ["POST /api/wire", runWireCase],
+    ["POST /api/load", runLoad],
   ]);
   return {
     fetch: (request, info) => {
@@ -95,9 +107,9 @@ function echo(request: Request, info: HandlerInfo): Response {
   );
   // RFC 9530 section 2: the digest of content that is made on the way is known at its end.
   info.sendTrailers(() => ({ "content-digest": `sha-256=:${digest.digest("base64")}:` }));
-  return new HttpResponse(content ?? null, {
-    headers: { ...SECURITY_FIELDS, "content-type": "application/octet-stream" },
-  });
+  // What anybody may send in must not come out as a document of this origin.
+  const headers = { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" };
+  return new HttpResponse(content ?? null, { headers });
 }
 
 /** Reads content of any length without keeping it. */
@@ -143,16 +155,18 @@ async function runWireCase(request: Request, info: HandlerInfo): Promise<Respons
   const found = WIRE_CASES.find((wireCase) => wireCase.id === id);
   if (found === undefined) return new HttpResponse("There is no such case.\n", { status: 404 });
   const { localAddr } = info;
-  if (localAddr.transport !== "tcp") {
-    return new HttpResponse("This needs a server that listens at a TCP port.\n", { status: 409 });
-  }
+  if (localAddr.transport !== "tcp") return refuseWithoutTcp();
   return HttpResponse.json(await talk(localAddr, found.pieces));
+}
+
+function refuseWithoutTcp(): Response {
+  return new HttpResponse("This needs a server that listens at a TCP port.\n", { status: 409 });
 }
 
 async function sendFile(file: string, type: string): Promise<Response> {
   const content = await readFile(new URL(`./page/${file}`, import.meta.url), "utf8");
   return new HttpResponse(content, {
-    headers: { ...SECURITY_FIELDS, "content-type": type, "cache-control": "no-cache" },
+    headers: { "content-type": type, "content-security-policy": PAGE_POLICY, "cache-control": "no-cache" },
   });
 }
 

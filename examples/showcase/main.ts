@@ -14,6 +14,8 @@ import { runtimeName } from "./about.ts";
 
 /** Longer than the longest wait of the slow route. */
 const SHUTDOWN_TIMEOUT_MS = 8_000;
+/** A terminal sends Ctrl+C to all processes of a task, and a task runner passes it on: one key press comes twice. */
+const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
   const server: Server = serve({
@@ -26,15 +28,27 @@ async function main(): Promise<void> {
   await server.ready();
   console.log(`The showcase is at ${server.url} (${runtimeName}). Stop it with Ctrl+C.`);
 
-  const stop = (signal: string): void => {
-    // Taking the listeners back lets a second signal end the process at once.
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-    console.log(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight.`);
-    server.shutdown({ timeout: SHUTDOWN_TIMEOUT_MS }).then(({ drained, aborted, durationMs }) => {
-      console.log(`Stopped after ${durationMs} ms: ${drained} connections closed in order, ${aborted} cut off.`);
-    });
-  };
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  await stopOnSignal(server);
+}
+
+/** The first signal stops gracefully, a later one at once. Resolves when the server has stopped. */
+async function stopOnSignal(server: Server): Promise<void> {
+  let stopBeganAtMs = -Infinity;
+  const firstSignal = new Promise<string>((resolve) => {
+    const onSignal = (signal: string): void => {
+      if (stopBeganAtMs === -Infinity) {
+        stopBeganAtMs = performance.now();
+        resolve(signal);
+      } else if (performance.now() - stopBeganAtMs > SAME_SIGNAL_MS) {
+        server.stop();
+      }
+    };
+    process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  });
+  const signal = await firstSignal;
+  console.log(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once.`);
+  const { drained, aborted, durationMs } = await server.shutdown({ timeout: SHUTDOWN_TIMEOUT_MS });
+  console.log(`Stopped after ${durationMs} ms: ${drained} connections closed in order, ${aborted} cut off.`);
 }
 
 main().catch((error: unknown) => {

@@ -53,7 +53,7 @@ const SERVED: readonly Omit<WireCase, "kind">[] = [
     reason: "100 Continue is sent when the handler begins to read, not before.",
     section: "RFC 9110, section 10.1.1",
     statuses: [100, 200],
-    pieces: [head("POST /api/echo HTTP/1.1", "Expect: 100-continue", "Content-Length: 6"), "hello\n"],
+    pieces: [head("POST /api/length HTTP/1.1", "Expect: 100-continue", "Content-Length: 6"), "hello\n"],
   },
   {
     id: "chunked",
@@ -88,7 +88,7 @@ const SERVED: readonly Omit<WireCase, "kind">[] = [
     id: "old",
     title: "HTTP/1.0, without Host",
     reason: "Answered in words it knows; a stream would end with the connection.",
-    section: "RFC 9112, appendix C.1",
+    section: "RFC 9112, appendix C.2.1",
     statuses: [200],
     pieces: ["GET /api/ping HTTP/1.0\r\n\r\n"],
   },

@@ -141,6 +141,7 @@ class MemoryConnection implements TransportConnection {
   end(): void {
     if (this.#serverSide !== "open") return;
     this.#serverSide = "ending";
+    this.#owesDrain = false;
     this.#schedule();
   }
 
@@ -198,6 +199,8 @@ class MemoryConnection implements TransportConnection {
     if (this.#serverSide === "closed") return;
     this.#serverSide = "closed";
     this.#closeCause = cause;
+    this.#toServer = [];
+    this.#toPeer = [];
     this.#schedule();
   }
 

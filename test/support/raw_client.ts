@@ -51,10 +51,15 @@ export class RawClient {
   #hasPeerEnded = false;
   #isClosed = false;
   #cause: Error | null = null;
+  readonly #reader: { pause(): void; resume(): void };
 
-  /** @param socket A socket that is connected. */
-  constructor(socket: net.Socket) {
+  /**
+   * @param socket A socket that is connected.
+   * @param reader What reads from the system.
+   */
+  constructor(socket: net.Socket, reader: { pause(): void; resume(): void } = socket) {
     this.#socket = socket;
+    this.#reader = reader;
     socket.on("data", (bytes: Uint8Array) => {
       this.#chunks.push(Uint8Array.from(bytes));
       this.#receivedBytes += bytes.byteLength;
@@ -135,12 +140,12 @@ export class RawClient {
 
   /** Receives nothing, so that the system's buffers fill and the server has to wait. */
   pause(): void {
-    this.#socket.pause();
+    this.#reader.pause();
   }
 
   /** Receives again. */
   resume(): void {
-    this.#socket.resume();
+    this.#reader.resume();
   }
 
   /**
@@ -221,26 +226,78 @@ export class RawClient {
  * @param options Where to, and how.
  * @throws {Error} When nobody answers, or not in time, or the TLS handshake fails.
  */
-export function connectRaw(options: RawClientOptions): Promise<RawClient> {
-  const { port, hostname: host = "127.0.0.1", unixPath: path, deadlineMs = DEFAULT_DEADLINE_MS } = options;
-  const where = path === undefined ? { host, port: port! } : { path };
-  const half = { allowHalfOpen: true };
-  const socket = options.tls === undefined
-    ? net.connect({ ...where, ...half })
-    : tls.connect({ ...where, ...half, servername: "localhost", ...options.tls } as tls.ConnectionOptions);
+export async function connectRaw(options: RawClientOptions): Promise<RawClient> {
+  const { port = 0, hostname: host = "127.0.0.1", unixPath: path, tls: security } = options;
+  const where = path === undefined ? { port, host } : { path };
+  if (security === undefined) return await open(net.connect({ ...where, allowHalfOpen: true }), "connect", options);
+  const relay = "Deno" in globalThis ? await openRelay(where) : undefined;
+  const tlsOptions = { ...where, ...relay?.where, ...security, servername: "localhost", allowHalfOpen: true };
+  return await open(tls.connect(tlsOptions as tls.ConnectionOptions), "secureConnect", options, relay);
+}
+
+interface Relay {
+  readonly where: { readonly port: number; readonly host: string };
+  pause(): void;
+  resume(): void;
+}
+
+function open(socket: net.Socket, event: string, options: RawClientOptions, relay?: Relay): Promise<RawClient> {
+  const { deadlineMs = DEFAULT_DEADLINE_MS } = options;
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       clearTimeout(timer);
       socket.destroy();
       reject(cause);
     };
+    const failClosed = (): void => fail(new Error("The connection was closed before it was open."));
     const timer = setTimeout(() => fail(new Error(`No connection within ${deadlineMs} ms.`)), deadlineMs);
-    socket.once("error", fail);
-    socket.once(options.tls === undefined ? "connect" : "secureConnect", () => {
+    socket.once("error", fail).once("close", failClosed);
+    socket.once(event, () => {
       clearTimeout(timer);
-      socket.off("error", fail);
+      socket.off("error", fail).off("close", failClosed);
       socket.setNoDelay(true);
-      resolve(new RawClient(socket));
+      resolve(new RawClient(socket, relay));
     });
   });
+}
+
+/**
+ * A TLS socket of node:tls on Deno 2.9 reads on while it is paused, and never tells of a FIN that came meanwhile. So its
+ * bytes pass through a plain socket that can be paused.
+ */
+async function openRelay(where: net.NetConnectOpts): Promise<Relay> {
+  const listener = net.createServer({ allowHalfOpen: true, noDelay: true });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  const far = net.connect({ ...where, allowHalfOpen: true, noDelay: true });
+  // Nobody may listen there; then the TLS socket is closed before it is open.
+  far.on("error", () => {});
+  const join = (from: net.Socket, to: net.Socket): void => {
+    from.on("data", (bytes: Uint8Array) => {
+      if (!to.write(bytes)) from.pause();
+    });
+    to.on("drain", () => {
+      if (from !== far || !isPaused) from.resume();
+    });
+    from.on("end", () => to.end());
+    from.on("error", () => to.destroy());
+    from.on("close", () => to.destroySoon());
+  };
+  let isPaused = false;
+  listener.once("connection", (near) => {
+    listener.close();
+    if (far.destroyed) near.destroy();
+    join(near, far);
+    join(far, near);
+  });
+  return {
+    where: { port: (listener.address() as net.AddressInfo).port, host: "127.0.0.1" },
+    pause() {
+      isPaused = true;
+      far.pause();
+    },
+    resume() {
+      isPaused = false;
+      far.resume();
+    },
+  };
 }

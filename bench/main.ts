@@ -1,0 +1,166 @@
+/**
+ * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
+ *
+ * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--rounds=3] [--seconds=2]
+ * [--name=load]`. A run of everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is
+ * given a name. It fails when a response of any contender was wrong. It needs Linux, whose /proc has the CPU times.
+ *
+ * @module
+ */
+
+import {
+  CONTENDERS,
+  findRuntimes,
+  installPackages,
+  type Packages,
+  RUNTIME_NAMES,
+  type RuntimeName,
+} from "./contenders.ts";
+import { chartOf } from "./chart.ts";
+import { findLoadGenerator } from "./load.ts";
+import { type Measurement, measureScenario, type Method } from "./measure.ts";
+import { type BenchReport, machineOfReport, markdownOf, progressLine } from "./report.ts";
+import { type ContenderName, type Scenario, SCENARIOS } from "./scenarios.ts";
+
+/** What the command line asks for. */
+interface Options {
+  readonly quick: boolean;
+  readonly runtimes: readonly RuntimeName[];
+  readonly scenarios: readonly Scenario[];
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Of the files of results; `null` to write none. */
+  readonly name: string | null;
+}
+
+/** The command line asks for what there is not. */
+class UsageError extends Error {}
+
+const DEFAULT_NAME = "load";
+const DEFAULT_ROUNDS = 3;
+const DEFAULT_SECONDS = 2;
+const NO_PACKAGES: Packages = { folder: null, versions: {}, problem: "" };
+
+function readOptions(args: readonly string[]): Options {
+  let quick = false;
+  let runtimes = RUNTIME_NAMES;
+  let scenarios = SCENARIOS;
+  let rounds: number | null = null;
+  let seconds: number | null = null;
+  let name: string | null = null;
+  for (let index = 0; index < args.length; index++) {
+    const [option, attached] = args[index].split(/=(.*)/s);
+    if (option === "--quick") {
+      quick = true;
+      continue;
+    }
+    const value = attached ?? args[++index] ?? "";
+    if (option === "--runtime") runtimes = select("runtime", RUNTIME_NAMES, value, (runtime) => runtime);
+    else if (option === "--scenario") scenarios = select("scenario", SCENARIOS, value, (scenario) => scenario.name);
+    else if (option === "--rounds") rounds = positiveInteger(option, value);
+    else if (option === "--seconds") seconds = positiveInteger(option, value);
+    else if (option === "--name" && /^[\w-]+$/.test(value)) name = value;
+    else throw new UsageError(`Unknown option or value: ${args[index]}. The head of bench/main.ts lists them.`);
+  }
+  const isWhole = !quick && runtimes.length === RUNTIME_NAMES.length && scenarios.length === SCENARIOS.length;
+  return {
+    quick,
+    runtimes,
+    scenarios,
+    rounds: rounds ?? (quick ? 1 : DEFAULT_ROUNDS),
+    seconds: seconds ?? (quick ? 1 : DEFAULT_SECONDS),
+    name: name ?? (isWhole ? DEFAULT_NAME : null),
+  };
+}
+
+function select<T>(what: string, known: readonly T[], value: string, nameOf: (each: T) => string): T[] {
+  const names = value.split(",");
+  const unknown = names.find((name) => !known.some((each) => nameOf(each) === name));
+  if (unknown === undefined) return known.filter((each) => names.includes(nameOf(each)));
+  throw new UsageError(`Unknown ${what} "${unknown}": known are ${known.map(nameOf).join(", ")}.`);
+}
+
+function positiveInteger(option: string, value: string): number {
+  if (/^[1-9]\d{0,2}$/.test(value)) return Number(value);
+  throw new UsageError(`${option} takes a positive whole number below 1000, got "${value}".`);
+}
+
+/** Quick runs leave out what is from npm, and warm up by being measured. */
+function contendersOf({ quick }: Options): ContenderName[] {
+  const names = Object.keys(CONTENDERS) as ContenderName[];
+  return names.filter((name) => !quick || !CONTENDERS[name].isPackage);
+}
+
+async function run(options: Options, root: string, folder: string): Promise<BenchReport> {
+  const runtimes = await findRuntimes(options.runtimes, root, folder);
+  const needsPackages = !options.quick && options.runtimes.includes("node");
+  const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;
+  if (packages.problem !== "") console.log(`Without the packages of npm, which could not be had: ${packages.problem}`);
+  const generator = await findLoadGenerator(root);
+  const { rounds, seconds } = options;
+  const warmUpSeconds = options.quick ? 0 : 1;
+  const method: Method = {
+    rounds,
+    seconds,
+    warmUpSeconds,
+    generator,
+    packages,
+    contenders: contendersOf(options),
+    folder,
+  };
+  const measurements: Measurement[] = [];
+  for (const scenario of options.scenarios) {
+    for (const runtime of runtimes) {
+      const found = await measureScenario(scenario, runtime, method);
+      measurements.push(...found);
+      console.log(progressLine(scenario, runtime.title, found));
+    }
+  }
+  return {
+    date: new Date().toISOString(),
+    machine: machineOfReport(),
+    versions: {
+      ...Object.fromEntries(runtimes.map(({ title, version }) => [title, version])),
+      ...packages.versions,
+      Trivet: JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).version,
+      "load generator": generator.title,
+    },
+    method: { rounds, seconds, warmUpSeconds },
+    notes: packages.problem === "" ? [] : [`The packages of npm could not be had: ${packages.problem}`],
+    measurements,
+  };
+}
+
+async function main(): Promise<number> {
+  if (Deno.build.os !== "linux") throw new UsageError("The CPU times are read from /proc, which only Linux has.");
+  const options = readOptions(Deno.args);
+  const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
+  const folder = await Deno.makeTempDir({ prefix: "trivet-bench-" });
+  let report: BenchReport;
+  try {
+    report = await run(options, root, folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  const markdown = markdownOf(report);
+  console.log(`\n${markdown}`);
+  if (options.name !== null) {
+    const path = `${root}/bench/results/${options.name}`;
+    await Deno.mkdir(`${root}/bench/results`, { recursive: true });
+    await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 2)}\n`);
+    await Deno.writeTextFile(`${path}.md`, markdown);
+    await Deno.writeTextFile(`${path}.svg`, chartOf(report));
+    console.log(`Written to bench/results/${options.name}.json, .md and .svg.`);
+  }
+  const wrong = report.measurements.filter(({ problems }) => problems.length > 0);
+  if (wrong.length > 0) console.log(`${wrong.length} measurements had problems; they are listed above.`);
+  return wrong.length === 0 ? 0 : 1;
+}
+
+try {
+  Deno.exit(await main());
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  Deno.exit(2);
+}

@@ -1,0 +1,204 @@
+/**
+ * Micro benchmarks: what the parts cost, apart from sockets and load, on the runtime that runs this file.
+ *
+ * Usage: `deno run -A bench/micro.ts [filter]`, `bun bench/micro.ts [filter]` or `node bench/micro.ts [filter]` (Node
+ * 22.18 or newer, which strips the types by itself).
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { detectRuntime } from "../runtime/detect.ts";
+import type { FieldSection } from "../src/http/field_section.ts";
+import { ChunkedDecoder } from "../src/http1/chunked_decoder.ts";
+import { RequestHeadParser } from "../src/http1/request_head.ts";
+import { ResponseHeadBuilder } from "../src/http1/response_head.ts";
+import { HttpResponse, linkResponsePrototype } from "../src/web/http_response.ts";
+import { LazyRequest, linkRequestPrototype } from "../src/web/lazy_request.ts";
+import { readResponse } from "../src/web/read_response.ts";
+import type { RequestSource } from "../src/web/request_source.ts";
+
+/** One thing that is timed. What it returns is looked at, so that it is not optimized away. */
+interface Case {
+  readonly name: string;
+  /** A function that returns a promise is timed with the waiting for it. */
+  readonly run: () => unknown;
+}
+
+const SAMPLES = 15;
+const SAMPLE_MS = 25;
+const LIMITS = {
+  maxRequestTargetBytes: 8192,
+  maxFieldSectionBytes: 16_384,
+  maxFieldLines: 100,
+  maxContentBytes: 2 ** 30,
+};
+
+const runtime = detectRuntime();
+const encoder = new TextEncoder();
+linkRequestPrototype();
+linkResponsePrototype();
+
+/** Heads as they come from a load generator, from a browser and from a browser with many cookies. */
+const HEAD_LINES = [
+  "Host: localhost:80",
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+  "Accept-Language: en-US,en;q=0.5",
+  "Accept-Encoding: gzip, deflate, br, zstd",
+  "Connection: keep-alive",
+  "Upgrade-Insecure-Requests: 1",
+];
+
+/** A head of so many bytes: as many of the lines as fit, and a cookie for the rest. */
+function headOf(byteLength: number): Uint8Array {
+  let text = "GET /users/42 HTTP/1.1\r\n";
+  for (const line of HEAD_LINES) {
+    if (text.length + line.length + 4 <= byteLength) text += `${line}\r\n`;
+  }
+  const cookie = "Cookie: session=";
+  const leftBytes = byteLength - text.length - 4;
+  if (leftBytes > cookie.length) {
+    text += `${cookie}${"0123456789abcdef".repeat(100).slice(0, leftBytes - cookie.length)}\r\n`;
+  }
+  return encoder.encode(`${text}\r\n`);
+}
+
+function parserCase(byteLength: number): Case {
+  const bytes = headOf(byteLength);
+  const parser = new RequestHeadParser(LIMITS, runtime.decodeLatin1);
+  return {
+    name: `request head of ${bytes.byteLength} bytes: parse`,
+    run: () => parser.parse(bytes, 0, bytes.byteLength),
+  };
+}
+
+/** Sums up what it is given, and keeps nothing. */
+const countingSink = {
+  contentBytes: 0,
+  onContent(_bytes: Uint8Array, start: number, end: number): void {
+    this.contentBytes += end - start;
+  },
+};
+
+function chunkedCase(chunks: number, chunkBytes: number): Case {
+  const text = `${chunkBytes.toString(16)}\r\n${"a".repeat(chunkBytes)}\r\n`.repeat(chunks);
+  const bytes = encoder.encode(`${text}0\r\n\r\n`);
+  return {
+    name: `chunked content, ${chunks} chunks of ${chunkBytes} bytes: decode`,
+    run() {
+      const decoder = new ChunkedDecoder(LIMITS, runtime.decodeLatin1);
+      return decoder.decode(bytes, 0, bytes.byteLength, countingSink);
+    },
+  };
+}
+
+const REQUEST = { method: "GET", minorVersion: 1 };
+const DATE_LINE = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+const TEXT_FIELDS = ["content-type", "text/plain;charset=UTF-8"];
+const MORE_FIELDS = ["cache-control", "no-store", "content-type", "application/json", "x-frame-options", "DENY"];
+
+function responseHeadCase(fields: readonly string[]): Case {
+  const builder = new ResponseHeadBuilder();
+  return {
+    name: `response head with ${fields.length / 2} fields of the handler: build`,
+    run() {
+      builder.begin(200, "", fields);
+      return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
+    },
+  };
+}
+
+/** The fields of the head of 400 bytes, for requests that are not parsed anew each time. */
+function parsedFields(): FieldSection {
+  const bytes = headOf(400);
+  const head = new RequestHeadParser(LIMITS, runtime.decodeLatin1).parse(bytes, 0, bytes.byteLength);
+  if (head === null) throw new Error("The head is not complete.");
+  return head.fields;
+}
+
+const fields = parsedFields();
+const JSON_BYTES = encoder.encode('{"name":"trivet","legs":3,"runtimes":["Deno","Bun","Node"]}');
+
+function sourceOf(content: Uint8Array<ArrayBuffer> | null): RequestSource {
+  return {
+    method: "POST",
+    fields,
+    content: {
+      present: content !== null,
+      collect: () => Promise.resolve(content ?? new Uint8Array(0)),
+      stream: () => new Blob(content === null ? [] : [content]).stream(),
+    },
+    url: () => "http://localhost:8000/users/42?page=2",
+    signal: () => new AbortController().signal,
+  };
+}
+
+const bare = sourceOf(null);
+const withJson = sourceOf(JSON_BYTES);
+const NATIVE_INIT = { headers: [...new LazyRequest(bare).headers] };
+
+const CASES: readonly Case[] = [
+  parserCase(50),
+  parserCase(400),
+  parserCase(1500),
+  chunkedCase(1, 100),
+  chunkedCase(16, 100),
+  chunkedCase(16, 4096),
+  responseHeadCase(TEXT_FIELDS),
+  responseHeadCase(MORE_FIELDS),
+  { name: "LazyRequest: make", run: () => new LazyRequest(bare) },
+  { name: "LazyRequest: make, url", run: () => new LazyRequest(bare).url },
+  { name: "LazyRequest: make, new URL(url)", run: () => new URL(new LazyRequest(bare).url) },
+  { name: "LazyRequest: make, headers.get() once", run: () => new LazyRequest(bare).headers.get("user-agent") },
+  { name: "LazyRequest: make, headers iterated", run: () => [...new LazyRequest(bare).headers] },
+  { name: "LazyRequest: make, await json()", run: () => new LazyRequest(withJson).json() },
+  {
+    name: "global Request with the same fields: make, headers.get() once",
+    run: () => new Request("http://localhost:8000/users/42?page=2", NATIVE_INIT).headers.get("user-agent"),
+  },
+  { name: "HttpResponse(text): make", run: () => new HttpResponse("Hello, world!") },
+  { name: "HttpResponse(text): make, readResponse", run: () => readResponse(new HttpResponse("Hello, world!")) },
+  {
+    name: "HttpResponse.json(value, 2 fields): make, readResponse",
+    run: () => readResponse(HttpResponse.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
+  },
+  { name: "global Response(text): make", run: () => new Response("Hello, world!") },
+  { name: "global Response(text): make, readResponse", run: () => readResponse(new Response("Hello, world!")) },
+  {
+    name: "global Response.json(value, 2 fields): make, readResponse",
+    run: () => readResponse(Response.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
+  },
+];
+
+/** Where results go: an optimizer must take it that somebody reads them. */
+let seen: unknown;
+
+async function timeOf({ run }: Case, count: number): Promise<number> {
+  const startMs = performance.now();
+  if (run() instanceof Promise) {
+    for (let i = 1; i < count; i++) seen = await run();
+  } else {
+    for (let i = 1; i < count; i++) seen = run();
+  }
+  return performance.now() - startMs;
+}
+
+/** Times one case: enough repetitions for the clock, enough samples for a median; the first ones warm up. */
+async function measure(one: Case): Promise<{ median: number; least: number }> {
+  let count = 16;
+  while (await timeOf(one, count) < SAMPLE_MS) count *= 2;
+  const nanoseconds: number[] = [];
+  for (let sample = 0; sample < SAMPLES; sample++) nanoseconds.push(1e6 * await timeOf(one, count) / count);
+  nanoseconds.sort((a, b) => a - b);
+  return { median: nanoseconds[SAMPLES >> 1], least: nanoseconds[0] };
+}
+
+const filter = process.argv[2] ?? "";
+const width = Math.max(...CASES.map(({ name }) => name.length));
+console.log(`${runtime.name} ${runtime.version}`.padEnd(width), "   median", "    least", "ns");
+for (const one of CASES.filter(({ name }) => name.includes(filter))) {
+  const { median, least } = await measure(one);
+  console.log(one.name.padEnd(width), median.toFixed(0).padStart(9), least.toFixed(0).padStart(9));
+}
+if (seen === undefined) console.log("Nothing was measured.");

@@ -1,0 +1,542 @@
+/**
+ * The rules of `src/runtime.ts` for one connection, each as a test, for any transport: memory, TCP, Unix domain sockets
+ * and TLS have to keep them alike.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { TransportEvents } from "../../src/runtime.ts";
+import { type EventHooks, EventRecorder, type RecordedConnection } from "./event_recorder.ts";
+
+/** The other end of a connection. */
+export interface TransportPeer {
+  send(content: string): void;
+  /** Waits for so many bytes and takes them. */
+  receive(byteLength: number): Promise<string>;
+  /** Waits for FIN or the close and takes everything. */
+  receiveAll(): Promise<string>;
+  /** Waits until the connection is gone. */
+  closed(): Promise<void>;
+  /** Stops reading. */
+  pause(): void;
+  resume(): void;
+  /** Sends FIN. */
+  end(): void;
+  /** Sends RST. */
+  reset(): void;
+}
+
+/** A transport that listens. */
+export interface TransportHarness {
+  connect(): Promise<TransportPeer>;
+  /** Stops listening and lets every peer go. */
+  close(): void | Promise<void>;
+}
+
+/** A transport under test. */
+export interface TransportUnderTest {
+  readonly listen: (events: TransportEvents) => TransportHarness | Promise<TransportHarness>;
+  /** Whether a peer can make the transport fail: TLS and Unix domain sockets just close. */
+  readonly canReset: boolean;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** More than the kernel's buffers of both ends take on loopback. */
+const CONGESTING_BYTES = 24 * MIB;
+/** Round trips of another connection in which something forbidden would have happened. */
+const WAITED_ROUND_TRIPS = 4;
+
+/** Everything a rule is tested with. */
+class Situation {
+  readonly recorder: EventRecorder;
+  readonly #harness: TransportHarness;
+
+  constructor(recorder: EventRecorder, harness: TransportHarness) {
+    this.recorder = recorder;
+    this.#harness = harness;
+  }
+
+  /** A connection with both its ends. */
+  async open(hooks: EventHooks = {}): Promise<{ connection: RecordedConnection; peer: TransportPeer }> {
+    const { connections } = this.recorder;
+    const before = connections.length;
+    this.recorder.hooks = hooks;
+    const peer = await this.#harness.connect();
+    await this.recorder.until(() => connections.length > before, "onOpen");
+    return { connection: connections[before], peer };
+  }
+
+  /** Lets so much happen that what must not happen would have. */
+  async waitInVain(): Promise<void> {
+    const { connection, peer } = await this.open({ onData: (other, text) => void other.write(text) });
+    for (let trip = 1; trip <= WAITED_ROUND_TRIPS; trip++) {
+      peer.send(".");
+      await peer.receive(1);
+    }
+    connection.abort();
+    await connection.until("close");
+  }
+}
+
+/** Text in which each eight bytes tell where they belong. */
+function numbered(byteLength: number): string {
+  const words = Array.from({ length: byteLength / 8 }, (_, i) => `${String(i).padStart(7, "0")};`);
+  return words.join("");
+}
+
+/** Compares without writing megabytes into a report. */
+function assertSame(actual: string, expected: string): void {
+  if (actual === expected) return;
+  let at = 0;
+  while (actual[at] === expected[at]) at++;
+  const shown = JSON.stringify([actual.slice(at, at + 24), expected.slice(at, at + 24)]);
+  assert.fail(`${actual.length} bytes, not the ${expected.length} expected; they differ from byte ${at} on: ${shown}`);
+}
+
+/** Writes all of a text at once, in pieces. Returns what the last write returned. */
+function writeAll(connection: RecordedConnection, text: string, pieceBytes = 64 * KIB): boolean {
+  let isFree = true;
+  for (let at = 0; at < text.length; at += pieceBytes) isFree = connection.write(text.slice(at, at + pieceBytes));
+  return isFree;
+}
+
+/** Describes a transport by the rules of the contract. */
+export function describeTransport(name: string, { listen, canReset }: TransportUnderTest): void {
+  const rule = (title: string, run: (situation: Situation) => Promise<void>): void =>
+    void test(title, async () => {
+      const recorder = new EventRecorder();
+      const harness = await listen(recorder);
+      try {
+        await run(new Situation(recorder, harness));
+      } finally {
+        for (const connection of recorder.connections) connection.abort();
+        await harness.close();
+      }
+      await recorder.until(() => recorder.connections.every(({ isClosed }) => isClosed), "onClose of each connection");
+      assert.deepEqual(recorder.violations, []);
+    });
+  describe(name, () => {
+    describeReading(rule);
+    describeWriting(rule);
+    describeHalfClose(rule);
+    describeAbort(rule);
+    if (canReset) describeReset(rule);
+  });
+}
+
+type Rule = (title: string, run: (situation: Situation) => Promise<void>) => void;
+
+function describeReading(rule: Rule): void {
+  rule("bytes arrive in order and whole", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const sent = numbered(2 * MIB);
+    for (let at = 0; at < sent.length; at += 100_000) peer.send(sent.slice(at, at + 100_000));
+    await connection.untilReceived(sent.length);
+    assertSame(connection.received, sent);
+  });
+
+  rule("every byte value arrives as it was sent", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const sent = String.fromCharCode(...Array(256).keys());
+    peer.send(sent);
+    await connection.untilReceived(256);
+    assert.equal(connection.received, sent);
+  });
+
+  rule("after pause comes at most one onData, and the rest after resume", async (situation) => {
+    const sent = numbered(1 * MIB);
+    const { connection, peer } = await situation.open({ onData: (paused) => paused.pause() });
+    peer.send(sent);
+    while (connection.received.length < sent.length) {
+      const before = connection.count("data");
+      connection.resume();
+      await situation.recorder.until(() => connection.count("data") > before, "onData after resume");
+    }
+    await situation.waitInVain();
+    assertSame(connection.received, sent);
+  });
+
+  rule("a connection that is paused when it opens reads at most once until resume", async (situation) => {
+    const { connection, peer } = await situation.open({ onOpen: (opened) => opened.pause() });
+    peer.send("first");
+    await situation.waitInVain();
+    peer.send("second");
+    peer.end();
+    await situation.waitInVain();
+    connection.resume();
+    await connection.until("end");
+    assert.equal(connection.received, "firstsecond");
+  });
+
+  rule("onEnd waits while paused, and comes after resume", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.end();
+    await situation.waitInVain();
+    connection.resume();
+    await connection.until("end");
+  });
+
+  rule("onEnd waits when the last onData pauses", async (situation) => {
+    const { connection, peer } = await situation.open({ onData: (paused) => paused.pause() });
+    peer.send("last");
+    peer.end();
+    await connection.untilReceived(4);
+    await situation.waitInVain();
+    connection.resume();
+    await connection.until("end");
+    assert.equal(connection.received, "last");
+  });
+
+  rule("pause and resume in one turn change nothing", async (situation) => {
+    const toggle = (connection: RecordedConnection): void => {
+      connection.pause();
+      connection.resume();
+      connection.pause();
+      connection.resume();
+    };
+    const { connection, peer } = await situation.open({ onOpen: toggle, onData: toggle });
+    const sent = numbered(256 * KIB);
+    peer.send(sent);
+    peer.end();
+    await connection.until("end");
+    assertSame(connection.received, sent);
+    assert.equal(connection.count("end"), 1);
+  });
+}
+
+function describeWriting(rule: Rule): void {
+  rule("many small writes in one turn arrive in order", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const sent = numbered(40_000);
+    writeAll(connection, sent, 8);
+    assertSame(await peer.receive(sent.length), sent);
+  });
+
+  rule("a peer that reads slowly gets everything in order", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const sent = numbered(8 * MIB);
+    peer.pause();
+    writeAll(connection, sent, 100_000);
+    let received = "";
+    while (received.length < sent.length) {
+      peer.resume();
+      received += await peer.receive(Math.min(1 * MIB, sent.length - received.length));
+      peer.pause();
+    }
+    assertSame(received, sent);
+  });
+
+  rule("one onDrain follows when all has left that waited after write returned false", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    let sentBytes = 0;
+    const piece = numbered(256 * KIB);
+    while (connection.write(piece) || sentBytes < CONGESTING_BYTES) sentBytes += piece.length;
+    sentBytes += piece.length;
+    assert.equal(connection.write("more"), false, "the peer reads nothing");
+    await situation.waitInVain();
+    assert.equal(connection.count("drain"), 0);
+    peer.resume();
+    await peer.receive(sentBytes + 4);
+    await connection.until("drain");
+    await situation.waitInVain();
+    assert.equal(connection.count("drain"), 1);
+    assert.equal(connection.write("again"), true);
+    assert.equal(await peer.receive(5), "again");
+  });
+
+  rule("writing goes on from onDrain for as long as one likes", async (situation) => {
+    const sent = numbered(6 * MIB);
+    let sentBytes = 0;
+    const writeSome = (connection: RecordedConnection): void => {
+      while (sentBytes < sent.length) {
+        const piece = sent.slice(sentBytes, sentBytes + 40_000);
+        sentBytes += piece.length;
+        if (!connection.write(piece)) return;
+      }
+      connection.end();
+    };
+    const { peer } = await situation.open({ onOpen: writeSome, onDrain: writeSome });
+    assertSame(await peer.receiveAll(), sent);
+  });
+
+  rule("a write within each event arrives", async (situation) => {
+    const { peer } = await situation.open({
+      onOpen: (connection) => connection.write("open,"),
+      onData: (connection) => connection.write("data,"),
+      onEnd: (connection) => {
+        connection.write("end");
+        connection.end();
+      },
+    });
+    assert.equal(await peer.receive(5), "open,");
+    peer.send("?");
+    assert.equal(await peer.receive(5), "data,");
+    peer.end();
+    assert.equal(await peer.receiveAll(), "end");
+  });
+
+  rule("the owner of a view may change the rest of its buffer", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const buffer = new Uint8Array(3 * MIB).fill(0x61);
+    connection.write(buffer.subarray(0, 1 * MIB));
+    buffer.fill(0x62, 1 * MIB, 2 * MIB);
+    connection.write(buffer.subarray(1 * MIB, 2 * MIB));
+    buffer.fill(0x63, 2 * MIB);
+    assertSame(await peer.receive(2 * MIB), "a".repeat(MIB) + "b".repeat(MIB));
+  });
+}
+
+function describeHalfClose(rule: Rule): void {
+  rule("a response still reaches a peer that has sent FIN", async (situation) => {
+    const response = numbered(1 * MIB);
+    const { connection, peer } = await situation.open();
+    peer.send("request");
+    peer.end();
+    await connection.until("end");
+    await situation.waitInVain();
+    connection.write(response);
+    connection.end();
+    assertSame(await peer.receiveAll(), response);
+    await connection.until("close");
+    assert.deepEqual(connection.log.slice(-2).concat(String(connection.cause)), ["end", "close", "undefined"]);
+  });
+
+  rule("after end reading goes on until the peer's FIN, which closes", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.write("bye");
+    connection.end();
+    assert.equal(await peer.receiveAll(), "bye");
+    peer.send("still ");
+    await connection.untilReceived(6);
+    peer.send("here");
+    peer.end();
+    await connection.until("close");
+    await peer.closed();
+    assert.equal(connection.received, "still here");
+    assert.deepEqual(connection.log.slice(-2), ["end", "close"]);
+    assert.equal(connection.cause, undefined);
+  });
+
+  rule("end within onOpen and within onEnd closes in order", async (situation) => {
+    const first = await situation.open({ onOpen: (connection) => connection.end() });
+    assert.equal(await first.peer.receiveAll(), "");
+    first.peer.end();
+    await first.connection.until("close");
+    const second = await situation.open({ onEnd: (connection) => connection.end() });
+    second.peer.end();
+    await second.connection.until("close");
+    assert.deepEqual([first.connection.log, second.connection.log], [["end", "close"], ["end", "close"]]);
+    assert.deepEqual([first.connection.cause, second.connection.cause], [undefined, undefined]);
+  });
+
+  rule("end while the peer does not keep up sends everything before FIN", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    const sent = numbered(CONGESTING_BYTES);
+    assert.equal(writeAll(connection, sent, 1 * MIB), false);
+    connection.end();
+    await situation.waitInVain();
+    peer.resume();
+    assertSame(await peer.receiveAll(), sent);
+    peer.end();
+    await connection.until("close");
+    assert.equal(connection.cause, undefined);
+  });
+
+  rule("after end write returns false and sends nothing, and end again changes nothing", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.write("all");
+    connection.end();
+    assert.equal(connection.write("more"), false);
+    connection.end();
+    assert.equal(await peer.receiveAll(), "all");
+    assert.equal(connection.write("more"), false);
+    connection.end();
+    peer.end();
+    await connection.until("close");
+    assert.equal(connection.write("more"), false);
+    connection.end();
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["end", "close"]);
+  });
+
+  rule("the peer's FIN while paused and the end of this side close at the latest after resume", async (situation) => {
+    const { connection, peer } = await situation.open({ onOpen: (opened) => opened.pause() });
+    peer.end();
+    await situation.waitInVain();
+    connection.end();
+    assert.equal(await peer.receiveAll(), "");
+    await situation.waitInVain();
+    connection.resume();
+    await connection.until("close");
+    assert.equal(connection.cause, undefined);
+  });
+}
+
+function describeAbort(rule: Rule): void {
+  for (const event of ["onOpen", "onData", "onEnd", "onDrain"] as const) {
+    rule(`after abort within ${event} comes nothing but onClose`, async (situation) => {
+      const abort = (connection: RecordedConnection): void => {
+        connection.abort();
+        connection.abort();
+        assert.equal(connection.isClosed, false, "onClose comes later");
+      };
+      const { connection, peer } = await situation.open({ [event]: abort });
+      if (event === "onDrain") {
+        peer.pause();
+        writeAll(connection, numbered(CONGESTING_BYTES), 1 * MIB);
+        peer.resume();
+        await connection.until("drain");
+      }
+      peer.send(numbered(256 * KIB));
+      peer.end();
+      await connection.until("close");
+      await peer.closed();
+      await situation.waitInVain();
+      assert.equal(connection.cause, undefined);
+    });
+  }
+
+  rule("abort between events is told later and once, without a cause", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.abort();
+    connection.abort();
+    assert.equal(connection.isClosed, false);
+    await connection.until("close");
+    connection.abort();
+    await peer.receiveAll();
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["close"]);
+    assert.equal(connection.cause, undefined);
+  });
+
+  rule("after abort write returns false, and every call changes nothing", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const callEverything = (): void => {
+      assert.equal(connection.write("more"), false);
+      connection.pause();
+      connection.resume();
+      connection.end();
+      connection.abort();
+    };
+    connection.abort();
+    callEverything();
+    await connection.until("close");
+    callEverything();
+    assert.equal(await peer.receiveAll(), "");
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["close"]);
+  });
+
+  rule("abort discards what the peer did not take, and no onDrain follows", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    const sent = numbered(CONGESTING_BYTES);
+    assert.equal(writeAll(connection, sent, 1 * MIB), false);
+    await situation.waitInVain();
+    connection.abort();
+    await connection.until("close");
+    peer.resume();
+    assert.ok((await peer.receiveAll()).length < sent.length);
+    assert.deepEqual(connection.log, ["close"]);
+  });
+
+  rule("abort right after end and a write closes", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.write("maybe");
+    connection.end();
+    connection.abort();
+    await connection.until("close");
+    await peer.receiveAll();
+    assert.deepEqual(connection.log, ["close"]);
+  });
+
+  rule("abort while paused closes", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.send("waits");
+    await situation.waitInVain();
+    connection.abort();
+    await connection.until("close");
+    await peer.receiveAll();
+  });
+}
+
+function describeReset(rule: Rule): void {
+  rule("a reset is told once, with its cause", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.send("hello");
+    await connection.untilReceived(5);
+    peer.reset();
+    await connection.until("close");
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["data", "close"]);
+    assert.ok(connection.cause instanceof Error);
+  });
+
+  rule("a reset while much waits to be sent is told once, with its cause", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    writeAll(connection, numbered(CONGESTING_BYTES), 1 * MIB);
+    await situation.waitInVain();
+    peer.reset();
+    await connection.until("close");
+    assert.equal(connection.write("more"), false);
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["close"]);
+    assert.ok(connection.cause instanceof Error);
+  });
+
+  rule("a reset after end is told once, with its cause", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.end();
+    await peer.receiveAll();
+    peer.reset();
+    await connection.until("close");
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["close"]);
+    assert.ok(connection.cause instanceof Error);
+  });
+
+  rule("a reset while paused is told at the latest after resume", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.reset();
+    await situation.waitInVain();
+    connection.resume();
+    await connection.until("close");
+    await situation.waitInVain();
+    assert.deepEqual(connection.log, ["close"]);
+    assert.ok(connection.cause instanceof Error);
+  });
+
+  rule("writing to a peer that has reset closes once, with its cause", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.reset();
+    connection.write(new Uint8Array(MIB));
+    await situation.waitInVain();
+    connection.write(new Uint8Array(MIB));
+    connection.resume();
+    await connection.until("close");
+    await situation.waitInVain();
+    assert.equal(connection.count("close"), 1);
+    assert.ok(connection.cause instanceof Error);
+  });
+
+  rule("abort after the peer's reset tells no cause twice", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.reset();
+    connection.write("x");
+    await peer.closed();
+    connection.abort();
+    await connection.until("close");
+    await situation.waitInVain();
+    assert.equal(connection.count("close"), 1);
+  });
+}

@@ -1,0 +1,293 @@
+/** Listening with the adapter of the runtime this runs on: ports, addresses, sharing, Unix domain sockets and TLS. */
+
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { detectRuntime } from "../../runtime/detect.ts";
+import type { Address, Listener, ListenOptions, TcpAddress } from "../../src/runtime.ts";
+import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
+import {
+  TEST_AUTHORITY,
+  TEST_CLIENT_CERT,
+  TEST_CLIENT_KEY,
+  TEST_SERVER_CERT,
+  TEST_SERVER_KEY,
+} from "../support/test_certificates.ts";
+import { EventRecorder, type RecordedConnection } from "./event_recorder.ts";
+
+const runtime = detectRuntime();
+const DEADLINE_MS = 20_000;
+const SERVER = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
+
+/** A listener, its events and what it takes to end with both. */
+class Site {
+  readonly recorder = new EventRecorder();
+  readonly #listeners: Listener[] = [];
+  readonly #clients: RawClient[] = [];
+
+  async listen(options: Partial<ListenOptions> = {}): Promise<Listener> {
+    const listener = await runtime.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      unixPath: undefined,
+      tcpBacklog: undefined,
+      reusePort: false,
+      tls: undefined,
+      ...options,
+    }, this.recorder);
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  async connect(options: RawClientOptions): Promise<RawClient> {
+    const client = await connectRaw(options);
+    this.#clients.push(client);
+    return client;
+  }
+
+  async end(): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    for (const client of this.#clients) client.destroy();
+    const { connections } = this.recorder;
+    for (const connection of connections) connection.abort();
+    await this.recorder.until(() => connections.every(({ isClosed }) => isClosed), "onClose of each connection");
+    assert.deepEqual(this.recorder.violations, []);
+  }
+}
+
+const echo = {
+  onData: (connection: RecordedConnection, text: string) => void connection.write(text),
+  onEnd: (connection: RecordedConnection) => connection.end(),
+};
+
+function at(title: string, run: (site: Site) => Promise<void>): void {
+  void test(title, async () => {
+    const site = new Site();
+    site.recorder.hooks = echo;
+    try {
+      await run(site);
+    } finally {
+      await site.end();
+    }
+  });
+}
+
+function portOf({ address }: Listener): number {
+  assert.equal(address.transport, "tcp");
+  return (address as TcpAddress).port;
+}
+
+/** Whether something fails, and with which code. */
+async function codeOf(act: () => unknown): Promise<unknown> {
+  try {
+    await act();
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+  return "no error";
+}
+
+async function roundTrip(client: RawClient, text: string): Promise<void> {
+  const before = client.receivedBytes;
+  client.send(text);
+  const all = await client.receiveUntil(before + text.length, DEADLINE_MS);
+  assert.equal(all.slice(before), text);
+}
+
+describe(`listening on ${runtime.name}`, () => {
+  at("port 0 becomes the port the system chose", async (site) => {
+    const listener = await site.listen();
+    assert.ok(portOf(listener) > 0);
+    await roundTrip(await site.connect({ port: portOf(listener) }), "hello");
+  });
+
+  at("the address of a listener at a name is an IP address", async (site) => {
+    const { address } = await site.listen({ hostname: "localhost" });
+    assert.match((address as TcpAddress).hostname, /^(?:127\.0\.0\.1|::1)$/);
+  });
+
+  at("a port in use fails with EADDRINUSE", async (site) => {
+    const port = portOf(await site.listen());
+    assert.equal(await codeOf(() => site.listen({ port })), "EADDRINUSE");
+  });
+
+  at("an address that is not this machine's fails with EADDRNOTAVAIL", async (site) => {
+    assert.equal(await codeOf(() => site.listen({ hostname: "192.0.2.1" })), "EADDRNOTAVAIL");
+  });
+
+  at("close frees the port at once and may be called again", async (site) => {
+    const first = await site.listen();
+    await roundTrip(await site.connect({ port: portOf(first) }), "first");
+    first.close();
+    first.close();
+    const second = await site.listen({ port: portOf(first) });
+    first.close();
+    await roundTrip(await site.connect({ port: portOf(second) }), "second");
+  });
+
+  at("close leaves open connections alone and accepts no other", async (site) => {
+    const listener = await site.listen();
+    const port = portOf(listener);
+    const client = await site.connect({ port });
+    await roundTrip(client, "before");
+    listener.close();
+    await roundTrip(client, "after");
+    assert.equal(await codeOf(() => connectRaw({ port })), "ECONNREFUSED");
+    client.end();
+    await client.closed(DEADLINE_MS);
+    assert.equal(site.recorder.connections.length, 1);
+  });
+
+  at("ref and unref may be called at any time", async (site) => {
+    const listener = await site.listen();
+    listener.unref();
+    listener.ref();
+    await roundTrip(await site.connect({ port: portOf(listener) }), "hello");
+    listener.close();
+    listener.unref();
+    listener.ref();
+  });
+
+  at("a connection knows both its addresses, and still when it is closed", async (site) => {
+    const listener = await site.listen();
+    const client = await site.connect({ port: portOf(listener) });
+    await roundTrip(client, "hello");
+    const expected: { remote: Address; local: Address } = {
+      remote: { transport: "tcp", hostname: "127.0.0.1", port: client.localPort! },
+      local: listener.address,
+    };
+    const [connection] = site.recorder.connections;
+    client.end();
+    await connection.until("close");
+    assert.deepEqual(connection.addresses, expected);
+  });
+
+  at("an IPv4 peer of an IPv6 listener has an IPv4 address", async (site) => {
+    const listener = await site.listen({ hostname: "::" });
+    await roundTrip(await site.connect({ port: portOf(listener) }), "hello");
+    const { remote, local } = site.recorder.connections[0].addresses;
+    assert.deepEqual([(remote as TcpAddress).hostname, (local as TcpAddress).hostname], ["127.0.0.1", "127.0.0.1"]);
+  });
+
+  at("300 connections at once each get their own bytes", async (site) => {
+    const port = portOf(await site.listen({ tcpBacklog: 511 }));
+    const clients = await Promise.all(
+      Array.from({ length: 300 }, () => site.connect({ port, deadlineMs: DEADLINE_MS })),
+    );
+    await Promise.all(clients.map((client, i) => roundTrip(client, `I am ${i}.`)));
+    for (const client of clients) client.end();
+    await Promise.all(clients.map((client) => client.closed(DEADLINE_MS)));
+    const { connections } = site.recorder;
+    await site.recorder.until(() => connections.every(({ isClosed }) => isClosed), "300 closes");
+    assert.equal(connections.length, 300);
+    assert.deepEqual(connections.filter(({ cause }) => cause !== undefined), []);
+  });
+
+  at("peers that reset before they are accepted are nobody's error and hold nobody up", async (site) => {
+    const port = portOf(await site.listen());
+    const resets = Array.from({ length: 60 }, () => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.on("error", () => {});
+      socket.once("connect", () => socket.resetAndDestroy());
+      return new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    });
+    await Promise.all(resets);
+    await roundTrip(await site.connect({ port }), "still here");
+    assert.deepEqual(site.recorder.acceptErrors, []);
+  });
+
+  for (const [name, port] of [["of its choice", 0], ["given", 45_831]] as const) {
+    at(`two listeners share a port ${name} with reusePort, or the runtime says that it can't`, async (site) => {
+      let first: Listener;
+      try {
+        first = await site.listen({ reusePort: true, port });
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "ERR_REUSE_PORT_UNSUPPORTED");
+        assert.match((error as Error).message, /can't share a port/);
+        return;
+      }
+      const second = await site.listen({ reusePort: true, port: portOf(first) });
+      assert.equal(portOf(second), portOf(first));
+      await roundTrip(await site.connect({ port: portOf(first) }), "one of them");
+    });
+  }
+});
+
+describe(`Unix domain sockets on ${runtime.name}`, () => {
+  at("a Unix domain socket serves, and its file is gone after close", async (site) => {
+    const folder = mkdtempSync(join(tmpdir(), "trivet-"));
+    try {
+      const unixPath = join(folder, "socket");
+      const listener = await site.listen({ unixPath });
+      assert.deepEqual(listener.address, { transport: "unix", path: unixPath });
+      const client = await site.connect({ unixPath });
+      await roundTrip(client, "hello");
+      const [connection] = site.recorder.connections;
+      const expected = { remote: { transport: "unix", path: "" }, local: { transport: "unix", path: unixPath } };
+      assert.deepEqual(connection.addresses, expected);
+      assert.equal(await codeOf(() => site.listen({ unixPath })), "EADDRINUSE");
+      listener.close();
+      await roundTrip(client, "still here");
+      client.end();
+      await connection.until("close");
+      assert.equal(existsSync(unixPath), false);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe(`TLS on ${runtime.name}`, () => {
+  at("a failed handshake is silent, and the next one works", async (site) => {
+    const port = portOf(await site.listen({ tls: SERVER }));
+    const plain = await site.connect({ port });
+    plain.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    await plain.receiveAll(DEADLINE_MS).catch(() => assert.equal(plain.state, "closed"));
+    const gone = await site.connect({ port });
+    gone.reset();
+    assert.notEqual(await codeOf(() => connectRaw({ port, tls: { ca: TEST_SERVER_CERT } })), "no error");
+    await roundTrip(await site.connect({ port, tls: { ca: TEST_AUTHORITY } }), "hello");
+    assert.equal(site.recorder.connections.filter(({ received }) => received !== "").length, 1);
+    assert.deepEqual(site.recorder.acceptErrors, []);
+  });
+
+  at("a connection opens when its handshake is done, not before", async (site) => {
+    const port = portOf(await site.listen({ tls: SERVER }));
+    const silent = await site.connect({ port });
+    await roundTrip(await site.connect({ port, tls: { ca: TEST_AUTHORITY } }), "hello");
+    assert.equal(site.recorder.connections.length, 1);
+    assert.equal(silent.state, "open");
+  });
+
+  at("with ca a client needs a certificate, or the runtime says that it can't ask for one", async (site) => {
+    let listener: Listener;
+    try {
+      listener = await site.listen({ tls: { ...SERVER, ca: TEST_AUTHORITY } });
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, "ERR_TLS_CA_UNSUPPORTED");
+      return;
+    }
+    const port = portOf(listener);
+    const known = { ca: TEST_AUTHORITY, cert: TEST_CLIENT_CERT, key: TEST_CLIENT_KEY };
+    await roundTrip(await site.connect({ port, tls: known }), "hello");
+    // With TLS 1.3 a client learns only after its own handshake that it was refused.
+    const unknown = await connectRaw({ port, tls: { ca: TEST_AUTHORITY } }).catch(() => null);
+    if (unknown !== null) {
+      unknown.send("let me in");
+      const received = await unknown.receiveAll(DEADLINE_MS).catch(() => unknown.received());
+      assert.deepEqual([received, unknown.state === "open"], ["", false]);
+    }
+    assert.equal(site.recorder.connections.length, 1);
+  });
+
+  at("a certificate that is none fails when listening begins", async (site) => {
+    assert.notEqual(
+      await codeOf(() => site.listen({ tls: { cert: "no certificate", key: TEST_SERVER_KEY } })),
+      "no error",
+    );
+    assert.notEqual(await codeOf(() => site.listen({ tls: { cert: TEST_SERVER_CERT, key: "no key" } })), "no error");
+  });
+});

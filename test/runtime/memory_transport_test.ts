@@ -1,0 +1,58 @@
+/** The in-memory transport keeps the contract of `src/runtime.ts`. */
+
+import type { TransportEvents } from "../../src/runtime.ts";
+import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
+import { describeTransport, type TransportHarness, type TransportPeer } from "./describe_transport.ts";
+
+/** Far more turns of the event loop than anything in memory takes. */
+const MAX_TURNS = 10_000;
+
+describeTransport("the transport in memory", { listen, canReset: true });
+
+async function listen(events: TransportEvents): Promise<TransportHarness> {
+  const runtime = createMemoryRuntime();
+  const listener = await runtime.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    unixPath: undefined,
+    tcpBacklog: undefined,
+    reusePort: false,
+    tls: undefined,
+  }, events);
+  return {
+    connect: () => Promise.resolve(createPeer(runtime.connect())),
+    close: () => listener.close(),
+  };
+}
+
+function createPeer(peer: MemoryPeer): TransportPeer {
+  let takenBytes = 0;
+  const take = (byteLength = Infinity): string => {
+    const taken = peer.received().slice(takenBytes, takenBytes + byteLength);
+    takenBytes += taken.length;
+    return taken;
+  };
+  return {
+    send: (content) => peer.send(content),
+    async receive(byteLength) {
+      await until(() => peer.receivedBytes - takenBytes >= byteLength);
+      return take(byteLength);
+    },
+    async receiveAll() {
+      await until(() => peer.serverSide !== "open");
+      return take();
+    },
+    closed: () => until(() => peer.serverSide === "closed"),
+    pause: () => peer.stopReading(),
+    resume: () => peer.read(),
+    end: () => peer.end(),
+    reset: () => peer.reset(),
+  };
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (let turn = 0; !isTrue(); turn++) {
+    if (turn === MAX_TURNS) throw new Error(`Nothing came within ${MAX_TURNS} turns of the event loop.`);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}

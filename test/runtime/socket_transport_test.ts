@@ -1,0 +1,91 @@
+/** The adapter of the runtime this runs on keeps the contract of `src/runtime.ts`, whatever it listens on. */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { detectRuntime } from "../../runtime/detect.ts";
+import type { ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
+import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
+import { describeTransport, type TransportHarness, type TransportPeer } from "./describe_transport.ts";
+
+const runtime = detectRuntime();
+const TLS = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
+/** Megabytes to a peer that reads slowly take seconds on a busy machine. */
+const DEADLINE_MS = 20_000;
+
+const TCP: ListenOptions = {
+  hostname: "127.0.0.1",
+  port: 0,
+  unixPath: undefined,
+  tcpBacklog: undefined,
+  reusePort: false,
+  tls: undefined,
+};
+
+describeTransport(`TCP on ${runtime.name}`, { listen: (events) => listen(TCP, {}, events), canReset: true });
+
+describeTransport(`TLS on ${runtime.name}`, {
+  listen: (events) => listen({ ...TCP, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, events),
+  canReset: false,
+});
+
+describeTransport(`Unix domain sockets on ${runtime.name}`, { listen: listenOnUnixSocket, canReset: false });
+
+async function listenOnUnixSocket(events: TransportEvents): Promise<TransportHarness> {
+  const folder = mkdtempSync(join(tmpdir(), "trivet-"));
+  const path = join(folder, "socket");
+  const harness = await listen({ ...TCP, unixPath: path }, { unixPath: path }, events);
+  return {
+    ...harness,
+    async close() {
+      await harness.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+async function listen(
+  options: ListenOptions,
+  clientOptions: RawClientOptions,
+  events: TransportEvents,
+): Promise<TransportHarness> {
+  const listener = await runtime.listen(options, events);
+  const where = listener.address.transport === "tcp" ? { port: listener.address.port } : {};
+  const clients: RawClient[] = [];
+  return {
+    async connect() {
+      const client = await connectRaw({ ...where, ...clientOptions });
+      clients.push(client);
+      return createPeer(client);
+    },
+    close() {
+      listener.close();
+      for (const client of clients) client.destroy();
+    },
+  };
+}
+
+function createPeer(client: RawClient): TransportPeer {
+  let takenBytes = 0;
+  return {
+    send: (content) => client.send(content),
+    async receive(byteLength) {
+      const all = await client.receiveUntil(takenBytes + byteLength, DEADLINE_MS);
+      const taken = all.slice(takenBytes, takenBytes + byteLength);
+      takenBytes += byteLength;
+      return taken;
+    },
+    async receiveAll() {
+      // What a server has sent before it aborts may arrive or not; how the connection ends is not the peer's test.
+      await client.receiveAll(DEADLINE_MS).catch((error) => assert.equal(client.state, "closed", error));
+      return client.received().slice(takenBytes);
+    },
+    closed: () => client.closed(DEADLINE_MS),
+    pause: () => client.pause(),
+    resume: () => client.resume(),
+    end: () => client.end(),
+    reset: () => client.reset(),
+  };
+}
