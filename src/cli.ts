@@ -55,17 +55,23 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   host.exit(0);
 }
 
+/**
+ * One Ctrl+C may arrive twice, from the terminal and passed on by the program that started this one. What comes this
+ * soon behind the first signal is the same one.
+ */
+const SAME_SIGNAL_MS = 500;
+
 /** The first signal stops gracefully, the second at once. Resolves when the server has stopped. */
 function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport> {
-  const { host } = runtime;
+  const { host, clock } = runtime;
   return new Promise((resolve) => {
-    let isStopping = false;
+    let firstAtMs = 0;
     host.onStopSignal((signal) => {
-      if (isStopping) {
-        server.stop();
+      if (firstAtMs > 0) {
+        if (clock.nowMs() - firstAtMs > SAME_SIGNAL_MS) server.stop();
         return;
       }
-      isStopping = true;
+      firstAtMs = clock.nowMs();
       host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
       resolve(server.shutdown());
     });

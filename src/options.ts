@@ -205,10 +205,9 @@ export const OPTION_NAMES: readonly string[] = [...OTHER_NAMES, ...NUMBER_OPTION
 export function resolveOptions(options: ServeOptions): ResolvedOptions {
   rejectUnknown("option", options, OPTION_NAMES);
   const numbers = resolveNumbers("", options, NUMBER_RULES);
-  const rate = options.minDataRate ?? {};
-  if (typeof rate !== "object") throw wrongType("minDataRate", rate, "an object");
+  const { minDataRate: rate = {}, model = "event-driven" } = options;
+  if (typeof rate !== "object" || rate === null) throw wrongType("minDataRate", rate, "an object");
   rejectUnknown("option minDataRate", rate, Object.keys(MIN_DATA_RATE_RULES));
-  const model = options.model ?? "event-driven";
   if (model !== "event-driven") throw wrongType("model", model, '"event-driven"');
   return {
     ...numbers as { [Name in keyof typeof NUMBER_RULES]: number },

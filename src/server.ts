@@ -244,7 +244,7 @@ export class HttpServer implements Server {
   #failToListen(cause: unknown): Promise<never> {
     const { hostname, port, unix } = this.#options;
     const where = unix ?? `${hostname}:${port}`;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const error = new TrivetError("listen-failed", `Can't listen at ${where}: ${reason}`, { cause });
     this.#state = "stopped";
     this.#rejectFinished(error);
@@ -301,6 +301,14 @@ function urlOf(address: Address, scheme: string): string {
   const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
   const host = isAny ? "localhost" : address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
   return `${scheme}://${host}:${address.port}/`;
+}
+
+/** The runtime's own words; not every runtime names the code of the system's error in them. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const { code } = cause as { code?: unknown };
+  const isNamed = typeof code !== "string" || cause.message.includes(code);
+  return isNamed ? cause.message : `${cause.message} (${code})`;
 }
 
 function ignore(): void {}

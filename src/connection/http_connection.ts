@@ -257,7 +257,7 @@ export class HttpConnection implements ContentSupply {
   // What the content of the request asks for.
 
   demandContent(): void {
-    if (this.exchange?.progress === "awaited" && this.#reader.settleContinue()) this.#responder.sendContinue();
+    if (this.#reader.owesContinue) this.#settleContinue();
     this.#updateReading();
   }
 
@@ -404,7 +404,9 @@ export class HttpConnection implements ContentSupply {
   #watchContent(elapsedMs: number): void {
     const { exchange } = this;
     // While the handler lets the content wait, the peer is not to blame for the time that passes.
-    if (exchange !== null && (this.#reader.owesContinue || exchange.content.isHeld)) {
+    const isOurs = exchange !== null &&
+      (exchange.content.isHeld || (this.#reader.owesContinue && this.#responder.mayInform(exchange)));
+    if (isOurs) {
       this.#deadlines.suspendContent(elapsedMs);
       return;
     }
@@ -427,6 +429,18 @@ export class HttpConnection implements ContentSupply {
     } else {
       exchange.failContent(error);
     }
+  }
+
+  /** Somebody wants content that the peer sends only when it is told to go on, if that can still be told. */
+  #settleContinue(): void {
+    if (this.exchange !== null && this.#responder.mayInform(this.exchange)) {
+      this.#reader.settleContinue();
+      this.#responder.sendContinue();
+      return;
+    }
+    this.#failContent(
+      new TrivetError("too-late", "The final response is out, so that the peer can't be asked for content."),
+    );
   }
 
   #failHeadTimeout(): void {

@@ -104,11 +104,9 @@ export class RequestReader {
     this.#owesContinue = head.expectsContinue;
   }
 
-  /** Returns whether 100 (Continue) has to be sent now that somebody wants the content; true once at most. */
-  settleContinue(): boolean {
-    const owed = this.#owesContinue;
+  /** The peer was told to go on. */
+  settleContinue(): void {
     this.#owesContinue = false;
-    return owed;
   }
 
   /** Expects no more content: what comes next can't be understood, and must not be. */

@@ -70,6 +70,11 @@ export class Responder {
     );
   }
 
+  /** Whether an informational response can still come before the final one. */
+  mayInform(exchange: Exchange): boolean {
+    return exchange.progress === "awaited" || (exchange.progress === "begun" && this.#stream?.isHoldingHead === true);
+  }
+
   /** Sends 100 (Continue). */
   sendContinue(): void {
     this.#connection.outbound.appendLatin1(CONTINUE);

@@ -65,6 +65,11 @@ export class StreamedContent {
     this.#reader = stream.getReader();
   }
 
+  /** Whether the head has not gone out yet. */
+  get isHoldingHead(): boolean {
+    return this.#phase === "holding";
+  }
+
   /** Begins to read. The head goes out at the end of the turn even if nothing could be read: the peer may wait for it. */
   start(): void {
     this.#deferFlush();

@@ -249,3 +249,41 @@ describe("delivery", () => {
     assert.equal(signal.aborted, false);
   });
 });
+
+describe("100 (Continue) (RFC 9110 section 10.1.1)", () => {
+  const expecting = post("/", 5, "", "Expect: 100-continue");
+
+  test("is sent when the handler first reads, also by answering with the content", async () => {
+    const { send, clock } = await startMemoryServer((request) => new Response(request.body));
+    const peer = await send(expecting);
+    assert.equal(peer.received().slice(0, 25), "HTTP/1.1 100 Continue\r\n\r\n");
+    peer.send("hello");
+    await clock.settle();
+    assert.match(peer.received(), /hello/);
+  });
+
+  test("can't be sent behind the final head: content that is asked for then fails", async () => {
+    const gate = createGate();
+    const outcome = createGate<{ code?: string }>();
+    let controller!: ReadableStreamDefaultController<Uint8Array>;
+    const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
+    const { send, clock } = await startMemoryServer((request) => {
+      gate.opened.then(() => request.text()).catch(outcome.open);
+      return new Response(body);
+    });
+    const peer = await send(expecting);
+    assert.match(peer.received(), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n/);
+    gate.open();
+    await clock.settle();
+    assert.equal((await outcome.opened).code, "too-late");
+    controller.close();
+    await clock.settle();
+    assert.equal(peer.serverSide, "ended");
+  });
+
+  test("is not sent when the content has come already", async () => {
+    const { send } = await startMemoryServer(async (request) => new Response(await request.text()));
+    const peer = await send(post("/", 5, "hello", "Expect: 100-continue"));
+    assert.deepEqual(statuses(peer.received()), [200]);
+  });
+});

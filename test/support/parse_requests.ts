@@ -39,12 +39,19 @@ export const FIXTURE_LIMITS = {
 
 /** The string whose char codes are the bytes. */
 export function decodeLatin1(bytes: Uint8Array, start: number, end: number): string {
-  return Array.from(bytes.subarray(start, end), (byte) => String.fromCharCode(byte)).join("");
+  let text = "";
+  // A call takes only so many arguments.
+  for (let at = start; at < end; at += 8192) {
+    text += String.fromCharCode(...bytes.subarray(at, Math.min(end, at + 8192)));
+  }
+  return text;
 }
 
 /** The bytes that are the char codes of a string. */
 export function latin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 function listFields(section: FieldSection): string[] {
