@@ -203,9 +203,10 @@ export class HttpConnection implements ContentSupply {
   /**
    * A head has come whole: the handler is called.
    *
+   * @param hasMore Whether bytes have come behind it.
    * @throws {TrivetError} When the request can't be served.
    */
-  beginExchange(head: RequestHead): void {
+  beginExchange(head: RequestHead, hasMore: boolean): void {
     const { service } = this;
     const { counters } = service;
     this.#deadlines.expectResponse();
@@ -221,7 +222,7 @@ export class HttpConnection implements ContentSupply {
       throw new TrivetError("draining", "The server is shutting down and takes no new requests.");
     }
     if (head.framing !== 0) {
-      this.#reader.beginContent(head);
+      this.#reader.beginContent(head, hasMore);
       this.#deadlines.expectContent();
     }
     service.run(exchange);

@@ -93,15 +93,16 @@ export class RequestReader {
   /**
    * Expects the content of a request whose head was read.
    *
+   * @param hasCome Whether some of it is there already: then the peer does not wait for 100 (Continue).
    * @throws {TrivetError} `content-too-large`
    */
-  beginContent(head: RequestHead): void {
+  beginContent(head: RequestHead, hasCome: boolean): void {
     const { settings, decodeLatin1 } = this.#connection.service;
     this.#decoder = createContentDecoder(head.framing, settings, decodeLatin1);
     this.#contentBytes = 0;
     this.#contentActiveMs = 0;
     this.#skippedBytes = 0;
-    this.#owesContinue = head.expectsContinue;
+    this.#owesContinue = head.expectsContinue && !hasCome;
   }
 
   /** The peer was told to go on. */
@@ -166,8 +167,9 @@ export class RequestReader {
     if (connection.state === "idle") connection.beginHead();
     const head = this.#parser.parse(bytes, start, end);
     if (head === null) return start;
-    connection.beginExchange(head);
-    return start + this.#parser.consumedBytes;
+    const headEnd = start + this.#parser.consumedBytes;
+    connection.beginExchange(head, headEnd < end);
+    return headEnd;
   }
 
   #takeContent(bytes: Uint8Array, start: number, end: number): number {
