@@ -20,6 +20,8 @@ const TOP = 84;
 const BAR = 11;
 const BAR_STEP = 13;
 const GROUP_GAP = 12;
+/** In powers of two. */
+const FIGURE_ROOM = 0.25;
 const INK = "#1f2328";
 const FAINT = "#d0d7de";
 
@@ -27,8 +29,9 @@ const FAINT = "#d0d7de";
 export function chartOf(report: BenchReport): string {
   const rows = ratioRows(report);
   const known = rows.flatMap(({ ratios }) => Object.values(ratios)).filter((ratio) => ratio !== null);
-  const low = Math.floor(Math.min(-1, ...known.map(Math.log2)));
-  const high = Math.ceil(Math.max(1, ...known.map(Math.log2)));
+  // Room for the figure at the end of the longest bar, on each side.
+  const low = Math.floor(Math.min(-1, ...known.map((ratio) => Math.log2(ratio) - FIGURE_ROOM)));
+  const high = Math.ceil(Math.max(1, ...known.map((ratio) => Math.log2(ratio) + FIGURE_ROOM)));
   const plotWidth = WIDTH - LABEL_WIDTH - RIGHT_MARGIN;
   const x = (ratio: number) => LABEL_WIDTH + plotWidth * (Math.log2(ratio) - low) / (high - low);
   const groupHeight = RUNTIME_NAMES.length * BAR_STEP + GROUP_GAP;

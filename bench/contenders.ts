@@ -108,26 +108,37 @@ export const RUNTIME_NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
 const PACKAGES = ["@hono/node-server@2", "srvx@1"];
 const INSTALL_DEADLINE_MS = 90_000;
 
-/** Finds runtimes, downloading them if need be, and emits Trivet for Node into the folder. */
+/**
+ * Finds runtimes, downloading them if need be, and puts Trivet into the folder: copied for Deno and Bun and emitted for
+ * Node, at the same time, so that all servers of a run are of the same state of the source whatever is edited meanwhile.
+ */
 export async function findRuntimes(
   names: readonly RuntimeName[],
   root: string,
   folder: string,
 ): Promise<BenchRuntime[]> {
   const found: BenchRuntime[] = [];
+  const copied = await runCommand(["cp", "-r", "mod.ts", "src", "runtime", folder], { cwd: root, deadlineMs: 10_000 });
+  if (copied.exitCode !== 0) throw new Error(`The source could not be copied.\n${copied.output}`);
+  if (names.some((name) => RUNTIMES[name].found.startsWith("node"))) await emit(root, `${folder}/emitted`);
   for (const name of names) {
     const { title, found: testName, flags } = RUNTIMES[name];
     const runtime = TEST_RUNTIMES.find((each) => each.name === testName);
     if (runtime === undefined) throw new Error(`The tests know no runtime "${testName}".`);
     const { path, version } = await runtime.find(root);
-    let trivet = `${root}/mod.ts`;
-    if (runtime.emitted) {
-      await emit(root, `${folder}/emitted`);
-      trivet = `${folder}/emitted/mod.js`;
-    }
+    const trivet = runtime.emitted ? `${folder}/emitted/mod.js` : `${folder}/mod.ts`;
     found.push({ name, title, version, command: [path, ...flags], trivet: `file://${trivet}` });
   }
   return found;
+}
+
+/** The commit the source is at, marked where files of it differ; empty outside of a repository. */
+export async function describeSource(root: string): Promise<string> {
+  const options = { cwd: root, deadlineMs: 10_000 };
+  const commit = await runCommand(["git", "rev-parse", "--short", "HEAD"], options);
+  if (commit.exitCode !== 0) return "";
+  const changes = await runCommand(["git", "status", "--porcelain", "--", "mod.ts", "src", "runtime"], options);
+  return ` (${commit.output.trim()}${changes.output.trim() === "" ? "" : ", changed"})`;
 }
 
 /** Installs the packages of npm below a folder. */

@@ -10,6 +10,7 @@
 
 import {
   CONTENDERS,
+  describeSource,
   findRuntimes,
   installPackages,
   type Packages,
@@ -92,6 +93,7 @@ function contendersOf({ quick }: Options): ContenderName[] {
 }
 
 async function run(options: Options, root: string, folder: string): Promise<BenchReport> {
+  const source = await describeSource(root);
   const runtimes = await findRuntimes(options.runtimes, root, folder);
   const needsPackages = !options.quick && options.runtimes.includes("node");
   const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;
@@ -122,7 +124,7 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
     versions: {
       ...Object.fromEntries(runtimes.map(({ title, version }) => [title, version])),
       ...packages.versions,
-      Trivet: JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).version,
+      Trivet: JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).version + source,
       "load generator": generator.title,
     },
     method: { rounds, seconds, warmUpSeconds },

@@ -114,6 +114,8 @@ class BunConnection extends SocketConnection {
   readonly #backlog = new WriteBacklog();
   /** Ends the TLS handshake that is under way. */
   #onHandshakeEnd: (() => void) | null = null;
+  /** Whether the core knows of the connection. */
+  #isOpened = false;
   #cause: Error | undefined;
   /** Whether the last write found the connection broken. */
   #isBroken = false;
@@ -125,6 +127,7 @@ class BunConnection extends SocketConnection {
   }
 
   open(): void {
+    this.#isOpened = true;
     this.opened();
   }
 
@@ -138,7 +141,7 @@ class BunConnection extends SocketConnection {
     if (this.#onHandshakeEnd === null) return;
     this.#onHandshakeEnd();
     this.#onHandshakeEnd = null;
-    if (isDone) this.opened();
+    if (isDone) this.open();
     else this.#socket.terminate();
   }
 
@@ -202,7 +205,8 @@ class BunConnection extends SocketConnection {
 
   takeEnd(): void {
     // A write that meets a reset uses up its error, and then Bun takes the reset for FIN.
-    if (this.#isBroken) this.close(brokenPipe());
+    if (!this.#isOpened) this.#socket.terminate();
+    else if (this.#isBroken) this.close(brokenPipe());
     else this.inputEnded();
   }
 
@@ -211,6 +215,9 @@ class BunConnection extends SocketConnection {
   }
 
   takeClose(error: Error | undefined): void {
+    // Bun need not tell how a handshake ended whose connection is closed.
+    this.endHandshake(false);
+    if (!this.#isOpened) return;
     const cause = error ?? this.#cause;
     // After shutdown() Bun closes at the peer's FIN without telling of it.
     if (cause === undefined && this.output === "ended") this.inputEnded();

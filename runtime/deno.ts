@@ -154,10 +154,23 @@ class Acceptor {
 
   #fail(cause: unknown): void {
     if (this.#isClosed) return;
+    if (isPeersDoing(cause)) {
+      this.accept();
+      return;
+    }
     this.#events.onAcceptError(cause as Error);
     setTimeout(() => this.accept(), this.#delayMs);
     this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
   }
+}
+
+/**
+ * Deno's accept fails for a connection that its peer has reset while it waited in line. Only that connection is lost:
+ * resting after it would let anybody keep everybody else from being accepted.
+ */
+function isPeersDoing(cause: unknown): boolean {
+  const { NotConnected, ConnectionReset, ConnectionAborted } = Deno.errors;
+  return cause instanceof NotConnected || cause instanceof ConnectionReset || cause instanceof ConnectionAborted;
 }
 
 function setNoDelay(conn: Deno.TcpConn): void {
