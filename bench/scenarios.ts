@@ -68,7 +68,8 @@ const HELLO_SCENARIO = {
   content: null,
   connections: CONNECTIONS,
   pipelining: 1,
-  expected: { content: encoder.encode(HELLO), fields: { "content-type": "text/plain;charset=UTF-8" } },
+  // Not the Content-Type: Bun's own Response does not know that of a string, Bun.serve adds it when it sends.
+  expected: { content: encoder.encode(HELLO), fields: {} },
 } as const;
 
 /** Every scenario. */

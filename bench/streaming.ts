@@ -25,7 +25,7 @@ interface Finding {
 
 const MIB = 1024 ** 2;
 /** What a transfer may add to the memory of the server, garbage included. */
-const MAX_GROWTH_BYTES = 150 * MIB;
+const MAX_GROWTH_BYTES = 256 * MIB;
 const REST_MS = 1_500;
 const DEADLINE_MS = 60_000;
 

@@ -11,7 +11,7 @@ import type { TransportEvents } from "../src/runtime.ts";
 import { tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
-import { Handshakes } from "./handshakes.ts";
+import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
 import { SocketConnection } from "./socket_connection.ts";
 
 /**
@@ -20,15 +20,6 @@ import { SocketConnection } from "./socket_connection.ts";
  */
 const MIN_READ_BYTES = 4 * 1024;
 const MAX_READ_BYTES = 64 * 1024;
-/** After an error of accept; it doubles until one succeeds. */
-const MIN_ACCEPT_DELAY_MS = 5;
-const MAX_ACCEPT_DELAY_MS = 1_000;
-
-/**
- * Settles when the ports of all closed listeners are free: Deno keeps a port until the accept that was under way has
- * failed, a turn or two after close.
- */
-let released: Promise<unknown> = Promise.resolve();
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
@@ -50,13 +41,13 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
     return listenNow(options, events);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    return released.then(() => listenNow(options, events));
+    return portsAreFree().then(() => listenNow(options, events));
   }
 }
 
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
-  const acceptor = new Acceptor(listener, events);
+  const acceptor = new Acceptor(listener, (conn) => new DenoConnection(conn, events).open(), events);
   acceptor.accept();
   return {
     address: toAddress(listener.addr),
@@ -94,100 +85,6 @@ function sharing(hostname: string, port: number, isTls: boolean): object {
 
 function unsupported(code: string, what: string): Error {
   return Object.assign(new Error(`Deno ${Deno.version.deno} can't ${what}.`), { code });
-}
-
-/** Accepts connections one after another, and rests when that fails. */
-class Acceptor {
-  readonly #listener: Deno.Listener;
-  readonly #events: TransportEvents;
-  readonly #handshakes = new Handshakes();
-  readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
-  readonly #onFailure = (cause: unknown): void => this.#fail(cause);
-  #accepting: Promise<void> = Promise.resolve();
-  #isClosed = false;
-  #delayMs = MIN_ACCEPT_DELAY_MS;
-
-  constructor(listener: Deno.Listener, events: TransportEvents) {
-    this.#listener = listener;
-    this.#events = events;
-  }
-
-  accept(): void {
-    if (!this.#isClosed) this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
-  }
-
-  close(): void {
-    // Deno throws when a listener is closed twice.
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#listener.close();
-    released = Promise.all([released, this.#accepting]);
-  }
-
-  #take(conn: Deno.Conn): void {
-    this.#delayMs = MIN_ACCEPT_DELAY_MS;
-    if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
-    else this.#open(conn);
-    this.accept();
-  }
-
-  #open(conn: Deno.Conn): void {
-    if (conn.remoteAddr.transport === "tcp") setNoDelay(conn as Deno.TcpConn);
-    new DenoConnection(conn, this.#events).open();
-  }
-
-  /** A peer that can't shake hands, or does not in time, is nobody's error. */
-  #shakeHands(conn: Deno.TlsConn): void {
-    const end = this.#handshakes.begin(() => closeQuietly(conn));
-    if (end === null) {
-      closeQuietly(conn);
-      return;
-    }
-    conn.handshake().then(() => {
-      end();
-      this.#open(conn);
-    }, () => {
-      end();
-      closeQuietly(conn);
-    });
-  }
-
-  #fail(cause: unknown): void {
-    if (this.#isClosed) return;
-    if (isPeersDoing(cause)) {
-      this.accept();
-      return;
-    }
-    this.#events.onAcceptError(cause as Error);
-    setTimeout(() => this.accept(), this.#delayMs);
-    this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
-  }
-}
-
-/**
- * Deno's accept fails for a connection that its peer has reset while it waited in line. Only that connection is lost:
- * resting after it would let anybody keep everybody else from being accepted.
- */
-function isPeersDoing(cause: unknown): boolean {
-  const { NotConnected, ConnectionReset, ConnectionAborted } = Deno.errors;
-  return cause instanceof NotConnected || cause instanceof ConnectionReset || cause instanceof ConnectionAborted;
-}
-
-function setNoDelay(conn: Deno.TcpConn): void {
-  try {
-    conn.setNoDelay(true);
-  } catch {
-    // The peer has reset the connection already; the first read tells so. A TLS connection has no such method.
-  }
-}
-
-/** Deno throws when a connection is closed twice. */
-function closeQuietly(conn: Deno.Conn): void {
-  try {
-    conn.close();
-  } catch {
-    // It is closed, which is what was asked for.
-  }
 }
 
 class DenoConnection extends SocketConnection {

@@ -3,7 +3,7 @@
  *
  * An adapter in `runtime/` translates one runtime's sockets, timers and process to these shapes and absorbs that
  * runtime's oddities. It knows nothing of HTTP. The core knows nothing of Deno, Bun or Node. Every rule written here is
- * a test of `test/transport_conformance.ts`, which runs against each adapter and against the in-memory one.
+ * a test in `test/runtime/`, which runs against each adapter and against the in-memory one.
  *
  * The style is push: one {@linkcode TransportEvents} object for each listener and one `session` slot on each
  * connection, so that a read costs no closure, no promise and no look-up.
@@ -15,7 +15,7 @@
 export interface TcpAddress {
   /** Always `"tcp"`. */
   readonly transport: "tcp";
-  /** The IP address, without brackets. */
+  /** The IP address, without brackets; that of an IPv4 peer is IPv4, also at a listener for IPv6. */
   readonly hostname: string;
   /** The port, 0 to 65535. */
   readonly port: number;
@@ -79,7 +79,10 @@ export interface TransportConnection {
   resume(): void;
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
-  /** Discards what was not sent and closes at once, in both directions. Calling it again changes nothing. */
+  /**
+   * Discards what was not sent and closes at once, in both directions. Of all events only `onClose` follows. Calling it
+   * again changes nothing.
+   */
   abort(): void;
 }
 
@@ -92,7 +95,7 @@ export interface TransportEvents {
   onOpen(connection: TransportConnection): void;
   /** Bytes came. The view is valid until return: what the core wants to keep it copies. Never empty. */
   onData(connection: TransportConnection, borrowed: Uint8Array): void;
-  /** All that was waiting has left, after a `write` that returned false. */
+  /** All that was waiting has left, after a `write` that returned false. None follows `end`. */
   onDrain(connection: TransportConnection): void;
   /** The peer sent FIN; writing is still allowed. At most once, after the last `onData`. */
   onEnd(connection: TransportConnection): void;

@@ -1,13 +1,14 @@
 /** The in-memory transport keeps the contract of `src/runtime.ts`. */
 
+import { describe } from "node:test";
 import type { TransportEvents } from "../../src/runtime.ts";
 import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
-import { describeTransport, type TransportHarness, type TransportPeer } from "./describe_transport.ts";
+import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";
 
 /** Far more turns of the event loop than anything in memory takes. */
 const MAX_TURNS = 10_000;
 
-describeTransport("the transport in memory", { listen, canReset: true });
+describe("the transport in memory", () => testTransport({ listen, congestingBytes: 1 << 20, canReset: true }));
 
 async function listen(events: TransportEvents): Promise<TransportHarness> {
   const runtime = createMemoryRuntime();

@@ -7,6 +7,7 @@ import { get, handlerError, head, okText } from "../fixtures/differential.ts";
 import { connectRaw } from "../support/raw_client.ts";
 
 const IMF_FIXDATE = /^Date: .*GMT\r$/gm;
+const MAX_REPORTS = 2;
 const OWN_ERROR = new Error("The handler's own words.");
 const failing: Handler = () => {
   throw OWN_ERROR;
@@ -27,15 +28,23 @@ async function exchange(handler: Handler, onError?: ServeOptions["onError"], req
     onListen: () => {},
     onError(error, request) {
       reports.push({ error, request });
-      return onError?.(error, request);
+      // A server that asked again and again for the error of its own answer would never come to an end.
+      return reports.length <= MAX_REPORTS ? onError?.(error, request) : undefined;
     },
   }, handler).ready();
   const client = await connectRaw({ port: server.port });
   client.send(request);
   client.end();
-  const received = (await client.receiveAll()).replace(IMF_FIXDATE, "Date: <date>\r");
+  // Where the response is cut off, the end is a FIN or a reset, as the runtime has it.
+  await client.receiveAll().catch(() => assert.notEqual(client.cause, null));
+  const received = client.received().replace(IMF_FIXDATE, "Date: <date>\r");
+  client.destroy();
   await server.shutdown();
   return { received, reports, errors: server.stats().errors };
+}
+
+function failingStream(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.error(new Error("Again.")) });
 }
 
 /** Calls a function with console.error replaced by one that keeps what it is given. */
@@ -72,8 +81,12 @@ describe("onError", () => {
   test("is told of a stream that failed after the head was sent, with its cause", async () => {
     const cause = new Error("The stream's own words.");
     const body = new ReadableStream<Uint8Array>({
-      pull: (controller) => new Promise((resolve) => setTimeout(resolve, 5)).then(() => controller.error(cause)),
-    });
+      async pull(controller) {
+        // The head goes out at the end of the turn.
+        for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+        controller.error(cause);
+      },
+    }, { highWaterMark: 0 });
     const { received, reports } = await exchange(() => new HttpResponse(body));
     assert.equal(received, head("HTTP/1.1 200 OK", "Date: <date>", "Transfer-Encoding: chunked"));
     assert.deepEqual(reports.map(({ error }) => [error.code, error.cause]), [["response-content-failed", cause]]);
@@ -114,12 +127,14 @@ describe("onError", () => {
     ["gives what is no response", () => "text" as unknown as Response],
     ["gives a response that can't be sent", () => Response.error()],
     ["gives a 101", () => new HttpResponse(null, { status: 101 })],
+    ["gives a stream that fails", () => new HttpResponse(failingStream())],
     ["gives content shorter than its length", () => new HttpResponse("x", { headers: { "content-length": "2" } })],
   ];
   for (const [name, answer] of FAILURES) {
     test(`that ${name} is replaced by the standard response`, async () => {
-      const { received } = await exchange(failing, answer);
+      const { received, reports } = await exchange(failing, answer);
       assert.equal(received, handlerError());
+      assert.ok(reports.length <= MAX_REPORTS, "it is not asked for ever");
     });
   }
 

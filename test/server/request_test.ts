@@ -113,11 +113,12 @@ describe("the Request of a handler", () => {
         const received = await request.formData();
         const file = received.get("file") as File;
         const bytes = [...new Uint8Array(await file.arrayBuffer())];
-        return HttpResponse.json([received.get("legs"), received.getAll("names"), file.name, file.type, bytes]);
+        // Not its type, which Bun derives from the name.
+        return HttpResponse.json([received.get("legs"), received.getAll("names"), file.name, bytes]);
       };
       assert.equal(
         await ask(handler, { init: { method: "POST", body: form }, options }),
-        '["3",["Deno","Füße"],"a.bin","application/x-trivet",[0,13,10,255]]',
+        '["3",["Deno","Füße"],"a.bin",[0,13,10,255]]',
       );
     });
 
@@ -158,32 +159,14 @@ describe("a lazy Request where the runtime wants one of its own", () => {
     };
     assert.equal(await ask(careful, { init: POST }), takesLazyRequests ? DESCRIBED : "TypeError");
   });
-
-  test(takesLazyRequests ? "is taken by fetch()" : "is refused by fetch() with a TypeError", async () => {
-    const origin = await serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
-      return new HttpResponse(`${request.method} ${request.headers.get("x-asked")} ${await request.text()}`);
-    }).ready();
-    const proxy: Handler = async (request) => {
-      const onward = new Request(origin.url, request);
-      onward.headers.set("connection", "close");
-      try {
-        // The request for this server itself would go round in circles: what is passed on is the kind of object.
-        return new HttpResponse(await (await fetch(request.url.includes("direct") ? request : onward)).text());
-      } catch (error) {
-        return new HttpResponse((error as Error).name);
-      }
-    };
-    assert.equal(await ask(proxy, { init: POST }), "POST yes three legs");
-    await origin.shutdown({ timeout: 1_000 });
-  });
 });
 
 describe("a request that is passed on", () => {
-  const KINDS: readonly [name: string, options: ServeOptions, onward: (request: Request) => Request][] = [
+  const KINDS: [name: string, options: ServeOptions, onward: (request: Request) => Request][] = [
     ["as it is, native", { nativeRequest: true }, (request) => request],
     ["as its clone", {}, (request) => request.clone()],
-    ...(takesLazyRequests ? [["as it is, lazy", {}, (request: Request) => request]] as const : []),
   ];
+  if (takesLazyRequests) KINDS.push(["as it is, lazy", {}, (request) => request]);
   for (const [name, options, toOnward] of KINDS) {
     test(`${name}, reaches the origin whole, and the response comes back through`, async () => {
       let isOrigin = false;

@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { TransportEvents } from "../../src/runtime.ts";
 import { type EventHooks, EventRecorder, type RecordedConnection } from "./event_recorder.ts";
 
@@ -38,24 +38,26 @@ export interface TransportHarness {
 /** A transport under test. */
 export interface TransportUnderTest {
   readonly listen: (events: TransportEvents) => TransportHarness | Promise<TransportHarness>;
+  /** More bytes than everything between the two ends holds while the peer does not read. */
+  readonly congestingBytes: number;
   /** Whether a peer can make the transport fail: TLS and Unix domain sockets just close. */
   readonly canReset: boolean;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** More than the kernel's buffers of both ends take on loopback. */
-const CONGESTING_BYTES = 24 * MIB;
 /** Round trips of another connection in which something forbidden would have happened. */
 const WAITED_ROUND_TRIPS = 4;
 
 /** Everything a rule is tested with. */
 class Situation {
   readonly recorder: EventRecorder;
+  readonly congestingBytes: number;
   readonly #harness: TransportHarness;
 
-  constructor(recorder: EventRecorder, harness: TransportHarness) {
+  constructor(recorder: EventRecorder, harness: TransportHarness, congestingBytes: number) {
     this.recorder = recorder;
+    this.congestingBytes = congestingBytes;
     this.#harness = harness;
   }
 
@@ -103,14 +105,14 @@ function writeAll(connection: RecordedConnection, text: string, pieceBytes = 64 
   return isFree;
 }
 
-/** Describes a transport by the rules of the contract. */
-export function describeTransport(name: string, { listen, canReset }: TransportUnderTest): void {
+/** Tests a transport against the rules of the contract; to be called within a `describe`. */
+export function testTransport({ listen, congestingBytes, canReset }: TransportUnderTest): void {
   const rule = (title: string, run: (situation: Situation) => Promise<void>): void =>
     void test(title, async () => {
       const recorder = new EventRecorder();
       const harness = await listen(recorder);
       try {
-        await run(new Situation(recorder, harness));
+        await run(new Situation(recorder, harness, congestingBytes));
       } finally {
         for (const connection of recorder.connections) connection.abort();
         await harness.close();
@@ -118,18 +120,16 @@ export function describeTransport(name: string, { listen, canReset }: TransportU
       await recorder.until(() => recorder.connections.every(({ isClosed }) => isClosed), "onClose of each connection");
       assert.deepEqual(recorder.violations, []);
     });
-  describe(name, () => {
-    describeReading(rule);
-    describeWriting(rule);
-    describeHalfClose(rule);
-    describeAbort(rule);
-    if (canReset) describeReset(rule);
-  });
+  testReading(rule);
+  testWriting(rule);
+  testHalfClose(rule);
+  testAbort(rule);
+  if (canReset) testReset(rule);
 }
 
 type Rule = (title: string, run: (situation: Situation) => Promise<void>) => void;
 
-function describeReading(rule: Rule): void {
+function testReading(rule: Rule): void {
   rule("bytes arrive in order and whole", async (situation) => {
     const { connection, peer } = await situation.open();
     const sent = numbered(2 * MIB);
@@ -208,7 +208,7 @@ function describeReading(rule: Rule): void {
   });
 }
 
-function describeWriting(rule: Rule): void {
+function testWriting(rule: Rule): void {
   rule("many small writes in one turn arrive in order", async (situation) => {
     const { connection, peer } = await situation.open();
     const sent = numbered(40_000);
@@ -235,7 +235,7 @@ function describeWriting(rule: Rule): void {
     peer.pause();
     let sentBytes = 0;
     const piece = numbered(256 * KIB);
-    while (connection.write(piece) || sentBytes < CONGESTING_BYTES) sentBytes += piece.length;
+    while (connection.write(piece) || sentBytes < situation.congestingBytes) sentBytes += piece.length;
     sentBytes += piece.length;
     assert.equal(connection.write("more"), false, "the peer reads nothing");
     await situation.waitInVain();
@@ -291,7 +291,7 @@ function describeWriting(rule: Rule): void {
   });
 }
 
-function describeHalfClose(rule: Rule): void {
+function testHalfClose(rule: Rule): void {
   rule("a response still reaches a peer that has sent FIN", async (situation) => {
     const response = numbered(1 * MIB);
     const { connection, peer } = await situation.open();
@@ -337,7 +337,7 @@ function describeHalfClose(rule: Rule): void {
   rule("end while the peer does not keep up sends everything before FIN", async (situation) => {
     const { connection, peer } = await situation.open();
     peer.pause();
-    const sent = numbered(CONGESTING_BYTES);
+    const sent = numbered(situation.congestingBytes);
     assert.equal(writeAll(connection, sent, 1 * MIB), false);
     connection.end();
     await situation.waitInVain();
@@ -378,7 +378,7 @@ function describeHalfClose(rule: Rule): void {
   });
 }
 
-function describeAbort(rule: Rule): void {
+function testAbort(rule: Rule): void {
   for (const event of ["onOpen", "onData", "onEnd", "onDrain"] as const) {
     rule(`after abort within ${event} comes nothing but onClose`, async (situation) => {
       const abort = (connection: RecordedConnection): void => {
@@ -389,7 +389,7 @@ function describeAbort(rule: Rule): void {
       const { connection, peer } = await situation.open({ [event]: abort });
       if (event === "onDrain") {
         peer.pause();
-        writeAll(connection, numbered(CONGESTING_BYTES), 1 * MIB);
+        writeAll(connection, numbered(situation.congestingBytes), 1 * MIB);
         peer.resume();
         await connection.until("drain");
       }
@@ -436,7 +436,7 @@ function describeAbort(rule: Rule): void {
   rule("abort discards what the peer did not take, and no onDrain follows", async (situation) => {
     const { connection, peer } = await situation.open();
     peer.pause();
-    const sent = numbered(CONGESTING_BYTES);
+    const sent = numbered(situation.congestingBytes);
     assert.equal(writeAll(connection, sent, 1 * MIB), false);
     await situation.waitInVain();
     connection.abort();
@@ -467,7 +467,7 @@ function describeAbort(rule: Rule): void {
   });
 }
 
-function describeReset(rule: Rule): void {
+function testReset(rule: Rule): void {
   rule("a reset is told once, with its cause", async (situation) => {
     const { connection, peer } = await situation.open();
     peer.send("hello");
@@ -482,7 +482,7 @@ function describeReset(rule: Rule): void {
   rule("a reset while much waits to be sent is told once, with its cause", async (situation) => {
     const { connection, peer } = await situation.open();
     peer.pause();
-    writeAll(connection, numbered(CONGESTING_BYTES), 1 * MIB);
+    writeAll(connection, numbered(situation.congestingBytes), 1 * MIB);
     await situation.waitInVain();
     peer.reset();
     await connection.until("close");

@@ -1,0 +1,131 @@
+/**
+ * Accepting on Deno: one connection after another, each with its TLS handshake done.
+ *
+ * @module
+ */
+
+import type { TransportEvents } from "../src/runtime.ts";
+import { Handshakes } from "./handshakes.ts";
+
+/** After an error of accept; it doubles until one succeeds. */
+const MIN_ACCEPT_DELAY_MS = 5;
+const MAX_ACCEPT_DELAY_MS = 1_000;
+
+/**
+ * Settles when the ports of all closed listeners are free: Deno keeps a port until the accept that was under way has
+ * failed, a turn or two after close.
+ */
+let released: Promise<unknown> = Promise.resolve();
+
+/** Waits until the ports of listeners that were closed can be used again. */
+export function portsAreFree(): Promise<unknown> {
+  return released;
+}
+
+/** Accepts connections one after another, and rests when that fails. */
+export class Acceptor {
+  readonly #listener: Deno.Listener;
+  readonly #onConnection: (conn: Deno.Conn) => void;
+  readonly #events: TransportEvents;
+  readonly #handshakes = new Handshakes();
+  readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
+  readonly #onFailure = (cause: unknown): void => this.#fail(cause);
+  #accepting: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  #delayMs = MIN_ACCEPT_DELAY_MS;
+
+  /**
+   * @param listener Where to accept.
+   * @param onConnection Takes a connection that is ready.
+   * @param events Told of failures.
+   */
+  constructor(listener: Deno.Listener, onConnection: (conn: Deno.Conn) => void, events: TransportEvents) {
+    this.#listener = listener;
+    this.#onConnection = onConnection;
+    this.#events = events;
+  }
+
+  /** Accepts the next connection, and the ones behind it. */
+  accept(): void {
+    if (!this.#isClosed) this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
+  }
+
+  /** Stops accepting. */
+  close(): void {
+    // Deno throws when a listener is closed twice.
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener.close();
+    released = Promise.all([released, this.#accepting]);
+  }
+
+  #take(conn: Deno.Conn): void {
+    this.#delayMs = MIN_ACCEPT_DELAY_MS;
+    if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
+    else this.#open(conn);
+    this.accept();
+  }
+
+  #open(conn: Deno.Conn): void {
+    if (conn.remoteAddr.transport === "tcp") setNoDelay(conn as Deno.TcpConn);
+    this.#onConnection(conn);
+  }
+
+  /** A peer that can't shake hands, or does not in time, is nobody's error. */
+  #shakeHands(conn: Deno.TlsConn): void {
+    const end = this.#handshakes.begin(() => closeQuietly(conn));
+    if (end === null) {
+      closeQuietly(conn);
+      return;
+    }
+    conn.handshake().then(() => {
+      end();
+      this.#open(conn);
+    }, () => {
+      end();
+      closeQuietly(conn);
+    });
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isClosed) return;
+    if (isPeersDoing(cause)) {
+      this.accept();
+      return;
+    }
+    this.#events.onAcceptError(cause as Error);
+    setTimeout(() => this.accept(), this.#delayMs);
+    this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
+  }
+}
+
+/**
+ * Deno's accept fails for a connection that its peer has reset while it waited in line. Only that connection is lost:
+ * resting after it would let anybody keep everybody else from being accepted.
+ */
+function isPeersDoing(cause: unknown): boolean {
+  const { NotConnected, ConnectionReset, ConnectionAborted } = Deno.errors;
+  return cause instanceof NotConnected || cause instanceof ConnectionReset || cause instanceof ConnectionAborted;
+}
+
+function setNoDelay(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // The peer has reset the connection already; the first read tells so. A TLS connection has no such method.
+  }
+}
+
+/**
+ * Deno throws when a connection is closed twice. A TLS connection that has not shaken hands, or whose peer takes nothing,
+ * keeps its descriptor until the peer goes, whatever is called: Deno 2.9 still wants to say goodbye to it. Nothing here
+ * can cut that short. Deno's `node:tls` could, but reads on without bound while it is paused, which is worse. So TLS for
+ * the open Internet belongs in front of Deno.
+ */
+export function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // It is closed, which is what was asked for.
+  }
+}
