@@ -117,8 +117,6 @@ class BunConnection extends SocketConnection {
   /** Whether the core knows of the connection. */
   #isOpened = false;
   #cause: Error | undefined;
-  /** Whether the last write found the connection broken. */
-  #isBroken = false;
 
   constructor(socket: BunSocket, events: TransportEvents, listener: Address) {
     super(events);
@@ -150,7 +148,7 @@ class BunConnection extends SocketConnection {
     if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes);
     const writtenBytes = this.#socket.write(bytes);
     if (writtenBytes === bytes.byteLength) return true;
-    this.#isBroken = writtenBytes < 0;
+    if (writtenBytes < 0) return this.#breakOff();
     return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
   }
 
@@ -191,7 +189,10 @@ class BunConnection extends SocketConnection {
     while (backlog.byteLength > 0) {
       const next = backlog.next();
       const writtenBytes = this.#socket.write(next);
-      this.#isBroken = writtenBytes < 0;
+      if (writtenBytes < 0) {
+        this.#breakOff();
+        return;
+      }
       if (writtenBytes > 0) backlog.advance(writtenBytes);
       if (writtenBytes < next.byteLength) return;
     }
@@ -204,10 +205,8 @@ class BunConnection extends SocketConnection {
   }
 
   takeEnd(): void {
-    // A write that meets a reset uses up its error, and then Bun takes the reset for FIN.
-    if (!this.#isOpened) this.#socket.terminate();
-    else if (this.#isBroken) this.close(brokenPipe());
-    else this.inputEnded();
+    if (this.#isOpened) this.inputEnded();
+    else this.#socket.terminate();
   }
 
   takeError(error: Error): void {
@@ -222,6 +221,15 @@ class BunConnection extends SocketConnection {
     // After shutdown() Bun closes at the peer's FIN without telling of it.
     if (cause === undefined && this.output === "ended") this.inputEnded();
     else this.close(cause ?? brokenPipe());
+  }
+
+  /**
+   * A write has met a reset. That uses up the system's error: Bun tells nothing more, or takes the reset for FIN. The
+   * close is told a microtask later, because this may be a call of the core.
+   */
+  #breakOff(): false {
+    queueMicrotask(() => this.close(brokenPipe()));
+    return false;
   }
 
   /** `end()` of Bun closes both directions; this one closes ours. */

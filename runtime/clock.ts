@@ -15,17 +15,18 @@ type TimerHandle = number | { unref(): void };
  * @param unref Lets the process end although a timer is waiting.
  */
 export function createSystemClock(unref: (handle: TimerHandle) => void): Clock {
-  const track = (handle: TimerHandle, clear: (handle: TimerHandle) => void): Timer => {
-    unref(handle);
-    return { cancel: () => clear(handle) };
-  };
   return {
     nowMs: () => performance.now(),
     wallTimeMs: () => Date.now(),
-    every: (intervalMs, callback) =>
-      track(setInterval(callback, intervalMs) as TimerHandle, (handle) => clearInterval(handle as number)),
-    after: (delayMs, callback) =>
-      track(setTimeout(callback, delayMs) as TimerHandle, (handle) => clearTimeout(handle as number)),
+    every(intervalMs, callback): Timer {
+      const handle = setInterval(callback, intervalMs);
+      unref(handle as TimerHandle);
+      return { cancel: () => clearInterval(handle) };
+    },
+    after(delayMs, callback): Timer {
+      const handle = setTimeout(callback, delayMs);
+      return { cancel: () => clearTimeout(handle) };
+    },
     defer: (callback) => void setImmediate(callback),
   };
 }

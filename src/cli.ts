@@ -49,8 +49,10 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
     throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
   }
   await server.ready();
+  // A supervisor may send its signal as soon as it sees the line.
+  const stopped = stopOnSignal(runtime, server);
   host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, event-driven)`);
-  const { drained, aborted, durationMs } = await stopOnSignal(runtime, server);
+  const { drained, aborted, durationMs } = await stopped;
   host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
   host.exit(0);
 }

@@ -120,7 +120,7 @@ export interface Listener {
   unref(): void;
 }
 
-/** A repeated or single callback that was asked for; it never keeps the process alive. */
+/** A repeated or single callback that was asked for. */
 export interface Timer {
   /** Stops it. Calling it again, or after a single callback ran, changes nothing. */
   cancel(): void;
@@ -132,9 +132,9 @@ export interface Clock {
   nowMs(): number;
   /** Milliseconds since 1970-01-01 UTC, for the Date field. */
   wallTimeMs(): number;
-  /** Calls back every `intervalMs` until cancelled. */
+  /** Calls back every `intervalMs` until cancelled, and does not keep the process alive. */
   every(intervalMs: number, callback: () => void): Timer;
-  /** Calls back once after `delayMs`. */
+  /** Calls back once after `delayMs`, and keeps the process alive until then. */
   after(delayMs: number, callback: () => void): Timer;
   /** Calls back once, after every microtask of this turn of the event loop and as soon as possible then. */
   defer(callback: () => void): void;

@@ -47,6 +47,8 @@ export class Exchange implements RequestSource {
   request: Request | null = null;
   /** How far the response has come. */
   progress: ResponseProgress = "awaited";
+  /** Whether `onError` has given a response in place of the handler's. */
+  hasCustomResponse = false;
   /** Gives the trailer section of the response, if the handler has set one. */
   trailersToSend: (() => HeadersInit) | null = null;
   /** The upgrade the handler has asked for. */

@@ -59,11 +59,12 @@ export class Responder {
     // What the handler had set is not meant for a response in its place.
     exchange.trailersToSend = null;
     const custom = service.reportHandlerError(error, exchange);
-    if (custom === undefined) {
+    // Only one chance is given to it: a custom response that fails too is replaced by the standard one.
+    if (custom === undefined || exchange.hasCustomResponse) {
       this.sendError(exchange, error);
       return;
     }
-    // Only one chance is given to it: a custom response that fails too is replaced by the standard one.
+    exchange.hasCustomResponse = true;
     Promise.resolve(custom).then(readResponse).then(
       (source) => this.#sendInsteadOf(exchange, error, source),
       () => this.#sendInsteadOf(exchange, error, null),

@@ -111,7 +111,7 @@ describe("a client that goes away", () => {
       const { server, client, outcome } = await startWatched(async () => {
         await answer.opened;
         return new HttpResponse(new Uint8Array(MIB));
-      });
+      }, { writeTimeout: 2_000 });
       client.send(get("/"));
       const { signal, completed } = await outcome;
       if (way === "resets the connection") client.reset();

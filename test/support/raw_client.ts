@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import net from "node:net";
 import tls from "node:tls";
 
@@ -112,15 +113,13 @@ export class RawClient {
 
   /** Everything that was received, as char codes. */
   received(): string {
-    const all = this.bytes();
-    let text = "";
-    for (let at = 0; at < all.byteLength; at += 4_096) text += String.fromCharCode(...all.subarray(at, at + 4_096));
-    return text;
+    const { buffer, byteOffset, byteLength } = this.bytes();
+    return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
   }
 
   /** Sends bytes, or the char codes of a string. */
   send(content: string | Uint8Array): void {
-    this.#socket.write(typeof content === "string" ? Uint8Array.from(content, (char) => char.charCodeAt(0)) : content);
+    this.#socket.write(typeof content === "string" ? Buffer.from(content, "latin1") : content);
   }
 
   /** Sends FIN, and goes on receiving. */
