@@ -31,7 +31,8 @@ export interface HandlerInfo {
   readonly completed: Promise<void>;
   /**
    * The trailer section of a chunked request (RFC 9110 section 6.5): resolves when the content is complete, empty where
-   * there is none. Never merged into the header section, because a trailer must not change how a request is understood.
+   * there is none; rejects when the content does not come whole. Read the content first: what is not read may not come.
+   * Never merged into the header section, because a trailer must not change how a request is understood.
    */
   readonly trailers: Promise<Headers>;
   /**

@@ -80,8 +80,9 @@ export interface TransportConnection {
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
   /**
-   * Discards what was not sent and closes at once, in both directions. Of all events only `onClose` follows. Calling it
-   * again changes nothing.
+   * Discards what was not sent and closes at once, in both directions. The peer sees a reset on Bun and an end on Deno
+   * and Node, unless bytes of its own were not read yet. Of all events only `onClose` follows. Calling it again changes
+   * nothing.
    */
   abort(): void;
 }

@@ -171,6 +171,12 @@ export class Exchange implements RequestSource {
     this.#trailersSettlement?.reject(error);
   }
 
+  /** Nobody gets the rest of the content: the response is out. */
+  discardContent(): void {
+    this.content.discard();
+    this.failContent(new TrivetError("too-late", "The response was complete before the content of the request was."));
+  }
+
   /** The transport has taken the whole response. */
   deliver(): void {
     if (this.progress !== "complete") return;

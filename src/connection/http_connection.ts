@@ -307,13 +307,13 @@ export class HttpConnection implements ContentSupply {
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
     } else if (this.#responder.closesAfterResponse) {
-      if (!this.#reader.isContentComplete) exchange.content.discard();
+      if (!this.#reader.isContentComplete) exchange.discardContent();
       this.startClosing();
     } else if (this.#reader.isContentComplete) {
       this.#becomeIdle();
     } else {
       this.state = "skipping";
-      exchange.content.discard();
+      exchange.discardContent();
     }
     if (!this.#reader.isAdvancing) this.#goOn();
   }

@@ -287,3 +287,26 @@ describe("100 (Continue) (RFC 9110 section 10.1.1)", () => {
     assert.deepEqual(statuses(peer.received()), [200]);
   });
 });
+
+describe("trailer section of a request", () => {
+  const head = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+  test("is there when the content was read", async () => {
+    const { send } = await startMemoryServer(async (request, info) => {
+      await request.text();
+      return HttpResponse.json([...await info.trailers]);
+    });
+    const peer = await send(head, "5\r\nhello\r\n", "0\r\nX: y\r\n\r\n");
+    assert.match(peer.received(), /\[\["x","y"\]\]$/);
+  });
+
+  test("rejects when the response was complete before", async () => {
+    const outcome = createGate<{ code?: string }>();
+    const { send } = await startMemoryServer((_request, info) => {
+      info.trailers.catch(outcome.open);
+      return new Response("early");
+    });
+    await send(head, "5\r\nhello\r\n");
+    assert.equal((await outcome.opened).code, "too-late");
+  });
+});
