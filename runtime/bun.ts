@@ -6,13 +6,14 @@
  * @module
  */
 
-import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
-import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
+import { type NamedSocket, tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Handshakes } from "./handshakes.ts";
-import { SocketConnection } from "./socket_connection.ts";
+import { NamedSocketConnection } from "./named_socket_connection.ts";
+import { createProcessHost } from "./process_host.ts";
 
 /** What this adapter uses of a socket of Bun. */
 interface BunSocket extends NamedSocket {
@@ -65,7 +66,10 @@ export function createBunRuntime(): Runtime {
     name: "bun",
     version: bun.version,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createHost(bun),
+    host: createProcessHost(
+      bun.argv.slice(2),
+      async (path) => await bun.file(path).exists() ? bun.pathToFileURL(path).href : null,
+    ),
     availableCores: () => navigator.hardwareConcurrency,
     listen: (options, events) => listen(bun, options, events),
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
@@ -108,9 +112,7 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   };
 }
 
-class BunConnection extends SocketConnection {
-  readonly #socket: BunSocket;
-  readonly #listener: Address;
+class BunConnection extends NamedSocketConnection<BunSocket> {
   readonly #backlog = new WriteBacklog();
   /** Ends the TLS handshake that is under way. */
   #onHandshakeEnd: (() => void) | null = null;
@@ -118,20 +120,14 @@ class BunConnection extends SocketConnection {
   #isOpened = false;
   #cause: Error | undefined;
 
-  constructor(socket: BunSocket, events: TransportEvents, listener: Address) {
-    super(events);
-    this.#socket = socket;
-    this.#listener = listener;
-  }
-
   open(): void {
     this.#isOpened = true;
     this.opened();
   }
 
   beginHandshake(handshakes: Handshakes): void {
-    this.#onHandshakeEnd = handshakes.begin(() => this.#socket.terminate());
-    if (this.#onHandshakeEnd === null) this.#socket.terminate();
+    this.#onHandshakeEnd = handshakes.begin(() => this.socket.terminate());
+    if (this.#onHandshakeEnd === null) this.socket.terminate();
   }
 
   /** A peer that can't shake hands, or does not in time, is nobody's error. */
@@ -140,32 +136,16 @@ class BunConnection extends SocketConnection {
     this.#onHandshakeEnd();
     this.#onHandshakeEnd = null;
     if (isDone) this.open();
-    else this.#socket.terminate();
+    else this.socket.terminate();
   }
 
   write(bytes: Uint8Array): boolean {
     if (this.output !== "open" || this.isClosed) return false;
     if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes);
-    const writtenBytes = this.#socket.write(bytes);
+    const writtenBytes = this.socket.write(bytes);
     if (writtenBytes === bytes.byteLength) return true;
     if (writtenBytes < 0) return this.#breakOff();
     return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
-  }
-
-  protected findRemoteAddress(): Address {
-    return remoteAddressOf(this.#socket, this.#listener);
-  }
-
-  protected findLocalAddress(): Address {
-    return localAddressOf(this.#socket, this.#listener);
-  }
-
-  protected pauseSocket(): void {
-    this.#socket.pause();
-  }
-
-  protected resumeSocket(): void {
-    this.#socket.resume();
   }
 
   protected endSocket(): void {
@@ -176,8 +156,8 @@ class BunConnection extends SocketConnection {
     this.#backlog.clear();
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
     // what the system had not sent yet would be lost.
-    if (isOrderly) this.#socket.end();
-    else this.#socket.terminate();
+    if (isOrderly) this.socket.end();
+    else this.socket.terminate();
   }
 
   takeData(bytes: Uint8Array): void {
@@ -188,7 +168,7 @@ class BunConnection extends SocketConnection {
     const backlog = this.#backlog;
     while (backlog.byteLength > 0) {
       const next = backlog.next();
-      const writtenBytes = this.#socket.write(next);
+      const writtenBytes = this.socket.write(next);
       if (writtenBytes < 0) {
         this.#breakOff();
         return;
@@ -206,7 +186,7 @@ class BunConnection extends SocketConnection {
 
   takeEnd(): void {
     if (this.#isOpened) this.inputEnded();
-    else this.#socket.terminate();
+    else this.socket.terminate();
   }
 
   takeError(error: Error): void {
@@ -234,25 +214,11 @@ class BunConnection extends SocketConnection {
 
   /** `end()` of Bun closes both directions; this one closes ours. */
   #shutDown(): void {
-    this.#socket.shutdown();
+    this.socket.shutdown();
     this.outputEnded();
   }
 }
 
 function brokenPipe(): Error {
   return Object.assign(new Error("The connection broke."), { code: "EPIPE" });
-}
-
-function createHost(bun: BunGlobal): Host {
-  return {
-    args: bun.argv.slice(2),
-    print: (line) => console.log(line),
-    printError: (line) => console.error(line),
-    onStopSignal(callback) {
-      process.on("SIGINT", callback).on("SIGTERM", callback);
-      return () => void process.off("SIGINT", callback).off("SIGTERM", callback);
-    },
-    exit: (code) => process.exit(code),
-    locate: async (path) => await bun.file(path).exists() ? bun.pathToFileURL(path).href : null,
-  };
 }

@@ -8,11 +8,12 @@
  */
 
 import type { AddressInfo, Server, Socket } from "node:net";
-import type { Address, Host, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../src/runtime.ts";
-import { localAddressOf, remoteAddressOf, tcpAddress } from "./addresses.ts";
+import type { Address, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../src/runtime.ts";
+import { tcpAddress } from "./addresses.ts";
 import { createSystemClock } from "./clock.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
-import { SocketConnection } from "./socket_connection.ts";
+import { NamedSocketConnection } from "./named_socket_connection.ts";
+import { createProcessHost } from "./process_host.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
@@ -26,7 +27,7 @@ export function createNodeRuntime(): Runtime {
     name: "node",
     version: process.versions.node,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createHost(),
+    host: createProcessHost(process.argv.slice(2), locate),
     availableCores,
     listen,
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
@@ -92,19 +93,11 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => void
   });
 }
 
-class NodeConnection extends SocketConnection {
-  readonly #socket: Socket;
-  readonly #listener: Address;
+class NodeConnection extends NamedSocketConnection<Socket> {
   #cause: Error | undefined;
 
-  constructor(socket: Socket, events: TransportEvents, listener: Address) {
-    super(events);
-    this.#socket = socket;
-    this.#listener = listener;
-  }
-
   open(): void {
-    this.#socket
+    this.socket
       .on("data", (bytes: Uint8Array) => this.#takeData(bytes))
       .on("drain", () => this.#takeDrain())
       .on("end", () => this.inputEnded())
@@ -115,32 +108,16 @@ class NodeConnection extends SocketConnection {
 
   write(bytes: Uint8Array): boolean {
     // After the peer's reset a write would be told as another error of the socket.
-    if (this.output !== "open" || this.isClosed || !this.#socket.writable) return false;
-    return this.#socket.write(bytes);
-  }
-
-  protected findRemoteAddress(): Address {
-    return remoteAddressOf(this.#socket, this.#listener);
-  }
-
-  protected findLocalAddress(): Address {
-    return localAddressOf(this.#socket, this.#listener);
-  }
-
-  protected pauseSocket(): void {
-    this.#socket.pause();
-  }
-
-  protected resumeSocket(): void {
-    this.#socket.resume();
+    if (this.output !== "open" || this.isClosed || !this.socket.writable) return false;
+    return this.socket.write(bytes);
   }
 
   protected endSocket(): void {
-    this.#socket.once("finish", () => this.outputEnded()).end();
+    this.socket.once("finish", () => this.outputEnded()).end();
   }
 
   protected destroySocket(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
   #takeData(bytes: Uint8Array): void {
@@ -174,19 +151,7 @@ function toListenAddress(address: AddressInfo | string | null): Address {
   return tcpAddress(address.address, address.port);
 }
 
-function createHost(): Host {
-  return {
-    args: process.argv.slice(2),
-    print: (line) => void process.stdout.write(`${line}\n`),
-    printError: (line) => void process.stderr.write(`${line}\n`),
-    onStopSignal(callback) {
-      process.on("SIGINT", callback).on("SIGTERM", callback);
-      return () => void process.off("SIGINT", callback).off("SIGTERM", callback);
-    },
-    exit: (code) => void process.exit(code),
-    async locate(path) {
-      const [{ existsSync }, { pathToFileURL }] = await Promise.all([import("node:fs"), import("node:url")]);
-      return existsSync(path) ? pathToFileURL(path).href : null;
-    },
-  };
+async function locate(path: string): Promise<string | null> {
+  const [{ existsSync }, { pathToFileURL }] = await Promise.all([import("node:fs"), import("node:url")]);
+  return existsSync(path) ? pathToFileURL(path).href : null;
 }

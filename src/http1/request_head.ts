@@ -87,6 +87,7 @@ export class RequestHeadParser {
   #targetEnd = 0;
   #targetClasses = 0;
   #minorVersion: 0 | 1 = 1;
+  #validHost: string | null = null;
   /** Bytes of the last complete head, from its origin on. */
   consumedBytes = 0;
 
@@ -223,8 +224,26 @@ export class RequestHeadParser {
     // "/." may begin a dot segment, which the URL Standard removes.
     const isPlain = this.#targetClasses !== 0 && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
     const head = new RequestHead(method, target, isPlain, this.#minorVersion, fields);
-    interpretHead(head);
+    const control = new ControlFields(fields);
+    interpretMessage(head, control);
+    head.authority = this.#checkHost(head.minorVersion, control);
+    if (head.pathAndQuery.charCodeAt(0) !== SLASH) interpretSpecialTarget(head);
     return head;
+  }
+
+  /** The value of Host, if there has to be one exactly once (RFC 9112 section 3.2). */
+  #checkHost(minorVersion: number, { host, hostLines }: ControlFields): string | null {
+    if (hostLines > 1) throw new TrivetError("host-repeated", "The request has more than one Host field line.");
+    if (host === null) {
+      if (minorVersion === 1) throw new TrivetError("host-missing", "An HTTP/1.1 request has no Host.");
+      return null;
+    }
+    // The requests of a connection are nearly always for the same host, which was found valid before.
+    if (host !== this.#validHost) {
+      if (!isAuthority(host)) throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
+      this.#validHost = host;
+    }
+    return host;
   }
 }
 
@@ -243,14 +262,12 @@ function isVersionByte(index: number, byte: number): boolean {
   }
 }
 
-/** Reads the control fields and decides everything the connection wants to know. */
-function interpretHead(head: RequestHead): void {
+/** Decides what the connection wants to know of a request beside its target. */
+function interpretMessage(head: RequestHead, control: ControlFields): void {
   // RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered, so neither is attempted.
   if (head.method === "CONNECT" || head.method === "TRACE") {
     throw new TrivetError("method-unsupported", "This server implements neither CONNECT nor TRACE.");
   }
-  const control = new ControlFields(head.fields);
-  interpretTarget(head, control);
   head.framing = decideRequestFraming(head.minorVersion, control);
   head.persistent = !control.close && (head.minorVersion === 1 || control.keepAlive);
   head.acceptsTrailers = control.acceptsTrailers;
@@ -264,15 +281,8 @@ function interpretHead(head: RequestHead): void {
   head.expectsContinue = true;
 }
 
-function interpretTarget(head: RequestHead, control: ControlFields): void {
-  if (control.hostLines > 1) throw new TrivetError("host-repeated", "The request has more than one Host field line.");
-  if (control.host === null) {
-    if (head.minorVersion === 1) throw new TrivetError("host-missing", "An HTTP/1.1 request has no Host.");
-  } else if (!isAuthority(control.host)) {
-    throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
-  }
-  head.authority = control.host;
-  if (head.pathAndQuery.charCodeAt(0) === SLASH) return;
+/** Decides what an absolute-form or asterisk-form means (RFC 9112 section 3.2). */
+function interpretSpecialTarget(head: RequestHead): void {
   const target = parseSpecialTarget(head.method, head.pathAndQuery);
   head.pathAndQuery = target.pathAndQuery;
   head.isPlainTarget = false;
