@@ -102,7 +102,7 @@ export class HttpConnection implements ContentSupply {
     this.failPeer(error);
   }
 
-  /** Takes nothing new: closes now if nothing is in flight. */
+  /** Takes nothing new: a connection without a request under way has nothing to wait for. */
   drain(): void {
     if (this.state === "idle" && !this.#reader.hasKeptBytes) this.startClosing();
   }
@@ -339,6 +339,7 @@ export class HttpConnection implements ContentSupply {
   #settle(): void {
     if (this.state === "closed") return;
     if (this.outbound.gatheredBytes > 0 && !this.#responder.isStreaming) this.#flushTurn();
+    if (this.service.isDraining) this.drain();
     if (this.#peerHasEnded) this.#takePeerEnd();
     this.#updateReading();
   }
@@ -357,8 +358,6 @@ export class HttpConnection implements ContentSupply {
   #becomeIdle(): void {
     this.state = "idle";
     this.#deadlines.expectRequest();
-    // While the server drains, a connection without a request under way has nothing to wait for.
-    if (this.service.isDraining && !this.#reader.hasKeptBytes && !this.#reader.isAdvancing) this.startClosing();
   }
 
   /** Reads from the peer exactly while there is something to do with what it sends. */

@@ -220,3 +220,15 @@ describe("a handler that fails", () => {
     assert.match(peer.received(), /Content-Length: 22\r\n\r\nHTTP\/1\.1 500/);
   });
 });
+
+test("a connection whose content is still being thrown away when the stop begins is closed when that is over", async () => {
+  const { send, clock, server } = await startMemoryServer(hello);
+  const peer = await send(post("/", 10, "hello"));
+  assert.equal(peer.received(), okText("hello"));
+  server.shutdown();
+  await clock.settle();
+  assert.equal(peer.serverSide, "open");
+  peer.send("world");
+  await clock.settle();
+  assert.equal(peer.serverSide, "ended");
+});
