@@ -171,10 +171,10 @@ export class Exchange implements RequestSource {
     this.#trailersSettlement?.reject(error);
   }
 
-  /** Nobody gets the rest of the content: the response is out. */
+  /** Nobody gets the rest of the content: the response is out, and who reads on must not wait for ever. */
   discardContent(): void {
-    this.content.discard();
     this.failContent(new TrivetError("too-late", "The response was complete before the content of the request was."));
+    this.content.discard();
   }
 
   /** The transport has taken the whole response. */

@@ -130,13 +130,10 @@ export class HttpConnection implements ContentSupply {
 
   /** The transport has sent what it held. */
   onDrain(): void {
-    const { outbound } = this;
-    const isRaw = this.state === "upgraded" && outbound.gatheredBytes === 0;
-    if (!isRaw && !outbound.drained()) {
+    if (!this.outbound.drained()) {
       this.#deadlines.expectDrain(true);
       return;
     }
-    outbound.isCongested = false;
     this.#deadlines.drained();
     this.#responder.everythingLeft();
     if (this.state === "upgraded") this.#raw?.drained();
@@ -164,7 +161,6 @@ export class HttpConnection implements ContentSupply {
   /** A tick of the server's clock. */
   tick(elapsedMs: number): void {
     if (!this.#reader.isContentComplete) this.#watchContent(elapsedMs);
-    if (this.#raw?.isCongested === true) this.#deadlines.expectDrain(false);
     switch (this.#deadlines.passed()) {
       case "idle":
         this.startClosing();
@@ -471,7 +467,7 @@ export class HttpConnection implements ContentSupply {
       this.#transport.resume();
     }
     this.state = "upgraded";
-    this.#raw = new RawConnection(this.#transport);
+    this.#raw = new RawConnection(this.#transport, this);
     exchange.deliver();
     upgrade.resolve(this.#raw);
   }

@@ -10,6 +10,7 @@
 import { TrivetError } from "../errors.ts";
 import type { ContentSink } from "../http1/content_decoder.ts";
 import type { RequestContent } from "../web/request_source.ts";
+import { joinPieces } from "./pieces.ts";
 
 /** Content kept for a reader that does not keep up, before the connection stops reading from the peer. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -124,10 +125,6 @@ export class IncomingContent implements RequestContent, ContentSink {
 
   /** Nobody wants the rest: it is thrown away as it comes. */
   discard(): void {
-    // A handler that reads on after its response is out must not wait for ever.
-    if (this.#collector !== null || this.#stream !== null) {
-      this.fail(new TrivetError("too-late", "The response was complete before the content of the request was."));
-    }
     this.#consumer = "discarded";
     this.#pieces = [];
     this.#keptBytes = 0;
@@ -147,24 +144,14 @@ export class IncomingContent implements RequestContent, ContentSink {
     if (collector === null) return;
     this.#collector = null;
     if (this.#error !== null) collector.reject(this.#error);
-    else collector.resolve(this.#joinPieces());
+    else collector.resolve(this.#takeKept());
   }
 
-  #joinPieces(): Uint8Array<ArrayBuffer> {
-    const pieces = this.#pieces;
+  #takeKept(): Uint8Array<ArrayBuffer> {
+    const kept = joinPieces(this.#pieces, this.#keptBytes);
     this.#pieces = [];
-    if (pieces.length === 1) {
-      this.#keptBytes = 0;
-      return pieces[0];
-    }
-    const whole = new Uint8Array(this.#keptBytes);
     this.#keptBytes = 0;
-    let at = 0;
-    for (const piece of pieces) {
-      whole.set(piece, at);
-      at += piece.byteLength;
-    }
-    return whole;
+    return kept;
   }
 
   /** Gives the stream one read's worth, or its end. */
@@ -173,7 +160,7 @@ export class IncomingContent implements RequestContent, ContentSink {
     if (stream === null) return;
     if (this.#isPulled && this.#keptBytes > 0) {
       this.#isPulled = false;
-      stream.enqueue(this.#joinPieces());
+      stream.enqueue(this.#takeKept());
     }
     if (this.#arrival === "complete" && this.#keptBytes === 0) {
       this.#stream = null;

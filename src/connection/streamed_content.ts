@@ -17,6 +17,7 @@ import { RESPONSE_CHUNKED } from "../http1/response_head.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HttpConnection } from "./http_connection.ts";
+import { joinPieces } from "./pieces.ts";
 import { trailerLines, wantsTrailers } from "./response_trailers.ts";
 import { sendWhole } from "./whole_response.ts";
 
@@ -220,15 +221,4 @@ export class StreamedContent {
       : new TrivetError("response-content-failed", "The content of the response failed.", { cause });
     this.#connection.responder.failContent(this.#exchange, error, isBegun);
   }
-}
-
-function joinPieces(pieces: readonly Uint8Array[], byteLength: number): Uint8Array {
-  if (pieces.length === 1) return pieces[0];
-  const whole = new Uint8Array(byteLength);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
 }

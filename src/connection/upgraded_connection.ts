@@ -40,6 +40,13 @@ export class PendingUpgrade {
   }
 }
 
+/** The one writer of the connection's socket. */
+export interface RawWriter {
+  readonly outbound: { appendBytes(bytes: Uint8Array): void };
+  /** Hands over what was gathered. Returns whether the peer keeps up. */
+  flush(): boolean;
+}
+
 /** Bytes in both directions, with back-pressure. */
 export class RawConnection implements UpgradedConnection {
   readonly readable: ReadableStream<Uint8Array>;
@@ -47,15 +54,21 @@ export class RawConnection implements UpgradedConnection {
   readonly remoteAddr: Address;
   readonly localAddr: Address;
   readonly #transport: TransportConnection;
+  readonly #writer: RawWriter;
   #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
   #writing: WritableStreamDefaultController | null = null;
-  #resumeWriting: (() => void) | null = null;
+  /** The write that waits for the peer. */
+  #pendingWrite: { resolve(): void; reject(error: unknown): void } | null = null;
   #isPaused = false;
   #isEnded = false;
 
-  /** @param transport The connection, whose events its owner passes on from now on. */
-  constructor(transport: TransportConnection) {
+  /**
+   * @param transport The connection, whose events its owner passes on from now on.
+   * @param writer What sends, behind everything that was sent before.
+   */
+  constructor(transport: TransportConnection, writer: RawWriter) {
     this.#transport = transport;
+    this.#writer = writer;
     this.remoteAddr = transport.remoteAddress;
     this.localAddr = transport.localAddress;
     this.readable = new ReadableStream<Uint8Array>({
@@ -82,11 +95,6 @@ export class RawConnection implements UpgradedConnection {
     }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
   }
 
-  /** Whether the peer does not keep up with what was written. */
-  get isCongested(): boolean {
-    return this.#resumeWriting !== null;
-  }
-
   /** Bytes came. */
   push(borrowed: Uint8Array): void {
     const reading = this.#reading;
@@ -105,8 +113,8 @@ export class RawConnection implements UpgradedConnection {
 
   /** The transport has sent what it held. */
   drained(): void {
-    this.#resumeWriting?.();
-    this.#resumeWriting = null;
+    this.#pendingWrite?.resolve();
+    this.#pendingWrite = null;
   }
 
   /** The connection is gone. */
@@ -117,15 +125,17 @@ export class RawConnection implements UpgradedConnection {
     this.#reading = null;
     if (!this.#isEnded) this.#writing?.error(error);
     this.#writing = null;
-    this.drained();
+    this.#pendingWrite?.reject(error);
+    this.#pendingWrite = null;
   }
 
   #write(chunk: Uint8Array): Promise<void> | void {
     if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
-    // The transport owns what it is given, and the writer may use its buffer again.
-    if (this.#transport.write(chunk.slice())) return;
-    return new Promise((resolve) => {
-      this.#resumeWriting = resolve;
+    // The transport owns what it is given, and the caller may use its buffer again.
+    this.#writer.outbound.appendBytes(chunk.slice());
+    if (this.#writer.flush()) return;
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { resolve, reject };
     });
   }
 

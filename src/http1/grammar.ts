@@ -1,6 +1,5 @@
 /**
- * The character classes of RFC 9110 and RFC 9112 as one table of bits, and the scanners that stop at the first byte
- * outside a class.
+ * The character classes of RFC 9110 and RFC 9112 as one table of bits.
  *
  * It decides which bytes belong to which class. It knows nothing of messages.
  *
@@ -60,12 +59,6 @@ function makeClasses(): Uint8Array {
   for (const byte of [HTAB, SP]) classes[byte] |= FIELD_VALUE | QUOTED_TEXT;
   for (const byte of [DOUBLE_QUOTE, BACKSLASH]) classes[byte] &= ~QUOTED_TEXT;
   return classes;
-}
-
-/** The first position from `position` on whose byte is outside the class, or `end`. */
-export function skipClass(bytes: Uint8Array, position: number, end: number, classBit: number): number {
-  while (position < end && (CLASSES[bytes[position]] & classBit) !== 0) position++;
-  return position;
 }
 
 /** Whether every char of the string from `start` up to `end` is in the class. */

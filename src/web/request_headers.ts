@@ -108,7 +108,7 @@ export class RequestHeaders implements Headers {
 }
 
 /** A global `Headers` with the lines of a field section. */
-export function toNativeHeaders(fields: FieldSection): Headers {
+function toNativeHeaders(fields: FieldSection): Headers {
   const headers = new Headers();
   const count = fields.count;
   for (let i = 0; i < count; i++) {
