@@ -17,14 +17,16 @@
 import { detectRuntime } from "./runtime/detect.ts";
 import type { Handler } from "./src/handler.ts";
 import { createServer } from "./src/create_server.ts";
-import type { ServeInit, ServeOptions } from "./src/options.ts";
+import type { ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
 import type { Server } from "./src/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
 export type { Handler, HandlerInfo, UpgradeAnswer, UpgradedConnection } from "./src/handler.ts";
-export type { MinDataRate, ServeInit, ServeOptions } from "./src/options.ts";
-export type { Server, ServerState, ShutdownOptions, ShutdownReport } from "./src/server.ts";
+export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
+export type { Server, ShutdownOptions, ShutdownReport } from "./src/server.ts";
+export type { ServerState } from "./src/server_state.ts";
 export type { ServerStats } from "./src/stats.ts";
+export type { Warning, WarningCode } from "./src/warnings.ts";
 export { type Blame, type ErrorCode, TrivetError } from "./src/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";
 
@@ -60,11 +62,11 @@ export function serve(handler: Handler): Server;
  */
 export function serve(options: ServeOptions, handler: Handler): Server;
 /**
- * Serves HTTP with options that hold the handler as `fetch`.
+ * Serves HTTP with options that hold the handler as `fetch`, or name the module that has it.
  *
- * @param init See {@linkcode ServeInit}.
+ * @param init See {@linkcode ServeInit} and {@linkcode ServeModule}.
  */
-export function serve(init: ServeInit): Server;
-export function serve(first: Handler | ServeOptions | ServeInit, second?: Handler): Server {
+export function serve(init: ServeInit | ServeModule): Server;
+export function serve(first: Handler | ServeOptions | ServeInit | ServeModule, second?: Handler): Server {
   return createServer(detectRuntime(), first, second);
 }

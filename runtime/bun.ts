@@ -14,6 +14,8 @@ import { createSystemClock } from "./clock.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
+import { whyNotBalanced } from "./sharing.ts";
+import { createThreads } from "./threads.ts";
 
 /** What this adapter uses of a socket of Bun. */
 interface BunSocket extends NamedSocket {
@@ -72,6 +74,8 @@ export function createBunRuntime(): Runtime {
     ),
     availableCores: () => navigator.hardwareConcurrency,
     listen: (options, events) => listen(bun, options, events),
+    whyNotShared: (options) => whyNotBalanced(options, process.platform),
+    ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
   };
 }

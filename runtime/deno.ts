@@ -12,7 +12,9 @@ import { tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
+import { createThreads } from "./threads.ts";
 
 /**
  * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows when
@@ -32,6 +34,8 @@ export function createDenoRuntime(): Runtime {
     host: createHost(),
     availableCores: () => navigator.hardwareConcurrency,
     listen,
+    whyNotShared,
+    ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
   };
 }
@@ -81,6 +85,12 @@ function sharing(hostname: string, port: number, isTls: boolean): object {
   const probe = Deno.listen({ hostname, port });
   probe.close();
   return { loadBalanced: true, port: probe.addr.port };
+}
+
+function whyNotShared(options: ListenOptions): string | null {
+  const needsFlag = options.tls !== undefined && !("listenDatagram" in Deno);
+  return whyNotBalanced(options, Deno.build.os) ??
+    (needsFlag ? "Deno shares a TLS port only with --unstable-net" : null);
 }
 
 function unsupported(code: string, what: string): Error {

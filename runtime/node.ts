@@ -14,6 +14,8 @@ import { createSystemClock } from "./clock.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
+import { whyNotBalanced } from "./sharing.ts";
+import { createThreads } from "./threads.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
@@ -30,15 +32,16 @@ export function createNodeRuntime(): Runtime {
     host: createProcessHost(process.argv.slice(2), locate),
     availableCores,
     listen,
+    whyNotShared,
+    ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
   };
 }
 
 async function listen(options: ListenOptions, events: TransportEvents): Promise<Listener> {
   const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort, tls } = options;
-  if (reusePort && !canReusePort(process.versions.node)) {
-    const message = `Node ${process.versions.node} can't share a port; Node 22.12 and newer can.`;
-    throw Object.assign(new Error(message), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
+  if (reusePort && whyCannotReusePort() !== null) {
+    throw Object.assign(new Error(`${whyCannotReusePort()}.`), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
   }
   const attach = (socket: Socket): void => new NodeConnection(socket, events, listener.address).open();
   const server = tls === undefined ? await createTcpServer(attach) : await createTlsServer(tls, attach);
@@ -58,6 +61,10 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
     unref: () => void server.unref(),
   };
   return listener;
+}
+
+function whyNotShared(options: ListenOptions): string | null {
+  return whyNotBalanced(options, process.platform) ?? whyCannotReusePort();
 }
 
 async function createTcpServer(attach: (socket: Socket) => void): Promise<Server> {
@@ -141,9 +148,11 @@ function availableCores(): number {
   return process.getBuiltinModule?.("node:os").availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
-function canReusePort(version: string): boolean {
+function whyCannotReusePort(): string | null {
+  const { node: version } = process.versions;
   const [major, minor] = version.split(".").map(Number);
-  return REUSE_PORT_SINCE.some(([since, sinceMinor]) => major === since && minor >= sinceMinor) || major > 23;
+  const can = REUSE_PORT_SINCE.some(([since, sinceMinor]) => major === since && minor >= sinceMinor) || major > 23;
+  return can ? null : `Node ${version} can't share a port; Node 22.12 and newer can`;
 }
 
 function toListenAddress(address: AddressInfo | string | null): Address {

@@ -19,6 +19,7 @@ type Zone = "entry" | "shared" | "layer" | "runtime" | "unlisted" | "outside";
 const LAYERS: readonly { readonly name: string; readonly files: RegExp }[] = [
   { name: "the files of src/", files: /^src\/[^/]+\.ts$/ },
   { name: "src/scheduling/", files: /^src\/scheduling\// },
+  { name: "src/threads/", files: /^src\/threads\// },
   { name: "src/connection/", files: /^src\/connection\// },
   { name: "src/web/", files: /^src\/web\// },
   { name: "src/http1/", files: /^src\/http1\// },
@@ -26,14 +27,14 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp }[] = [
 ];
 
 /** The entry points join the two halves of the package: the core and the adapters. */
-const ENTRIES = /^(?:mod|src\/cli)\.ts$/;
+const ENTRIES = /^(?:mod|src\/cli|src\/thread_main)\.ts$/;
 /** What every file of the core may import: the errors, and the contract with a runtime. */
 const SHARED = /^src\/(?:errors|runtime)\.ts$/;
 /** The one file of the core an adapter may know, and only its types. */
 const RUNTIME_CONTRACT = "src/runtime.ts";
 /** Types of the public interface, which the layers that run handlers need although the files stand above them. */
-const TYPES_FOR_LOWER_LAYERS = /^src\/(?:handler|options)\.ts$/;
-const READERS_OF_THOSE_TYPES = /^src\/(?:scheduling|connection)\//;
+const TYPES_FOR_LOWER_LAYERS = /^src\/(?:handler|options|warnings)\.ts$/;
+const READERS_OF_THOSE_TYPES = /^src\/(?:scheduling|threads|connection)\//;
 /** The protocol: bytes in, values out, in one synchronous call. */
 const SYNCHRONOUS_FILES = /^src\/http1?\//;
 const CORE_FILES = /^src\//;
@@ -61,7 +62,9 @@ const ASYNCHRONOUS_GLOBALS: ReadonlySet<string> = new Set([
   "fetch",
 ]);
 
-const ORDER = `Imports go one way: mod.ts and src/cli.ts > ${LAYERS.map((layer) => layer.name).join(" > ")}.`;
+const ORDER = `Imports go one way: mod.ts, src/cli.ts and src/thread_main.ts > ${
+  LAYERS.map((layer) => layer.name).join(" > ")
+}.`;
 
 /**
  * Says why one file may not import another.

@@ -11,19 +11,17 @@ import { detectRuntime } from "../runtime/detect.ts";
 import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
 import { createServer } from "./create_server.ts";
 import { TrivetError } from "./errors.ts";
-import type { Handler } from "./handler.ts";
-import { OPTION_NAMES, type ServeOptions } from "./options.ts";
+import { loadHandlerModule } from "./load_handler.ts";
+import { OPTION_NAMES, type ServeModule } from "./options.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Server, ShutdownReport } from "./server.ts";
+import type { ServerStats } from "./stats.ts";
 import { VERSION } from "./version.ts";
 
 /** The command line was wrong. */
 const EXIT_USAGE = 2;
 /** The command line was right, and what it asks for is not possible. */
 const EXIT_FAILURE = 1;
-
-/** What a served module exports by default. */
-type ModuleExport = Partial<ServeOptions> & { readonly fetch: Handler };
 
 async function main(runtime: Runtime): Promise<void> {
   const { host } = runtime;
@@ -40,10 +38,10 @@ async function main(runtime: Runtime): Promise<void> {
 
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
-  const module = await loadModule(runtime, command.modulePath);
+  const options: ServeModule = { ...await readModuleOptions(runtime, command.modulePath), ...command.options };
   let server: Server;
   try {
-    server = createServer(runtime, { ...module, ...command.options, onListen: module.onListen ?? (() => {}) });
+    server = createServer(runtime, { ...options, onListen: options.onListen ?? (() => {}) });
   } catch (error) {
     // A bad option of the command line is the user's to mend, like a bad argument.
     throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
@@ -51,7 +49,7 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   await server.ready();
   // A supervisor may send its signal as soon as it sees the line.
   const stopped = stopOnSignal(runtime, server);
-  host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, event-driven)`);
+  host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, ${describeModel(server.stats())})`);
   const { drained, aborted, durationMs } = await stopped;
   host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
   host.exit(0);
@@ -80,35 +78,25 @@ function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport>
   });
 }
 
-/** Loads the module and takes from its default export what Trivet knows; what other servers know is passed over. */
-async function loadModule(runtime: Runtime, path: string): Promise<ModuleExport> {
-  const { host } = runtime;
-  const url = await host.locate(path);
-  if (url === null) throw new Error(`The module ${JSON.stringify(path)} does not exist.`);
-  let loaded: { default?: unknown };
-  try {
-    loaded = await import(url);
-  } catch (error) {
-    throw new Error(`The module ${JSON.stringify(path)} could not be loaded: ${describe(error)}`, { cause: error });
-  }
-  const found = loaded.default;
-  const isObject = typeof found === "object" && found !== null;
-  if (!isObject || typeof (found as Partial<ModuleExport>).fetch !== "function") {
-    throw new Error(`The module ${JSON.stringify(path)} has no default export with a fetch function.`);
-  }
+/** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
+async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeModule> {
+  const found = await loadHandlerModule(runtime.host, path);
   const options: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {
-    const value = (found as Record<string, unknown>)[name];
-    if (value !== undefined) options[name] = value;
+    if (found[name] !== undefined && name !== "fetch") options[name] = found[name];
   }
-  // The handler may be a method that needs its object, as that of a framework's application.
-  const { fetch } = found as ModuleExport;
-  return { ...options, fetch: (request, info) => fetch.call(found, request, info) };
+  return { ...options, module: path };
+}
+
+/** The model, and how many of what it is made of. */
+function describeModel({ model, workers, threads, loops }: ServerStats): string {
+  if (model === "hybrid") return `hybrid, ${threads.ready} threads`;
+  if (model === "worker-pool") return `worker-pool, ${workers.total} workers`;
+  return loops > 1 ? `${model}, ${loops} loops` : model;
 }
 
 /** One line for an error. */
 function describe(error: unknown): string {
-  if (error instanceof TrivetError && error.code === "listen-failed") return error.message.split("\n")[0];
   return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }
 

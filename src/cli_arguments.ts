@@ -20,7 +20,7 @@ export class UsageError extends Error {
 }
 
 /** Options that take text, and flags that take nothing. */
-const TEXT_NAMES = ["hostname", "unix", "model"];
+const TEXT_NAMES = ["hostname", "unix", "model", "healthPath"];
 const FLAG_NAMES = ["reusePort", "nativeRequest"];
 
 /** Options by the name they have on the command line. */

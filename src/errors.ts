@@ -55,7 +55,11 @@ export type ErrorCode =
   | "response-content-length-mismatch"
   | "upgrade-not-requested"
   | "too-late"
+  | "thread-lost"
+  | "thread-crashed"
+  | "module-invalid"
   | "connection-limit"
+  | "queue-full"
   | "draining"
   | "listen-failed"
   | "accept-failed"
@@ -104,9 +108,13 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "response-content-length-mismatch": { blame: "handler", status: 500 },
   "upgrade-not-requested": { blame: "handler", status: 500 },
   "too-late": { blame: "handler", status: 500 },
+  "thread-lost": { blame: "handler", status: 503 },
+  "thread-crashed": { blame: "handler", status: null },
+  "module-invalid": { blame: "handler", status: null },
 
   // More work than the server takes.
   "connection-limit": { blame: "overload", status: 503 },
+  "queue-full": { blame: "overload", status: 503 },
   "draining": { blame: "overload", status: 503 },
 
   // The operating system or the runtime.

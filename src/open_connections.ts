@@ -18,6 +18,7 @@ import { ResponseHeadBuilder } from "./http1/response_head.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { Address, Runtime, TransportConnection, TransportEvents } from "./runtime.ts";
 import type { Scheduler } from "./scheduling/scheduler.ts";
+import type { ResponseSource } from "./web/response_source.ts";
 
 /**
  * Connections beyond the limit that are told so at the same time; more are closed without a word, since the telling must
@@ -37,6 +38,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     bytesReceived: 0,
     bytesSent: 0,
     activeExchanges: 0,
+    responses: 0,
     errors: new Map(),
   };
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
@@ -112,8 +114,6 @@ export class OpenConnections implements TransportEvents, ConnectionService {
       this.#scheduler.admit(connection);
       return;
     }
-    this.refusedCount++;
-    this.#refusals++;
     connection.refuse(limit);
   }
 
@@ -134,15 +134,17 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   }
 
   onAcceptError(cause: Error): void {
-    const error = new TrivetError("accept-failed", "A connection could not be accepted; accepting goes on.", { cause });
-    this.countError(error);
-    this.#report(error, undefined);
+    this.reportError(
+      new TrivetError("accept-failed", "A connection could not be accepted; accepting goes on.", { cause }),
+    );
   }
 
   // What the connections ask for.
 
   run(exchange: Exchange): void {
-    this.#scheduler.run(exchange);
+    const { healthPath } = this.#options;
+    if (healthPath !== undefined && isHealthCheck(exchange, healthPath)) exchange.answer(HEALTHY);
+    else this.#scheduler.run(exchange);
   }
 
   mayPersist(connection: HttpConnection): boolean {
@@ -150,7 +152,14 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
-    return this.#report(error, exchange.request ?? undefined);
+    return this.#report(error, exchange.request);
+  }
+
+  /** Counts and tells an error that belongs to no exchange. */
+  reportError(error: TrivetError): void {
+    this.countError(error);
+    // There is nobody to send a response to, so that it does not matter what is given.
+    Promise.resolve(this.#report(error, undefined)).catch((thrown) => console.error(thrown));
   }
 
   countError(error: TrivetError): void {
@@ -158,11 +167,21 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     errors.set(error.code, (errors.get(error.code) ?? 0) + 1);
   }
 
+  mayTellRefusal(error: TrivetError): boolean {
+    this.refusedCount++;
+    this.#refusals++;
+    // Those that waited when the server began to drain were bounded by the line they stood in.
+    return error.code === "draining" || this.#refusals <= MAX_REFUSALS_AT_ONCE;
+  }
+
+  connectionServed(connection: HttpConnection): void {
+    if (!connection.wasRefused) this.#scheduler.release(connection);
+  }
+
   connectionClosed(connection: HttpConnection): void {
     this.#open.delete(connection);
     this.#countByIp(connection.remoteAddress, -1);
     if (connection.wasRefused) this.#refusals--;
-    else this.#scheduler.release(connection);
     if (this.#open.size === 0) this.clock.stop();
     this.onChange();
   }
@@ -200,7 +219,23 @@ export class OpenConnections implements TransportEvents, ConnectionService {
 
   #tick(elapsedMs: number): void {
     for (const connection of this.#open) connection.tick(elapsedMs);
+    this.#scheduler.tick?.();
   }
+}
+
+/** The answer to a health check. A server that drains has refused it before, like any other request. */
+const HEALTHY: ResponseSource = {
+  status: 200,
+  statusText: "",
+  fields: ["cache-control", "no-store", "content-type", "text/plain;charset=UTF-8"],
+  content: "ok\n",
+  streamBytes: null,
+};
+
+function isHealthCheck({ method, head }: Exchange, healthPath: string): boolean {
+  if (method !== "GET" && method !== "HEAD") return false;
+  const { pathAndQuery } = head;
+  return pathAndQuery === healthPath || pathAndQuery.startsWith(`${healthPath}?`);
 }
 
 /** The peers of a Unix domain socket count as one. */

@@ -9,6 +9,10 @@
 import type { TrivetError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
 import type { Address, TlsOptions } from "./runtime.ts";
+import type { Warning } from "./warnings.ts";
+
+/** The concurrency models: when a connection is served, and where its handler runs. */
+export type Model = "blocking" | "worker-pool" | "event-driven" | "hybrid";
 
 /** How slow the content of a request may come. */
 export interface MinDataRate {
@@ -51,8 +55,47 @@ export interface ServeOptions {
   readonly reusePort?: boolean;
   /** Connections the system holds until they are accepted, 1 to 65535. Default: the runtime's. */
   readonly tcpBacklog?: number;
-  /** The concurrency model. Default, and so far the only one: "event-driven". */
-  readonly model?: "event-driven";
+  /**
+   * Told of what an operator should know and nobody is to blame for: a full queue, hardly a free worker. Each at most
+   * once in 10 seconds. Default: prints the message.
+   */
+  readonly onWarning?: (warning: Warning) => void;
+  /**
+   * The concurrency model. Default "event-driven".
+   *
+   * - `"blocking"`: one connection at a time, from accept to close, the others wait in line. One slow client stops
+   *   everybody until a deadline ends it. Each response closes its connection unless `keepAliveTimeout` is set. It is
+   *   there to learn from and to compare with.
+   * - `"worker-pool"`: `workers` workers, each of which owns a connection from start to close; up to `maxQueue` further
+   *   ones wait in line. With `fetch` a worker is a slot on the event loop, with `module` it is a thread.
+   * - `"event-driven"`: everything at once on one event loop, or with `module` on `loops` of them.
+   * - `"hybrid"`: all reading and writing on the event loop, every call of the handler, given as `module`, on one of
+   *   `threads` threads; up to `maxQueue` exchanges wait for one.
+   */
+  readonly model?: Model;
+  /**
+   * In place of a handler: the path, relative to the working directory, or the URL of a module whose default export has a
+   * `fetch` function. Where handlers run on threads, each thread loads the module for itself.
+   */
+  readonly module?: string | URL;
+  /** Workers of the model "worker-pool", 1 to 1024. Default: twice the cores. */
+  readonly workers?: number;
+  /** Threads of the model "hybrid", 1 to 256. Default: the cores. */
+  readonly threads?: number;
+  /** Event loops of the model "event-driven", 1 to 256; more than one need `module`. Default 1. */
+  readonly loops?: number;
+  /**
+   * Connections ("blocking", "worker-pool") or exchanges ("hybrid") that wait for their turn; further ones get a 503.
+   * 0 to 1 000 000; with 0 nothing waits. Default 1000.
+   */
+  readonly maxQueue?: number;
+  /** Calls of the handler after which a thread is replaced by a fresh one. Default 0: never. */
+  readonly maxRequestsPerThread?: number;
+  /**
+   * A path, such as "/health", at which GET and HEAD are answered with 200 by the event loop itself, without the handler
+   * and its threads. Default: none.
+   */
+  readonly healthPath?: string;
   /** Hands the handler a Request of the runtime itself, at the cost of making one for each request. Default false. */
   readonly nativeRequest?: boolean;
   /** Seconds a refused peer is asked to wait, 0 to 86 400. Default 5. */
@@ -77,9 +120,9 @@ export interface ServeOptions {
   readonly maxRequestTargetSize?: number;
   /** Of the content of a request. Default 16 MiB. */
   readonly maxRequestBodySize?: number;
-  /** Open connections; further ones get a 503. Default 0: no bound of its own. */
+  /** Open connections, on each event loop; further ones get a 503. Default 0: no bound of its own. */
   readonly maxConnections?: number;
-  /** Open connections from one address; further ones get a 503. Default 0: no bound. */
+  /** Open connections from one address, on each event loop; further ones get a 503. Default 0: no bound. */
   readonly maxConnectionsPerIp?: number;
   /** Requests on one connection. Default 0: no bound. */
   readonly maxRequestsPerSocket?: number;
@@ -89,6 +132,12 @@ export interface ServeOptions {
 export interface ServeInit extends ServeOptions {
   /** The handler. */
   readonly fetch: Handler;
+}
+
+/** Options that name the module of the handler, in place of the handler itself. */
+export interface ServeModule extends ServeOptions {
+  /** See {@linkcode ServeOptions.module}. */
+  readonly module: string | URL;
 }
 
 /** The options after defaults and checks. */
@@ -102,7 +151,17 @@ export interface ResolvedOptions {
   readonly tls: TlsOptions | undefined;
   readonly reusePort: boolean;
   readonly tcpBacklog: number | undefined;
-  readonly model: "event-driven";
+  readonly onWarning: ServeOptions["onWarning"];
+  readonly model: Model;
+  readonly module: string | undefined;
+  readonly workers: number;
+  readonly threads: number;
+  readonly loops: number;
+  readonly maxQueue: number;
+  readonly maxRequestsPerThread: number;
+  readonly healthPath: string | undefined;
+  /** Whether the model "blocking" lets connections persist: only when the user has set a time for that. */
+  readonly blockingPersists: boolean;
   readonly nativeRequest: boolean;
   readonly retryAfter: number;
   readonly headersTimeout: number;
@@ -126,7 +185,7 @@ const MIB = 1024 * KIB;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_COUNT = 2 ** 31 - 1;
 
-/** A whole number with its default and bounds. */
+/** A whole number with its default and bounds. No default: it depends on the machine. */
 interface NumberRule {
   readonly default: number | undefined;
   readonly min: number;
@@ -151,7 +210,8 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
  * s, 130 s) and nginx (60 s, 75 s); requestTimeout is less than half of Node's 300 s; maxHeaderSize is Node's;
  * maxHeadersCount is Kestrel's; maxRequestTargetSize is what RFC 9110 section 4.1 asks for (8000) and Kestrel has;
  * maxRequestBodySize is half of Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because
- * a queue that is full now is empty in seconds.
+ * a queue that is full now is empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms
+ * more than a client would wait for.
  */
 const NUMBER_RULES = {
   port: { default: 8000, min: 0, max: 65535, unit: "" },
@@ -169,6 +229,11 @@ const NUMBER_RULES = {
   maxConnections: count(0),
   maxConnectionsPerIp: count(0),
   maxRequestsPerSocket: count(0),
+  workers: { default: undefined, min: 1, max: 1024, unit: "" },
+  threads: { default: undefined, min: 1, max: 256, unit: "" },
+  loops: count(1, 1, 256),
+  maxQueue: count(1000, 0, 1_000_000),
+  maxRequestsPerThread: count(0),
 } as const satisfies Record<string, NumberRule>;
 
 const MIN_DATA_RATE_RULES = {
@@ -176,18 +241,23 @@ const MIN_DATA_RATE_RULES = {
   gracePeriod: timeout(5_000),
 } as const satisfies Record<string, NumberRule>;
 
+const MODELS: readonly Model[] = ["blocking", "worker-pool", "event-driven", "hybrid"];
+
 const OTHER_NAMES = [
   "fetch",
+  "module",
   "hostname",
   "unix",
   "signal",
   "onListen",
   "onError",
+  "onWarning",
   "tls",
   "reusePort",
   "model",
   "nativeRequest",
   "minDataRate",
+  "healthPath",
 ];
 
 /** The names of the options that are whole numbers. */
@@ -196,23 +266,34 @@ export const NUMBER_OPTION_NAMES: readonly string[] = Object.keys(NUMBER_RULES);
 /** The names of all options, `fetch` among them. */
 export const OPTION_NAMES: readonly string[] = [...OTHER_NAMES, ...NUMBER_OPTION_NAMES].sort();
 
+/** The options of a server that is one of several event loops: what can be sent to its thread. */
+export function optionsOfLoop(options: ResolvedOptions): ServeModule {
+  const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
+  return { ...rest, module: rest.module ?? "", loops: 1, reusePort: true };
+}
+
 /**
  * Checks options and fills in the defaults.
  *
+ * @param cores The processors of the machine, for the defaults that depend on them.
  * @throws {TypeError} For an unknown option or one of the wrong type.
  * @throws {RangeError} For a number out of its range.
  */
-export function resolveOptions(options: ServeOptions): ResolvedOptions {
+export function resolveOptions(options: ServeOptions, cores: number): ResolvedOptions {
   rejectUnknown("option", options, OPTION_NAMES);
   const numbers = resolveNumbers("", options, NUMBER_RULES);
-  const { minDataRate: rate = {}, model = "event-driven" } = options;
+  const { minDataRate: rate = {} } = options;
   if (typeof rate !== "object" || rate === null) throw wrongType("minDataRate", rate, "an object");
   rejectUnknown("option minDataRate", rate, Object.keys(MIN_DATA_RATE_RULES));
-  if (model !== "event-driven") throw wrongType("model", model, '"event-driven"');
   return {
     ...numbers as { [Name in keyof typeof NUMBER_RULES]: number },
     tcpBacklog: numbers.tcpBacklog,
-    model,
+    workers: numbers.workers ?? 2 * cores,
+    threads: numbers.threads ?? cores,
+    model: resolveModel(options.model),
+    module: resolveModule(options.module),
+    healthPath: resolveHealthPath(options.healthPath),
+    blockingPersists: options.keepAliveTimeout !== undefined,
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
     hostname: resolveType("hostname", options.hostname, "string") ?? "0.0.0.0",
     unix: resolveType("unix", options.unix, "string"),
@@ -220,6 +301,7 @@ export function resolveOptions(options: ServeOptions): ResolvedOptions {
     nativeRequest: resolveType("nativeRequest", options.nativeRequest, "boolean") ?? false,
     onListen: resolveType("onListen", options.onListen, "function"),
     onError: resolveType("onError", options.onError, "function"),
+    onWarning: resolveType("onWarning", options.onWarning, "function"),
     signal: resolveSignal(options.signal),
     tls: resolveTls(options.tls),
   };
@@ -252,6 +334,26 @@ function resolveType<T>(name: string, value: T, type: "string" | "boolean" | "fu
   if (value !== undefined && typeof value !== type) throw wrongType(name, value, `a ${type}`);
   if (value === "") throw wrongType(name, value, "a string that is not empty");
   return value;
+}
+
+function resolveModel(model: Model = "event-driven"): Model {
+  if (!MODELS.includes(model)) {
+    throw wrongType("model", model, `one of ${MODELS.map((name) => `"${name}"`).join(", ")}`);
+  }
+  return model;
+}
+
+function resolveModule(module: string | URL | undefined): string | undefined {
+  if (module instanceof URL) return module.href;
+  return resolveType("module", module, "string");
+}
+
+function resolveHealthPath(path: string | undefined): string | undefined {
+  resolveType("healthPath", path, "string");
+  if (path !== undefined && !/^\/[!-~]*$/.test(path)) {
+    throw wrongType("healthPath", path, "a path in printable ASCII that begins with a slash");
+  }
+  return path;
 }
 
 function resolveSignal(signal: AbortSignal | undefined): AbortSignal | undefined {

@@ -157,6 +157,52 @@ export interface Host {
   locate(path: string): Promise<string | null>;
 }
 
+/** Another thread of this process, with an event loop and a heap of its own. */
+export interface Thread {
+  /**
+   * Sends a message, in call order. Strings, plain values, typed arrays and shared memory can be sent; the buffers in
+   * `transfer` move and are empty here afterwards. To a thread that is gone it does nothing.
+   */
+  post(message: unknown, transfer?: ArrayBuffer[]): void;
+  /**
+   * Ends the thread, whatever it is doing; only `onExit` follows, without a cause. A thread that the runtime can't end,
+   * because it never returns to its event loop or waits in the system, is given up: `onExit` comes all the same. Calling
+   * it again changes nothing.
+   */
+  terminate(): void;
+  /** Lets the thread keep the process alive (the state it starts in). */
+  ref(): void;
+  /** Lets the process end although the thread runs. */
+  unref(): void;
+}
+
+/** What a thread tells the one that started it. Never told inside a call of `startThread`, `post` or `terminate`. */
+export interface ThreadEvents {
+  /** A message came. */
+  onMessage(message: unknown): void;
+  /**
+   * The thread is gone. Exactly once, always last. `cause` is set when nobody asked for that: an uncaught error, of which
+   * the name, the message, the stack and the code are left; a module that can't be loaded; an exit by itself.
+   */
+  onExit(cause?: Error): void;
+}
+
+/** What a thread sees of the one that started it. */
+export interface ParentThread {
+  /** Sends a message to the one that started this thread, as {@linkcode Thread.post} does. */
+  post(message: unknown, transfer?: ArrayBuffer[]): void;
+  /** Calls back for each message from now on; what came before is not lost. */
+  listen(onMessage: (message: unknown) => void): void;
+  /**
+   * Calls back, at once. Where the runtime can't end a busy thread from outside, and can do so from inside, a callback
+   * that has not returned after `limitMs` is cut short; then, and only then, the result is false. A limit of 0 is none.
+   * What the callback leaves to a microtask or a timer is not part of it. What it throws is thrown on.
+   */
+  runWithin(limitMs: number, callback: () => void): boolean;
+  /** Ends this thread now. */
+  exit(): void;
+}
+
 /** One JavaScript runtime. */
 export interface Runtime {
   /** The runtime's name. */
@@ -174,6 +220,20 @@ export interface Runtime {
    * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection.
    */
   listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener>;
+  /**
+   * Why listeners of several threads can't share the connections that come to one address, in a few words; `null` where
+   * they can.
+   */
+  whyNotShared(options: ListenOptions): string | null;
+  /**
+   * Starts a thread. Rejects when the runtime won't have one; a module that can't be loaded is the cause of `onExit`.
+   *
+   * @param entry The URL of the module the thread runs.
+   * @param events What it tells.
+   */
+  startThread(entry: string, events: ThreadEvents): Promise<Thread>;
+  /** The thread that started this one; `null` in the main thread and where threads are not Trivet's. */
+  parentThread(): Promise<ParentThread | null>;
   /** The string whose char codes are the bytes from `start` up to `end`. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
 }

@@ -1,7 +1,8 @@
 /**
  * The server: its way from start to stop.
  *
- * It decides when the server listens, drains and is done. It must not know connections one by one.
+ * It decides when the server listens, drains and is done. It must not know connections one by one, nor what a
+ * concurrency model is made of.
  *
  * @module
  */
@@ -10,7 +11,9 @@ import { TrivetError } from "./errors.ts";
 import type { OpenConnections } from "./open_connections.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { Address, Listener, Runtime, Timer } from "./runtime.ts";
-import type { ServerStats } from "./stats.ts";
+import type { Scheduler, StopCounts } from "./scheduling/scheduler.ts";
+import { isTransition, type ServerState } from "./server_state.ts";
+import { collectStats, type ServerStats } from "./stats.ts";
 
 /** How a server has stopped. */
 export interface ShutdownReport {
@@ -42,7 +45,8 @@ export interface ShutdownOptions {
  */
 export interface Server extends AsyncDisposable {
   /**
-   * Where the server listens. On Deno and Bun it is known when `serve()` returns, on Node after `ready()`.
+   * Where the server listens. It is known after `ready()`; on Deno and Bun, with a function as handler, already when
+   * `serve()` returns.
    *
    * @throws {TrivetError} `not-listening` before it is known.
    */
@@ -52,19 +56,19 @@ export interface Server extends AsyncDisposable {
   /** A URL under which this machine reaches the server, with a slash at its end. Throws as `addr` does. */
   readonly url: string;
   /**
-   * Resolves to the server when it listens.
+   * Resolves to the server when it listens, on every event loop.
    *
-   * Rejects with a `TrivetError` of the code `listen-failed` when it can't, for example because the port is taken; the
-   * runtime's own error is its `cause`. When nobody looks at this promise the failure ends the process, as an unhandled
+   * Rejects with a `TrivetError`: `listen-failed` when it can't, for example because the port is taken, with the
+   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nobody looks at this promise the failure ends the process, as an unhandled
    * rejection does.
    */
   ready(): Promise<Server>;
-  /** Resolves when the server has stopped and its last connection is closed; rejects when it could not listen. */
+  /** Resolves when the last connection is closed and the last thread has ended; rejects when it could not start. */
   readonly finished: Promise<void>;
   /**
    * Stops gracefully: takes no new connection, finishes the exchanges in flight, answers new requests on open
-   * connections with 503, closes idle connections, and cuts off at the deadline what is left. A later call waits for the
-   * same stop; its timeout counts if it ends earlier.
+   * connections and what still waits in a queue with 503, closes idle connections, cuts off at the deadline what is
+   * left, and ends every thread. A later call waits for the same stop; its timeout counts if it ends earlier.
    *
    * @throws {RangeError} For a timeout out of its range.
    */
@@ -79,19 +83,6 @@ export interface Server extends AsyncDisposable {
   unref(): void;
 }
 
-/**
- * What a server is doing.
- *
- * | from        | to          | when                                                                |
- * |-------------|-------------|---------------------------------------------------------------------|
- * | `starting`  | `listening` | the port is bound                                                   |
- * | `starting`  | `draining`  | it was stopped before the port was bound                            |
- * | `starting`  | `stopped`   | binding failed                                                      |
- * | `listening` | `draining`  | `shutdown()`, the signal or `stop()`: nothing new is taken          |
- * | `draining`  | `stopped`   | the last connection is closed, in order or cut off at the deadline  |
- */
-export type ServerState = "starting" | "listening" | "draining" | "stopped";
-
 /** The default of `shutdown`; a third of the 30 s Kubernetes waits before it kills. */
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -101,6 +92,7 @@ export class HttpServer implements Server {
   readonly #options: ResolvedOptions;
   readonly #runtime: Runtime;
   readonly #connections: OpenConnections;
+  readonly #scheduler: Scheduler;
   readonly #startedAtMs: number;
   readonly #ready: Promise<Server>;
   readonly #finished: Promise<void>;
@@ -108,20 +100,36 @@ export class HttpServer implements Server {
   #resolveFinished!: () => void;
   #rejectFinished!: (error: TrivetError) => void;
   #state: ServerState = "starting";
+  /** Whether the server is still on its way to listening; it can be told to stop meanwhile. */
+  #isStarting = true;
   #listener: Listener | null = null;
   #isReferenced = true;
   #stopBeganAtMs = 0;
   #stoppedAtMs = 0;
   #openAtStop = 0;
   #aborted = 0;
+  /** Connections of other event loops that have closed in order. */
+  #drainedElsewhere = 0;
   #deadline: Timer | null = null;
   #deadlineAtMs = Infinity;
 
-  /** Begins to listen. */
-  constructor(options: ResolvedOptions, runtime: Runtime, connections: OpenConnections) {
+  /**
+   * Begins to start.
+   *
+   * @param scheduler The concurrency model.
+   * @param prepare What has to be done before anything else, such as loading the handler.
+   */
+  constructor(
+    options: ResolvedOptions,
+    runtime: Runtime,
+    connections: OpenConnections,
+    scheduler: Scheduler,
+    prepare: (() => Promise<void>) | null,
+  ) {
     this.#options = options;
     this.#runtime = runtime;
     this.#connections = connections;
+    this.#scheduler = scheduler;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished = new Promise((resolve, reject) => {
       this.#resolveFinished = resolve;
@@ -129,7 +137,7 @@ export class HttpServer implements Server {
     });
     this.#finished.catch(ignore);
     connections.onChange = () => this.#finishIfDone();
-    this.#ready = this.#listen();
+    this.#ready = this.#start(prepare);
     if (options.signal?.aborted === true) this.#onSignal();
     else options.signal?.addEventListener("abort", this.#onSignal, { once: true });
   }
@@ -175,24 +183,8 @@ export class HttpServer implements Server {
   }
 
   stats(): ServerStats {
-    const connections = this.#connections;
-    const { counters } = connections;
-    return {
-      state: this.#state,
-      draining: this.#state === "draining",
-      model: this.#options.model,
-      uptimeMs: Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs),
-      connections: {
-        open: connections.count,
-        accepted: connections.acceptedCount,
-        refused: connections.refusedCount,
-      },
-      requests: counters.requests,
-      activeExchanges: counters.activeExchanges,
-      bytesReceived: counters.bytesReceived,
-      bytesSent: counters.bytesSent,
-      errors: Object.fromEntries(counters.errors),
-    };
+    const uptimeMs = Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs);
+    return collectStats(this.#state, this.#options.model, uptimeMs, this.#connections, this.#scheduler);
   }
 
   ref(): void {
@@ -209,55 +201,85 @@ export class HttpServer implements Server {
     await this.shutdown();
   }
 
-  /** Binds at once where the runtime can, so that `addr` is there when `serve()` returns. */
+  /** Without threads or a module to wait for it binds at once where the runtime can, and `addr` is there already. */
+  #start(prepare: (() => Promise<void>) | null): Promise<Server> {
+    const started = prepare === null ? this.#scheduler.start?.() : prepare().then(() => this.#scheduler.start?.());
+    if (started === undefined) return this.#listen();
+    return started.then(
+      () => this.#state === "starting" ? this.#listen() : this.#startInVain(),
+      (error) => this.#failToStart(error),
+    );
+  }
+
   #listen(): Promise<Server> {
-    const { hostname, port, unix, tcpBacklog, reusePort, tls } = this.#options;
+    const { hostname, port, unix, tcpBacklog, reusePort, loops, tls } = this.#options;
     let listening: Listener | Promise<Listener>;
     try {
-      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
+      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort: reusePort || loops > 1, tls };
       listening = this.#runtime.listen(where, this.#connections);
     } catch (cause) {
       return this.#failToListen(cause);
     }
-    if (!(listening instanceof Promise)) {
-      this.#takeListener(listening);
-      return Promise.resolve(this);
-    }
+    if (!(listening instanceof Promise)) return this.#takeListener(listening);
     return listening.then((listener) => this.#takeListener(listener), (cause) => this.#failToListen(cause));
   }
 
-  #takeListener(listener: Listener): Server {
+  #takeListener(listener: Listener): Promise<Server> {
     this.#listener = listener;
     if (!this.#isReferenced) listener.unref();
     if (this.#state !== "starting") {
       listener.close();
-      this.#finishIfDone();
-      return this;
+      return this.#startInVain();
     }
-    this.#state = "listening";
+    const everywhere = this.#scheduler.listening?.(listener.address);
+    if (everywhere === undefined) return this.#becomeListening();
+    return everywhere.then(() => this.#becomeListening(), (error) => {
+      listener.close();
+      return this.#failToStart(error);
+    });
+  }
+
+  #becomeListening(): Promise<Server> {
+    if (this.#state !== "starting") return this.#startInVain();
+    this.#isStarting = false;
+    this.#enter("listening");
     const { onListen } = this.#options;
-    if (onListen !== undefined) onListen(listener.address);
+    if (onListen !== undefined) onListen(this.addr);
     else console.log(`Listening on ${this.url}`);
-    return this;
+    return Promise.resolve(this);
+  }
+
+  /** The server was stopped before it could listen. */
+  #startInVain(): Promise<Server> {
+    this.#isStarting = false;
+    this.#finishIfDone();
+    return Promise.resolve(this);
   }
 
   #failToListen(cause: unknown): Promise<never> {
     const { hostname, port, unix } = this.#options;
     const where = unix ?? `${hostname}:${port}`;
     const reason = reasonOf(cause);
-    const error = new TrivetError("listen-failed", `Can't listen at ${where}: ${reason}`, { cause });
-    this.#state = "stopped";
+    return this.#failToStart(new TrivetError("listen-failed", `Can't listen at ${where}: ${reason}`, { cause }));
+  }
+
+  async #failToStart(error: TrivetError): Promise<never> {
+    this.#isStarting = false;
+    this.#enter("joining");
+    await this.#scheduler.stop?.();
+    this.#enter("stopped");
     this.#rejectFinished(error);
-    return Promise.reject(error);
+    throw error;
   }
 
   #beginStop(): void {
-    if (this.#state === "draining" || this.#state === "stopped") return;
-    this.#state = "draining";
+    if (this.#state !== "starting" && this.#state !== "listening") return;
+    this.#enter("draining");
     this.#stopBeganAtMs = this.#runtime.clock.nowMs();
     this.#openAtStop = this.#connections.count;
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#listener?.close();
+    this.#scheduler.drain?.(new TrivetError("draining", "The server is shutting down and takes no new requests."));
     this.#connections.drain();
     this.#finishIfDone();
   }
@@ -274,21 +296,36 @@ export class HttpServer implements Server {
   #cutOff(): void {
     const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
     this.#aborted += this.#connections.abort(error);
+    this.#scheduler.cutOff?.();
   }
 
   #finishIfDone(): void {
-    // A listener that is still being bound is closed as soon as it is.
-    if (this.#state !== "draining" || this.#listener === null || this.#connections.count > 0) return;
-    this.#state = "stopped";
+    if (this.#state !== "draining" || this.#isStarting || this.#connections.count > 0) return;
+    this.#enter("joining");
+    const stopping = this.#scheduler.stop?.();
+    if (stopping === undefined) this.#finish();
+    else stopping.then((counts) => this.#finish(counts ?? undefined));
+  }
+
+  #finish(elsewhere: StopCounts = { drained: 0, aborted: 0 }): void {
+    this.#drainedElsewhere = elsewhere.drained;
+    this.#aborted += elsewhere.aborted;
+    this.#enter("stopped");
     this.#deadline?.cancel();
     this.#stoppedAtMs = this.#runtime.clock.nowMs();
     this.#resolveFinished();
   }
 
+  #enter(state: ServerState): void {
+    if (!isTransition(this.#state, state)) throw new Error(`A server can't go from ${this.#state} to ${state}.`);
+    this.#state = state;
+  }
+
   async #report(): Promise<ShutdownReport> {
     await this.#finished;
+    const abortedHere = Math.min(this.#aborted, this.#openAtStop);
     return {
-      drained: Math.max(0, this.#openAtStop - this.#aborted),
+      drained: this.#openAtStop - abortedHere + this.#drainedElsewhere,
       aborted: this.#aborted,
       durationMs: Math.round(this.#stoppedAtMs - this.#stopBeganAtMs),
     };

@@ -4,14 +4,20 @@
  * @module
  */
 
-/** A snapshot of a server's counts. */
+import type { OpenConnections } from "./open_connections.ts";
+import type { Model } from "./options.ts";
+import type { Scheduler, SchedulerStats } from "./scheduling/scheduler.ts";
+import type { ServerState } from "./server_state.ts";
+import { addCounts, type LoopCounts, NO_COUNTS } from "./threads/loop_protocol.ts";
+
+/** A snapshot of a server's counts. Those of event loops on other threads are at most a tenth of a second old. */
 export interface ServerStats {
   /** What the server is doing. */
-  readonly state: "starting" | "listening" | "draining" | "stopped";
+  readonly state: ServerState;
   /** Whether a graceful stop is under way: new requests get a 503. */
   readonly draining: boolean;
   /** The concurrency model. */
-  readonly model: string;
+  readonly model: Model;
   /** Milliseconds since the server was made. */
   readonly uptimeMs: number;
   /** Connections. */
@@ -20,11 +26,13 @@ export interface ServerStats {
     readonly open: number;
     /** Accepted since the start. */
     readonly accepted: number;
-    /** Of these, answered with 503 because of a limit. */
+    /** Of these, answered with 503 or closed because of a limit. */
     readonly refused: number;
   };
   /** Requests whose head was read, since the start. */
   readonly requests: number;
+  /** Responses that were given whole to the transport, since the start. */
+  readonly responses: number;
   /** Exchanges in flight now. */
   readonly activeExchanges: number;
   /** Bytes read from peers. */
@@ -33,4 +41,78 @@ export interface ServerStats {
   readonly bytesSent: number;
   /** Errors since the start, by code. */
   readonly errors: Readonly<Record<string, number>>;
+  /** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
+  readonly queue: {
+    /** Waiting now. */
+    readonly waiting: number;
+    /** The longest that anything has waited since the start, in milliseconds. */
+    readonly longestWaitMs: number;
+    /** Refused with 503 since the start because the queue was full. */
+    readonly refused: number;
+  };
+  /** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
+  readonly workers: {
+    /** How many there are. */
+    readonly total: number;
+    /** Of these, with a connection or an exchange. */
+    readonly busy: number;
+  };
+  /** Threads that run handlers. */
+  readonly threads: {
+    /** Ready now. */
+    readonly ready: number;
+    /** Started since the start. */
+    readonly started: number;
+    /** Crashed, or ended because a handler took too long. */
+    readonly lost: number;
+    /** Replaced because of `maxRequestsPerThread`. */
+    readonly renewed: number;
+  };
+  /** Event loops that serve connections. */
+  readonly loops: number;
+}
+
+const NO_SCHEDULER_STATS: SchedulerStats = {
+  queue: { waiting: 0, longestWaitMs: 0, refused: 0 },
+  workers: { total: 0, busy: 0 },
+  threads: { ready: 0, started: 0, lost: 0, renewed: 0 },
+  loops: 1,
+  elsewhere: NO_COUNTS,
+};
+
+/** What the connections of one event loop count. */
+export function countConnections(connections: OpenConnections): LoopCounts {
+  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = connections.counters;
+  return {
+    open: connections.count,
+    accepted: connections.acceptedCount,
+    refused: connections.refusedCount,
+    requests,
+    responses,
+    activeExchanges,
+    bytesReceived,
+    bytesSent,
+    errors: Object.fromEntries(errors),
+  };
+}
+
+/** Puts a snapshot together. */
+export function collectStats(
+  state: ServerState,
+  model: Model,
+  uptimeMs: number,
+  connections: OpenConnections,
+  scheduler: Scheduler,
+): ServerStats {
+  const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
+  const { open, accepted, refused, ...counts } = addCounts(countConnections(connections), elsewhere);
+  return {
+    state,
+    draining: state === "draining",
+    model,
+    uptimeMs,
+    connections: { open, accepted, refused },
+    ...counts,
+    ...schedulerStats,
+  };
 }

@@ -34,6 +34,7 @@ export class Deadlines {
   #handlerAtMs = NEVER;
   #writeAtMs = NEVER;
   #lingerAtMs = NEVER;
+  #idleSinceMs = 0;
   #requestBeganAtMs = 0;
 
   /**
@@ -52,7 +53,13 @@ export class Deadlines {
 
   /** The wait for the next request on a persistent connection begins. */
   expectRequest(): void {
+    this.#idleSinceMs = this.#clock.nowMs;
     this.#idleAtMs = this.#clock.deadlineAfter(this.#settings.keepAliveTimeoutMs);
+  }
+
+  /** Whether the wait for the next request, which must be under way, has taken this long already. */
+  hasBeenIdleFor(idleForMs: number): boolean {
+    return this.#clock.nowMs - this.#idleSinceMs >= idleForMs;
   }
 
   /** The first byte of a request has come. */

@@ -2,7 +2,7 @@
  * One exchange: a request and its response.
  *
  * It decides how far the exchange has come and what the handler may still do with it. It must not know how bytes are
- * read or written: it asks its connection.
+ * read or written, nor on which thread it is: it asks its connection, or what stands for the connection on a thread.
  *
  * @module
  */
@@ -11,11 +11,13 @@ import { TrivetError } from "../errors.ts";
 import type { Handler, HandlerInfo } from "../handler.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http1/request_head.ts";
+import type { Address } from "../runtime.ts";
 import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
+import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
+import type { ResponseSource } from "../web/response_source.ts";
 import { ExchangeInfo } from "./exchange_info.ts";
-import type { HttpConnection } from "./http_connection.ts";
-import { IncomingContent } from "./incoming_content.ts";
+import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
 import type { PendingUpgrade } from "./upgraded_connection.ts";
 
 /**
@@ -30,6 +32,42 @@ import type { PendingUpgrade } from "./upgraded_connection.ts";
  */
 export type ResponseProgress = "awaited" | "begun" | "complete" | "delivered" | "aborted";
 
+/** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
+export interface ExchangeOwner extends ContentSupply {
+  /** The peer's address. */
+  readonly remoteAddress: Address;
+  /** The address at which the connection was accepted. */
+  readonly localAddress: Address;
+  /** Whether the content of the request has come whole. */
+  readonly isContentComplete: boolean;
+  /** Whether handlers get a Request of the runtime itself. */
+  readonly nativeRequest: boolean;
+  /** The answering side. */
+  readonly responder: ExchangeResponder;
+}
+
+/** Who takes what becomes of an exchange. */
+export interface ExchangeResponder {
+  /** Takes the final response. One that comes too late is thrown away. */
+  answer(exchange: Exchange, source: ResponseSource): void;
+  /** The handler has failed, or its response can't be sent. */
+  failHandler(exchange: Exchange, error: TrivetError): void;
+  /** Answers in place of a handler that is not called, or whose result is not waited for. */
+  refuse(exchange: Exchange, error: TrivetError): void;
+  /** Whether an informational response can still come before the final one. */
+  mayInform(exchange: Exchange): boolean;
+  /** Sends an informational response. */
+  sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void;
+}
+
+/** Somebody who runs the handler elsewhere and has to know how the exchange ends. */
+export interface ExchangeObserver {
+  /** The transport has taken the whole response. */
+  delivered(): void;
+  /** The response can't be delivered any more. */
+  aborted(cause: TrivetError): void;
+}
+
 /** Somebody who waits for something that happens once. */
 interface Settlement<T> {
   readonly promise: Promise<T>;
@@ -42,9 +80,9 @@ export class Exchange implements RequestSource {
   /** The head of the request. */
   readonly head: RequestHead;
   /** The connection it takes place on. */
-  readonly connection: HttpConnection;
-  /** What the handler was called with, once it was. */
-  request: Request | null = null;
+  readonly connection: ExchangeOwner;
+  /** Told how the exchange ends. */
+  observer: ExchangeObserver | null = null;
   /** How far the response has come. */
   progress: ResponseProgress = "awaited";
   /** Whether `onError` has given a response in place of the handler's. */
@@ -54,6 +92,7 @@ export class Exchange implements RequestSource {
   /** The upgrade the handler has asked for. */
   pendingUpgrade: PendingUpgrade | null = null;
   readonly #uri: string;
+  #request: Request | null = null;
   #content: IncomingContent | null = null;
   #abortCause: TrivetError | null = null;
   #controller: AbortController | null = null;
@@ -67,7 +106,7 @@ export class Exchange implements RequestSource {
    * @param uri Its target URI.
    * @param connection The connection it came on.
    */
-  constructor(head: RequestHead, uri: string, connection: HttpConnection) {
+  constructor(head: RequestHead, uri: string, connection: ExchangeOwner) {
     this.head = head;
     this.#uri = uri;
     this.connection = connection;
@@ -84,6 +123,11 @@ export class Exchange implements RequestSource {
   /** The content of the request, made when somebody asks: most requests have none. */
   get content(): IncomingContent {
     return this.#content ??= new IncomingContent(this.head.framing !== 0, this.connection);
+  }
+
+  /** What the handler is called with. */
+  get request(): Request {
+    return this.#request ??= this.connection.nativeRequest ? toNativeRequest(this) : new LazyRequest(this);
   }
 
   url(): string {
@@ -124,15 +168,13 @@ export class Exchange implements RequestSource {
 
   /** Whether somebody wants to know if the response was delivered. */
   get isWatched(): boolean {
-    return this.#controller !== null || this.#completion !== null;
+    return this.observer !== null || this.#controller !== null || this.#completion !== null;
   }
 
   /** Calls a handler with this exchange and takes its result. */
   callHandler(handler: Handler): void {
     let result: Response | Promise<Response>;
     try {
-      const isNative = this.connection.service.settings.nativeRequest;
-      this.request = isNative ? toNativeRequest(this) : new LazyRequest(this);
       const info: HandlerInfo = new ExchangeInfo(this);
       result = handler(this.request, info);
     } catch (error) {
@@ -143,9 +185,26 @@ export class Exchange implements RequestSource {
     else this.respond(result);
   }
 
-  /** Takes the final response. One that comes too late is thrown away. */
+  /** Takes what the handler returned. What comes too late is thrown away. */
   respond(response: unknown): void {
-    this.connection.responder.respond(this, response);
+    let source: ResponseSource;
+    try {
+      source = readResponse(response);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.answer(source);
+  }
+
+  /** Takes the final response in parts. */
+  answer(source: ResponseSource): void {
+    this.connection.responder.answer(this, source);
+  }
+
+  /** Answers with an error in place of the handler, which is not called or not waited for. */
+  refuse(error: TrivetError): void {
+    this.connection.responder.refuse(this, error);
   }
 
   /** Takes what the handler threw. */
@@ -182,6 +241,7 @@ export class Exchange implements RequestSource {
     if (this.progress !== "complete") return;
     this.progress = "delivered";
     this.#completion?.resolve();
+    this.observer?.delivered();
   }
 
   /** The response can't be delivered any more. */
@@ -193,6 +253,7 @@ export class Exchange implements RequestSource {
     this.pendingUpgrade?.reject(cause);
     this.#completion?.reject(cause);
     this.#controller?.abort(cause);
+    this.observer?.aborted(cause);
   }
 }
 

@@ -17,8 +17,7 @@ import type { RequestHead } from "../http1/request_head.ts";
 import type { Address, TransportConnection } from "../runtime.ts";
 import { type ConnectionState, isBehindHttp } from "./connection_state.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Exchange } from "./exchange.ts";
-import type { ContentSupply } from "./incoming_content.ts";
+import { Exchange, type ExchangeOwner } from "./exchange.ts";
 import { Outbound } from "./outbound.ts";
 import { RequestReader } from "./request_reader.ts";
 import { Responder } from "./responder.ts";
@@ -31,7 +30,7 @@ const MAX_LINGER_BYTES = 32 * 1024 * 1024;
 const MAX_GATHERED_BYTES = 64 * 1024;
 
 /** One connection. */
-export class HttpConnection implements ContentSupply {
+export class HttpConnection implements ExchangeOwner {
   /** The server it belongs to. */
   readonly service: ConnectionService;
   /** The one writer of its socket. */
@@ -80,6 +79,10 @@ export class HttpConnection implements ContentSupply {
     return this.#responder;
   }
 
+  get nativeRequest(): boolean {
+    return this.service.settings.nativeRequest;
+  }
+
   /** Whether the content of the request in flight has come whole. */
   get isContentComplete(): boolean {
     return this.#reader.isContentComplete;
@@ -99,7 +102,16 @@ export class HttpConnection implements ContentSupply {
   refuse(error: TrivetError): void {
     if (this.state !== "parked") return;
     this.wasRefused = true;
-    this.failPeer(error);
+    if (this.service.mayTellRefusal(error)) this.failPeer(error);
+    else this.abort(error);
+  }
+
+  /** Closes a connection that has merely waited for another request for so long. Returns whether it did. */
+  giveUp(idleForMs: number): boolean {
+    if (this.state !== "idle" || this.#requests === 0 || this.#reader.hasKeptBytes) return false;
+    if (!this.#deadlines.hasBeenIdleFor(idleForMs)) return false;
+    this.startClosing();
+    return true;
   }
 
   /** Takes nothing new: a connection without a request under way has nothing to wait for. */
@@ -299,6 +311,7 @@ export class HttpConnection implements ContentSupply {
   endExchange(exchange: Exchange): void {
     this.exchange = null;
     this.service.counters.activeExchanges--;
+    this.service.counters.responses++;
     this.#deadlines.responseGiven();
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
@@ -474,6 +487,7 @@ export class HttpConnection implements ContentSupply {
 
   #endAndLinger(): void {
     this.state = "lingering";
+    this.service.connectionServed(this);
     this.#deadlines.expectPeerEnd(this.service.isDraining);
     this.#transport.end();
     this.#updateReading();
@@ -481,6 +495,7 @@ export class HttpConnection implements ContentSupply {
 
   /** The end of everything this connection owns. */
   #release(error: TrivetError): void {
+    const wasServed = this.state === "lingering";
     this.state = "closed";
     this.#deadlines.clear();
     this.#reader.close();
@@ -492,6 +507,7 @@ export class HttpConnection implements ContentSupply {
       this.service.counters.activeExchanges--;
       exchange.abort(error);
     }
+    if (!wasServed) this.service.connectionServed(this);
     this.service.connectionClosed(this);
   }
 }

@@ -72,6 +72,13 @@ export class IncomingContent implements RequestContent, ContentSink {
     });
   }
 
+  /** Takes the content if all of it is here already; else `null`, and nothing was taken. */
+  takeWhole(): Uint8Array<ArrayBuffer> | null {
+    if (this.#arrival !== "complete" || this.#consumer !== "nobody") return null;
+    this.#take("collector");
+    return this.#takeKept();
+  }
+
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#take("stream");
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -97,6 +104,12 @@ export class IncomingContent implements RequestContent, ContentSink {
     // The bytes are borrowed from the transport, so that what is kept has to be a copy.
     const piece = new Uint8Array(end - start);
     piece.set(start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end));
+    this.keep(piece);
+  }
+
+  /** Takes a piece of the content that belongs to nobody else. */
+  keep(piece: Uint8Array<ArrayBuffer>): void {
+    if (this.#consumer === "discarded") return;
     this.#pieces.push(piece);
     this.#keptBytes += piece.byteLength;
     if (this.#consumer === "stream") this.#feedStream();

@@ -12,7 +12,7 @@ import { RESPONSE_UNTIL_CLOSE, type ResponseFraming } from "../http1/response_he
 import { readResponse } from "../web/read_response.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import { createErrorResponse } from "./error_response.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, ExchangeResponder } from "./exchange.ts";
 import type { HttpConnection } from "./http_connection.ts";
 import { sendResponse } from "./response_sender.ts";
 import type { StreamedContent } from "./streamed_content.ts";
@@ -20,7 +20,7 @@ import type { StreamedContent } from "./streamed_content.ts";
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /** Answers the requests of one connection. */
-export class Responder {
+export class Responder implements ExchangeResponder {
   /** Whether the connection is closed when the response under way is out. */
   closesAfterResponse = false;
   readonly #connection: HttpConnection;
@@ -39,14 +39,7 @@ export class Responder {
   }
 
   /** Takes the final response of an exchange. One that comes too late is thrown away. */
-  respond(exchange: Exchange, response: unknown): void {
-    let source: ResponseSource;
-    try {
-      source = readResponse(response);
-    } catch (error) {
-      this.failHandler(exchange, error as TrivetError);
-      return;
-    }
+  answer(exchange: Exchange, source: ResponseSource): void {
     if (this.#isAwaited(exchange)) this.#send(exchange, source);
     else if (source.content instanceof ReadableStream) source.content.cancel().catch(ignore);
   }
@@ -69,6 +62,13 @@ export class Responder {
       (source) => this.#sendInsteadOf(exchange, error, source),
       () => this.#sendInsteadOf(exchange, error, null),
     );
+  }
+
+  /** Answers in place of the handler. */
+  refuse(exchange: Exchange, error: TrivetError): void {
+    if (!this.#isAwaited(exchange)) return;
+    this.#connection.service.countError(error);
+    this.sendError(exchange, error);
   }
 
   /** Whether an informational response can still come before the final one. */

@@ -40,7 +40,10 @@ export interface ConnectionCounters {
   requests: number;
   bytesReceived: number;
   bytesSent: number;
+  /** Exchanges in flight now. */
   activeExchanges: number;
+  /** Final responses that were gathered whole. */
+  responses: number;
   /** Errors by code. */
   readonly errors: Map<string, number>;
 }
@@ -67,6 +70,10 @@ export interface ConnectionService {
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
   /** Counts an error. */
   countError(error: TrivetError): void;
-  /** The connection is closed. */
+  /** Whether one more connection that is refused may be told why. */
+  mayTellRefusal(error: TrivetError): boolean;
+  /** Nothing is read from or written to the connection any more: it is closing, or gone. */
+  connectionServed(connection: HttpConnection): void;
+  /** The connection is gone. */
   connectionClosed(connection: HttpConnection): void;
 }

@@ -27,6 +27,16 @@ export class FieldSection {
     this.#offsets = offsets;
   }
 
+  /** The string the offsets point into; with them, all that is needed to make the same field section elsewhere. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Four numbers for each field line: name start, name end, value start, value end. */
+  get offsets(): readonly number[] {
+    return this.#offsets;
+  }
+
   /** How many field lines there are. */
   get count(): number {
     return this.#offsets.length / OFFSETS_PER_LINE;

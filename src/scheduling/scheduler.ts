@@ -9,6 +9,9 @@
 
 import type { Exchange } from "../connection/exchange.ts";
 import type { HttpConnection } from "../connection/http_connection.ts";
+import type { TrivetError } from "../errors.ts";
+import type { Address } from "../runtime.ts";
+import type { LoopCounts } from "../threads/loop_protocol.ts";
 
 /** One concurrency model at work for one server. */
 export interface Scheduler {
@@ -18,6 +21,63 @@ export interface Scheduler {
   run(exchange: Exchange): void;
   /** Whether the connection may persist after its present response. */
   mayPersist(connection: HttpConnection): boolean;
-  /** The connection is closed. */
+  /** Nothing is read from or written to an admitted connection any more. */
   release(connection: HttpConnection): void;
+
+  /** A tick of the server's clock, while there are connections. */
+  tick?(): void;
+  /** What the model needs before the server listens. Rejects with a `TrivetError` when it can't be had. */
+  start?(): Promise<void>;
+  /** The server listens at this address. Rejects with a `TrivetError` when the model can't work there. */
+  listening?(address: Address): Promise<void>;
+  /** A graceful stop has begun: what waits gets a 503, what runs goes on. `error` is the one to refuse with. */
+  drain?(error: TrivetError): void;
+  /** The time of a graceful stop is over: what still runs elsewhere is cut off. */
+  cutOff?(): void;
+  /**
+   * Ends what the model has started; the server's own connections are closed by now. Resolves when nothing is left, with
+   * the counts of connections that were not the server's own.
+   */
+  stop?(): Promise<StopCounts | void>;
+  /** Counts, as of now. */
+  stats?(): Partial<SchedulerStats>;
+}
+
+/** How the connections of other loops have ended. */
+export interface StopCounts {
+  readonly drained: number;
+  readonly aborted: number;
+}
+
+/** What a model counts. */
+export interface SchedulerStats {
+  /** What waits for its turn: connections, or in the model "hybrid" exchanges. */
+  readonly queue: {
+    /** Waiting now. */
+    readonly waiting: number;
+    /** The longest that anything has waited since the start, in milliseconds. */
+    readonly longestWaitMs: number;
+    /** Refused with 503 since the start because the queue was full. */
+    readonly refused: number;
+  };
+  /** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"). */
+  readonly workers: {
+    readonly total: number;
+    readonly busy: number;
+  };
+  /** Threads that run handlers. */
+  readonly threads: {
+    /** Ready now. */
+    readonly ready: number;
+    /** Started since the start. */
+    readonly started: number;
+    /** Crashed, or ended because a handler took too long. */
+    readonly lost: number;
+    /** Replaced because of `maxRequestsPerThread`. */
+    readonly renewed: number;
+  };
+  /** Event loops that serve connections. */
+  readonly loops: number;
+  /** What other event loops count. */
+  readonly elsewhere: LoopCounts;
 }

@@ -247,7 +247,7 @@ describe("a command line that can't be done", () => {
       name: "an unknown model",
       args: ["serve", HANDLERS, "--model", "fast"],
       code: 2,
-      error: 'The option model is "fast", allowed is "event-driven".',
+      error: 'The option model is "fast", allowed is one of "blocking", "worker-pool", "event-driven", "hybrid".',
     },
     {
       name: "a missing module",

@@ -44,6 +44,8 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "maxRequestsPerSocket", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
 ];
 
+const ALLOWED_MODELS = 'one of "blocking", "worker-pool", "event-driven", "hybrid"';
+
 /** Options of other types: a wrong value, how the error shows it, and what it says is allowed. */
 const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: string }[] = [
   { name: "hostname", value: 1, shown: "1", allowed: "a string" },
@@ -59,9 +61,9 @@ const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: s
   { name: "tls.key", value: undefined, shown: "undefined", allowed: "a string in PEM" },
   { name: "tls.ca", value: [], shown: "an object", allowed: "a string in PEM" },
   { name: "reusePort", value: 1, shown: "1", allowed: "a boolean" },
-  { name: "model", value: "fast", shown: '"fast"', allowed: '"event-driven"' },
-  { name: "model", value: () => {}, shown: "a function", allowed: '"event-driven"' },
-  { name: "model", value: null, shown: "null", allowed: '"event-driven"' },
+  { name: "model", value: "fast", shown: '"fast"', allowed: ALLOWED_MODELS },
+  { name: "model", value: () => {}, shown: "a function", allowed: ALLOWED_MODELS },
+  { name: "model", value: null, shown: "null", allowed: ALLOWED_MODELS },
   { name: "nativeRequest", value: "yes", shown: '"yes"', allowed: "a boolean" },
   { name: "minDataRate", value: 240, shown: "240", allowed: "an object" },
   { name: "minDataRate", value: null, shown: "null", allowed: "an object" },

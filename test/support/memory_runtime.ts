@@ -7,8 +7,9 @@
  * @module
  */
 
-import type { Address, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
-import type { TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { Address, Clock, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
+import type { ParentThread, TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
@@ -44,15 +45,39 @@ export interface MemoryPeer {
 /** A runtime without an operating system. */
 export interface MemoryRuntime extends Runtime {
   readonly clock: VirtualClock;
+  /** Every thread that was started, in order; also those that have ended. */
+  readonly threads: readonly MemoryThread[];
   /** Connects to the one listener. */
   connect(remoteAddress?: Address): MemoryPeer;
   /** Makes accepting fail once. */
   failAccept(cause: Error): void;
 }
 
+/** The runtime within a thread, whose listener is its own. */
+export type MemoryThreadRuntime = Omit<MemoryRuntime, "clock"> & { readonly clock: Clock };
+
+/** What a runtime in memory may be given. */
+export interface MemoryRuntimeOptions {
+  /**
+   * What a thread does instead of running its module. It is given the runtime within the thread, and the module's URL.
+   * What it throws ends the thread. Without it no thread can be started.
+   */
+  readonly thread?: (runtime: MemoryThreadRuntime, entry: string) => void | Promise<void>;
+  /** What `whyNotShared` says of TCP; `null` unless given. */
+  readonly whyNotShared?: string | null;
+}
+
 /** Makes a runtime for one server. */
-export function createMemoryRuntime(): MemoryRuntime {
-  const clock = new VirtualClock();
+export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryRuntime {
+  return createRuntime(options, new VirtualClock(), () => Promise.resolve(null));
+}
+
+function createRuntime<C extends Clock>(
+  { thread, whyNotShared = null }: MemoryRuntimeOptions,
+  clock: C,
+  parentThread: () => Promise<ParentThread | null>,
+): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
+  const threads: MemoryThread[] = [];
   let events: TransportEvents | null = null;
   const needEvents = (): TransportEvents => {
     if (events === null) throw new Error("Nobody listens.");
@@ -63,6 +88,7 @@ export function createMemoryRuntime(): MemoryRuntime {
     version: "1.0.0",
     clock,
     host: createHost(),
+    threads,
     availableCores: () => 1,
     decodeLatin1,
     listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {
@@ -76,6 +102,16 @@ export function createMemoryRuntime(): MemoryRuntime {
     },
     connect: (remoteAddress) => new MemoryConnection(needEvents(), remoteAddress).peer,
     failAccept: (cause) => needEvents().onAcceptError(cause),
+    whyNotShared: ({ unixPath }) => unixPath === undefined ? whyNotShared : "a Unix domain socket is not shared",
+    startThread(entry, events) {
+      if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
+      const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
+        await thread(createRuntime({ thread, whyNotShared }, inside.clock, inside.parentThread), entry);
+      });
+      threads.push(ends);
+      return Promise.resolve(ends);
+    },
+    parentThread,
   };
 }
 

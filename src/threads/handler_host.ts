@@ -1,0 +1,110 @@
+/**
+ * A thread that runs handlers: its side of the conversation with the event loop.
+ *
+ * It decides in which order calls are begun and when what they gave is sent back. It must not know where the calls come
+ * from.
+ *
+ * @module
+ */
+
+import type { Handler } from "../handler.ts";
+import type { Clock, ParentThread } from "../runtime.ts";
+import { OutgoingBatch, readBatch } from "./batch.ts";
+import { HostedExchange, type HostLink } from "./hosted_exchange.ts";
+import type { HandlerOrders, ToThread } from "./protocol.ts";
+
+/** Calls that were answered do not wait longer than this for those behind them. */
+const MAX_HELD_MS = 1;
+
+/** Runs the calls of one thread. */
+export class HandlerHost implements HostLink {
+  readonly #parent: ParentThread;
+  readonly #clock: Clock;
+  readonly #handler: Handler;
+  readonly #orders: HandlerOrders;
+  readonly #calls = new Map<number, HostedExchange>();
+  readonly #outgoing = new OutgoingBatch();
+  readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
+  #sendIsDeferred = false;
+  #begun = 0;
+  #beganAtMs = 0;
+
+  /**
+   * @param parent The way to the event loop.
+   * @param clock The runtime's clock.
+   * @param handler Called for each call.
+   * @param orders What the thread was told first.
+   */
+  constructor(parent: ParentThread, clock: Clock, handler: Handler, orders: HandlerOrders) {
+    this.#parent = parent;
+    this.#clock = clock;
+    this.#handler = handler;
+    this.#orders = orders;
+    this.#post = (message, transfer) => parent.post(message, transfer);
+  }
+
+  /** Takes a batch of the event loop. */
+  take(received: unknown): void {
+    const { messages, bytes } = readBatch(received);
+    this.#beganAtMs = this.#clock.nowMs();
+    for (const message of messages as readonly ToThread[]) this.#takeMessage(message, bytes);
+    // Says that calls were begun even if none was answered: the event loop may have more of them.
+    if (this.#begun > 0) this.#sayPace();
+  }
+
+  outgoing(): OutgoingBatch {
+    if (!this.#sendIsDeferred) {
+      this.#sendIsDeferred = true;
+      this.#clock.defer(() => {
+        this.#sendIsDeferred = false;
+        if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
+      });
+    }
+    return this.#outgoing;
+  }
+
+  #takeMessage(message: ToThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+    const [kind, callId] = message;
+    if (kind === "call") {
+      this.#begin(message, bytes);
+    } else if (kind === "ping") {
+      this.#sayPace();
+    } else if (kind === "close") {
+      // What the messages before this one have set off, such as a log line, still happens.
+      this.#clock.defer(() => this.#parent.exit());
+    } else {
+      const call = this.#calls.get(callId);
+      if (call?.take(message, bytes) === true) this.#calls.delete(callId);
+    }
+  }
+
+  #begin(message: ToThread & readonly ["call", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+    const [, callId, sequence] = message;
+    const contentForm = message[9];
+    const content = typeof contentForm === "number" ? bytes[contentForm] : null;
+    const call = new HostedExchange(message, content, this.#orders.nativeRequest, this);
+    this.#calls.set(callId, call);
+    this.#begun++;
+    Atomics.store(this.#orders.begun, 0, sequence);
+    const hasReturned = this.#parent.runWithin(
+      this.#orders.callLimitMs,
+      () => call.exchange.callHandler(this.#handler),
+    );
+    // The handler was stopped in the middle of something, so nothing here can be relied on. The event loop has given
+    // the call up, and gets a fresh thread.
+    if (!hasReturned) this.#parent.exit();
+    else if (this.#clock.nowMs() - this.#beganAtMs > MAX_HELD_MS) this.#sendNow();
+  }
+
+  #sendNow(): void {
+    this.#sayPace();
+    this.#outgoing.send(this.#post);
+  }
+
+  #sayPace(): void {
+    const nowMs = this.#clock.nowMs();
+    this.outgoing().add(["pace", 0, this.#begun, nowMs - this.#beganAtMs]);
+    this.#begun = 0;
+    this.#beganAtMs = nowMs;
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * A thread that runs handlers, from its start to its end: the event loop's side of it.
+ *
+ * It decides how many calls the thread is given at a time and when it is taken for lost. It must not know where calls
+ * come from, nor what follows a lost thread.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import type { Runtime, Thread, Timer } from "../runtime.ts";
+import { type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { copyError, restoreError } from "./error_copy.ts";
+import type { FromThread, HandlerOrders, Readiness } from "./protocol.ts";
+import type { CallLink, RemoteCall } from "./remote_call.ts";
+
+/**
+ * | from       | to         | when                                                                        |
+ * |------------|------------|-----------------------------------------------------------------------------|
+ * | `starting` | `ready`    | the module is loaded                                                        |
+ * | `starting` | `gone`     | the module can't be loaded, or is not in time                               |
+ * | `ready`    | `retiring` | it has made as many calls as one thread makes                               |
+ * | `ready`    | `gone`     | it crashed, or does not answer any more                                     |
+ * | `retiring` | `gone`     | its last exchange has ended; or as above                                    |
+ * | any        | `closing`  | the server stops                                                            |
+ * | `closing`  | `gone`     | it has ended, or was ended because it did not end by itself                 |
+ */
+type ThreadState = "starting" | "ready" | "retiring" | "closing" | "gone";
+
+/** What a thread tells the one who keeps threads. */
+export interface HandlerThreadEvents {
+  /** The thread can be given calls, perhaps more than before. */
+  onFree(thread: HandlerThread): void;
+  /** The thread is gone. `calls` are those it had not answered, in order. */
+  onGone(thread: HandlerThread, calls: readonly LostCall[], cause: TrivetError | null): void;
+}
+
+/** A call whose thread is gone. */
+export interface LostCall {
+  readonly call: RemoteCall;
+  /** Whether the handler was called for it. */
+  readonly wasBegun: boolean;
+}
+
+/** What all threads of a pool are told. */
+export interface ThreadOrders {
+  readonly module: string;
+  readonly nativeRequest: boolean;
+  readonly callLimitMs: number;
+}
+
+/** A module that is not loaded by then will not be. */
+const START_TIMEOUT_MS = 30_000;
+/** A thread is given as many calls as it is likely to begin within this time; the others wait for the next one free. */
+const TARGET_UNBEGUN_MS = 2;
+const MAX_WINDOW = 64;
+/** How much a batch counts for the pace of a thread, against all before it. */
+const PACE_WEIGHT = 0.25;
+/** A thread in which a handler took too long is asked to say something, and is lost if it does not within this time. */
+const ANSWER_TIMEOUT_MS = 250;
+/** A thread that is asked to end is ended after this time. */
+const CLOSE_TIMEOUT_MS = 500;
+
+/** One thread. */
+export class HandlerThread implements CallLink {
+  /** Calls it was given since its start. */
+  callCount = 0;
+  readonly #runtime: Runtime;
+  readonly #orders: ThreadOrders;
+  readonly #events: HandlerThreadEvents;
+  readonly #begun: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
+  /** Calls the thread knows, by their number, until their exchange has ended. */
+  readonly #calls = new Map<number, RemoteCall>();
+  /** The sequence of each call that is not answered; `null` while it waits for the end of the turn. */
+  readonly #sequences = new Map<RemoteCall, number | null>();
+  readonly #outgoing = new OutgoingBatch();
+  readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
+  #state: ThreadState = "starting";
+  #thread: Thread | null = null;
+  #toWrite: RemoteCall[] = [];
+  #sendIsDeferred = false;
+  #lastSequence = 0;
+  #window = 1;
+  #callMs = TARGET_UNBEGUN_MS;
+  #timer: Timer | null = null;
+  #settleStart: ((error: TrivetError | null) => void) | null = null;
+  #settleClose: (() => void) | null = null;
+  #lossCause: TrivetError | null = null;
+
+  /**
+   * @param runtime The runtime, which starts the thread.
+   * @param orders What the thread is to do.
+   * @param events Told what becomes of it.
+   */
+  constructor(runtime: Runtime, orders: ThreadOrders, events: HandlerThreadEvents) {
+    this.#runtime = runtime;
+    this.#orders = orders;
+    this.#events = events;
+  }
+
+  /** Starts the thread. Resolves when it is ready, rejects with a `TrivetError` when it can't be. */
+  async start(entry: string): Promise<void> {
+    const settled = new Promise<TrivetError | null>((resolve) => {
+      this.#settleStart = resolve;
+    });
+    this.#timer = this.#runtime.clock.after(START_TIMEOUT_MS, () => {
+      this.#lose(this.#startError(`is not loaded after ${START_TIMEOUT_MS / 1000} s`));
+    });
+    this.#thread = await this.#runtime.startThread(entry, {
+      onMessage: (message) => this.#onMessage(message),
+      onExit: (cause) => this.#onExit(cause),
+    });
+    if (this.#state !== "starting") {
+      this.#thread.terminate();
+      throw (await settled)!;
+    }
+    // The listener and the connections keep the process alive; a thread alone should not.
+    this.#thread.unref();
+    const orders: HandlerOrders = { role: "handler", ...this.#orders, begun: this.#begun };
+    this.#thread.post(orders);
+    const error = await settled;
+    if (error !== null) throw error;
+  }
+
+  /** Whether the thread takes calls. */
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** Whether the thread is likely to begin one more call soon. */
+  get hasRoom(): boolean {
+    return this.#state === "ready" && this.#unbegun < this.#window;
+  }
+
+  /** Calls it was given and has not answered. */
+  get load(): number {
+    return this.#sequences.size;
+  }
+
+  /** Gives it a call. */
+  give(call: RemoteCall): void {
+    this.callCount++;
+    call.giveTo(this);
+    this.#calls.set(call.id, call);
+    this.#sequences.set(call, null);
+    this.#toWrite.push(call);
+    this.#deferSend();
+  }
+
+  /** Gives it no more calls; it ends when all its exchanges have. */
+  retire(): void {
+    if (this.#state !== "ready") return;
+    this.#state = "retiring";
+    this.#closeIfIdle();
+  }
+
+  /** Ends it, in order if it still listens. Resolves when it is gone. */
+  close(): Promise<void> {
+    if (this.#state === "gone") return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#settleClose = resolve;
+      this.#close();
+    });
+  }
+
+  outgoing(): OutgoingBatch {
+    this.#deferSend();
+    return this.#outgoing;
+  }
+
+  delivered(call: RemoteCall, isWatched: boolean): void {
+    if (!this.#calls.delete(call.id)) return;
+    this.#sequences.delete(call);
+    this.#outgoing.add(["delivered", call.id]);
+    // A handler that waits for it should know soon; else it goes with the next batch.
+    if (isWatched) this.#deferSend();
+    this.#closeIfIdle();
+  }
+
+  aborted(call: RemoteCall, cause: TrivetError): void {
+    if (!this.#calls.delete(call.id)) return;
+    this.#sequences.delete(call);
+    const unwritten = this.#toWrite.indexOf(call);
+    if (unwritten >= 0) {
+      this.#toWrite.splice(unwritten, 1);
+    } else {
+      this.outgoing().add(["aborted", call.id, copyError(cause)]);
+      if (cause.code === "handler-timeout") this.#askForAnswer(cause);
+    }
+    this.#closeIfIdle();
+  }
+
+  /** Sends what need not hurry. */
+  sendRest(): void {
+    if (!this.#outgoing.isEmpty) this.#deferSend();
+  }
+
+  /** Calls that the thread was given and has not begun. */
+  get #unbegun(): number {
+    return this.#toWrite.length + countUpTo(this.#lastSequence, Atomics.load(this.#begun, 0));
+  }
+
+  #deferSend(): void {
+    if (this.#sendIsDeferred) return;
+    this.#sendIsDeferred = true;
+    this.#runtime.clock.defer(() => {
+      this.#sendIsDeferred = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    const calls = this.#toWrite;
+    this.#toWrite = [];
+    for (const call of calls) {
+      this.#lastSequence = (this.#lastSequence + 1) | 0;
+      this.#sequences.set(call, this.#lastSequence);
+      call.write(this.#outgoing, this.#lastSequence);
+    }
+    if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
+  }
+
+  #onMessage(received: unknown): void {
+    if (this.#state === "gone") return;
+    if (this.#state === "starting") {
+      this.#takeReadiness(received as Readiness);
+      return;
+    }
+    if (this.#state !== "closing") this.#stopTimer();
+    const { messages, bytes } = readBatch(received);
+    for (const message of messages as readonly (FromThread & Message)[]) {
+      if (message[0] === "pace") this.#takePace(message[2], message[3]);
+      else this.#takeCallMessage(message, bytes);
+    }
+    if (this.#state === "ready") this.#events.onFree(this);
+  }
+
+  #takeCallMessage(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+    const call = this.#calls.get(message[1]);
+    if (call === undefined) return;
+    if (message[0] === "answer" || message[0] === "failed") this.#sequences.delete(call);
+    call.take(message, bytes);
+  }
+
+  /** Lets the thread have as many calls as it begins in the time aimed at. */
+  #takePace(begun: number, elapsedMs: number): void {
+    if (begun === 0) return;
+    this.#callMs += (elapsedMs / begun - this.#callMs) * PACE_WEIGHT;
+    this.#window = Math.max(1, Math.min(MAX_WINDOW, Math.floor(TARGET_UNBEGUN_MS / this.#callMs)));
+  }
+
+  #takeReadiness(readiness: Readiness): void {
+    if (!readiness.isReady) {
+      this.#lose(restoreError(readiness.error) as TrivetError);
+      return;
+    }
+    this.#stopTimer();
+    this.#state = "ready";
+    this.#settleStart?.(null);
+    this.#events.onFree(this);
+  }
+
+  #askForAnswer(cause: TrivetError): void {
+    if (this.#timer !== null || this.#state === "closing") return;
+    this.outgoing().add(["ping", 0]);
+    this.#timer = this.#runtime.clock.after(ANSWER_TIMEOUT_MS, () => this.#lose(cause));
+  }
+
+  /** The thread is of no use any more, and is ended. */
+  #lose(cause: TrivetError): void {
+    this.#lossCause = cause;
+    this.#thread?.terminate();
+    this.#end();
+  }
+
+  #onExit(cause: Error | undefined): void {
+    if (this.#state === "starting") {
+      this.#lossCause = this.#startError("has ended its thread while it was loaded", cause);
+    } else if (this.#state !== "closing" && this.#state !== "gone") {
+      this.#lossCause = new TrivetError("thread-crashed", "A thread that runs handlers has ended.", { cause });
+    }
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#state === "gone") return;
+    const cause = this.#lossCause;
+    this.#state = "gone";
+    this.#stopTimer();
+    const begun = Atomics.load(this.#begun, 0);
+    const lost: LostCall[] = [];
+    for (const call of this.#calls.values()) {
+      const sequence = this.#sequences.get(call);
+      lost.push({ call, wasBegun: sequence !== null && countUpTo(sequence ?? begun, begun) <= 0 });
+    }
+    this.#calls.clear();
+    this.#sequences.clear();
+    this.#toWrite = [];
+    this.#settleStart?.(cause ?? this.#startError("was not loaded: the server has stopped"));
+    this.#settleClose?.();
+    this.#events.onGone(this, lost, cause);
+  }
+
+  #closeIfIdle(): void {
+    if (this.#state === "retiring" && this.#calls.size === 0) this.#close();
+  }
+
+  #close(): void {
+    if (this.#state === "gone" || this.#state === "closing") return;
+    const isListening = this.#state !== "starting";
+    this.#state = "closing";
+    this.#stopTimer();
+    if (this.#thread === null) {
+      this.#end();
+    } else if (isListening) {
+      this.outgoing().add(["close", 0]);
+      this.#timer = this.#runtime.clock.after(CLOSE_TIMEOUT_MS, () => this.#thread?.terminate());
+    } else {
+      this.#thread.terminate();
+    }
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #startError(what: string, cause?: unknown): TrivetError {
+    return new TrivetError("module-invalid", `The module ${JSON.stringify(this.#orders.module)} ${what}.`, { cause });
+  }
+}
+
+/** How far one sequence is ahead of another; sequences are 32-bit integers that wrap around. */
+function countUpTo(sequence: number, from: number): number {
+  return (sequence - from) | 0;
+}

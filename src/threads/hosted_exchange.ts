@@ -1,0 +1,269 @@
+/**
+ * What stands for the connection on the thread that runs the handler.
+ *
+ * The exchange here is the same class as on the event loop, so that a handler finds the same request, content, signal
+ * and `info`. It decides what of it has to be said to the event loop. It must not know sockets, nor which calls there
+ * are beside its own.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../errors.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../connection/exchange.ts";
+import type { UpgradedConnection } from "../handler.ts";
+import { FieldSection } from "../http/field_section.ts";
+import { CHUNKED } from "../http1/framing.ts";
+import { RequestHead } from "../http1/request_head.ts";
+import type { Address } from "../runtime.ts";
+import { readFieldLines } from "../web/field_lines.ts";
+import type { ResponseSource } from "../web/response_source.ts";
+import type { OutgoingBatch } from "./batch.ts";
+import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
+import type { AnswerContent, FromThread, ToThread } from "./protocol.ts";
+import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
+
+/** The way to the event loop: what is added leaves when the turn is over. */
+export interface HostLink {
+  /** Opens the batch of this turn. */
+  outgoing(): OutgoingBatch;
+}
+
+type CallMessage = ToThread & readonly ["call", ...unknown[]];
+
+/** One call on the thread's side. */
+export class HostedExchange implements ExchangeOwner, ExchangeResponder {
+  readonly exchange: Exchange;
+  readonly remoteAddress: Address;
+  readonly localAddress: Address;
+  readonly nativeRequest: boolean;
+  readonly responder: ExchangeResponder = this;
+  readonly #callId: number;
+  readonly #link: HostLink;
+  readonly #credit: CreditAccount;
+  isContentComplete: boolean;
+  #isDemanded = false;
+  /** Content that came and counts as taken once the reader is not held up by it. */
+  #untakenBytes = 0;
+  #sender: StreamSender | null = null;
+  /** After an upgrade: what the peer sends. */
+  #upgradedInput: ReceivedStream | null = null;
+
+  /**
+   * @param call The message that asks for the call.
+   * @param content All of the content, where the message came with it.
+   */
+  constructor(call: CallMessage, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
+    const [, callId, , method, uri, minorVersion, fieldText, fieldOffsets, upgrade, contentForm] = call;
+    this.#callId = callId;
+    this.#link = link;
+    this.nativeRequest = nativeRequest;
+    this.remoteAddress = call[10];
+    this.localAddress = call[11];
+    this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
+    const head = new RequestHead(method, "", true, minorVersion, new FieldSection(fieldText, fieldOffsets));
+    // The thread never asks how content was framed, only whether there is some.
+    if (contentForm !== null) head.framing = CHUNKED;
+    head.upgrade = upgrade;
+    this.isContentComplete = contentForm !== "to-come";
+    this.exchange = new Exchange(head, uri, this);
+    if (content !== null) {
+      this.exchange.content.keep(content);
+      this.exchange.completeContent(NO_TRAILERS);
+    }
+  }
+
+  // What the event loop tells.
+
+  /** Takes a message of this call; `bytes` where it names some. Returns whether it was the last. */
+  take(message: ToThread, bytes: readonly Uint8Array<ArrayBuffer>[]): boolean {
+    switch (message[0]) {
+      case "chunk":
+        this.#takeChunk(bytes[message[2]]);
+        return false;
+      case "end":
+        this.#endInput(message[2]);
+        return false;
+      case "fail":
+        this.#failInput(message[2]);
+        return false;
+      case "credit":
+        this.#sender?.grant(message[2]);
+        return false;
+      case "cancel":
+        this.#sender?.cancel(restoreError(message[2]));
+        return false;
+      case "upgraded":
+        this.#leaveHttp();
+        return false;
+      case "delivered":
+        this.exchange.deliver();
+        return true;
+      case "aborted":
+        this.#abort(restoreTrivetError(message[2]));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  // What the exchange asks of its connection.
+
+  demandContent(): void {
+    if (!this.#isDemanded && !this.isContentComplete) {
+      this.#isDemanded = true;
+      this.#say("demand");
+    }
+    this.#settleCredit();
+  }
+
+  contentKeptChanged(): void {
+    this.#settleCredit();
+  }
+
+  answer(exchange: Exchange, source: ResponseSource): void {
+    if (exchange.progress !== "awaited") {
+      if (source.content instanceof ReadableStream) source.content.cancel().catch(() => {});
+      return;
+    }
+    exchange.progress = "complete";
+    const { status, statusText, fields, streamBytes } = source;
+    const hasTrailers = exchange.trailersToSend !== null;
+    const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
+    if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
+    const content = this.#announce(source);
+    this.#say("answer", status, statusText, fields, content, streamBytes, hasTrailers, isUpgrade, exchange.isWatched);
+    if (source.content instanceof ReadableStream) this.#sendFrom(source.content);
+    else if (hasTrailers) this.#sayEnd();
+  }
+
+  failHandler(exchange: Exchange, error: TrivetError): void {
+    if (exchange.progress !== "awaited") return;
+    exchange.progress = "complete";
+    this.#say("failed", copyError(error));
+  }
+
+  refuse(exchange: Exchange, error: TrivetError): void {
+    this.failHandler(exchange, error);
+  }
+
+  mayInform(exchange: Exchange): boolean {
+    return exchange.progress === "awaited";
+  }
+
+  sendInformational(_exchange: Exchange, status: number, fields: readonly string[]): void {
+    this.#say("inform", status, fields);
+  }
+
+  // The rest is its own.
+
+  #say(kind: FromThread[0], ...rest: unknown[]): void {
+    this.#link.outgoing().add([kind, this.#callId, ...rest]);
+  }
+
+  #takeChunk(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#upgradedInput !== null) {
+      this.#upgradedInput.push(bytes);
+      return;
+    }
+    // Counted first: a reader that waits takes the buffer away.
+    this.#untakenBytes += bytes.byteLength;
+    this.exchange.content.keep(bytes);
+    this.#settleCredit();
+  }
+
+  #endInput(trailers: readonly string[]): void {
+    if (this.#upgradedInput !== null) {
+      this.#upgradedInput.end();
+      return;
+    }
+    this.isContentComplete = true;
+    this.exchange.completeContent(toFieldSection(trailers));
+  }
+
+  #failInput(copy: ErrorCopy): void {
+    if (this.#upgradedInput !== null) {
+      this.#upgradedInput.fail(restoreError(copy));
+      return;
+    }
+    this.isContentComplete = true;
+    this.exchange.failContent(restoreTrivetError(copy));
+  }
+
+  #settleCredit(): void {
+    if (this.exchange.content.isHeld || this.#untakenBytes === 0) return;
+    const takenBytes = this.#untakenBytes;
+    this.#untakenBytes = 0;
+    this.#credit.taken(takenBytes);
+  }
+
+  /** Text goes with the message, bytes beside it, and a stream behind it. */
+  #announce({ content }: ResponseSource): AnswerContent {
+    if (content === null) return null;
+    if (typeof content === "string") return { text: content };
+    if (content instanceof Uint8Array) return this.#link.outgoing().attachCopy(content);
+    return "to-come";
+  }
+
+  #sendFrom(stream: ReadableStream<Uint8Array>): void {
+    this.#sender = new StreamSender(stream, {
+      chunk: (bytes) => this.#say("chunk", this.#link.outgoing().attachCopy(bytes)),
+      end: () => this.#sayEnd(),
+      fail: (cause) => this.#say("fail", copyError(cause)),
+    });
+  }
+
+  /** The content of the response has ended: it is time to ask for its trailer section. */
+  #sayEnd(): void {
+    const { trailersToSend } = this.exchange;
+    try {
+      const trailers = trailersToSend === null ? [] : readFieldLines(new Headers(trailersToSend()));
+      this.#say("end", trailers, null);
+    } catch (error) {
+      this.#say("end", [], copyError(error));
+    }
+  }
+
+  #leaveHttp(): void {
+    const upgrade = this.exchange.pendingUpgrade;
+    if (upgrade === null) return;
+    this.exchange.deliver();
+    const input = new ReceivedStream({
+      credit: (bytes) => this.#say("credit", bytes),
+      cancel: (reason) => this.#say("cancel", copyError(reason)),
+    });
+    this.#upgradedInput = input;
+    const output = new TransformStream<Uint8Array, Uint8Array>();
+    this.#sendFrom(output.readable);
+    const connection: UpgradedConnection = {
+      readable: input.readable,
+      writable: output.writable,
+      remoteAddr: this.remoteAddress,
+      localAddr: this.localAddress,
+    };
+    upgrade.resolve(connection);
+  }
+
+  #abort(error: TrivetError): void {
+    this.#sender?.cancel(error);
+    this.#upgradedInput?.fail(error);
+    this.exchange.abort(error);
+  }
+}
+
+function notUpgraded(): TrivetError {
+  return new TrivetError("response-invalid", "The handler gave another response than 101.");
+}
+
+const NO_TRAILERS = new FieldSection("", []);
+
+/** Names and values in turn, as a field section again. */
+function toFieldSection(lines: readonly string[]): FieldSection {
+  if (lines.length === 0) return NO_TRAILERS;
+  const offsets: number[] = [];
+  let at = 0;
+  for (const part of lines) {
+    offsets.push(at, at + part.length);
+    at += part.length;
+  }
+  return new FieldSection(lines.join(""), offsets);
+}

@@ -1,0 +1,103 @@
+/**
+ * What is said between the event loop that has the connections and a thread that runs handlers: types only.
+ *
+ * A call is one exchange whose handler runs on the thread. Both ends know it by a number. The content of the request
+ * flows to the thread and the content of the response from it, each as chunks with credit; after an upgrade the bytes of
+ * the connection flow the same two ways.
+ *
+ * | to the thread | from the thread |
+ * |---|---|
+ * | `call`: run the handler | `answer`: its response; `failed`: it threw, or its response can't be sent |
+ * | `chunk`, `end`, `fail`: content of the request | `demand`: it is wanted |
+ * | `credit`, `cancel`: about the content of the response | `chunk`, `end`, `fail`: the content of the response |
+ * | | `credit`: content was taken; `inform`: an informational response |
+ * | `upgraded`: the connection has left HTTP | |
+ * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
+ * | `ping`: say something; `close`: end | `pace`: how fast calls are begun |
+ *
+ * @module
+ */
+
+import type { Address } from "../runtime.ts";
+import type { Message } from "./batch.ts";
+import type { ErrorCopy } from "./error_copy.ts";
+
+/** The content of a request when the call is made: none, all of it (the number of its bytes), or still to come. */
+export type CallContent = null | number | "to-come";
+
+/** The content of a response: none, text, all of it (the number of its bytes), or chunks that follow. */
+export type AnswerContent = null | { readonly text: string } | number | "to-come";
+
+/** What the event loop tells a thread. */
+export type ToThread =
+  | readonly [
+    kind: "call",
+    callId: number,
+    sequence: number,
+    method: string,
+    uri: string,
+    minorVersion: 0 | 1,
+    fieldText: string,
+    fieldOffsets: readonly number[],
+    upgrade: string | null,
+    content: CallContent,
+    remoteAddress: Address,
+    localAddress: Address,
+  ]
+  | readonly [kind: "chunk", callId: number, bytesAt: number]
+  /** With the trailer section of the request: names and values, one after the other. */
+  | readonly [kind: "end", callId: number, trailers: readonly string[]]
+  | readonly [kind: "fail", callId: number, error: ErrorCopy]
+  | readonly [kind: "credit", callId: number, bytes: number]
+  | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
+  | readonly [kind: "upgraded", callId: number]
+  | readonly [kind: "delivered", callId: number]
+  | readonly [kind: "aborted", callId: number, error: ErrorCopy]
+  | readonly [kind: "ping", callId: 0]
+  | readonly [kind: "close", callId: 0];
+
+/** What a thread tells the event loop. */
+export type FromThread =
+  | readonly [
+    kind: "answer",
+    callId: number,
+    status: number,
+    statusText: string,
+    fields: readonly string[],
+    content: AnswerContent,
+    streamBytes: number | null,
+    hasTrailers: boolean,
+    isUpgrade: boolean,
+    isWatched: boolean,
+  ]
+  | readonly [kind: "failed", callId: number, error: ErrorCopy]
+  | readonly [kind: "inform", callId: number, status: number, fields: readonly string[]]
+  | readonly [kind: "demand", callId: number]
+  | readonly [kind: "chunk", callId: number, bytesAt: number]
+  /** With the trailer section of the response, or what went wrong when it was made. */
+  | readonly [kind: "end", callId: number, trailers: readonly string[], error: ErrorCopy | null]
+  | readonly [kind: "fail", callId: number, error: ErrorCopy]
+  | readonly [kind: "credit", callId: number, bytes: number]
+  | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
+  /** So many calls of this batch were begun, and it took so long. */
+  | readonly [kind: "pace", callId: 0, begun: number, elapsedMs: number];
+
+/** The first message to a thread that runs handlers, not in a batch. */
+export interface HandlerOrders {
+  readonly role: "handler";
+  /** The URL of the module whose handler is called. */
+  readonly module: string;
+  /** Whether handlers get a Request of the runtime itself. */
+  readonly nativeRequest: boolean;
+  /** Where a call that has not returned is cut short, on a runtime that can't be told so from outside; 0 is never. */
+  readonly callLimitMs: number;
+  /** One number: the sequence of the call that was begun last. The thread writes it before each call. */
+  readonly begun: Int32Array<SharedArrayBuffer>;
+}
+
+/** The first message from a thread, not in a batch: it is ready, or can't be. */
+export type Readiness = { readonly isReady: true } | { readonly isReady: false; readonly error: ErrorCopy };
+
+// Every message is one that a batch can hold.
+type AssertMessage<T extends Message> = T;
+export type AnyMessage = AssertMessage<ToThread> | AssertMessage<FromThread>;

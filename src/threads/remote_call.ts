@@ -1,0 +1,293 @@
+/**
+ * One exchange whose handler runs on a thread: the event loop's side of it.
+ *
+ * It decides what of the exchange goes to the thread, what becomes of what comes back, and whether the call can be made
+ * again on another thread. It must not know which thread it is, nor how threads are kept alive.
+ *
+ * @module
+ */
+
+import type { Exchange, ExchangeObserver } from "../connection/exchange.ts";
+import { wantsTrailers } from "../connection/response_trailers.ts";
+import { PendingUpgrade } from "../connection/upgraded_connection.ts";
+import type { TrivetError } from "../errors.ts";
+import type { UpgradedConnection } from "../handler.ts";
+import type { OutgoingBatch } from "./batch.ts";
+import { copyError, type ErrorCopy, restoreError } from "./error_copy.ts";
+import type { AnswerContent, FromThread, ToThread } from "./protocol.ts";
+import { ReceivedStream, StreamSender } from "./stream_link.ts";
+
+/** The thread as its calls see it. */
+export interface CallLink {
+  /** Opens the batch of this turn. */
+  outgoing(): OutgoingBatch;
+  /** The exchange has ended, and the thread need not hurry to know unless somebody there waits for it. */
+  delivered(call: RemoteCall, isWatched: boolean): void;
+  /** The exchange can't be delivered any more. */
+  aborted(call: RemoteCall, cause: TrivetError): void;
+}
+
+/** Who has the call while no thread has it. */
+export interface CallKeeper {
+  /** The exchange can't be delivered any more: the call need not be made. */
+  abandoned(call: RemoteCall): void;
+}
+
+/** A call is made at most so often: one that loses every thread it is given to may be what ends them. */
+const MAX_ATTEMPTS = 3;
+
+/** RFC 9110 section 9.2.2: methods whose effect is the same if they are carried out twice. */
+const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
+
+let lastCallId = 0;
+
+/** One call. */
+export class RemoteCall implements ExchangeObserver {
+  /** The number by which both ends know the call. */
+  readonly id: number = ++lastCallId;
+  readonly exchange: Exchange;
+  /** When it began to wait for a thread, for the statistics. */
+  waitsSinceMs = 0;
+  readonly #keeper: CallKeeper;
+  #link: CallLink | null = null;
+  #attempts = 0;
+  /** Content that came with the request, kept until the response has begun, so that the call can be made again. */
+  #content: Uint8Array<ArrayBuffer> | null = null;
+  #contentIsTaken = false;
+  #hasInformed = false;
+  #isWatched = false;
+  #sender: StreamSender | null = null;
+  #received: ReceivedStream | null = null;
+  #trailers: () => HeadersInit = () => [];
+  #upgrade: PendingUpgrade | null = null;
+
+  /**
+   * @param exchange The exchange.
+   * @param keeper Who has the call while no thread has it.
+   */
+  constructor(exchange: Exchange, keeper: CallKeeper) {
+    this.exchange = exchange;
+    this.#keeper = keeper;
+    exchange.observer = this;
+  }
+
+  /** Whether the exchange still waits for the response. */
+  get isAwaited(): boolean {
+    return this.exchange.progress === "awaited";
+  }
+
+  /** Gives the call to a thread. */
+  giveTo(link: CallLink): void {
+    this.#link = link;
+    this.#attempts++;
+  }
+
+  /** Writes the call down, with what has come of its content until now. */
+  write(batch: OutgoingBatch, sequence: number): void {
+    const { exchange } = this;
+    const { head, connection } = exchange;
+    this.#content ??= head.framing === 0 ? null : exchange.content.takeWhole();
+    const hasMore = head.framing !== 0 && this.#content === null;
+    const message: ToThread = [
+      "call",
+      this.id,
+      sequence,
+      head.method,
+      exchange.url(),
+      head.minorVersion,
+      head.fields.text,
+      head.fields.offsets,
+      head.upgrade,
+      hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
+      connection.remoteAddress,
+      connection.localAddress,
+    ];
+    batch.add(message);
+  }
+
+  /**
+   * Whether the call can be made again although its thread was lost: nothing was sent of a response, the content is
+   * still here, and the handler was not called, or calling it twice does no harm.
+   */
+  canBeMadeAgain(wasBegun: boolean): boolean {
+    if (!this.isAwaited || this.#hasInformed || this.#contentIsTaken || this.#attempts >= MAX_ATTEMPTS) return false;
+    return !wasBegun || IDEMPOTENT_METHODS.has(this.exchange.method);
+  }
+
+  /** The thread is lost, and the call is not made again. */
+  lose(error: TrivetError): void {
+    this.#link = null;
+    this.#sender?.cancel(error);
+    this.#received?.fail(error);
+    this.exchange.refuse(error);
+  }
+
+  /** The thread is lost, and the call goes back to its keeper. */
+  takeBack(): void {
+    this.#link = null;
+  }
+
+  /** Takes a message of the thread; `bytes` where it names some. */
+  take(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+    switch (message[0]) {
+      case "answer":
+        this.#answer(message, bytes);
+        return;
+      case "failed":
+        this.exchange.fail(restoreError(message[2]));
+        return;
+      case "inform":
+        this.#inform(message[2], message[3]);
+        return;
+      case "demand":
+        this.#sendContent();
+        return;
+      case "chunk":
+        this.#received?.push(bytes[message[2]]);
+        return;
+      case "end":
+        this.#end(message[2], message[3]);
+        return;
+      case "fail":
+        this.#received?.fail(restoreError(message[2]));
+        return;
+      case "credit":
+        this.#sender?.grant(message[2]);
+        return;
+      case "cancel":
+        this.#sender?.cancel(restoreError(message[2]));
+    }
+  }
+
+  // What becomes of the exchange.
+
+  delivered(): void {
+    if (this.#upgrade === null) this.#link?.delivered(this, this.#isWatched);
+  }
+
+  aborted(cause: TrivetError): void {
+    if (this.#link === null) {
+      this.#keeper.abandoned(this);
+      return;
+    }
+    this.#sender?.cancel(cause);
+    this.#link.aborted(this, cause);
+  }
+
+  // The rest is its own.
+
+  #say(kind: ToThread[0], ...rest: unknown[]): void {
+    this.#link?.outgoing().add([kind, this.id, ...rest]);
+  }
+
+  #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+    const [, , status, statusText, fields, form, streamBytes, hasTrailers, isUpgrade, isWatched] = message;
+    const { exchange } = this;
+    this.#content = null;
+    this.#isWatched = isWatched;
+    if (hasTrailers) exchange.trailersToSend = () => this.#trailers();
+    if (isUpgrade && this.isAwaited) this.#expectUpgrade();
+    const whole = wholeContent(form, bytes);
+    if (form === "to-come") {
+      exchange.answer({ status, statusText, fields, content: this.#receive(null), streamBytes });
+    } else if (hasTrailers && wantsTrailers(exchange)) {
+      // The trailer section comes behind the content, so that the content can't leave at once either.
+      const bytes = typeof whole === "string" ? textEncoder.encode(whole) : whole;
+      const content = this.#receive(bytes);
+      exchange.answer({ status, statusText, fields, content, streamBytes: bytes?.byteLength ?? 0 });
+    } else {
+      exchange.answer({ status, statusText, fields, content: whole, streamBytes });
+    }
+  }
+
+  /** Content that comes in chunks, after what is here already. */
+  #receive(first: Uint8Array | null): ReadableStream<Uint8Array> {
+    this.#received = new ReceivedStream({
+      credit: (credit) => this.#say("credit", credit),
+      cancel: (reason) => this.#say("cancel", copyError(reason)),
+    });
+    if (first !== null) this.#received.push(first);
+    return this.#received.readable;
+  }
+
+  #inform(status: number, fields: readonly string[]): void {
+    const { exchange } = this;
+    const { responder } = exchange.connection;
+    if (exchange.head.minorVersion === 0 || !responder.mayInform(exchange)) return;
+    this.#hasInformed = true;
+    responder.sendInformational(exchange, status, fields);
+  }
+
+  /** The handler reads the content. */
+  #sendContent(): void {
+    if (this.#contentIsTaken) return;
+    this.#contentIsTaken = true;
+    const { exchange } = this;
+    this.#sender = new StreamSender(exchange.content.stream(), {
+      chunk: (bytes) => {
+        const batch = this.#link?.outgoing();
+        batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
+      },
+      end: () => {
+        exchange.trailers.then((trailers) => this.#say("end", [...trailers].flat()), () => {});
+      },
+      fail: (cause) => this.#say("fail", copyError(cause)),
+    });
+  }
+
+  #end(trailers: readonly string[], error: ErrorCopy | null): void {
+    this.#trailers = () => {
+      if (error !== null) throw restoreError(error);
+      return toPairs(trailers);
+    };
+    this.#received?.end();
+  }
+
+  #expectUpgrade(): void {
+    const upgrade = new PendingUpgrade();
+    this.#upgrade = upgrade;
+    this.exchange.pendingUpgrade = upgrade;
+    upgrade.connection.then((connection) => this.#bridge(connection), () => {});
+  }
+
+  /** Passes the bytes of an upgraded connection to and from the thread. */
+  #bridge(connection: UpgradedConnection): void {
+    this.#say("upgraded");
+    const received = new ReceivedStream({
+      credit: (credit) => this.#say("credit", credit),
+      cancel: (reason) => this.#say("cancel", copyError(reason)),
+    });
+    this.#received = received;
+    const toThread = new Promise<void>((resolve) => {
+      this.#sender = new StreamSender(connection.readable, {
+        chunk: (bytes) => {
+          const batch = this.#link?.outgoing();
+          batch?.add(["chunk", this.id, batch.attachCopy(bytes)]);
+        },
+        end: () => {
+          this.#say("end", []);
+          resolve();
+        },
+        fail: (cause) => {
+          this.#say("fail", copyError(cause));
+          resolve();
+        },
+      });
+    });
+    const fromThread = received.readable.pipeTo(connection.writable).catch(() => {});
+    Promise.all([toThread, fromThread]).then(() => this.#link?.delivered(this, false));
+  }
+}
+
+const textEncoder = new TextEncoder();
+
+function wholeContent(form: AnswerContent, bytes: readonly Uint8Array<ArrayBuffer>[]): string | Uint8Array | null {
+  if (form === null || form === "to-come") return null;
+  return typeof form === "number" ? bytes[form] : form.text;
+}
+
+function toPairs(lines: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < lines.length; i += 2) pairs.push([lines[i], lines[i + 1]]);
+  return pairs;
+}

@@ -1,0 +1,168 @@
+/**
+ * A stream of bytes from one thread to another, with credit.
+ *
+ * The sender may be `CREDIT_BYTES` ahead of the reader; what the reader has taken is given back as credit. It decides
+ * when a chunk may leave, and must not know which content it is of.
+ *
+ * @module
+ */
+
+/** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
+export const CREDIT_BYTES: number = 256 * 1024;
+/** Credit is given back in pieces of at least this size, so that a chunk does not cost two messages. */
+const MIN_GRANT_BYTES = CREDIT_BYTES / 4;
+
+/** Where a sender's chunks go. */
+export interface ChunkTarget {
+  chunk(bytes: Uint8Array): void;
+  end(): void;
+  fail(cause: unknown): void;
+}
+
+/** Reads a stream and sends its chunks as they are, as far as the credit goes. */
+export class StreamSender {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #target: ChunkTarget;
+  readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
+  readonly #onFailure = (cause: unknown): void => this.#fail(cause);
+  #creditBytes = CREDIT_BYTES;
+  /** Read ahead, so that the end of the stream is seen even while there is no credit. */
+  #held: Uint8Array | null = null;
+  #isOver = false;
+
+  /**
+   * @param stream What is sent; it is read from now on.
+   * @param target Takes the chunks.
+   */
+  constructor(stream: ReadableStream<Uint8Array>, target: ChunkTarget) {
+    this.#reader = stream.getReader();
+    this.#target = target;
+    this.#read();
+  }
+
+  /** The reader has taken so many bytes. */
+  grant(bytes: number): void {
+    this.#creditBytes += bytes;
+    if (this.#held === null || this.#creditBytes <= 0) return;
+    const held = this.#held;
+    this.#held = null;
+    this.#send(held);
+  }
+
+  /** Nobody wants the rest. */
+  cancel(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#held = null;
+    this.#reader.cancel(reason).catch(() => {});
+  }
+
+  #read(): void {
+    this.#reader.read().then(this.#onRead, this.#onFailure);
+  }
+
+  #take(result: ReadableStreamReadResult<Uint8Array>): void {
+    if (this.#isOver) return;
+    if (result.done) {
+      this.#isOver = true;
+      this.#target.end();
+      return;
+    }
+    const bytes = result.value;
+    if (!(bytes instanceof Uint8Array)) {
+      this.#fail(new TypeError("The stream gave a chunk that is not a Uint8Array."));
+      return;
+    }
+    if (this.#creditBytes > 0) this.#send(bytes);
+    else this.#held = bytes;
+  }
+
+  #send(bytes: Uint8Array): void {
+    // Counted first: the target may give the buffer away.
+    this.#creditBytes -= bytes.byteLength;
+    this.#target.chunk(bytes);
+    this.#read();
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isOver) return;
+    this.cancel(cause);
+    this.#target.fail(cause);
+  }
+}
+
+/** What a receiver tells the sender. */
+export interface ChunkSource {
+  credit(bytes: number): void;
+  cancel(reason: unknown): void;
+}
+
+/** Counts what was taken of the chunks that came, and gives it back as credit. */
+export class CreditAccount {
+  readonly #source: ChunkSource;
+  #owedBytes = 0;
+
+  /** @param source Where the credit goes. */
+  constructor(source: ChunkSource) {
+    this.#source = source;
+  }
+
+  /** So many bytes more were taken. */
+  taken(bytes: number): void {
+    this.#owedBytes += bytes;
+    if (this.#owedBytes < MIN_GRANT_BYTES) return;
+    this.#source.credit(this.#owedBytes);
+    this.#owedBytes = 0;
+  }
+}
+
+/** A stream whose chunks come from another thread. */
+export class ReceivedStream {
+  /** The stream. */
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly #account: CreditAccount;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #queuedBytes = 0;
+
+  /** @param source The sender. */
+  constructor(source: ChunkSource) {
+    this.#account = new CreditAccount(source);
+    this.readable = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: () => this.#settle(),
+      cancel: (reason) => {
+        this.#controller = null;
+        source.cancel(reason);
+      },
+    }, new ByteLengthQueuingStrategy({ highWaterMark: CREDIT_BYTES }));
+  }
+
+  /** A chunk came. */
+  push(bytes: Uint8Array): void {
+    if (this.#controller === null) return;
+    this.#queuedBytes += bytes.byteLength;
+    this.#controller.enqueue(bytes);
+  }
+
+  /** The stream has ended. */
+  end(): void {
+    this.#controller?.close();
+    this.#controller = null;
+  }
+
+  /** The stream has failed. */
+  fail(cause: unknown): void {
+    this.#controller?.error(cause);
+    this.#controller = null;
+  }
+
+  /** What has left the queue since the last time was taken by the reader. */
+  #settle(): void {
+    if (this.#controller === null) return;
+    const queuedBytes = CREDIT_BYTES - (this.#controller.desiredSize ?? 0);
+    this.#account.taken(this.#queuedBytes - queuedBytes);
+    this.#queuedBytes = queuedBytes;
+  }
+}
