@@ -13,8 +13,17 @@ import { OutgoingBatch, readBatch } from "./batch.ts";
 import { HostedExchange, type HostLink } from "./hosted_exchange.ts";
 import type { HandlerOrders, ToThread } from "./protocol.ts";
 
-/** Calls that were answered do not wait longer than this for those behind them. */
-const MAX_HELD_MS = 1;
+/**
+ * When the calls of a batch take longer than this, what they gave is sent before the next is begun. It is sent at the
+ * end of a turn like everything else, so that content that is there from the start leaves with its response.
+ */
+const MAX_TURN_MS = 1;
+
+/** A message whose turn has not come. */
+interface WaitingMessage {
+  readonly message: ToThread;
+  readonly bytes: readonly Uint8Array<ArrayBuffer>[];
+}
 
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
@@ -25,6 +34,8 @@ export class HandlerHost implements HostLink {
   readonly #calls = new Map<number, HostedExchange>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
+  /** What came and was not looked at, because the turn had taken long enough. */
+  #waiting: WaitingMessage[] = [];
   #sendIsDeferred = false;
   #begun = 0;
   #beganAtMs = 0;
@@ -46,10 +57,13 @@ export class HandlerHost implements HostLink {
   /** Takes a batch of the event loop. */
   take(received: unknown): void {
     const { messages, bytes } = readBatch(received);
-    this.#beganAtMs = this.#clock.nowMs();
-    for (const message of messages as readonly ToThread[]) this.#takeMessage(message, bytes);
-    // Says that calls were begun even if none was answered: the event loop may have more of them.
-    if (this.#begun > 0) this.#sayPace();
+    const isWorking = this.#waiting.length > 0;
+    for (const message of messages as readonly ToThread[]) {
+      // A sign of life is due at once, whatever there is to do.
+      if (message[0] === "ping") this.#sayPace();
+      else this.#waiting.push({ message, bytes });
+    }
+    if (!isWorking) this.#work();
   }
 
   outgoing(): OutgoingBatch {
@@ -63,12 +77,26 @@ export class HandlerHost implements HostLink {
     return this.#outgoing;
   }
 
+  #work(): void {
+    this.#beganAtMs = this.#clock.nowMs();
+    const waiting = this.#waiting;
+    let taken = 0;
+    let isTurnOver = false;
+    while (taken < waiting.length && !isTurnOver) {
+      const { message, bytes } = waiting[taken++];
+      this.#takeMessage(message, bytes);
+      isTurnOver = message[0] === "call" && this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS;
+    }
+    this.#waiting = taken === waiting.length ? [] : waiting.slice(taken);
+    // Says that calls were begun even if none was answered: the event loop may have more of them.
+    if (this.#begun > 0) this.#sayPace();
+    if (this.#waiting.length > 0) this.#clock.defer(() => this.#work());
+  }
+
   #takeMessage(message: ToThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
     const [kind, callId] = message;
     if (kind === "call") {
       this.#begin(message, bytes);
-    } else if (kind === "ping") {
-      this.#sayPace();
     } else if (kind === "close") {
       // What the messages before this one have set off, such as a log line, still happens.
       this.#clock.defer(() => this.#parent.exit());
@@ -93,18 +121,10 @@ export class HandlerHost implements HostLink {
     // The handler was stopped in the middle of something, so nothing here can be relied on. The event loop has given
     // the call up, and gets a fresh thread.
     if (!hasReturned) this.#parent.exit();
-    else if (this.#clock.nowMs() - this.#beganAtMs > MAX_HELD_MS) this.#sendNow();
-  }
-
-  #sendNow(): void {
-    this.#sayPace();
-    this.#outgoing.send(this.#post);
   }
 
   #sayPace(): void {
-    const nowMs = this.#clock.nowMs();
-    this.outgoing().add(["pace", 0, this.#begun, nowMs - this.#beganAtMs]);
+    this.outgoing().add(["pace", 0, this.#begun, this.#clock.nowMs() - this.#beganAtMs]);
     this.#begun = 0;
-    this.#beganAtMs = nowMs;
   }
 }

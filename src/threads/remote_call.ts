@@ -54,6 +54,8 @@ export class RemoteCall implements ExchangeObserver {
   /** Content that came with the request, kept until the response has begun, so that the call can be made again. */
   #content: Uint8Array<ArrayBuffer> | null = null;
   #contentIsTaken = false;
+  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
+  #isAnswered = false;
   #hasInformed = false;
   #isWatched = false;
   #sender: StreamSender | null = null;
@@ -110,7 +112,8 @@ export class RemoteCall implements ExchangeObserver {
    * still here, and the handler was not called, or calling it twice does no harm.
    */
   canBeMadeAgain(wasBegun: boolean): boolean {
-    if (!this.isAwaited || this.#hasInformed || this.#contentIsTaken || this.#attempts >= MAX_ATTEMPTS) return false;
+    if (!this.isAwaited || this.#isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
+    if (this.#attempts >= MAX_ATTEMPTS) return false;
     return !wasBegun || IDEMPOTENT_METHODS.has(this.exchange.method);
   }
 
@@ -119,7 +122,7 @@ export class RemoteCall implements ExchangeObserver {
     this.#link = null;
     this.#sender?.cancel(error);
     this.#received?.fail(error);
-    this.exchange.refuse(error);
+    if (!this.#isAnswered) this.exchange.refuse(error);
   }
 
   /** The thread is lost, and the call goes back to its keeper. */
@@ -134,6 +137,7 @@ export class RemoteCall implements ExchangeObserver {
         this.#answer(message, bytes);
         return;
       case "failed":
+        this.#isAnswered = true;
         this.exchange.fail(restoreError(message[2]));
         return;
       case "inform":
@@ -183,6 +187,7 @@ export class RemoteCall implements ExchangeObserver {
   #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
     const [, , status, statusText, fields, form, streamBytes, hasTrailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
+    this.#isAnswered = true;
     this.#content = null;
     this.#isWatched = isWatched;
     if (hasTrailers) exchange.trailersToSend = () => this.#trailers();

@@ -40,10 +40,10 @@ export interface ThreadCounts {
 }
 
 /** A thread that was ready for this long was not lost at once: the next one is started without delay. */
-const STABLE_MS = 10_000;
+const STABLE_MS = 1_000;
 /** Before a thread is started again whose predecessor was lost soon; it doubles each time. */
 const MIN_BACK_OFF_MS = 100;
-const MAX_BACK_OFF_MS = 10_000;
+const MAX_BACK_OFF_MS = 5_000;
 /** How often threads are told what need not hurry. */
 const REST_INTERVAL_MS = 500;
 
