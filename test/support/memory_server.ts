@@ -9,6 +9,7 @@ import type { Handler } from "../../src/handler.ts";
 import type { ServeOptions } from "../../src/options.ts";
 import type { Server } from "../../src/server.ts";
 import type { TrivetError } from "../../src/errors.ts";
+import type { Warning, WarningCode } from "../../src/warnings.ts";
 import { createMemoryRuntime, type MemoryPeer, type MemoryRuntime } from "./memory_runtime.ts";
 import type { VirtualClock } from "./virtual_clock.ts";
 
@@ -22,6 +23,8 @@ export interface MemoryServer {
   readonly clock: VirtualClock;
   /** What onError was told. */
   readonly reported: TrivetError[];
+  /** The codes of what onWarning was told. */
+  readonly warned: WarningCode[];
   connect(): MemoryPeer;
   /** Connects, sends, lets everything settle, and gives the peer back. */
   send(...pieces: string[]): Promise<MemoryPeer>;
@@ -29,16 +32,24 @@ export interface MemoryServer {
 
 /** Starts a server in memory. */
 export async function startMemoryServer(handler: Handler, options: ServeOptions = {}): Promise<MemoryServer> {
-  const runtime = createMemoryRuntime();
+  const started = createMemoryServer(createMemoryRuntime(), options, handler);
+  await started.server.ready();
+  return started;
+}
+
+/** Begins to start a server in memory; without a handler its options name a module. */
+export function createMemoryServer(runtime: MemoryRuntime, options: ServeOptions, handler?: Handler): MemoryServer {
   const reported: TrivetError[] = [];
+  const warned: WarningCode[] = [];
   const onError = (error: TrivetError): void => void reported.push(error);
-  const server = createServer(runtime, { onListen: () => {}, onError, ...options }, handler);
-  await server.ready();
+  const onWarning = ({ code }: Warning): void => void warned.push(code);
+  const server = createServer(runtime, { onListen: () => {}, onError, onWarning, ...options }, handler);
   return {
     server,
     runtime,
     clock: runtime.clock,
     reported,
+    warned,
     connect: () => runtime.connect(),
     async send(...pieces) {
       const peer = runtime.connect();

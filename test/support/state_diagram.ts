@@ -1,0 +1,48 @@
+/**
+ * Draws a table of transitions as the diagram that stands in the documentation.
+ *
+ * @module
+ */
+
+/** One way from a state to another. */
+export interface Transition {
+  readonly from: string;
+  readonly to: string;
+  /** When it is gone. */
+  readonly when: string;
+}
+
+/**
+ * A block of Mermaid (`stateDiagram-v2`) in Markdown, from the fence that begins it to the one that ends it. A state that
+ * no way leads to is where it begins, and one that no way leads out of is where it ends.
+ */
+export function drawStateDiagram(transitions: readonly Transition[]): string {
+  const { first, last } = endsOf(transitions);
+  const lines = [
+    ...first.map((state) => `[*] --> ${state}`),
+    ...transitions.map(({ from, to, when }) => `${from} --> ${to}: ${when}`),
+    ...last.map((state) => `${state} --> [*]`),
+  ];
+  return ["```mermaid", "stateDiagram-v2", ...lines.map((line) => `    ${line}`), "```"].join("\n");
+}
+
+/** The first block of Mermaid in a text of Markdown, with its fences; `null` where there is none. */
+export function findDiagram(markdown: string): string | null {
+  return /^```mermaid$[\s\S]*?^```$/m.exec(markdown)?.[0] ?? null;
+}
+
+/** The states of a table: all of them, those no way leads to, and those no way leads out of. */
+export function endsOf(transitions: readonly Transition[]): {
+  readonly states: readonly string[];
+  readonly first: readonly string[];
+  readonly last: readonly string[];
+} {
+  const from = new Set(transitions.map((transition) => transition.from));
+  const to = new Set(transitions.map((transition) => transition.to));
+  const states = [...new Set([...from, ...to])];
+  return {
+    states,
+    first: states.filter((state) => !to.has(state)),
+    last: states.filter((state) => !from.has(state)),
+  };
+}

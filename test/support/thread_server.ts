@@ -1,0 +1,193 @@
+/**
+ * A server in memory whose handlers run on threads in memory: a test decides what each thread does, and when it stands
+ * still or ends.
+ *
+ * What runs on a thread is the thread's real program (`src/thread.ts`); only the module it loads is the test's own.
+ *
+ * @module
+ */
+
+import type { HandlerInfo } from "../../src/handler.ts";
+import type { ServeOptions } from "../../src/options.ts";
+import type { Clock, ParentThread, Runtime } from "../../src/runtime.ts";
+import { runThread } from "../../src/thread.ts";
+import { type Message, readBatch } from "../../src/threads/batch.ts";
+import { HANDLER_MODULE_URL, setHandler } from "./handler_module.ts";
+import { createMemoryServer, type MemoryServer } from "./memory_server.ts";
+import { createMemoryRuntime, type MemoryThreadRuntime } from "./memory_runtime.ts";
+import type { MemoryThread } from "./memory_threads.ts";
+
+/** The thread on which a handler was called. */
+export interface HandlerPlace {
+  /** The number of the thread, from 1 on. */
+  readonly number: number;
+  /** What a test may do to it. */
+  readonly thread: MemoryThread;
+  /** Computes for so long: time passes for this thread alone. */
+  compute(ms: number): void;
+}
+
+/** A handler that is told on which thread it was called. */
+export type PlacedHandler = (
+  request: Request,
+  place: HandlerPlace,
+  info: HandlerInfo,
+) => Response | Promise<Response>;
+
+/** The kinds of the messages of one batch, and its way. */
+export interface BatchRecord {
+  /** The number of the thread. */
+  readonly thread: number;
+  readonly way: "to" | "from";
+  readonly kinds: readonly string[];
+}
+
+/** A server with threads. */
+export interface ThreadServer extends MemoryServer {
+  /** Every thread that was started, in order; also those that have ended. */
+  readonly threads: readonly MemoryThread[];
+  /** When each thread was started, in virtual time. */
+  readonly startedAtMs: readonly number[];
+  /** Every batch that came to a thread or left it. */
+  readonly batches: BatchRecord[];
+  /** The numbers of the threads that are alive. */
+  alive(): number[];
+  /** Lets everything happen until something is so; it fails when it does not become so without time passing. */
+  until(isSo: () => boolean): Promise<void>;
+}
+
+/** What a test may change about threads. */
+export interface ThreadServerSetup {
+  /** Says that the thread with this number does not find the module. */
+  readonly lacksModule?: (number: number) => boolean;
+  /** Says that the runtime will not start the thread with this number. */
+  readonly isNotStarted?: (number: number) => boolean;
+  /** Called when a thread with this number begins; what it returns is waited for before the thread hears anything. */
+  readonly begin?: (number: number, thread: MemoryThread) => void | Promise<void>;
+}
+
+/** Loading a module takes turns of the real event loop, a number that only the runtime knows. */
+const MAX_TURNS = 400;
+
+/** Begins to start a server whose handler comes from a module that is loaded on threads. */
+export function createThreadServer(
+  handler: PlacedHandler,
+  options: ServeOptions,
+  setup: ThreadServerSetup = {},
+): ThreadServer {
+  const startedAtMs: number[] = [];
+  const batches: BatchRecord[] = [];
+  let place: HandlerPlace | null = null;
+  let begun = 0;
+
+  const memory = createMemoryRuntime({
+    async thread(inside) {
+      // A thread that was ended before it began has a number too.
+      while (!memory.threads[begun].isAlive) begun++;
+      const number = ++begun;
+      const { clock, compute } = slowClock(inside.clock);
+      const mine: HandlerPlace = { number, thread: memory.threads[number - 1], compute };
+      await setup.begin?.(number, mine.thread);
+      const enter = (call: () => boolean): boolean => {
+        place = mine;
+        return call();
+      };
+      const record = (way: "to" | "from", message: unknown): void => recordBatch(batches, number, way, message);
+      const isWithout = setup.lacksModule?.(number) === true;
+      await runThread(asThread(inside, clock, isWithout, enter, record));
+    },
+  });
+  const { clock } = memory;
+  let asked = 0;
+  const runtime = {
+    ...memory,
+    startThread: (entry: string, events: Parameters<Runtime["startThread"]>[1]) => {
+      startedAtMs.push(clock.nowMs());
+      if (setup.isNotStarted?.(++asked) === true) return Promise.reject(new Error("There are no more threads."));
+      return memory.startThread(entry, events);
+    },
+  };
+
+  setHandler((request, info) => handler(request, place!, info));
+  const started = createMemoryServer(runtime, { module: "./handler_module.ts", ...options });
+  return {
+    ...started,
+    threads: memory.threads,
+    startedAtMs,
+    batches,
+    alive: () => memory.threads.flatMap(({ isAlive }, index) => isAlive ? [index + 1] : []),
+    async until(isSo) {
+      for (let turn = 0; turn < MAX_TURNS; turn++) {
+        if (isSo()) return;
+        await clock.settle();
+      }
+      throw new Error("It has not become so.");
+    },
+  };
+}
+
+/** Starts a server whose handler comes from a module that is loaded on threads. */
+export async function startThreadServer(
+  handler: PlacedHandler,
+  options: ServeOptions,
+  setup: ThreadServerSetup = {},
+): Promise<ThreadServer> {
+  const started = createThreadServer(handler, options, setup);
+  await started.server.ready();
+  await started.clock.settle();
+  return started;
+}
+
+/** The runtime of a thread, in which the module is found, calls are seen, and batches are recorded. */
+function asThread(
+  inside: MemoryThreadRuntime,
+  clock: Clock,
+  isWithoutModule: boolean,
+  enter: (call: () => boolean) => boolean,
+  record: (way: "to" | "from", message: unknown) => void,
+): Runtime {
+  const locate = (): Promise<string | null> => Promise.resolve(isWithoutModule ? null : HANDLER_MODULE_URL);
+  return {
+    ...inside,
+    clock,
+    host: { ...inside.host, locate },
+    async parentThread(): Promise<ParentThread> {
+      const parent = (await inside.parentThread())!;
+      return {
+        ...parent,
+        runWithin: (limitMs, callback) => enter(() => parent.runWithin(limitMs, callback)),
+        post(message, transfer) {
+          record("from", message);
+          parent.post(message, transfer);
+        },
+        listen: (onMessage) =>
+          parent.listen((message) => {
+            record("to", message);
+            onMessage(message);
+          }),
+      };
+    },
+  };
+}
+
+/** A clock on which time can be spent. */
+function slowClock(clock: Clock): { clock: Clock; compute(ms: number): void } {
+  let spentMs = 0;
+  return {
+    clock: {
+      nowMs: () => clock.nowMs() + spentMs,
+      wallTimeMs: () => clock.wallTimeMs(),
+      every: (intervalMs, callback) => clock.every(intervalMs, callback),
+      after: (delayMs, callback) => clock.after(delayMs, callback),
+      defer: (callback) => clock.defer(callback),
+    },
+    compute: (ms) => void (spentMs += ms),
+  };
+}
+
+/** The first message in each direction is no batch. */
+function recordBatch(batches: BatchRecord[], thread: number, way: "to" | "from", message: unknown): void {
+  if (!Array.isArray(message)) return;
+  const kinds = readBatch(message).messages.map(([kind]: Message) => kind);
+  batches.push({ thread, way, kinds });
+}
