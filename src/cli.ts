@@ -10,7 +10,6 @@
 import { detectRuntime } from "../runtime/detect.ts";
 import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
 import { createServer } from "./create_server.ts";
-import { TrivetError } from "./errors.ts";
 import { loadHandlerModule } from "./load_handler.ts";
 import { OPTION_NAMES, type ServeModule } from "./options.ts";
 import type { Runtime } from "./runtime.ts";

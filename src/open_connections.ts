@@ -81,9 +81,10 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     return this.#open.size;
   }
 
-  /** Takes nothing new, and closes what has nothing in flight. */
+  /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
+    this.#scheduler.drain?.(new TrivetError("draining", "The server is shutting down and takes no new requests."));
     for (const connection of this.#open) connection.drain();
   }
 

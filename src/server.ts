@@ -96,12 +96,13 @@ export class HttpServer implements Server {
   readonly #startedAtMs: number;
   readonly #ready: Promise<Server>;
   readonly #finished: Promise<void>;
-  readonly #onSignal = (): void => void this.shutdown();
+  readonly #onSignal = (): void => void this.shutdown().catch(ignore);
   #resolveFinished!: () => void;
   #rejectFinished!: (error: TrivetError) => void;
   #state: ServerState = "starting";
   /** Whether the server is still on its way to listening; it can be told to stop meanwhile. */
   #isStarting = true;
+  #giveUpStart: () => void = () => {};
   #listener: Listener | null = null;
   #isReferenced = true;
   #stopBeganAtMs = 0;
@@ -203,11 +204,15 @@ export class HttpServer implements Server {
 
   /** Without threads or a module to wait for it binds at once where the runtime can, and `addr` is there already. */
   #start(prepare: (() => Promise<void>) | null): Promise<Server> {
-    const started = prepare === null ? this.#scheduler.start?.() : prepare().then(() => this.#scheduler.start?.());
+    const started = prepare === null
+      ? this.#scheduler.start?.()
+      : prepare().then(() => this.#state === "starting" ? this.#scheduler.start?.() : undefined);
     if (started === undefined) return this.#listen();
-    return started.then(
+    // Nobody waits for a module that is still being loaded when the server is stopped.
+    const gaveUp = new Promise<void>((resolve) => this.#giveUpStart = resolve);
+    return Promise.race([started, gaveUp]).then(
       () => this.#state === "starting" ? this.#listen() : this.#startInVain(),
-      (error) => this.#failToStart(error),
+      (error) => this.#state === "starting" ? this.#failToStart(error) : this.#startInVain(),
     );
   }
 
@@ -265,8 +270,10 @@ export class HttpServer implements Server {
 
   async #failToStart(error: TrivetError): Promise<never> {
     this.#isStarting = false;
+    this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#enter("joining");
     await this.#scheduler.stop?.();
+    this.#deadline?.cancel();
     this.#enter("stopped");
     this.#rejectFinished(error);
     throw error;
@@ -279,8 +286,8 @@ export class HttpServer implements Server {
     this.#openAtStop = this.#connections.count;
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#listener?.close();
-    this.#scheduler.drain?.(new TrivetError("draining", "The server is shutting down and takes no new requests."));
     this.#connections.drain();
+    this.#giveUpStart();
     this.#finishIfDone();
   }
 

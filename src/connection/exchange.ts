@@ -166,6 +166,11 @@ export class Exchange implements RequestSource {
     return this.#trailersSettlement.promise;
   }
 
+  /** The trailer section as it came; `null` while the content is not complete. */
+  get trailerSection(): FieldSection | null {
+    return this.head.framing === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
+  }
+
   /** Whether somebody wants to know if the response was delivered. */
   get isWatched(): boolean {
     return this.observer !== null || this.#controller !== null || this.#completion !== null;

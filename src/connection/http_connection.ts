@@ -396,6 +396,10 @@ export class HttpConnection implements ExchangeOwner {
 
   #takePeerEnd(): void {
     switch (this.state) {
+      case "parked":
+        // Nothing has come, and nothing will: there is no need to wait for its turn.
+        if (!this.#reader.hasKeptBytes) this.startClosing();
+        return;
       case "idle":
       case "skipping":
         this.startClosing();

@@ -54,6 +54,7 @@ export class Responder implements ExchangeResponder {
     const custom = service.reportHandlerError(error, exchange);
     // Only one chance is given to it: a custom response that fails too is replaced by the standard one.
     if (custom === undefined || exchange.hasCustomResponse) {
+      ignoreOutcome(custom);
       this.sendError(exchange, error);
       return;
     }
@@ -148,7 +149,7 @@ export class Responder implements ExchangeResponder {
     }
     if (isOfHandler) {
       service.countError(error);
-      service.reportHandlerError(error, exchange);
+      ignoreOutcome(service.reportHandlerError(error, exchange));
     }
     // What the stream gave before it failed still goes out.
     outbound.flush();
@@ -224,6 +225,11 @@ const NOBODY_WATCHES: Exchange[] = [];
 function toHandlerError(error: unknown): TrivetError {
   if (error instanceof TrivetError) return error;
   return new TrivetError("response-invalid", "The response could not be sent.", { cause: error });
+}
+
+/** What `onError` gives for a response that can't be replaced any more is of no use, nor is its failure. */
+function ignoreOutcome(given: Response | Promise<Response> | void): void {
+  if (given instanceof Promise) given.catch(ignore);
 }
 
 function ignore(): void {}

@@ -17,14 +17,12 @@ import { RESPONSE_CHUNKED } from "../http1/response_head.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HttpConnection } from "./http_connection.ts";
-import { joinPieces } from "./pieces.ts";
 import { trailerLines, wantsTrailers } from "./response_trailers.ts";
+import { type StreamRead, StreamStart, type StreamStartEvents } from "./stream_start.ts";
 import { sendWhole } from "./whole_response.ts";
 
 /** Content gathered before it is written without waiting for the end of the turn. */
 const FLUSH_BYTES = 16 * 1024;
-/** Content held back in more than one piece, before the head goes out without knowing the end. */
-const MAX_HELD_BYTES = 64 * 1024;
 
 /**
  * | from      | to          | when                                                        |
@@ -39,7 +37,7 @@ const MAX_HELD_BYTES = 64 * 1024;
 type Phase = "holding" | "sending" | "congested" | "finished" | "cancelled";
 
 /** Sends one response from its stream. */
-export class StreamedContent {
+export class StreamedContent implements StreamStartEvents {
   readonly #connection: HttpConnection;
   readonly #exchange: Exchange;
   readonly #source: ResponseSource;
@@ -47,8 +45,9 @@ export class StreamedContent {
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#takeRead(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
   #phase: Phase = "holding";
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  #start: StreamStart | null = null;
+  /** A read that is under way and that nobody waits for. */
+  #pending: StreamRead | null = null;
   #encoder: ContentEncoder | null = null;
   #flushIsDeferred = false;
   #isReading = false;
@@ -71,10 +70,16 @@ export class StreamedContent {
     return this.#phase === "holding";
   }
 
-  /** Begins to read. The head goes out at the end of the turn even if nothing could be read: the peer may wait for it. */
+  /**
+   * Begins to read. The head goes out at the end of the turn even if nothing could be read: the peer may wait for it. Of
+   * a stream that comes from another thread the first turn is over.
+   */
   start(): void {
-    this.#deferFlush();
-    this.#read();
+    if (this.#source.isUnderWay === true) {
+      this.onUnderWay([], null);
+    } else {
+      this.#start = new StreamStart(this.#reader, this.#connection.service.defer, this);
+    }
   }
 
   /** The peer keeps up again. */
@@ -88,49 +93,30 @@ export class StreamedContent {
   cancel(reason: unknown): void {
     if (this.#phase === "finished" || this.#phase === "cancelled") return;
     this.#phase = "cancelled";
-    this.#held = [];
+    this.#start?.cancel(reason);
     this.#reader.cancel(reason).catch(() => {});
   }
 
-  /** Has one read under way, never two. */
-  #read(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    this.#reader.read().then(this.#onRead, this.#onFailure);
+  onWhole(content: Uint8Array): void {
+    try {
+      sendWhole(this.#connection, this.#exchange, this.#exchange.head, this.#source, content.byteLength, content);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#finish();
   }
 
-  #takeRead(result: ReadableStreamReadResult<Uint8Array>): void {
-    this.#isReading = false;
-    if (this.#phase === "cancelled") return;
-    if (result.done) {
-      this.#finish();
-      return;
-    }
-    const bytes = result.value;
-    if (!(bytes instanceof Uint8Array)) {
-      this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
-      return;
-    }
-    if (this.#phase === "holding") this.#hold(bytes);
-    else this.#send(bytes);
-  }
-
-  #hold(bytes: Uint8Array): void {
-    const isSecond = this.#held.length > 0;
-    this.#held.push(bytes);
-    this.#heldBytes += bytes.byteLength;
-    if (isSecond && this.#heldBytes > MAX_HELD_BYTES) {
-      this.#begin();
-      return;
-    }
-    this.#read();
+  onStartFailure(cause: unknown): void {
+    this.#fail(cause);
   }
 
   /** The head goes out, and what was held with it. */
-  #begin(): void {
+  onUnderWay(held: readonly Uint8Array[], pending: StreamRead | null): void {
     const connection = this.#connection;
     const { headBuilder, clock } = connection.service;
     const { status, statusText, fields, streamBytes } = this.#source;
+    this.#pending = pending;
     try {
       headBuilder.begin(status, statusText, fields);
       const framing = wantsTrailers(this.#exchange)
@@ -149,12 +135,31 @@ export class StreamedContent {
       return;
     }
     this.#phase = "sending";
-    const held = this.#held;
-    this.#held = [];
     for (const bytes of held) {
       if (!this.#encode(bytes)) return;
     }
-    this.#goOn(true);
+    this.#goOn(this.#start !== null);
+  }
+
+  /** Has one read under way, never two. */
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    const read = this.#pending ?? this.#reader.read();
+    this.#pending = null;
+    read.then(this.#onRead, this.#onFailure);
+  }
+
+  #takeRead(result: ReadableStreamReadResult<Uint8Array>): void {
+    this.#isReading = false;
+    if (this.#phase === "cancelled") return;
+    if (result.done) {
+      this.#end();
+      return;
+    }
+    const bytes = result.value;
+    if (bytes instanceof Uint8Array) this.#send(bytes);
+    else this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
   }
 
   #send(bytes: Uint8Array): void {
@@ -190,24 +195,21 @@ export class StreamedContent {
     this.#flushIsDeferred = true;
     this.#connection.service.defer(() => {
       this.#flushIsDeferred = false;
-      if (this.#phase === "holding") this.#begin();
-      else if (this.#phase === "sending") this.#connection.flush();
+      if (this.#phase === "sending") this.#connection.flush();
     });
   }
 
-  #finish(): void {
+  #end(): void {
     try {
-      if (this.#phase === "holding") {
-        const whole = joinPieces(this.#held, this.#heldBytes);
-        const head = this.#exchange.head;
-        sendWhole(this.#connection, this.#exchange, head, this.#source, whole.byteLength, whole);
-      } else {
-        this.#encoder!.finish(trailerLines(this.#exchange), this.#connection.outbound);
-      }
+      this.#encoder!.finish(trailerLines(this.#exchange), this.#connection.outbound);
     } catch (error) {
       this.#fail(error);
       return;
     }
+    this.#finish();
+  }
+
+  #finish(): void {
     this.#phase = "finished";
     this.#connection.responder.gathered(this.#exchange);
   }

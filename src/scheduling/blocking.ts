@@ -81,7 +81,7 @@ export class BlockingScheduler implements Scheduler {
   admit(connection: HttpConnection): void {
     if (this.#drainError !== null) {
       connection.refuse(this.#drainError);
-    } else if (this.#line.hasRoom || (this.#served === null && this.#line.length === 0)) {
+    } else if (this.#line.length < this.#options.maxQueue + (this.#served === null ? 1 : 0)) {
       this.#line.join(connection);
       this.#wakeAcceptor?.();
     } else {

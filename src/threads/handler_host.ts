@@ -27,6 +27,7 @@ interface WaitingMessage {
 
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
+  readonly defer: (callback: () => void) => void;
   readonly #parent: ParentThread;
   readonly #clock: Clock;
   readonly #handler: Handler;
@@ -49,6 +50,7 @@ export class HandlerHost implements HostLink {
   constructor(parent: ParentThread, clock: Clock, handler: Handler, orders: HandlerOrders) {
     this.#parent = parent;
     this.#clock = clock;
+    this.defer = clock.defer;
     this.#handler = handler;
     this.#orders = orders;
     this.#post = (message, transfer) => parent.post(message, transfer);

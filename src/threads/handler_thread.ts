@@ -84,7 +84,8 @@ export class HandlerThread implements CallLink {
   #callMs = TARGET_UNBEGUN_MS;
   #timer: Timer | null = null;
   #settleStart: ((error: TrivetError | null) => void) | null = null;
-  #settleClose: (() => void) | null = null;
+  #settleGone!: () => void;
+  readonly #gone = new Promise<void>((resolve) => this.#settleGone = resolve);
   #lossCause: TrivetError | null = null;
 
   /**
@@ -106,18 +107,19 @@ export class HandlerThread implements CallLink {
     this.#timer = this.#runtime.clock.after(START_TIMEOUT_MS, () => {
       this.#lose(this.#startError(`is not loaded after ${START_TIMEOUT_MS / 1000} s`));
     });
-    this.#thread = await this.#runtime.startThread(entry, {
-      onMessage: (message) => this.#onMessage(message),
-      onExit: (cause) => this.#onExit(cause),
-    });
-    if (this.#state !== "starting") {
-      this.#thread.terminate();
-      throw (await settled)!;
+    try {
+      this.#thread = await this.#runtime.startThread(entry, {
+        onMessage: (message) => this.#onMessage(message),
+        onExit: (cause) => this.#onExit(cause),
+      });
+      // The listener and the connections keep the process alive; a thread alone should not.
+      this.#thread.unref();
+      const orders: HandlerOrders = { role: "handler", ...this.#orders, begun: this.#begun };
+      if (this.#state === "starting") this.#thread.post(orders);
+      else this.#thread.terminate();
+    } catch (cause) {
+      this.#lose(this.#startError("can't be loaded, because no thread could be started", cause));
     }
-    // The listener and the connections keep the process alive; a thread alone should not.
-    this.#thread.unref();
-    const orders: HandlerOrders = { role: "handler", ...this.#orders, begun: this.#begun };
-    this.#thread.post(orders);
     const error = await settled;
     if (error !== null) throw error;
   }
@@ -156,11 +158,8 @@ export class HandlerThread implements CallLink {
 
   /** Ends it, in order if it still listens. Resolves when it is gone. */
   close(): Promise<void> {
-    if (this.#state === "gone") return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#settleClose = resolve;
-      this.#close();
-    });
+    if (this.#state !== "gone") this.#close();
+    return this.#gone;
   }
 
   outgoing(): OutgoingBatch {
@@ -297,7 +296,7 @@ export class HandlerThread implements CallLink {
     this.#sequences.clear();
     this.#toWrite = [];
     this.#settleStart?.(cause ?? this.#startError("was not loaded: the server has stopped"));
-    this.#settleClose?.();
+    this.#settleGone();
     this.#events.onGone(this, lost, cause);
   }
 

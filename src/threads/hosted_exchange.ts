@@ -15,17 +15,19 @@ import { FieldSection } from "../http/field_section.ts";
 import { CHUNKED } from "../http1/framing.ts";
 import { RequestHead } from "../http1/request_head.ts";
 import type { Address } from "../runtime.ts";
-import { readFieldLines } from "../web/field_lines.ts";
+import { type StreamRead, StreamStart } from "../connection/stream_start.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
-import type { AnswerContent, FromThread, ToThread } from "./protocol.ts";
+import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
 export interface HostLink {
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
+  /** Calls back when the turn is over, before what it has brought is sent. */
+  readonly defer: (callback: () => void) => void;
 }
 
 type CallMessage = ToThread & readonly ["call", ...unknown[]];
@@ -44,6 +46,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #isDemanded = false;
   /** Content that came and counts as taken once the reader is not held up by it. */
   #untakenBytes = 0;
+  /** The first turn of the response's stream. */
+  #start: StreamStart | null = null;
   #sender: StreamSender | null = null;
   /** After an upgrade: what the peer sends. */
   #upgradedInput: ReceivedStream | null = null;
@@ -57,8 +61,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#callId = callId;
     this.#link = link;
     this.nativeRequest = nativeRequest;
-    this.remoteAddress = call[10];
-    this.localAddress = call[11];
+    this.remoteAddress = call[11];
+    this.localAddress = call[12];
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
     const head = new RequestHead(method, "", true, minorVersion, new FieldSection(fieldText, fieldOffsets));
     // The thread never asks how content was framed, only whether there is some.
@@ -68,7 +72,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.exchange = new Exchange(head, uri, this);
     if (content !== null) {
       this.exchange.content.keep(content);
-      this.exchange.completeContent(NO_TRAILERS);
+      this.exchange.completeContent(toFieldSection(call[10]));
     }
   }
 
@@ -121,25 +125,20 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   }
 
   answer(exchange: Exchange, source: ResponseSource): void {
+    const { content } = source;
     if (exchange.progress !== "awaited") {
-      if (source.content instanceof ReadableStream) source.content.cancel().catch(() => {});
+      if (content instanceof ReadableStream) content.cancel().catch(() => {});
       return;
     }
-    exchange.progress = "complete";
-    const { status, statusText, fields, streamBytes } = source;
-    const hasTrailers = exchange.trailersToSend !== null;
-    const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
-    if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
-    const content = this.#announce(source);
-    this.#say("answer", status, statusText, fields, content, streamBytes, hasTrailers, isUpgrade, exchange.isWatched);
-    if (source.content instanceof ReadableStream) this.#sendFrom(source.content);
-    else if (hasTrailers) this.#sayEnd();
+    exchange.progress = "begun";
+    if (content instanceof ReadableStream) this.#beginStream(source, content.getReader());
+    else this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
   }
 
   failHandler(exchange: Exchange, error: TrivetError): void {
     if (exchange.progress !== "awaited") return;
-    exchange.progress = "complete";
-    this.#say("failed", copyError(error));
+    exchange.progress = "begun";
+    this.#sayFailure(error);
   }
 
   refuse(exchange: Exchange, error: TrivetError): void {
@@ -147,7 +146,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   }
 
   mayInform(exchange: Exchange): boolean {
-    return exchange.progress === "awaited";
+    return exchange.progress === "awaited" || this.#start !== null;
   }
 
   sendInformational(_exchange: Exchange, status: number, fields: readonly string[]): void {
@@ -196,30 +195,67 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#credit.taken(takenBytes);
   }
 
-  /** Text goes with the message, bytes beside it, and a stream behind it. */
-  #announce({ content }: ResponseSource): AnswerContent {
+  /** Text goes with the message, and bytes beside it. */
+  #announce(content: string | Uint8Array | null): AnswerContent {
     if (content === null) return null;
-    if (typeof content === "string") return { text: content };
-    if (content instanceof Uint8Array) return this.#link.outgoing().attachCopy(content);
-    return "to-come";
+    return typeof content === "string" ? { text: content } : this.#link.outgoing().attachCopy(content);
   }
 
-  #sendFrom(stream: ReadableStream<Uint8Array>): void {
-    this.#sender = new StreamSender(stream, {
-      chunk: (bytes) => this.#say("chunk", this.#link.outgoing().attachCopy(bytes)),
-      end: () => this.#sayEnd(),
-      fail: (cause) => this.#say("fail", copyError(cause)),
+  #sayAnswer(source: ResponseSource, content: AnswerContent, trailers: AnswerTrailers): void {
+    const { status, statusText, fields, streamBytes } = source;
+    const { exchange } = this;
+    exchange.progress = "complete";
+    const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
+    if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
+    this.#say("answer", status, statusText, fields, content, streamBytes, trailers, isUpgrade, exchange.isWatched);
+  }
+
+  #sayFailure(error: unknown): void {
+    this.exchange.progress = "complete";
+    this.#say("failed", copyError(error));
+  }
+
+  /** What a stream gives in its first turn decides here whether its length is known, as it does on the event loop. */
+  #beginStream(source: ResponseSource, reader: ReadableStreamDefaultReader<Uint8Array>): void {
+    const start = new StreamStart(reader, this.#link.defer, {
+      onWhole: (content) => {
+        this.#start = null;
+        this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
+      },
+      onUnderWay: (pieces, pending) => {
+        this.#start = null;
+        this.#sayAnswer(source, "to-come", this.exchange.trailersToSend === null ? null : "to-come");
+        this.#sendFrom(reader, pieces, pending);
+      },
+      onStartFailure: (cause) => {
+        this.#start = null;
+        this.#sayFailure(toContentError(cause));
+      },
     });
+    this.#start = start;
+  }
+
+  #sendFrom(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    pieces: readonly Uint8Array[],
+    pending: StreamRead | null,
+  ): void {
+    this.#sender = new StreamSender(reader, {
+      chunk: (bytes) => this.#say("chunk", this.#link.outgoing().attachCopy(bytes)),
+      end: () => this.#say("end", this.#makeTrailers()),
+      fail: (cause) => this.#say("fail", copyError(toContentError(cause))),
+    }, pending);
+    this.#sender.sendFirst(pieces);
   }
 
   /** The content of the response has ended: it is time to ask for its trailer section. */
-  #sayEnd(): void {
+  #makeTrailers(): AnswerTrailers {
     const { trailersToSend } = this.exchange;
+    if (trailersToSend === null) return null;
     try {
-      const trailers = trailersToSend === null ? [] : readFieldLines(new Headers(trailersToSend()));
-      this.#say("end", trailers, null);
+      return { lines: [...new Headers(trailersToSend())].flat() };
     } catch (error) {
-      this.#say("end", [], copyError(error));
+      return { error: copyError(error) };
     }
   }
 
@@ -233,7 +269,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     });
     this.#upgradedInput = input;
     const output = new TransformStream<Uint8Array, Uint8Array>();
-    this.#sendFrom(output.readable);
+    this.#sendFrom(output.readable.getReader(), [], null);
     const connection: UpgradedConnection = {
       readable: input.readable,
       writable: output.writable,
@@ -244,10 +280,17 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   }
 
   #abort(error: TrivetError): void {
+    this.#start?.cancel(error);
     this.#sender?.cancel(error);
     this.#upgradedInput?.fail(error);
     this.exchange.abort(error);
   }
+}
+
+/** An error of the content that comes from the request is what it is; any other is the response's own. */
+function toContentError(cause: unknown): TrivetError {
+  if (cause instanceof TrivetError) return cause;
+  return new TrivetError("response-content-failed", "The content of the response failed.", { cause });
 }
 
 function notUpgraded(): TrivetError {

@@ -64,7 +64,8 @@ export class LoopThread {
   #timer: Timer | null = null;
   #settleStart: ((error: TrivetError | null) => void) | null = null;
   #settleListen: ((error: TrivetError | null) => void) | null = null;
-  #settleStop: (() => void) | null = null;
+  #settleStop!: () => void;
+  readonly #stopped = new Promise<void>((resolve) => this.#settleStop = resolve);
   #ended = { drained: 0, aborted: 0 };
 
   /** @param options What it needs of the server. */
@@ -89,18 +90,22 @@ export class LoopThread {
     this.#timer = runtime.clock.after(START_TIMEOUT_MS, () => {
       this.#settleStart?.(new TrivetError("module-invalid", `A loop is not ready after ${START_TIMEOUT_MS / 1000} s.`));
     });
-    const thread = await runtime.startThread(entry, {
-      onMessage: (message) => this.#onMessage(thread, message as Readiness | FromLoop),
-      onExit: (cause) => this.#onExit(thread, cause),
-    });
-    this.#thread = thread;
-    thread.unref();
-    if (this.#state === "starting") thread.post(orders);
-    else thread.terminate();
+    try {
+      const thread = await runtime.startThread(entry, {
+        onMessage: (message) => this.#onMessage(thread, message as Readiness | FromLoop),
+        onExit: (cause) => this.#onExit(thread, cause),
+      });
+      this.#thread = thread;
+      thread.unref();
+      if (this.#state === "starting") thread.post(orders);
+      else thread.terminate();
+    } catch (cause) {
+      this.#settleStart?.(new TrivetError("module-invalid", "No thread could be started for a loop.", { cause }));
+    }
     const error = await settled;
     this.#stopTimer();
     if (error === null) return;
-    thread.terminate();
+    this.#thread?.terminate();
     throw error;
   }
 
@@ -136,7 +141,7 @@ export class LoopThread {
   /** Resolves when the loop has stopped and its thread is gone, with how its connections have ended. */
   async stop(): Promise<{ drained: number; aborted: number }> {
     this.drain();
-    if (this.#state !== "stopped") await new Promise<void>((resolve) => this.#settleStop = resolve);
+    await this.#stopped;
     return this.#ended;
   }
 
@@ -198,7 +203,7 @@ export class LoopThread {
   #end(): void {
     this.#state = "stopped";
     this.#stopTimer();
-    this.#settleStop?.();
+    this.#settleStop();
   }
 
   /** Calls the user's `onError` here, where the user has set it, and sends its response to the loop. */

@@ -28,6 +28,12 @@ export type CallContent = null | number | "to-come";
 /** The content of a response: none, text, all of it (the number of its bytes), or chunks that follow. */
 export type AnswerContent = null | { readonly text: string } | number | "to-come";
 
+/** A field section: names and values, one after the other. */
+export type FieldLines = readonly string[];
+
+/** The trailer section of a response: none, made already, failed to be made, or made when the content has ended. */
+export type AnswerTrailers = null | { readonly lines: FieldLines } | { readonly error: ErrorCopy } | "to-come";
+
 /** What the event loop tells a thread. */
 export type ToThread =
   | readonly [
@@ -41,12 +47,12 @@ export type ToThread =
     fieldOffsets: readonly number[],
     upgrade: string | null,
     content: CallContent,
+    trailers: FieldLines,
     remoteAddress: Address,
     localAddress: Address,
   ]
   | readonly [kind: "chunk", callId: number, bytesAt: number]
-  /** With the trailer section of the request: names and values, one after the other. */
-  | readonly [kind: "end", callId: number, trailers: readonly string[]]
+  | readonly [kind: "end", callId: number, trailers: FieldLines]
   | readonly [kind: "fail", callId: number, error: ErrorCopy]
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
@@ -63,19 +69,18 @@ export type FromThread =
     callId: number,
     status: number,
     statusText: string,
-    fields: readonly string[],
+    fields: FieldLines,
     content: AnswerContent,
     streamBytes: number | null,
-    hasTrailers: boolean,
+    trailers: AnswerTrailers,
     isUpgrade: boolean,
     isWatched: boolean,
   ]
   | readonly [kind: "failed", callId: number, error: ErrorCopy]
-  | readonly [kind: "inform", callId: number, status: number, fields: readonly string[]]
+  | readonly [kind: "inform", callId: number, status: number, fields: FieldLines]
   | readonly [kind: "demand", callId: number]
   | readonly [kind: "chunk", callId: number, bytesAt: number]
-  /** With the trailer section of the response, or what went wrong when it was made. */
-  | readonly [kind: "end", callId: number, trailers: readonly string[], error: ErrorCopy | null]
+  | readonly [kind: "end", callId: number, trailers: AnswerTrailers]
   | readonly [kind: "fail", callId: number, error: ErrorCopy]
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]

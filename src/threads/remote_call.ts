@@ -8,13 +8,13 @@
  */
 
 import type { Exchange, ExchangeObserver } from "../connection/exchange.ts";
-import { wantsTrailers } from "../connection/response_trailers.ts";
 import { PendingUpgrade } from "../connection/upgraded_connection.ts";
 import type { TrivetError } from "../errors.ts";
 import type { UpgradedConnection } from "../handler.ts";
+import type { FieldSection } from "../http/field_section.ts";
 import type { OutgoingBatch } from "./batch.ts";
-import { copyError, type ErrorCopy, restoreError } from "./error_copy.ts";
-import type { AnswerContent, FromThread, ToThread } from "./protocol.ts";
+import { copyError, restoreError } from "./error_copy.ts";
+import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The thread as its calls see it. */
@@ -60,7 +60,7 @@ export class RemoteCall implements ExchangeObserver {
   #isWatched = false;
   #sender: StreamSender | null = null;
   #received: ReceivedStream | null = null;
-  #trailers: () => HeadersInit = () => [];
+  #trailers: AnswerTrailers = null;
   #upgrade: PendingUpgrade | null = null;
 
   /**
@@ -101,6 +101,7 @@ export class RemoteCall implements ExchangeObserver {
       head.fields.offsets,
       head.upgrade,
       hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
+      hasMore ? [] : fieldLinesOf(exchange.trailerSection),
       connection.remoteAddress,
       connection.localAddress,
     ];
@@ -150,7 +151,8 @@ export class RemoteCall implements ExchangeObserver {
         this.#received?.push(bytes[message[2]]);
         return;
       case "end":
-        this.#end(message[2], message[3]);
+        this.#trailers = message[2];
+        this.#received?.end();
         return;
       case "fail":
         this.#received?.fail(restoreError(message[2]));
@@ -185,33 +187,25 @@ export class RemoteCall implements ExchangeObserver {
   }
 
   #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
-    const [, , status, statusText, fields, form, streamBytes, hasTrailers, isUpgrade, isWatched] = message;
+    const [, , status, statusText, fields, form, streamBytes, trailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
     this.#isAnswered = true;
     this.#content = null;
     this.#isWatched = isWatched;
-    if (hasTrailers) exchange.trailersToSend = () => this.#trailers();
+    if (trailers !== null) exchange.trailersToSend = () => toPairs(this.#trailers);
+    this.#trailers = trailers;
     if (isUpgrade && this.isAwaited) this.#expectUpgrade();
-    const whole = wholeContent(form, bytes);
-    if (form === "to-come") {
-      exchange.answer({ status, statusText, fields, content: this.#receive(null), streamBytes });
-    } else if (hasTrailers && wantsTrailers(exchange)) {
-      // The trailer section comes behind the content, so that the content can't leave at once either.
-      const bytes = typeof whole === "string" ? textEncoder.encode(whole) : whole;
-      const content = this.#receive(bytes);
-      exchange.answer({ status, statusText, fields, content, streamBytes: bytes?.byteLength ?? 0 });
-    } else {
-      exchange.answer({ status, statusText, fields, content: whole, streamBytes });
-    }
+    const isUnderWay = form === "to-come";
+    const content = isUnderWay ? this.#receive() : wholeContent(form, bytes);
+    exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
   }
 
-  /** Content that comes in chunks, after what is here already. */
-  #receive(first: Uint8Array | null): ReadableStream<Uint8Array> {
+  /** Content that comes in chunks. */
+  #receive(): ReadableStream<Uint8Array> {
     this.#received = new ReceivedStream({
       credit: (credit) => this.#say("credit", credit),
       cancel: (reason) => this.#say("cancel", copyError(reason)),
     });
-    if (first !== null) this.#received.push(first);
     return this.#received.readable;
   }
 
@@ -228,24 +222,14 @@ export class RemoteCall implements ExchangeObserver {
     if (this.#contentIsTaken) return;
     this.#contentIsTaken = true;
     const { exchange } = this;
-    this.#sender = new StreamSender(exchange.content.stream(), {
+    this.#sender = new StreamSender(exchange.content.stream().getReader(), {
       chunk: (bytes) => {
         const batch = this.#link?.outgoing();
         batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
       },
-      end: () => {
-        exchange.trailers.then((trailers) => this.#say("end", [...trailers].flat()), () => {});
-      },
+      end: () => this.#say("end", fieldLinesOf(exchange.trailerSection)),
       fail: (cause) => this.#say("fail", copyError(cause)),
     });
-  }
-
-  #end(trailers: readonly string[], error: ErrorCopy | null): void {
-    this.#trailers = () => {
-      if (error !== null) throw restoreError(error);
-      return toPairs(trailers);
-    };
-    this.#received?.end();
   }
 
   #expectUpgrade(): void {
@@ -264,7 +248,7 @@ export class RemoteCall implements ExchangeObserver {
     });
     this.#received = received;
     const toThread = new Promise<void>((resolve) => {
-      this.#sender = new StreamSender(connection.readable, {
+      this.#sender = new StreamSender(connection.readable.getReader(), {
         chunk: (bytes) => {
           const batch = this.#link?.outgoing();
           batch?.add(["chunk", this.id, batch.attachCopy(bytes)]);
@@ -284,15 +268,23 @@ export class RemoteCall implements ExchangeObserver {
   }
 }
 
-const textEncoder = new TextEncoder();
-
 function wholeContent(form: AnswerContent, bytes: readonly Uint8Array<ArrayBuffer>[]): string | Uint8Array | null {
   if (form === null || form === "to-come") return null;
   return typeof form === "number" ? bytes[form] : form.text;
 }
 
-function toPairs(lines: readonly string[]): [string, string][] {
+/** The trailer section, or what was thrown when it was made. */
+function toPairs(trailers: AnswerTrailers): [string, string][] {
   const pairs: [string, string][] = [];
+  if (trailers === null || trailers === "to-come") return pairs;
+  if ("error" in trailers) throw restoreError(trailers.error);
+  const { lines } = trailers;
   for (let i = 0; i < lines.length; i += 2) pairs.push([lines[i], lines[i + 1]]);
   return pairs;
+}
+
+function fieldLinesOf(section: FieldSection | null): string[] {
+  const lines: string[] = [];
+  for (let i = 0; section !== null && i < section.count; i++) lines.push(section.nameAt(i), section.valueAt(i));
+  return lines;
 }

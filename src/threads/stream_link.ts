@@ -31,13 +31,26 @@ export class StreamSender {
   #isOver = false;
 
   /**
-   * @param stream What is sent; it is read from now on.
+   * @param reader Of what is sent; it is read from now on.
    * @param target Takes the chunks.
+   * @param pending A read that is under way already.
    */
-  constructor(stream: ReadableStream<Uint8Array>, target: ChunkTarget) {
-    this.#reader = stream.getReader();
+  constructor(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    target: ChunkTarget,
+    pending: Promise<ReadableStreamReadResult<Uint8Array>> | null = null,
+  ) {
+    this.#reader = reader;
     this.#target = target;
-    this.#read();
+    (pending ?? reader.read()).then(this.#onRead, this.#onFailure);
+  }
+
+  /** Sends what was read before. */
+  sendFirst(pieces: readonly Uint8Array[]): void {
+    for (const bytes of pieces) {
+      this.#creditBytes -= bytes.byteLength;
+      this.#target.chunk(bytes);
+    }
   }
 
   /** The reader has taken so many bytes. */
@@ -123,6 +136,7 @@ export class ReceivedStream {
   readonly #account: CreditAccount;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #queuedBytes = 0;
+  #failure: { readonly cause: unknown } | null = null;
 
   /** @param source The sender. */
   constructor(source: ChunkSource) {
@@ -152,10 +166,10 @@ export class ReceivedStream {
     this.#controller = null;
   }
 
-  /** The stream has failed. */
+  /** The stream has failed, behind the chunks that came before. */
   fail(cause: unknown): void {
-    this.#controller?.error(cause);
-    this.#controller = null;
+    this.#failure = { cause };
+    this.#settle();
   }
 
   /** What has left the queue since the last time was taken by the reader. */
@@ -164,5 +178,8 @@ export class ReceivedStream {
     const queuedBytes = CREDIT_BYTES - (this.#controller.desiredSize ?? 0);
     this.#account.taken(this.#queuedBytes - queuedBytes);
     this.#queuedBytes = queuedBytes;
+    if (queuedBytes > 0 || this.#failure === null) return;
+    this.#controller.error(this.#failure.cause);
+    this.#controller = null;
   }
 }

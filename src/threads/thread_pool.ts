@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { TrivetError } from "../errors.ts";
+import { TrivetError } from "../errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { HandlerThread, type LostCall, type ThreadOrders } from "./handler_thread.ts";
 
@@ -136,6 +136,7 @@ export class ThreadPool {
     this.#counts.started++;
     seat.successor = thread;
     await thread.start(this.#options.entry);
+    if (!thread.isReady) throw new TrivetError("thread-crashed", "A thread has ended as soon as it was ready.");
     const predecessor = seat.thread;
     seat.successor = null;
     seat.thread = thread;
@@ -158,7 +159,10 @@ export class ThreadPool {
     this.#threads.delete(gone);
     if (seat.successor === gone) seat.successor = null;
     const hadSeat = seat.thread === gone;
-    if (hadSeat) seat.thread = null;
+    if (hadSeat) {
+      seat.thread = null;
+      if (this.#runtime.clock.nowMs() - seat.readySinceMs >= STABLE_MS) seat.backOffMs = 0;
+    }
     if (cause === null || (!hadSeat && calls.length === 0)) return;
     this.#counts.lost++;
     if (hadSeat && !this.#isClosing) this.#replace(seat);
@@ -168,8 +172,6 @@ export class ThreadPool {
   /** At once the first time, later after a delay that grows while threads do not last. */
   #replace(seat: Seat): void {
     if (seat.successor !== null) return;
-    const { clock } = this.#runtime;
-    if (clock.nowMs() - seat.readySinceMs >= STABLE_MS) seat.backOffMs = 0;
     const delayMs = seat.backOffMs;
     seat.backOffMs = Math.min(MAX_BACK_OFF_MS, Math.max(MIN_BACK_OFF_MS, 2 * delayMs));
     const start = (): void => {
@@ -180,6 +182,6 @@ export class ThreadPool {
       });
     };
     if (delayMs === 0) start();
-    else seat.startTimer = clock.after(delayMs, start);
+    else seat.startTimer = this.#runtime.clock.after(delayMs, start);
   }
 }

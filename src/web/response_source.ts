@@ -19,4 +19,6 @@ export interface ResponseSource {
   readonly content: ResponseContent;
   /** The bytes a stream will give, where that is known before it is read. */
   readonly streamBytes: number | null;
+  /** Whether the stream comes from another thread, where all that could be had of it at once did not end it. */
+  readonly isUnderWay?: boolean;
 }

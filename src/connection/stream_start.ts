@@ -1,0 +1,102 @@
+/**
+ * The first turn of a response's stream.
+ *
+ * What a stream gives before the turn of the event loop is over is held back. So content that was there from the start,
+ * however its stream cuts it up, is known whole, and content that really streams is not delayed by more than a turn. It
+ * decides which of the two it is. It must not know what becomes of the content.
+ *
+ * @module
+ */
+
+import { joinPieces } from "./pieces.ts";
+
+/** One read of a stream. */
+export type StreamRead = Promise<ReadableStreamReadResult<Uint8Array>>;
+
+/** Who is told what the first turn has brought. Exactly one of these happens, unless the start is cancelled. */
+export interface StreamStartEvents {
+  /** The stream has ended: this is all of it. */
+  onWhole(content: Uint8Array): void;
+  /** The stream goes on. `pending` is a read that is under way already. */
+  onUnderWay(pieces: readonly Uint8Array[], pending: StreamRead | null): void;
+  /** The stream has failed, or gave something else than bytes. */
+  onStartFailure(cause: unknown): void;
+}
+
+/** Content held back in more than one piece, before the end of the turn is not waited for. */
+const MAX_HELD_BYTES = 64 * 1024;
+
+/** Reads a stream until its first turn is over. */
+export class StreamStart {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #events: StreamStartEvents;
+  readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
+  readonly #onFailure = (cause: unknown): void => this.#fail(cause);
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #pending: StreamRead | null = null;
+  #isOver = false;
+
+  /**
+   * Begins to read.
+   *
+   * @param reader Of the stream; whoever is told that it is under way reads on with it.
+   * @param defer Calls back at the end of the turn.
+   * @param events Told what the turn has brought.
+   */
+  constructor(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    defer: (callback: () => void) => void,
+    events: StreamStartEvents,
+  ) {
+    this.#reader = reader;
+    this.#events = events;
+    defer(() => this.#handOver());
+    this.#read();
+  }
+
+  /** Nobody wants the content. */
+  cancel(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#held = [];
+    this.#reader.cancel(reason).catch(() => {});
+  }
+
+  #read(): void {
+    this.#pending = this.#reader.read();
+    this.#pending.then(this.#onRead, this.#onFailure);
+  }
+
+  #take(result: ReadableStreamReadResult<Uint8Array>): void {
+    if (this.#isOver) return;
+    this.#pending = null;
+    if (result.done) {
+      this.#isOver = true;
+      this.#events.onWhole(joinPieces(this.#held, this.#heldBytes));
+      return;
+    }
+    const bytes = result.value;
+    if (!(bytes instanceof Uint8Array)) {
+      this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
+      return;
+    }
+    const isSecond = this.#held.length > 0;
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.byteLength;
+    if (isSecond && this.#heldBytes > MAX_HELD_BYTES) this.#handOver();
+    else this.#read();
+  }
+
+  #handOver(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.onUnderWay(this.#held, this.#pending);
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isOver) return;
+    this.cancel(cause);
+    this.#events.onStartFailure(cause);
+  }
+}
