@@ -21,7 +21,7 @@ import type { ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
 import type { Server } from "./src/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
-export type { Handler, HandlerInfo, UpgradeAnswer, UpgradedConnection } from "./src/handler.ts";
+export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/handler.ts";
 export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/server.ts";
 export type { ServerState } from "./src/server_state.ts";

@@ -27,6 +27,11 @@ const STEPS: readonly Step[] = [
   { name: "lint rules", args: ["lint"] },
   { name: "types", args: ["check", "mod.ts", ...FOLDERS] },
   { name: "types of examples in comments", args: ["check", "--doc-only", ...ENTRY_POINTS, "src", "README.md"] },
+  {
+    name: "examples in comments",
+    // What runs by being imported has no example.
+    args: ["test", "--allow-all", "--doc", "--ignore=src/cli.ts,src/thread_main.ts", "mod.ts", "src"],
+  },
   { name: "documentation", args: ["doc", "--lint", ...ENTRY_POINTS] },
   { name: "package", args: ["publish", "--dry-run", "--allow-dirty"] },
 ];

@@ -79,11 +79,15 @@ function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport>
 
 /** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
 async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeModule> {
-  const found = await loadHandlerModule(runtime.host, path);
+  const { exported } = await loadHandlerModule(runtime.host, path);
   const options: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {
-    if (found[name] !== undefined && name !== "fetch") options[name] = found[name];
+    // A router may be an object that has a function for every name, and still not name its options.
+    if (name in exported && exported[name] !== undefined) options[name] = exported[name];
   }
+  delete options.fetch;
+  // Other servers take the port as text, since that is what an environment variable is.
+  if (typeof options.port === "string" && /^\d+$/.test(options.port)) options.port = Number(options.port);
   return { ...options, module: path };
 }
 

@@ -27,6 +27,13 @@ export interface HandlerInfo {
   readonly remoteAddr: Address;
   /** The address at which the connection was accepted. */
   readonly localAddr: Address;
+  /**
+   * The peer's address, as handlers written for Bun ask for it; `null` for a Unix domain socket. The same as
+   * {@linkcode HandlerInfo.remoteAddr}.
+   *
+   * @param request Of no account: the address is that of the request the handler was called with.
+   */
+  requestIP(request?: Request): PeerAddress | null;
   /** Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered. */
   readonly completed: Promise<void>;
   /**
@@ -59,6 +66,16 @@ export interface HandlerInfo {
    * was not read to its end.
    */
   upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer;
+}
+
+/** A peer's address, as `requestIP` gives it. */
+export interface PeerAddress {
+  /** The IP address, without brackets. */
+  readonly address: string;
+  /** Of which version it is. */
+  readonly family: "IPv4" | "IPv6";
+  /** The port. */
+  readonly port: number;
 }
 
 /** The two halves of an upgrade. */

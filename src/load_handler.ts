@@ -13,6 +13,11 @@ import type { Host } from "./runtime.ts";
 /** What a module exports by default: a handler, and perhaps what servers may be told. */
 export type HandlerModule = Readonly<Record<string, unknown>> & { readonly fetch: Handler };
 
+/** A default export in a box: a promise of the bare object would call its `then`, which a router may have for a route. */
+export interface LoadedModule {
+  readonly exported: HandlerModule;
+}
+
 /** `scheme ":"` with a scheme of two letters at least: a single one is a drive of Windows. */
 const URL_START = /^[a-z][a-z0-9+.-]+:/i;
 
@@ -23,7 +28,7 @@ const URL_START = /^[a-z][a-z0-9+.-]+:/i;
  * @throws {TrivetError} `module-invalid`, naming the module: it does not exist, throws while it is loaded, or has no
  * default export with a fetch function.
  */
-export async function loadHandlerModule(host: Host, specifier: string): Promise<HandlerModule> {
+export async function loadHandlerModule(host: Host, specifier: string): Promise<LoadedModule> {
   const name = `The module ${JSON.stringify(specifier)}`;
   const url = URL_START.test(specifier) ? specifier : await host.locate(specifier);
   if (url === null) throw new TrivetError("module-invalid", `${name} does not exist.`);
@@ -38,12 +43,12 @@ export async function loadHandlerModule(host: Host, specifier: string): Promise<
   if (!hasFetch(found)) {
     throw new TrivetError("module-invalid", `${name} has no default export with a fetch function.`);
   }
-  return found;
+  return { exported: found };
 }
 
 /** The handler of a loaded module. It may be a method that needs its object, as that of a framework's application. */
-export function handlerOf(module: HandlerModule): Handler {
-  return (request, info) => module.fetch(request, info);
+export function handlerOf({ exported }: LoadedModule): Handler {
+  return (request, info) => exported.fetch(request, info);
 }
 
 function hasFetch(found: unknown): found is HandlerModule {

@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../errors.ts";
-import type { HandlerInfo, UpgradeAnswer } from "../handler.ts";
+import type { HandlerInfo, PeerAddress, UpgradeAnswer } from "../handler.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http1/grammar.ts";
 import type { Address } from "../runtime.ts";
@@ -28,6 +28,13 @@ export class ExchangeInfo implements HandlerInfo {
 
   get remoteAddr(): Address {
     return this.#exchange.connection.remoteAddress;
+  }
+
+  requestIP(_request?: Request): PeerAddress | null {
+    const { remoteAddr } = this;
+    if (remoteAddr.transport === "unix") return null;
+    const { hostname: address, port } = remoteAddr;
+    return { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
   }
 
   get localAddr(): Address {

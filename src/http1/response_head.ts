@@ -76,8 +76,9 @@ export class ResponseHeadBuilder {
     // RFC 9110 section 15.3.6: 205 has no content, and must say so with a length of 0.
     if (status === 205) return 0;
     if (request.method === "HEAD" || status === 304) {
-      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had.
-      const wouldBeBytes = status === 304 ? null : contentBytes;
+      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without any is
+      // one whose content was left out already, for all that is known.
+      const wouldBeBytes = status === 304 || contentBytes === 0 ? null : contentBytes;
       return this.contentLength ?? wouldBeBytes ?? RESPONSE_WITHOUT_LENGTH;
     }
     if (contentBytes !== null) {

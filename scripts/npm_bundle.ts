@@ -1,0 +1,51 @@
+/**
+ * Joins the emitted modules of the npm package into a few.
+ *
+ * Node takes half a millisecond for each module it loads, whatever is in it: a hundred of them cost every start, and
+ * every thread, some 40 ms, and what they share in one file costs a quarter of that. The entry points stay modules of
+ * their own and share the rest, so that a class is the same whichever of them it came through. They stand in one folder,
+ * because the module of threads is found beside the module that starts one.
+ *
+ * @module
+ */
+
+import { runCommand } from "./command.ts";
+import { emittedPath, ENTRY_POINTS, MODULE_FOLDER } from "./npm_package.ts";
+
+/** Pinned, so that the same sources give the same package. */
+const ESBUILD = "esbuild@0.25.12";
+/** Nothing that an older Node than this does not have is left in the code. */
+const TARGET = "node20";
+/** Enough to download it on a slow line. */
+const DEADLINE_MS = 120_000;
+
+/**
+ * Replaces the emitted modules by a few.
+ *
+ * @param output The package's folder.
+ * @param emittedFolder The folder in it that has the emitted modules.
+ * @throws {Error} esbuild could not be had, or failed.
+ */
+export async function bundleModules(output: string, emittedFolder: string): Promise<void> {
+  const esbuild = ["npx", "--yes", `--package=${ESBUILD}`, "--", "esbuild"];
+  const result = await runCommand([
+    ...esbuild,
+    ...ENTRY_POINTS.map(({ path }) => `${emittedFolder}/${path.replace(/\.ts$/, ".js")}`),
+    "--bundle",
+    "--splitting",
+    "--format=esm",
+    "--platform=node",
+    `--target=${TARGET}`,
+    // A class keeps the name that its instances show.
+    "--keep-names",
+    // Reading comments takes Node time too; the source maps have the sources whole.
+    "--minify-whitespace",
+    "--sourcemap",
+    "--entry-names=[name]",
+    "--chunk-names=[name]-[hash]",
+    `--outdir=${MODULE_FOLDER}`,
+    "--log-level=warning",
+  ], { cwd: output, deadlineMs: DEADLINE_MS });
+  if (result.exitCode !== 0) throw new Error(`esbuild failed.\n${result.output}`);
+  for (const { path } of ENTRY_POINTS) await Deno.stat(`${output}/${emittedPath(path)}`);
+}

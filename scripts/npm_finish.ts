@@ -1,0 +1,129 @@
+/**
+ * Makes a package of emitted modules, the same one whichever compiler emitted them.
+ *
+ * It takes the declarations that a user can reach, makes the source maps speak of the repository, and writes what a
+ * compiler does not: package.json, the line that makes a command of a module, and the texts.
+ *
+ * @module
+ */
+
+import {
+  COPIED_FILES,
+  DECLARATION_FOLDER,
+  declarationPath,
+  emittedPath,
+  ENTRY_POINTS,
+  type PackageDescription,
+  packageJson,
+} from "./npm_package.ts";
+
+/** The part of a source map that is changed here. */
+interface SourceMap {
+  sourceRoot?: string;
+  sources: string[];
+  mappings: string;
+}
+
+const COMMAND_LINE = "#!/usr/bin/env node\n";
+/** A relative specifier in a declaration: behind `from`, `import` or `import(`. */
+const RELATIVE_SPECIFIER = /\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
+
+/**
+ * Has each source map name its source beside it, as if the sources stood in the folder of the emitted modules.
+ *
+ * @param emitted The folder of the emitted modules.
+ * @throws {Error} The compiler emitted something that is no module of the package.
+ */
+export async function nameSources(emitted: string): Promise<void> {
+  for (const path of await filesBelow(emitted)) {
+    const source = path.replace(/\.(?:js|js\.map|d\.ts)$/, ".ts");
+    const isOfPackage = ENTRY_POINTS.some((entry) => entry.path === source) || /^(?:src|runtime)\/.*\.ts$/.test(source);
+    if (!isOfPackage && path !== "package.json") {
+      throw new Error(`The compiler emitted ${path}, which is no module of the package.`);
+    }
+    if (!path.endsWith(".js.map")) continue;
+    const map = await readMap(`${emitted}/${path}`);
+    map.sourceRoot = "";
+    map.sources = [source.slice(source.lastIndexOf("/") + 1)];
+    await Deno.writeTextFile(`${emitted}/${path}`, JSON.stringify(map));
+  }
+}
+
+/**
+ * Takes the declarations that the exports reach; `exports` lets nobody import the others.
+ *
+ * @param output The package's folder.
+ * @param emitted The folder of the emitted modules.
+ */
+export async function takeDeclarations(output: string, emitted: string): Promise<void> {
+  const taken = new Set<string>();
+  const waiting = ENTRY_POINTS.filter(({ exportName }) => exportName !== undefined)
+    .map(({ path }) => declarationPath(path));
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (taken.has(path)) continue;
+    taken.add(path);
+    const declaration = await Deno.readTextFile(`${emitted}/${path.slice(DECLARATION_FOLDER.length + 1)}`);
+    for (const [, specifier] of declaration.matchAll(RELATIVE_SPECIFIER)) {
+      waiting.push(new URL(specifier, `file:///${path}`).pathname.slice(1).replace(/\.js$/, ".d.ts"));
+    }
+    await Deno.mkdir(`${output}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
+    await Deno.writeTextFile(`${output}/${path}`, declaration);
+  }
+}
+
+/**
+ * Finishes the package: its folder has the modules and the declarations.
+ *
+ * @param root The repository.
+ * @param output The package's folder.
+ * @returns The files of the package, relative to it, sorted.
+ */
+export async function finishPackage(
+  root: string,
+  output: string,
+  description: PackageDescription,
+): Promise<string[]> {
+  for (const path of await filesBelow(output)) {
+    if (path.endsWith(".js.map")) await placeSources(`${output}/${path}`, root);
+  }
+  for (const { path, command } of ENTRY_POINTS) {
+    if (command !== undefined) await makeCommand(`${output}/${emittedPath(path)}`);
+  }
+  await Promise.all(COPIED_FILES.map((name) => Deno.copyFile(`${root}/${name}`, `${output}/${name}`)));
+  await Deno.writeTextFile(`${output}/package.json`, `${JSON.stringify(packageJson(description), null, 2)}\n`);
+  return await filesBelow(output);
+}
+
+/** Names the sources as they stand in the repository, whose top is the package's; their text is in the map. */
+async function placeSources(path: string, root: string): Promise<void> {
+  const map = await readMap(path);
+  map.sources = await Promise.all(map.sources.map(async (source) => {
+    const name = /(?:^|\/)(mod\.ts|(?:src|runtime)\/.*)$/.exec(source)?.[1] ?? source;
+    await Deno.stat(`${root}/${name}`);
+    return `../${name}`;
+  }));
+  await Deno.writeTextFile(path, JSON.stringify(map));
+}
+
+async function makeCommand(path: string): Promise<void> {
+  await Deno.writeTextFile(path, COMMAND_LINE + await Deno.readTextFile(path));
+  await Deno.chmod(path, 0o755);
+  const map = await readMap(`${path}.map`);
+  // A line of the module ends at each semicolon.
+  map.mappings = `;${map.mappings}`;
+  await Deno.writeTextFile(`${path}.map`, JSON.stringify(map));
+}
+
+async function readMap(path: string): Promise<SourceMap> {
+  return JSON.parse(await Deno.readTextFile(path));
+}
+
+async function filesBelow(output: string, folder = ""): Promise<string[]> {
+  const files: string[] = [];
+  for await (const entry of Deno.readDir(`${output}/${folder}`)) {
+    const path = `${folder}${entry.name}`;
+    if (entry.isDirectory) files.push(...await filesBelow(output, `${path}/`));
+    else files.push(path);
+  }
+  return files.sort();
+}

@@ -1,0 +1,106 @@
+/**
+ * What the npm package is: its entry points, its metadata and the files that come with the code.
+ *
+ * Both ways of building read this table and nothing else, so that they cannot offer different packages. It emits nothing.
+ *
+ * @module
+ */
+
+/** A module from which a user of the package, or the package itself, starts. */
+export interface EntryPoint {
+  /** The TypeScript, relative to the repository. */
+  readonly path: string;
+  /** The name under which it is imported; without one it is reached by its URL only. */
+  readonly exportName?: string;
+  /** The command that runs it. */
+  readonly command?: string;
+  /** Whether importing it does something, so that a bundler must keep an import that uses no name of it. */
+  readonly hasSideEffects?: boolean;
+}
+
+/** The package as it is published. */
+export interface PackageDescription {
+  /** Its name. */
+  readonly name: string;
+  /** Its version. */
+  readonly version: string;
+  /** Its licence, as SPDX names it. */
+  readonly license: string;
+}
+
+/** Every entry point, the main one first. */
+export const ENTRY_POINTS: readonly EntryPoint[] = [
+  { path: "mod.ts", exportName: "." },
+  { path: "src/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
+  { path: "src/thread_main.ts", hasSideEffects: true },
+];
+
+/** The folder of the package that has the modules, side by side. */
+export const MODULE_FOLDER = "esm";
+
+/** The folder of the package that has the declarations, as their sources stand in the repository. */
+export const DECLARATION_FOLDER = "types";
+
+/** What is copied from the top of the repository. */
+export const COPIED_FILES: readonly string[] = ["README.md", "LICENSE", "CHANGELOG.md"];
+
+/** The oldest Node on which the tests run. */
+const OLDEST_NODE = 20;
+
+const SUMMARY = "One HTTP/1.1 server for Deno, Bun and Node, over raw TCP and without a dependency.";
+const KEYWORDS = ["http", "server", "http-server", "fetch", "deno", "bun", "node"];
+
+/**
+ * Reads what both registries are told from the configuration of the one that reads TypeScript.
+ *
+ * @param root The repository.
+ */
+export async function readPackageDescription(root: string): Promise<PackageDescription> {
+  const { name, version, license } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
+  return { name, version, license };
+}
+
+/** The path of an entry point's module, relative to the package. */
+export function emittedPath(path: string): string {
+  return `${MODULE_FOLDER}/${path.slice(path.lastIndexOf("/") + 1).replace(/\.ts$/, ".js")}`;
+}
+
+/** The path of a module's declaration, relative to the package. */
+export function declarationPath(path: string): string {
+  return `${DECLARATION_FOLDER}/${path.replace(/\.ts$/, ".d.ts")}`;
+}
+
+/**
+ * The package.json.
+ *
+ * There are ES modules only: `require` of every supported Node but the oldest releases takes them too, for which the
+ * condition must be `default` and not `import`. `main` and `types` are for tools that do not read `exports`.
+ */
+export function packageJson({ name, version, license }: PackageDescription): Record<string, unknown> {
+  const [main] = ENTRY_POINTS;
+  const exported = ENTRY_POINTS.filter(({ exportName }) => exportName !== undefined);
+  const commands = ENTRY_POINTS.filter(({ command }) => command !== undefined);
+  const conditions = (path: string) => ({
+    types: `./${declarationPath(path)}`,
+    default: `./${emittedPath(path)}`,
+  });
+  return {
+    name,
+    version,
+    description: SUMMARY,
+    keywords: KEYWORDS,
+    license,
+    type: "module",
+    main: `./${emittedPath(main.path)}`,
+    types: `./${declarationPath(main.path)}`,
+    exports: {
+      ...Object.fromEntries(exported.map(({ path, exportName }) => [exportName, conditions(path)])),
+      "./package.json": "./package.json",
+    },
+    bin: Object.fromEntries(commands.map(({ path, command }) => [command, emittedPath(path)])),
+    files: [MODULE_FOLDER, DECLARATION_FOLDER, ...COPIED_FILES],
+    engines: { node: `>=${OLDEST_NODE}` },
+    sideEffects: ENTRY_POINTS.filter(({ hasSideEffects }) => hasSideEffects)
+      .map(({ path }) => `./${emittedPath(path)}`),
+  };
+}

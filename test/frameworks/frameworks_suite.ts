@@ -1,0 +1,93 @@
+/**
+ * Frameworks, the real packages from npm, on every runtime through `trivet serve`.
+ *
+ * Deno and Bun run Trivet from its source, Node from the npm package. It needs npm's registry and runs by
+ * `deno task test:frameworks`. What can't be installed fails it as a whole.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  findRuntimes,
+  type InstalledRuntime,
+  installInto,
+  makeFolder,
+  packPackage,
+  ROOT,
+} from "../package/installation.ts";
+import { ServingProgram } from "../package/serving_program.ts";
+import { FRAMEWORK_TABLES, type FrameworkRow, type FrameworkTable, UNCHANGED_MODULES } from "./rows.ts";
+
+/** Pinned, so that what fails was changed here. */
+const FRAMEWORKS = ["hono@4.13.19", "h3@2.0.8", "itty-router@6.0.0"];
+const TABLES: readonly FrameworkTable[] = [...FRAMEWORK_TABLES, ...UNCHANGED_MODULES];
+const RESPONSE_DEADLINE_MS = 10_000;
+
+const folder = await makeFolder();
+const [runtimes, { tarball }] = await Promise.all([findRuntimes(), packPackage(folder)]);
+const user = `${folder}/user`;
+await installInto(user, tarball, ...FRAMEWORKS);
+// Deno looks for packages where its configuration says, and that of the command is the repository's.
+await Deno.writeTextFile(`${user}/deno.json`, JSON.stringify({ nodeModulesDir: "manual" }));
+for (const { module } of TABLES) {
+  // A module that imports a framework is kept as text, because `deno check` would look for the framework.
+  const path = new URL(`apps/${module}`, import.meta.url);
+  const source = await Deno.readTextFile(path).catch(() => Deno.readTextFile(new URL(`${path}.txt`)));
+  await Deno.writeTextFile(`${user}/${module}`, source);
+}
+
+for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
+  for (const runtime of runtimes.filter(({ name }) => onlyOn === undefined || name === onlyOn)) {
+    describe(`${framework} on ${runtime.name} (${runtime.version})`, () => {
+      let program: ServingProgram | undefined;
+      let url = "";
+
+      it("starts", async () => {
+        program = new ServingProgram(serveCommand(runtime, module, hasPort), user);
+        url = await program.listening();
+      });
+
+      for (const row of rows) it(row.name, () => ask(url, row));
+
+      it("stops", async () => {
+        assert.equal(await program?.stop(), 0, program?.output);
+      });
+    });
+  }
+}
+
+function serveCommand(runtime: InstalledRuntime, module: string, hasPort: boolean): string[] {
+  const args = ["serve", module, "--hostname", "127.0.0.1", ...(hasPort ? [] : ["--port", "0"])];
+  if (runtime.isNode) return runtime.command(`${user}/node_modules/.bin/trivet`, ...args);
+  const command = runtime.command(`${ROOT}/src/cli.ts`, ...args);
+  return runtime.name === "deno" ? command.toSpliced(2, 0, "--config=deno.json") : command;
+}
+
+async function ask(url: string, row: FrameworkRow): Promise<void> {
+  assert.notEqual(url, "", "The server did not start.");
+  const signal = AbortSignal.timeout(RESPONSE_DEADLINE_MS);
+  const response = await fetch(new URL(row.path, url), { ...row.init, signal });
+  const text = await response.text();
+  assert.equal(response.status, row.status ?? 200, text);
+  for (const [name, expected] of Object.entries(row.headers ?? {})) {
+    const value = response.headers.get(name);
+    if (expected instanceof RegExp) assert.match(value ?? "", expected, name);
+    else assert.equal(value, expected, name);
+  }
+  if (row.text instanceof RegExp) assert.match(text, row.text);
+  else if (row.text !== undefined) assert.equal(text, row.text.replace("<url>", url));
+  if (row.json !== undefined) assert.deepEqual(withoutPlace(JSON.parse(text)), row.json);
+}
+
+/** Puts names in place of what is another on each machine and for each connection. */
+function withoutPlace(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => {
+      if (member === "127.0.0.1") return [name, "<ip>"];
+      return [name, name === "port" && Number.isInteger(member) ? "<port>" : member];
+    }),
+  );
+}

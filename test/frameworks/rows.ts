@@ -1,0 +1,239 @@
+/**
+ * What each framework's application is asked, and what it must answer, on every runtime alike.
+ *
+ * @module
+ */
+
+/** One request and its response. */
+export interface FrameworkRow {
+  readonly name: string;
+  /** The path, behind the slash of the server's URL. */
+  readonly path: string;
+  readonly init?: RequestInit;
+  /** 200 unless said otherwise. */
+  readonly status?: number;
+  /** Fields of the response; a value of `null` must not be there. */
+  readonly headers?: Readonly<Record<string, string | RegExp | null>>;
+  /** The content, in which `<url>` stands for the server's URL. */
+  readonly text?: string | RegExp;
+  /** The content as JSON; `<ip>` stands for an address of the loopback. */
+  readonly json?: unknown;
+}
+
+/** An application and its rows. */
+export interface FrameworkTable {
+  readonly framework: string;
+  /** The module, in `apps/`. */
+  readonly module: string;
+  /** Whether it names a port of its own. */
+  readonly hasPort?: boolean;
+  /** The one runtime it is written for; all, if it is left out. */
+  readonly onlyOn?: string;
+  readonly rows: readonly FrameworkRow[];
+}
+
+const json = (method: string, value: unknown): RequestInit => ({
+  method,
+  body: JSON.stringify(value),
+  headers: { "content-type": "application/json" },
+});
+
+function form(): RequestInit {
+  const body = new FormData();
+  body.set("name", "Ada");
+  body.set("file", new Blob(["content of a file"]), "file.txt");
+  return { method: "POST", body };
+}
+
+/** What every framework does, each in its own way. */
+const COMMON_ROWS: readonly FrameworkRow[] = [
+  { name: "answers with text", path: "", text: "hello", headers: { "content-length": "5" } },
+  {
+    // They give a Response without content, from which nobody can tell the length that GET's would have, and a wrong one
+    // must not be sent (RFC 9110 section 8.6).
+    name: "answers HEAD without content, and without a length that is not GET's",
+    path: "",
+    init: { method: "HEAD" },
+    text: "",
+    headers: { "content-length": null },
+  },
+  {
+    name: "reads parameters, the query and fields",
+    path: "users/7?sort=up&page=2",
+    init: { headers: { "x-agent": "tester" } },
+    json: { id: "7", query: { sort: "up", page: "2" }, agent: "tester" },
+  },
+  {
+    name: "reads JSON",
+    path: "json",
+    init: json("POST", { a: [1, "ü"] }),
+    status: 201,
+    json: { got: { a: [1, "ü"] } },
+  },
+  { name: "reads a form with a file", path: "form", init: form(), json: { name: "Ada", file: "content of a file" } },
+  {
+    name: "sends back the content of the request as a stream",
+    path: "through",
+    init: { method: "PUT", body: "x".repeat(300_000) },
+    text: "x".repeat(300_000),
+  },
+  { name: "sends a stream", path: "stream", text: "piped" },
+  { name: "does not know a path", path: "nothing/here", status: 404 },
+];
+
+const COOKIE_ROW: FrameworkRow = {
+  name: "reads a cookie and sets several",
+  path: "cookies",
+  init: { headers: { cookie: "sent=yes; other=1" } },
+  text: "yes",
+  headers: { "set-cookie": /set=1.*HttpOnly.*second=2/s },
+};
+
+const STREAMED_TEXT_ROW: FrameworkRow = {
+  name: "streams text in pieces",
+  path: "text",
+  text: "one two three",
+  headers: { "transfer-encoding": "chunked", "content-length": null },
+};
+
+const HONO_ROWS: readonly FrameworkRow[] = [
+  ...COMMON_ROWS,
+  COOKIE_ROW,
+  STREAMED_TEXT_ROW,
+  { name: "reads the content twice", path: "twice", init: { method: "POST", body: "again" }, json: ["again", "again"] },
+  { name: "reads bytes", path: "bytes", init: { method: "POST", body: "bytes" }, text: "bytes" },
+  {
+    name: "sends events",
+    path: "events",
+    text:
+      "event: tick\ndata: tick 0\nid: 0\n\nevent: tick\ndata: tick 1\nid: 1\n\nevent: tick\ndata: tick 2\nid: 2\n\n",
+    headers: { "content-type": /^text\/event-stream/ },
+  },
+  {
+    name: "compresses a page",
+    path: "compressed/page",
+    init: { headers: { "accept-encoding": "gzip" } },
+    text: "compress me ".repeat(500),
+    headers: { "content-encoding": "gzip", vary: /accept-encoding/i },
+  },
+  {
+    name: "compresses a stream",
+    path: "compressed/stream",
+    init: { headers: { "accept-encoding": "gzip" } },
+    text: "compress me ".repeat(100),
+    headers: { "content-encoding": "gzip" },
+  },
+  {
+    name: "leaves a page as it is for those who ask for that",
+    path: "compressed/page",
+    init: { headers: { "accept-encoding": "identity" } },
+    text: "compress me ".repeat(500),
+    headers: { "content-encoding": null },
+  },
+  { name: "mounts an application", path: "mounted/hello?a=1", text: "GET <url>hello?a=1 " },
+  {
+    name: "mounts an application that reads content",
+    path: "mounted/hello",
+    init: { method: "POST", body: "content" },
+    text: "POST <url>hello content",
+  },
+  { name: "routes to another application", path: "based/hello", text: "based /based/hello" },
+  { name: "runs a middleware", path: "logged", text: "logged" },
+  {
+    name: "allows other origins",
+    path: "shared/data",
+    init: { method: "OPTIONS", headers: { "origin": "http://example.com", "access-control-request-method": "GET" } },
+    status: 204,
+    headers: { "access-control-allow-origin": "http://example.com" },
+  },
+  { name: "tags an entity", path: "tagged", text: "tagged", headers: { etag: /^"[0-9a-f]+"$/ } },
+  { name: "has a signal", path: "aborts", json: { isAborted: false } },
+  { name: "answers what its handlers throw", path: "throws", status: 500, text: "on purpose" },
+  { name: "redirects", path: "redirect", init: { redirect: "manual" }, status: 302, headers: { location: "/" } },
+];
+
+const H3_ROWS: readonly FrameworkRow[] = [
+  ...COMMON_ROWS,
+  COOKIE_ROW,
+  STREAMED_TEXT_ROW,
+  { name: "answers what its handlers throw", path: "throws", status: 418 },
+  { name: "passes a Response on", path: "web", json: { web: true }, headers: { "x-web": "yes" } },
+  { name: "mounts an application", path: "mounted/hello", text: "inner /mounted/hello" },
+  { name: "tells the peer", path: "peer", json: { ip: "<ip>" } },
+];
+
+const ITTY_ROWS: readonly FrameworkRow[] = [
+  // It routes no HEAD by itself.
+  ...COMMON_ROWS.filter(({ init }) => init?.method !== "HEAD"),
+  { name: "answers what its handlers throw", path: "throws", status: 418, json: { status: 418, error: "on purpose" } },
+  { name: "mounts an application", path: "mounted/hello", text: "inner <url>mounted/hello" },
+  { name: "hands on what Trivet tells its handler", path: "peer", json: { ip: "<ip>" } },
+  {
+    name: "adds fields to a response",
+    path: "shared/data",
+    init: { headers: { origin: "http://example.com" } },
+    json: { shared: true },
+    headers: { "access-control-allow-origin": "http://example.com" },
+  },
+  {
+    name: "allows other origins",
+    path: "users/7",
+    init: { method: "OPTIONS", headers: { origin: "http://example.com" } },
+    status: 204,
+    headers: { "access-control-allow-origin": "http://example.com" },
+  },
+];
+
+/** Every framework. */
+export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
+  { framework: "Hono", module: "hono.mjs", rows: HONO_ROWS },
+  {
+    framework: "hono/deno",
+    module: "hono_deno.mjs",
+    hasPort: true,
+    onlyOn: "deno",
+    rows: [{ name: "tells the peer", path: "", json: { address: "<ip>", port: "<port>", transport: "tcp" } }],
+  },
+  {
+    framework: "hono/bun",
+    module: "hono_bun.mjs",
+    hasPort: true,
+    onlyOn: "bun",
+    rows: [{ name: "tells the peer", path: "", json: { address: "<ip>", addressType: "IPv4", port: "<port>" } }],
+  },
+  { framework: "h3", module: "h3.mjs", rows: H3_ROWS },
+  { framework: "itty-router", module: "itty.mjs", rows: ITTY_ROWS },
+  {
+    framework: "itty-router, spread into an object",
+    module: "itty_spread.mjs",
+    hasPort: true,
+    rows: [{ name: "is served", path: "", text: "hello" }],
+  },
+];
+
+/** Modules written for `bun run` and `deno serve`, which run as they are. */
+export const UNCHANGED_MODULES: readonly FrameworkTable[] = [
+  {
+    framework: "a module for bun run",
+    module: "bun_run.mjs",
+    hasPort: true,
+    rows: [
+      { name: "is served, with its object as `this`", path: "", text: "hello GET" },
+      { name: "finds the peer's address", path: "peer", json: { address: "<ip>", family: "IPv4", port: "<port>" } },
+    ],
+  },
+  {
+    framework: "a module for bun run whose port is text",
+    module: "bun_port_text.mjs",
+    hasPort: true,
+    rows: [{ name: "is served", path: "", text: "hello" }],
+  },
+  {
+    framework: "a module for deno serve",
+    module: "deno_serve.mjs",
+    rows: [
+      { name: "is served", path: "", init: { method: "POST", body: "you" }, text: "hello you" },
+      { name: "finds the peer's address", path: "peer", json: { hostname: "<ip>", port: "<port>", transport: "tcp" } },
+    ],
+  },
+];

@@ -1,0 +1,113 @@
+/**
+ * The programs a user of the package writes: one for each way to reach it.
+ *
+ * @module
+ */
+
+/** A model, and the handler in the form that it takes. */
+export interface ModelRow {
+  /** The name of the model. */
+  readonly model: string;
+  /** Whether its handler is a module, because a function cannot cross a thread. */
+  readonly takesModule: boolean;
+}
+
+/** Every concurrency model, in each form it has. */
+export const MODELS: readonly ModelRow[] = [
+  { model: "blocking", takesModule: false },
+  { model: "worker-pool", takesModule: false },
+  { model: "worker-pool", takesModule: true },
+  { model: "event-driven", takesModule: false },
+  { model: "event-driven", takesModule: true },
+  { model: "hybrid", takesModule: true },
+];
+
+/** The names the package exports, sorted. */
+export const EXPORTED_NAMES: readonly string[] = ["HttpResponse", "TrivetError", "serve"];
+
+/** The name by which users import the package. */
+export const PACKAGE_NAME = "@trivet/http";
+
+/** A module with a handler. */
+export const HANDLER_MODULE = 'export default { fetch: () => new Response("hello") };\n';
+
+/**
+ * Six lines that serve a request with a model.
+ *
+ * @param specifier What is imported: the package's name, or the URL of its source.
+ */
+export function sixLines({ model, takesModule }: ModelRow, specifier: string): string {
+  const options = `port: 0, hostname: "127.0.0.1", model: ${JSON.stringify(model)}`;
+  const serve = takesModule
+    ? `serve({ ${options}, module: new URL("./handler.mjs", import.meta.url) })`
+    : `serve({ ${options} }, () => new Response("hello"))`;
+  return [
+    `import { serve } from ${JSON.stringify(specifier)};`,
+    `const server = ${serve};`,
+    "await server.ready();",
+    "const response = await fetch(server.url);",
+    "console.log(response.status, await response.text());",
+    "await server.shutdown();",
+    "",
+  ].join("\n");
+}
+
+/** Prints what an import gives. */
+export const IMPORT_NAMES = `import * as trivet from "${PACKAGE_NAME}";
+const { HttpResponse, TrivetError } = trivet;
+console.log(HttpResponse.name, TrivetError.name);
+console.log(JSON.stringify(Object.keys(trivet).sort()));
+`;
+
+/** Prints what a require gives. */
+export const REQUIRE_NAMES = `const trivet = require("${PACKAGE_NAME}");
+console.log(JSON.stringify(Object.keys(trivet).filter((name) => !name.startsWith("__")).sort()));
+`;
+
+/** Serves one request from CommonJS. */
+export const REQUIRE_AND_SERVE = `const { serve } = require("${PACKAGE_NAME}");
+serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => new Response("hello")).ready().then(async (server) => {
+  const response = await fetch(server.url);
+  console.log(response.status, await response.text());
+  await server.shutdown();
+});
+`;
+
+/** Fails inside the package, at a line that the source map must find. */
+export const FAIL_INSIDE = `import { serve } from "${PACKAGE_NAME}";
+try {
+  serve({ port: -1 }, () => new Response());
+} catch (error) {
+  console.log(error.stack);
+}
+`;
+
+/** Uses the types as a strict user does. */
+export const TYPED_PROGRAM = `import {
+  type Address,
+  type Handler,
+  type HandlerInfo,
+  HttpResponse,
+  serve,
+  type ServeInit,
+  type ServeOptions,
+  type Server,
+  type ServerStats,
+  type ShutdownReport,
+  TrivetError,
+} from "${PACKAGE_NAME}";
+
+const handler: Handler = async (request: Request, info: HandlerInfo): Promise<Response> => {
+  info.inform(103, { link: "</style.css>; rel=preload" });
+  const address: Address = info.remoteAddr;
+  return HttpResponse.json({ length: (await request.text()).length, transport: address.transport });
+};
+const options: ServeOptions = { port: 0, hostname: "127.0.0.1", onError: (error: TrivetError) => void error.code };
+const init: ServeInit = { ...options, fetch: handler };
+const server: Server = serve(init);
+const stats: ServerStats = server.stats();
+const report: Promise<ShutdownReport> = server.shutdown({ timeout: 100 });
+export { report, stats };
+// @ts-expect-error A port is a number.
+serve({ port: "8000" }, handler);
+`;

@@ -1,0 +1,79 @@
+/**
+ * The types of the npm package, as the compiler and the linters of packages see them.
+ *
+ * It needs npm's registry and runs by `deno task test:package`.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { installInto, makeFolder, packPackage, run, succeed } from "./installation.ts";
+import { TYPED_PROGRAM } from "./programs.ts";
+
+/** The compilers: the last one written in TypeScript, an older one that many still have, and the newest. */
+const TYPESCRIPT_VERSIONS = ["5.9", "6.0", "7"];
+/** The newest each, pinned, so that a new rule of theirs does not fail a build that was good. */
+const LINTERS = ["publint@0.3.25", "@arethetypeswrong/cli@0.18.5"];
+const TYPES_OF_NODE = "@types/node@20";
+
+const BASE_OPTIONS = { strict: true, noEmit: true, skipLibCheck: false, target: "es2022" };
+
+/** What the user's compiler is told, beside `strict`. */
+const COMPILER_SETTINGS: readonly { readonly name: string; readonly options: Record<string, unknown> }[] = [
+  { name: "nodenext, with the types of Node", options: { module: "nodenext", types: ["node"] } },
+  {
+    name: "bundler, with the types of Node",
+    options: { module: "esnext", moduleResolution: "bundler", types: ["node"] },
+  },
+  {
+    name: "nodenext, with the types of a browser",
+    options: { module: "nodenext", types: [], lib: ["esnext", "dom", "dom.iterable"] },
+  },
+  {
+    name: "bundler, with the types of a browser",
+    options: { module: "esnext", moduleResolution: "bundler", types: [], lib: ["esnext", "dom", "dom.iterable"] },
+  },
+];
+
+const COMPILE_DEADLINE_MS = 60_000;
+
+const folder = await makeFolder();
+const { tarball } = await packPackage(folder);
+const tools = `${folder}/tools`;
+await installInto(tools, ...LINTERS);
+
+describe("types of the package", () => {
+  for (const version of TYPESCRIPT_VERSIONS) {
+    const user = `${folder}/typescript_${version}`;
+    it(`are installed with TypeScript ${version}`, async () => {
+      await installInto(user, tarball, `typescript@${version}`, TYPES_OF_NODE);
+      for (const name of ["program.mts", "program.ts"]) await Deno.writeTextFile(`${user}/${name}`, TYPED_PROGRAM);
+      await Deno.writeTextFile(`${user}/program.cts`, TYPED_PROGRAM);
+    });
+
+    for (const { name, options } of COMPILER_SETTINGS) {
+      it(`pass TypeScript ${version} --strict, ${name}`, async () => {
+        // Node 20.19 and newer lets CommonJS require this package; the bundlers' rules know no CommonJS.
+        const files = options.module === "nodenext" ? ["program.mts", "program.ts", "program.cts"] : ["program.ts"];
+        const settings = { compilerOptions: { ...BASE_OPTIONS, ...options }, files };
+        await Deno.writeTextFile(`${user}/tsconfig.json`, JSON.stringify(settings));
+        const { exitCode, output } = await run(["npx", "tsc"], user, COMPILE_DEADLINE_MS);
+        assert.deepEqual([exitCode, output], [0, ""]);
+      });
+    }
+  }
+});
+
+describe("the linters of packages", () => {
+  it("publint finds nothing", async () => {
+    const output = await succeed(["npx", "publint", "--strict", `${folder}/npm`], tools);
+    assert.match(output, /All good!/);
+  });
+
+  // The profile leaves out what a package of ES modules can't have: CommonJS files, and subpaths for tools that do not
+  // read `exports`. It ends with 1 for anything else.
+  it("attw finds nothing, for a package of ES modules", async () => {
+    assert.match(await succeed(["npx", "attw", tarball, "--profile=esm-only"], tools), /🟢/u);
+  });
+});
