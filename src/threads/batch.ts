@@ -35,10 +35,8 @@ export class OutgoingBatch {
     this.#messages.push(message);
   }
 
-  /** Adds bytes that stay the caller's, and gives the number by which a message names them. */
+  /** Adds bytes that stay the caller's, who may change them at once, and gives the number by which a message names them. */
   attachCopy(bytes: Uint8Array): number {
-    if (bytes.byteLength < MIN_MOVED_BYTES) return this.#bytes.push(bytes as Uint8Array<ArrayBuffer>) - 1;
-    // Copied here and moved, the bytes are copied once; cloned with the message they would be copied twice.
     return this.attach(new Uint8Array(bytes));
   }
 

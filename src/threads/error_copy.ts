@@ -32,15 +32,29 @@ const BUILT_IN_ERRORS: Readonly<Record<string, ErrorConstructor>> = {
   URIError: URIError as ErrorConstructor,
 };
 
-/** Writes a thrown value down. */
-export function copyError(thrown: unknown, depth = 0): ErrorCopy {
+/** Writes a thrown value down, whatever it is: a handler can throw what can't even be looked at. */
+export function copyError(thrown: unknown): ErrorCopy {
+  try {
+    return copyThrown(thrown, 0);
+  } catch {
+    return { kind: "error", name: "Error", message: "Something was thrown that can't be looked at." };
+  }
+}
+
+function copyThrown(thrown: unknown, depth: number): ErrorCopy {
   if (!(thrown instanceof Error)) return { kind: "value", value: describeValue(thrown) };
   const { name, message, stack } = thrown;
   const { code } = thrown as { code?: unknown };
-  const cause = thrown.cause === undefined || depth >= MAX_CAUSES ? undefined : copyError(thrown.cause, depth + 1);
-  const kind = thrown instanceof TrivetError ? "trivet" : "error";
+  const cause = thrown.cause === undefined || depth >= MAX_CAUSES ? undefined : copyThrown(thrown.cause, depth + 1);
   const isPlainCode = typeof code === "string" || typeof code === "number";
-  return { kind, name, message, stack, code: isPlainCode ? code : undefined, cause };
+  return {
+    kind: thrown instanceof TrivetError ? "trivet" : "error",
+    name: String(name),
+    message: String(message),
+    stack: typeof stack === "string" ? stack : undefined,
+    code: isPlainCode ? code : undefined,
+    cause,
+  };
 }
 
 /** Makes the thrown value again. */

@@ -62,7 +62,7 @@ export class HandlerHost implements HostLink {
     const isWorking = this.#waiting.length > 0;
     for (const message of messages as readonly ToThread[]) {
       // A sign of life is due at once, whatever there is to do.
-      if (message[0] === "ping") this.#sayPace();
+      if (message[0] === "ping") this.outgoing().add(["pong", 0]);
       else this.#waiting.push({ message, bytes });
     }
     if (!isWorking) this.#work();

@@ -86,6 +86,10 @@ export class HandlerThread implements CallLink {
   #settleStart: ((error: TrivetError | null) => void) | null = null;
   #settleGone!: () => void;
   readonly #gone = new Promise<void>((resolve) => this.#settleGone = resolve);
+  /** Pings the thread has not answered. */
+  #pingsUnheard = 0;
+  /** Why the thread is taken for lost if it does not answer. */
+  #suspicion: TrivetError | null = null;
   #lossCause: TrivetError | null = null;
 
   /**
@@ -124,14 +128,14 @@ export class HandlerThread implements CallLink {
     if (error !== null) throw error;
   }
 
-  /** Whether the thread takes calls. */
+  /** Whether the thread takes calls, and does not compute for somebody who is gone. */
   get isReady(): boolean {
-    return this.#state === "ready";
+    return this.#state === "ready" && this.#pingsUnheard === 0;
   }
 
   /** Whether the thread is likely to begin one more call soon. */
   get hasRoom(): boolean {
-    return this.#state === "ready" && this.#unbegun < this.#window;
+    return this.isReady && this.#unbegun < this.#window;
   }
 
   /** Calls it was given and has not answered. */
@@ -178,13 +182,13 @@ export class HandlerThread implements CallLink {
 
   aborted(call: RemoteCall, cause: TrivetError): void {
     if (!this.#calls.delete(call.id)) return;
-    this.#sequences.delete(call);
+    const wasUnanswered = this.#sequences.delete(call);
     const unwritten = this.#toWrite.indexOf(call);
     if (unwritten >= 0) {
       this.#toWrite.splice(unwritten, 1);
     } else {
       this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      if (cause.code === "handler-timeout") this.#askForAnswer(cause);
+      if (wasUnanswered) this.#ask(cause);
     }
     this.#closeIfIdle();
   }
@@ -225,10 +229,10 @@ export class HandlerThread implements CallLink {
       this.#takeReadiness(received as Readiness);
       return;
     }
-    if (this.#state !== "closing") this.#stopTimer();
     const { messages, bytes } = readBatch(received);
     for (const message of messages as readonly (FromThread & Message)[]) {
       if (message[0] === "pace") this.#takePace(message[2], message[3]);
+      else if (message[0] === "pong") this.#takePong();
       else this.#takeCallMessage(message, bytes);
     }
     if (this.#state === "ready") this.#events.onFree(this);
@@ -259,10 +263,20 @@ export class HandlerThread implements CallLink {
     this.#events.onFree(this);
   }
 
-  #askForAnswer(cause: TrivetError): void {
-    if (this.#timer !== null || this.#state === "closing") return;
+  /** A call was given up that the thread may still be busy with: it is given no other until it is heard of. */
+  #ask(cause: TrivetError): void {
+    this.#pingsUnheard++;
     this.outgoing().add(["ping", 0]);
+    if (cause.code !== "handler-timeout" || this.#timer !== null || this.#state === "closing") return;
+    this.#suspicion = cause;
     this.#timer = this.#runtime.clock.after(ANSWER_TIMEOUT_MS, () => this.#lose(cause));
+  }
+
+  #takePong(): void {
+    this.#pingsUnheard--;
+    if (this.#pingsUnheard > 0 || this.#suspicion === null) return;
+    this.#suspicion = null;
+    if (this.#state !== "closing") this.#stopTimer();
   }
 
   /** The thread is of no use any more, and is ended. */
@@ -276,7 +290,9 @@ export class HandlerThread implements CallLink {
     if (this.#state === "starting") {
       this.#lossCause = this.#startError("has ended its thread while it was loaded", cause);
     } else if (this.#state !== "closing" && this.#state !== "gone") {
-      this.#lossCause = new TrivetError("thread-crashed", "A thread that runs handlers has ended.", { cause });
+      // A thread whose runtime can't end it from outside ends itself when a handler takes too long.
+      this.#lossCause = this.#suspicion ??
+        new TrivetError("thread-crashed", "A thread that runs handlers has ended.", { cause });
     }
     this.#end();
   }

@@ -13,7 +13,7 @@
  * | | `credit`: content was taken; `inform`: an informational response |
  * | `upgraded`: the connection has left HTTP | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
- * | `ping`: say something; `close`: end | `pace`: how fast calls are begun |
+ * | `ping`: say so when you hear this; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
  *
  * @module
  */
@@ -85,6 +85,7 @@ export type FromThread =
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
   /** So many calls of this batch were begun, and it took so long. */
+  | readonly [kind: "pong", callId: 0]
   | readonly [kind: "pace", callId: 0, begun: number, elapsedMs: number];
 
 /** The first message to a thread that runs handlers, not in a batch. */
