@@ -20,11 +20,15 @@ const SIGNAL = "trivet:signal";
  * Bun's garbage collector or regular expressions are at work.
  */
 const END_TIMEOUT_MS = 2_000;
+/** How long is waited on Deno for a thread to hear that it should end, before it is given up. */
+const HEARING_TIMEOUT_MS = 100;
 
 /** What one end tells the other about the thread itself. */
 type Signal =
   /** The thread listens. */
   | { readonly [SIGNAL]: "listening" }
+  /** The thread is to end. */
+  | { readonly [SIGNAL]: "end" }
   /** The thread ends because it wants to. */
   | { readonly [SIGNAL]: "exit" }
   /** The thread ends because of an uncaught error. */
@@ -53,7 +57,7 @@ export function createThreads(traits: ThreadTraits): Pick<Runtime, "startThread"
     async startThread(entry, events) {
       const { Worker } = await import("node:worker_threads");
       const worker = new Worker(toModuleUrl(entry), { workerData: { [THREAD_MARK]: true } });
-      return new StartedThread(worker, events, traits.searchesMessages);
+      return new StartedThread(worker, events, traits);
     },
     parentThread: () => parent ??= connectParent(traits),
   };
@@ -82,7 +86,7 @@ type ThreadState = "starting" | "listening" | "ending" | "gone";
 class StartedThread implements Thread {
   readonly #worker: Worker;
   readonly #events: ThreadEvents;
-  readonly #wraps: boolean;
+  readonly #traits: ThreadTraits;
   #state: ThreadState = "starting";
   #waiting: WaitingMessage[] = [];
   /** Whether the end is one that somebody asked for. */
@@ -90,10 +94,10 @@ class StartedThread implements Thread {
   #cause: Error | undefined;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(worker: Worker, events: ThreadEvents, wraps: boolean) {
+  constructor(worker: Worker, events: ThreadEvents, traits: ThreadTraits) {
     this.#worker = worker;
     this.#events = events;
-    this.#wraps = wraps;
+    this.#traits = traits;
     worker
       .on("message", (message: unknown) => this.#takeMessage(message))
       .on("error", (thrown: unknown) => this.#fail(thrown instanceof Error ? thrown : toError(thrown)))
@@ -108,10 +112,15 @@ class StartedThread implements Thread {
   terminate(): void {
     if (this.#state === "ending" || this.#state === "gone") return;
     this.#isEndWanted = true;
-    this.#beginEnd();
-    // Deno 2.9 tells of the exit within milliseconds even when the thread never returns to its event loop; but such a
-    // thread goes on, on a processor of its own, until the process ends. It does not keep the process from ending.
-    void this.#worker.terminate();
+    if (this.#traits.canEndBusyThreads || this.#state === "starting") {
+      this.#beginEnd(END_TIMEOUT_MS);
+      void this.#worker.terminate();
+    } else {
+      // Deno 2.9 can't end a thread that does not return to its event loop, and once that was tried, nor can node:vm
+      // from inside. So the thread is told to end, does so as soon as it hears of it, and is not waited for long.
+      this.#beginEnd(HEARING_TIMEOUT_MS);
+      signal(this.#worker, { [SIGNAL]: "end" });
+    }
   }
 
   ref(): void {
@@ -125,11 +134,11 @@ class StartedThread implements Thread {
   #takeMessage(message: unknown): void {
     if (this.#state === "ending" || this.#state === "gone") return;
     if (isSignal(message)) this.#takeSignal(message);
-    else this.#events.onMessage(this.#wraps ? unwrap(message) : message);
+    else this.#events.onMessage(this.#traits.searchesMessages ? unwrap(message) : message);
   }
 
   #send(message: unknown, transfer: ArrayBuffer[] | undefined): void {
-    this.#worker.postMessage(this.#wraps ? wrap(message) : message, transfer);
+    this.#worker.postMessage(this.#traits.searchesMessages ? wrap(message) : message, transfer);
   }
 
   #takeSignal(signal: Signal): void {
@@ -137,8 +146,8 @@ class StartedThread implements Thread {
       this.#fail(failureToError(signal.failure));
     } else if (signal[SIGNAL] === "exit") {
       this.#isEndWanted = true;
-      this.#beginEnd();
-    } else {
+      this.#beginEnd(END_TIMEOUT_MS);
+    } else if (signal[SIGNAL] === "listening") {
       this.#state = "listening";
       for (const { message, transfer } of this.#waiting) this.#send(message, transfer);
       this.#waiting = [];
@@ -148,21 +157,21 @@ class StartedThread implements Thread {
   #fail(cause: Error): void {
     if (this.#state === "ending" || this.#state === "gone") return;
     this.#cause = cause;
-    this.#beginEnd();
+    this.#beginEnd(END_TIMEOUT_MS);
   }
 
-  #beginEnd(): void {
+  #beginEnd(timeoutMs: number): void {
     this.#state = "ending";
     this.#waiting = [];
-    this.#endTimer = setTimeout(() => this.#giveUp(), END_TIMEOUT_MS);
+    this.#endTimer = setTimeout(() => this.#giveUp(), timeoutMs);
   }
 
   /**
-   * The thread waits in the system, or for ever in a listener of its own "exit" event. A process of Bun and Node does
+   * The thread is busy, waits in the system, or for ever in a listener of its own "exit" event. A process of Bun and Node does
    * not end before the system lets its threads go, so that may still be waited for.
    */
   #giveUp(): void {
-    void this.#worker.terminate();
+    if (this.#traits.canEndBusyThreads) void this.#worker.terminate();
     this.#worker.unref();
     this.#finish(0);
   }
@@ -195,7 +204,10 @@ async function connectParent(traits: ThreadTraits): Promise<ParentThread | null>
   return {
     post: (message, transfer) => parentPort.postMessage(searchesMessages ? wrap(message) : message, transfer),
     listen(onMessage) {
-      parentPort.on("message", searchesMessages ? (message) => onMessage(unwrap(message)) : onMessage);
+      parentPort.on("message", (message: unknown) => {
+        if (isSignal(message)) process.exit(0);
+        onMessage(searchesMessages ? unwrap(message) : message);
+      });
       signal(parentPort, { [SIGNAL]: "listening" });
     },
     runWithin(limitMs, callback) {
@@ -225,7 +237,7 @@ function reportFailures(port: MessagePort): void {
   }
 }
 
-function signal(port: MessagePort, message: Signal): void {
+function signal(port: MessagePort | Worker, message: Signal): void {
   port.postMessage(message);
 }
 

@@ -95,7 +95,9 @@ export class LoopHost {
   }
 
   async #end(stopping: Promise<ShutdownReport> | undefined): Promise<void> {
-    const { drained, aborted } = await stopping ?? { drained: 0, aborted: 0 };
+    const nothing = { drained: 0, aborted: 0 };
+    // A server that could not listen has nothing to report, and was reported itself.
+    const { drained, aborted } = await stopping?.catch(() => nothing) ?? nothing;
     this.#say({ kind: "stopped", drained, aborted, counts: this.#counts() });
   }
 

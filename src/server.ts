@@ -272,6 +272,8 @@ export class HttpServer implements Server {
     this.#isStarting = false;
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#enter("joining");
+    // Connections may have come already, when another event loop could not listen.
+    this.#connections.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
     await this.#scheduler.stop?.();
     this.#deadline?.cancel();
     this.#enter("stopped");

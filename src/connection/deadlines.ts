@@ -69,10 +69,15 @@ export class Deadlines {
     if (this.#headAtMs === NEVER) this.#headAtMs = this.#clock.deadlineAfter(this.#settings.headersTimeoutMs);
   }
 
-  /** The head has come whole, and the handler is called. */
+  /** The head has come whole, and the handler is called; or it is called once more. */
   expectResponse(): void {
     this.#headAtMs = NEVER;
     this.#handlerAtMs = this.#clock.deadlineAfter(this.#settings.handlerTimeoutMs);
+  }
+
+  /** The handler is given so much more time. */
+  extendResponse(extraMs: number): void {
+    this.#handlerAtMs = this.#clock.deadlineAfter(extraMs);
   }
 
   /** The handler has given its response. */
@@ -108,9 +113,10 @@ export class Deadlines {
     this.#writeAtMs = NEVER;
   }
 
-  /** We have sent FIN; the peer should. */
+  /** We have sent FIN; the peer should. The wait is never made longer by asking again. */
   expectPeerEnd(isDraining: boolean): void {
-    this.#lingerAtMs = this.#clock.deadlineAfter(isDraining ? DRAINING_LINGER_MS : LINGER_MS);
+    const atMs = this.#clock.deadlineAfter(isDraining ? DRAINING_LINGER_MS : LINGER_MS);
+    this.#lingerAtMs = Math.min(this.#lingerAtMs, atMs);
   }
 
   /** No request is read any more: only what was written is waited for. */

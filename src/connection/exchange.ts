@@ -44,6 +44,8 @@ export interface ExchangeOwner extends ContentSupply {
   readonly nativeRequest: boolean;
   /** The answering side. */
   readonly responder: ExchangeResponder;
+  /** The handler is called once more, and has all its time again. */
+  restartHandlerTime(): void;
 }
 
 /** Who takes what becomes of an exchange. */
@@ -66,6 +68,8 @@ export interface ExchangeObserver {
   delivered(): void;
   /** The response can't be delivered any more. */
   aborted(cause: TrivetError): void;
+  /** The time of the handler is over. Returns how many milliseconds more it takes to find out why; 0 ends the wait. */
+  overdue(): number;
 }
 
 /** Somebody who waits for something that happens once. */

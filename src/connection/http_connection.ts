@@ -114,9 +114,10 @@ export class HttpConnection implements ExchangeOwner {
     return true;
   }
 
-  /** Takes nothing new: a connection without a request under way has nothing to wait for. */
+  /** Takes nothing new: a connection without a request under way has nothing to wait for, and not long for its end. */
   drain(): void {
     if (this.state === "idle" && !this.#reader.hasKeptBytes) this.startClosing();
+    else if (this.state === "lingering") this.#deadlines.expectPeerEnd(true);
   }
 
   /** Closes at once, whatever is in flight. */
@@ -272,6 +273,12 @@ export class HttpConnection implements ExchangeOwner {
 
   contentKeptChanged(): void {
     this.#updateReading();
+  }
+
+  // What the exchange asks for.
+
+  restartHandlerTime(): void {
+    this.#deadlines.expectResponse();
   }
 
   // What the responder asks for.
@@ -469,6 +476,11 @@ export class HttpConnection implements ExchangeOwner {
     const { exchange } = this;
     this.#deadlines.responseGiven();
     if (exchange === null || exchange.progress !== "awaited") return;
+    const extraMs = exchange.observer?.overdue() ?? 0;
+    if (extraMs > 0) {
+      this.#deadlines.extendResponse(extraMs);
+      return;
+    }
     const error = new TrivetError("handler-timeout", "The server did not make a response in time.");
     this.service.countError(error);
     exchange.abort(error);

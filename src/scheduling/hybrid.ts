@@ -122,12 +122,12 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     this.#options.onCrash(cause);
     const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", { cause });
     // From the last to the first, so that they stand in line in the order in which they came.
-    for (const { call, wasBegun } of [...calls].reverse()) {
-      if (call.canBeMadeAgain(wasBegun)) {
+    for (const { call, wasBegun, isSuspect } of [...calls].reverse()) {
+      if (!isSuspect && call.canBeMadeAgain(wasBegun)) {
         call.takeBack();
         this.#line.rejoin(call);
       } else {
-        call.lose(lost);
+        call.lose(isSuspect ? cause : lost);
       }
     }
     this.#dispatch();

@@ -92,12 +92,12 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
     this.#onCrash(cause);
     const place = this.#pool.seats.indexOf(seat);
     const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", { cause });
-    for (const { call, wasBegun } of calls) {
-      if (this.#waiting[place] === null && call.canBeMadeAgain(wasBegun)) {
+    for (const { call, wasBegun, isSuspect } of calls) {
+      if (this.#waiting[place] === null && !isSuspect && call.canBeMadeAgain(wasBegun)) {
         call.takeBack();
         this.#give(place, call);
       } else {
-        call.lose(lost);
+        call.lose(isSuspect ? cause : lost);
       }
     }
   }

@@ -40,6 +40,8 @@ export interface LostCall {
   readonly call: RemoteCall;
   /** Whether the handler was called for it. */
   readonly wasBegun: boolean;
+  /** Whether it is the one that a thread which does not answer any more has begun last. */
+  readonly isSuspect: boolean;
 }
 
 /** What all threads of a pool are told. */
@@ -58,6 +60,8 @@ const MAX_WINDOW = 64;
 const PACE_WEIGHT = 0.25;
 /** A thread in which a handler took too long is asked to say something, and is lost if it does not within this time. */
 const ANSWER_TIMEOUT_MS = 250;
+/** What its calls are given beyond that, so that they are still there when the thread is lost. */
+const ANSWER_MARGIN_MS = 50;
 /** A thread that is asked to end is ended after this time. */
 const CLOSE_TIMEOUT_MS = 500;
 
@@ -188,9 +192,14 @@ export class HandlerThread implements CallLink {
       this.#toWrite.splice(unwritten, 1);
     } else {
       this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      if (wasUnanswered) this.#ask(cause);
+      if (wasUnanswered) this.#ask(null);
     }
     this.#closeIfIdle();
+  }
+
+  overdue(_call: RemoteCall): number {
+    this.#ask(new TrivetError("handler-timeout", "The server did not make a response in time."));
+    return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
   }
 
   /** Sends what need not hurry. */
@@ -263,13 +272,16 @@ export class HandlerThread implements CallLink {
     this.#events.onFree(this);
   }
 
-  /** A call was given up that the thread may still be busy with: it is given no other until it is heard of. */
-  #ask(cause: TrivetError): void {
+  /**
+   * Asks the thread for a sign of life. Until it gives one it is given no calls: it may be busy with one that was given
+   * up. With a suspicion it is lost if it gives none in time.
+   */
+  #ask(suspicion: TrivetError | null): void {
     this.#pingsUnheard++;
     this.outgoing().add(["ping", 0]);
-    if (cause.code !== "handler-timeout" || this.#timer !== null || this.#state === "closing") return;
-    this.#suspicion = cause;
-    this.#timer = this.#runtime.clock.after(ANSWER_TIMEOUT_MS, () => this.#lose(cause));
+    if (suspicion === null || this.#timer !== null || this.#state === "closing") return;
+    this.#suspicion = suspicion;
+    this.#timer = this.#runtime.clock.after(ANSWER_TIMEOUT_MS, () => this.#lose(suspicion));
   }
 
   #takePong(): void {
@@ -306,7 +318,8 @@ export class HandlerThread implements CallLink {
     const lost: LostCall[] = [];
     for (const call of this.#calls.values()) {
       const sequence = this.#sequences.get(call);
-      lost.push({ call, wasBegun: sequence !== null && countUpTo(sequence ?? begun, begun) <= 0 });
+      const wasBegun = sequence !== null && countUpTo(sequence ?? begun, begun) <= 0;
+      lost.push({ call, wasBegun, isSuspect: cause?.code === "handler-timeout" && sequence === begun });
     }
     this.#calls.clear();
     this.#sequences.clear();

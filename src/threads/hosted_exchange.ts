@@ -124,6 +124,9 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#settleCredit();
   }
 
+  /** The time of the handler is watched by the event loop. */
+  restartHandlerTime(): void {}
+
   answer(exchange: Exchange, source: ResponseSource): void {
     const { content } = source;
     if (exchange.progress !== "awaited") {

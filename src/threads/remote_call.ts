@@ -25,6 +25,8 @@ export interface CallLink {
   delivered(call: RemoteCall, isWatched: boolean): void;
   /** The exchange can't be delivered any more. */
   aborted(call: RemoteCall, cause: TrivetError): void;
+  /** The time of the handler is over. Returns how long it takes to find out whether the thread is at fault. */
+  overdue(call: RemoteCall): number;
 }
 
 /** Who has the call while no thread has it. */
@@ -57,6 +59,7 @@ export class RemoteCall implements ExchangeObserver {
   /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
   #isAnswered = false;
   #hasInformed = false;
+  #isOverdue = false;
   #isWatched = false;
   #sender: StreamSender | null = null;
   #received: ReceivedStream | null = null;
@@ -82,6 +85,9 @@ export class RemoteCall implements ExchangeObserver {
   giveTo(link: CallLink): void {
     this.#link = link;
     this.#attempts++;
+    if (this.#attempts === 1) return;
+    this.#isOverdue = false;
+    this.exchange.connection.restartHandlerTime();
   }
 
   /** Writes the call down, with what has come of its content until now. */
@@ -178,6 +184,12 @@ export class RemoteCall implements ExchangeObserver {
     }
     this.#sender?.cancel(cause);
     this.#link.aborted(this, cause);
+  }
+
+  overdue(): number {
+    if (this.#link === null || this.#isOverdue || this.#isAnswered) return 0;
+    this.#isOverdue = true;
+    return this.#link.overdue(this);
   }
 
   // The rest is its own.
