@@ -50,13 +50,15 @@ export class Acceptor {
     if (!this.#isClosed) this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
   }
 
-  /** Stops accepting. */
-  close(): void {
+  /** Stops accepting. Resolves when the port is free. */
+  close(): Promise<void> {
     // Deno throws when a listener is closed twice.
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#listener.close();
-    released = Promise.all([released, this.#accepting]);
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#listener.close();
+      released = Promise.all([released, this.#accepting]);
+    }
+    return this.#accepting;
   }
 
   #take(conn: Deno.Conn): void {

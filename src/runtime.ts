@@ -113,8 +113,11 @@ export interface TransportEvents {
 export interface Listener {
   /** Where it listens, with the port the system chose. */
   readonly address: Address;
-  /** Stops accepting and frees the port; open connections live on. Calling it again changes nothing. */
-  close(): void;
+  /**
+   * Stops accepting and frees the port; open connections live on. Where the port is not free at once the result resolves
+   * when it is. Calling it again changes nothing.
+   */
+  close(): void | Promise<void>;
   /** Lets the listener keep the process alive (the state it starts in). */
   ref(): void;
   /** Lets the process end although the listener is open. */

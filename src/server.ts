@@ -107,6 +107,8 @@ export class HttpServer implements Server {
   #isReferenced = true;
   #stopBeganAtMs = 0;
   #stoppedAtMs = 0;
+  /** Resolves when the port is free, where that takes a moment. */
+  #released: Promise<void> | null = null;
   #openAtStop = 0;
   #aborted = 0;
   /** Connections of other event loops that have closed in order. */
@@ -217,10 +219,11 @@ export class HttpServer implements Server {
   }
 
   #listen(): Promise<Server> {
-    const { hostname, port, unix, tcpBacklog, reusePort, loops, tls } = this.#options;
+    const { hostname, port, unix, tcpBacklog, tls } = this.#options;
+    const reusePort = this.#options.reusePort || this.#scheduler.sharesPort === true;
     let listening: Listener | Promise<Listener>;
     try {
-      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort: reusePort || loops > 1, tls };
+      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
       listening = this.#runtime.listen(where, this.#connections);
     } catch (cause) {
       return this.#failToListen(cause);
@@ -287,7 +290,7 @@ export class HttpServer implements Server {
     this.#stopBeganAtMs = this.#runtime.clock.nowMs();
     this.#openAtStop = this.#connections.count;
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
-    this.#listener?.close();
+    this.#released = this.#listener?.close() ?? null;
     this.#connections.drain();
     this.#giveUpStart();
     this.#finishIfDone();
@@ -310,15 +313,31 @@ export class HttpServer implements Server {
 
   #finishIfDone(): void {
     if (this.#state !== "draining" || this.#isStarting || this.#connections.count > 0) return;
-    this.#enter("joining");
-    const stopping = this.#scheduler.stop?.();
-    if (stopping === undefined) this.#finish();
-    else stopping.then((counts) => this.#finish(counts ?? undefined));
+    if (this.#released !== null) {
+      // Whoever waits for the end may want to listen at the same port.
+      this.#released.then(() => {
+        this.#released = null;
+        this.#finishIfDone();
+      });
+      return;
+    }
+    const drained = this.#scheduler.drained?.();
+    if (drained === undefined) this.#join();
+    else drained.then((elsewhere) => this.#join(elsewhere));
   }
 
-  #finish(elsewhere: StopCounts = { drained: 0, aborted: 0 }): void {
+  #join(elsewhere: StopCounts = { drained: 0, aborted: 0 }): void {
+    // While others drained, a connection of this loop may have closed once more.
+    if (this.#state !== "draining") return;
+    this.#enter("joining");
     this.#drainedElsewhere = elsewhere.drained;
     this.#aborted += elsewhere.aborted;
+    const stopping = this.#scheduler.stop?.();
+    if (stopping === undefined) this.#finish();
+    else stopping.then(() => this.#finish());
+  }
+
+  #finish(): void {
     this.#enter("stopped");
     this.#deadline?.cancel();
     this.#stoppedAtMs = this.#runtime.clock.nowMs();

@@ -46,6 +46,8 @@ export interface ExchangeOwner extends ContentSupply {
   readonly responder: ExchangeResponder;
   /** The handler is called once more, and has all its time again. */
   restartHandlerTime(): void;
+  /** The handler's time is over, and it is not waited for any longer. */
+  endHandlerTime(): void;
 }
 
 /** Who takes what becomes of an exchange. */

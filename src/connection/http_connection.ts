@@ -281,6 +281,10 @@ export class HttpConnection implements ExchangeOwner {
     this.#deadlines.expectResponse();
   }
 
+  endHandlerTime(): void {
+    this.#failHandlerTimeout();
+  }
+
   // What the responder asks for.
 
   /** The handler has given its response. */

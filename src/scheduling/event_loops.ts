@@ -18,6 +18,7 @@ import type { Scheduler, SchedulerStats, StopCounts } from "./scheduler.ts";
 
 /** Serves everything at once, on this loop and on others. */
 export class EventLoopsScheduler implements Scheduler {
+  readonly sharesPort = true;
   readonly #here: EventDrivenScheduler;
   readonly #others: readonly LoopThread[];
 
@@ -65,12 +66,16 @@ export class EventLoopsScheduler implements Scheduler {
     for (const loop of this.#others) loop.cutOff();
   }
 
-  async stop(): Promise<StopCounts> {
+  async drained(): Promise<StopCounts> {
     const counts = await Promise.all(this.#others.map((loop) => loop.stop()));
     return {
       drained: counts.reduce((sum, { drained }) => sum + drained, 0),
       aborted: counts.reduce((sum, { aborted }) => sum + aborted, 0),
     };
+  }
+
+  async stop(): Promise<void> {
+    await this.drained();
   }
 
   stats(): Partial<SchedulerStats> {

@@ -15,6 +15,8 @@ import type { LoopCounts } from "../threads/loop_protocol.ts";
 
 /** One concurrency model at work for one server. */
 export interface Scheduler {
+  /** Whether other listeners share the port with that of the server. */
+  readonly sharesPort?: boolean;
   /** A connection was accepted: serve it, keep it for later, or refuse it. */
   admit(connection: HttpConnection): void;
   /** Runs the handler for an exchange and gives it the result. */
@@ -32,13 +34,12 @@ export interface Scheduler {
   listening?(address: Address): Promise<void>;
   /** A graceful stop has begun: what waits gets a 503, what runs goes on. `error` is the one to refuse with. */
   drain?(error: TrivetError): void;
+  /** Resolves when the connections that are not the server's own have ended, which `drain` has set off. */
+  drained?(): Promise<StopCounts>;
   /** The time of a graceful stop is over: what still runs elsewhere is cut off. */
   cutOff?(): void;
-  /**
-   * Ends what the model has started; the server's own connections are closed by now. Resolves when nothing is left, with
-   * the counts of connections that were not the server's own.
-   */
-  stop?(): Promise<StopCounts | void>;
+  /** Ends what the model has started. Every connection is closed by now. Resolves when nothing is left. */
+  stop?(): Promise<void>;
   /** Counts, as of now. */
   stats?(): Partial<SchedulerStats>;
 }

@@ -12,7 +12,7 @@ import type { HttpConnection } from "../connection/http_connection.ts";
 import { TrivetError } from "../errors.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../warnings.ts";
-import type { Scheduler, SchedulerStats, StopCounts } from "./scheduler.ts";
+import type { Scheduler, SchedulerStats } from "./scheduler.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
 /** What the workers run handlers on: as many places as there are workers, known by their number. */
@@ -26,7 +26,7 @@ export interface WorkPlaces {
   /** A graceful stop has begun. */
   drain?(error: TrivetError): void;
   /** Gives the places up. Resolves when nothing is left of them. */
-  stop?(): Promise<StopCounts | void>;
+  stop?(): Promise<void>;
   stats?(): Partial<SchedulerStats>;
   /** Set by the model, called when a place has become ready. */
   onReady: (place: number) => void;
@@ -123,7 +123,7 @@ export class WorkerPoolScheduler implements Scheduler {
     this.#options.places.drain?.(error);
   }
 
-  stop(): Promise<StopCounts | void> {
+  stop(): Promise<void> {
     return this.#options.places.stop?.() ?? Promise.resolve();
   }
 

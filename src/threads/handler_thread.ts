@@ -92,6 +92,8 @@ export class HandlerThread implements CallLink {
   readonly #gone = new Promise<void>((resolve) => this.#settleGone = resolve);
   /** Pings the thread has not answered. */
   #pingsUnheard = 0;
+  /** Calls whose time is over, and that wait for the thread's answer. */
+  #overdue: RemoteCall[] = [];
   /** Why the thread is taken for lost if it does not answer. */
   #suspicion: TrivetError | null = null;
   #lossCause: TrivetError | null = null;
@@ -197,7 +199,8 @@ export class HandlerThread implements CallLink {
     this.#closeIfIdle();
   }
 
-  overdue(_call: RemoteCall): number {
+  overdue(call: RemoteCall): number {
+    this.#overdue.push(call);
     this.#ask(new TrivetError("handler-timeout", "The server did not make a response in time."));
     return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
   }
@@ -289,6 +292,12 @@ export class HandlerThread implements CallLink {
     if (this.#pingsUnheard > 0 || this.#suspicion === null) return;
     this.#suspicion = null;
     if (this.#state !== "closing") this.#stopTimer();
+    // The thread is well: it is their own handlers that take too long.
+    const overdue = this.#overdue;
+    this.#overdue = [];
+    for (const call of overdue) {
+      if (this.#calls.get(call.id) === call && call.isAwaited) call.exchange.connection.endHandlerTime();
+    }
   }
 
   /** The thread is of no use any more, and is ended. */

@@ -124,8 +124,11 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#settleCredit();
   }
 
-  /** The time of the handler is watched by the event loop. */
+  // The time of the handler is watched by the event loop.
+
   restartHandlerTime(): void {}
+
+  endHandlerTime(): void {}
 
   answer(exchange: Exchange, source: ResponseSource): void {
     const { content } = source;

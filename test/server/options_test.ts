@@ -42,8 +42,14 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "maxConnections", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "maxConnectionsPerIp", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "maxRequestsPerSocket", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "workers", allowed: "a whole number from 1 to 1024", tooLow: 0, tooHigh: 1_025 },
+  { name: "threads", allowed: "a whole number from 1 to 256", tooLow: 0, tooHigh: 257 },
+  { name: "loops", allowed: "a whole number from 1 to 256", tooLow: 0, tooHigh: 257 },
+  { name: "maxQueue", allowed: "a whole number from 0 to 1000000", tooLow: -1, tooHigh: 1_000_001 },
+  { name: "maxRequestsPerThread", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
 ];
 
+const ALLOWED_PATH = "a path in printable ASCII that begins with a slash";
 const ALLOWED_MODELS = 'one of "blocking", "worker-pool", "event-driven", "hybrid"';
 
 /** Options of other types: a wrong value, how the error shows it, and what it says is allowed. */
@@ -64,6 +70,20 @@ const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: s
   { name: "model", value: "fast", shown: '"fast"', allowed: ALLOWED_MODELS },
   { name: "model", value: () => {}, shown: "a function", allowed: ALLOWED_MODELS },
   { name: "model", value: null, shown: "null", allowed: ALLOWED_MODELS },
+  { name: "model", value: "", shown: '""', allowed: ALLOWED_MODELS },
+  { name: "model", value: "Hybrid", shown: '"Hybrid"', allowed: ALLOWED_MODELS },
+  { name: "module", value: 1, shown: "1", allowed: "a string" },
+  { name: "module", value: null, shown: "null", allowed: "a string" },
+  { name: "module", value: "", shown: '""', allowed: "a string that is not empty" },
+  { name: "module", value: { fetch: handler }, shown: "an object", allowed: "a string" },
+  { name: "healthPath", value: true, shown: "true", allowed: "a string" },
+  { name: "healthPath", value: "", shown: '""', allowed: "a string that is not empty" },
+  { name: "healthPath", value: "health", shown: '"health"', allowed: ALLOWED_PATH },
+  { name: "healthPath", value: "/health check", shown: '"/health check"', allowed: ALLOWED_PATH },
+  { name: "healthPath", value: "/h\u00e4lth", shown: '"/h\u00e4lth"', allowed: ALLOWED_PATH },
+  { name: "healthPath", value: "/health\r\n", shown: '"/health\\r\\n"', allowed: ALLOWED_PATH },
+  { name: "onWarning", value: "print", shown: '"print"', allowed: "a function" },
+  { name: "onWarning", value: null, shown: "null", allowed: "a function" },
   { name: "nativeRequest", value: "yes", shown: '"yes"', allowed: "a boolean" },
   { name: "minDataRate", value: 240, shown: "240", allowed: "an object" },
   { name: "minDataRate", value: null, shown: "null", allowed: "an object" },
@@ -108,7 +128,7 @@ describe("an option that is a whole number", () => {
 
 describe("an option of another type", () => {
   for (const { name, value, shown, allowed } of OTHERS) {
-    test(`${name} is not ${shown}`, () => {
+    test(`${name} is not ${JSON.stringify(shown)}`, () => {
       assertRefused(optionsWith(name, value), TypeError, `The option ${name} is ${shown}, allowed is ${allowed}.`);
     });
   }
@@ -141,6 +161,107 @@ describe("an option that is undefined", () => {
     await server.ready();
     await server.stop();
   });
+});
+
+describe("a model whose handlers run on threads", () => {
+  const needsModule = (what: string): string =>
+    `${what} runs the handler on threads, where a function can't go: give it as \`module\`, a path or a URL.`;
+  const rows: { options: ServeOptions; what: string }[] = [
+    { options: { model: "hybrid" }, what: 'The model "hybrid"' },
+    { options: { model: "event-driven", loops: 2 }, what: 'The model "event-driven" with 2 loops' },
+    { options: { loops: 4 }, what: 'The model "event-driven" with 4 loops' },
+  ];
+  for (const { options, what } of rows) {
+    test(`takes no function: ${what}`, () => assertRefused(options, TypeError, needsModule(what)));
+  }
+
+  const taken: ServeOptions[] = [
+    { model: "blocking" },
+    { model: "worker-pool" },
+    { model: "event-driven" },
+    { model: "event-driven", loops: 1 },
+    // What the model has no use for is of no consequence.
+    { model: "blocking", loops: 2, threads: 3, workers: 4 },
+  ];
+  for (const options of taken) {
+    test(`is none of these: ${JSON.stringify(options)}`, async () => {
+      const server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, ...options }, handler);
+      const { url } = await server.ready();
+      const response = await fetch(url, { headers: { connection: "close" } });
+      assert.equal(await response.text(), "hello");
+      assert.equal(server.stats().model, options.model);
+      await server.shutdown();
+    });
+  }
+});
+
+describe("a module in place of a handler", () => {
+  const where = { port: 0, hostname: "127.0.0.1", onListen: () => {} } as const;
+  /** A module that would be there, but is not loaded. */
+  const module = "./module.ts";
+
+  const twice = "The handler is given twice: as a function and as a module.";
+  const CALLS: readonly [name: string, call: () => unknown, message: string][] = [
+    ["a module and a handler", () => serve({ ...where, module }, handler), twice],
+    ["a module and a fetch", () => serve({ ...where, module, fetch: handler }), twice],
+    [
+      "a module and a fetch that is no function",
+      () => serve({ ...where, module, fetch: {} } as unknown as ServeInit),
+      twice,
+    ],
+    ["neither", () => serve(where as unknown as ServeInit), "The handler is missing, expected a function."],
+    [
+      "neither, with a model that needs a module",
+      () => serve({ ...where, model: "hybrid" } as unknown as ServeInit),
+      "The handler is missing, expected a function.",
+    ],
+  ];
+  for (const [name, call, message] of CALLS) {
+    test(`${name} is a TypeError`, () => {
+      assert.throws(call, (error) => error instanceof TypeError && error.message === message);
+    });
+  }
+
+  for (const model of ["blocking", "worker-pool", "event-driven", "hybrid"] as const) {
+    test(`that does not exist fails the start of the model ${model}, and is named`, async () => {
+      const missing = new URL("missing.ts", import.meta.url);
+      const server = serve({ ...where, module: missing, model, workers: 2, threads: 2 });
+      await assert.rejects(server.ready(), (error: Error & { code?: string }) => {
+        assert.equal(error.code, "module-invalid");
+        const beginning = `The module ${JSON.stringify(missing.href)} could not be loaded: `;
+        assert.ok(error.message.startsWith(beginning), error.message);
+        return true;
+      });
+      assert.equal(server.stats().state, "stopped");
+    });
+  }
+
+  const invalid: { name: string; source: string; message: string }[] = [
+    { name: "throws", source: "throw new Error('boom')", message: "could not be loaded: boom" },
+    {
+      name: "has no default export",
+      source: "export const x = 1",
+      message: "has no default export with a fetch function.",
+    },
+    { name: "exports a number", source: "export default 1", message: "has no default export with a fetch function." },
+    {
+      name: "exports a fetch that is no function",
+      source: "export default { fetch: 1 }",
+      message: "has no default export with a fetch function.",
+    },
+  ];
+  for (const { name, source, message } of invalid) {
+    test(`that ${name} fails the start, and is named`, async () => {
+      const url = `data:text/javascript,${encodeURIComponent(source)}`;
+      for (const model of ["event-driven", "blocking"] as const) {
+        const server = serve({ ...where, module: url, model });
+        await assert.rejects(server.ready(), {
+          code: "module-invalid",
+          message: `The module ${JSON.stringify(url)} ${message}`,
+        });
+      }
+    });
+  }
 });
 
 describe("the arguments of serve()", () => {

@@ -9,12 +9,12 @@
 
 import type { HandlerInfo } from "../../src/handler.ts";
 import type { ServeOptions } from "../../src/options.ts";
-import type { Clock, ParentThread, Runtime } from "../../src/runtime.ts";
+import type { Clock, ListenOptions, ParentThread, Runtime, TransportEvents } from "../../src/runtime.ts";
 import { runThread } from "../../src/thread.ts";
 import { type Message, readBatch } from "../../src/threads/batch.ts";
 import { HANDLER_MODULE_URL, setHandler } from "./handler_module.ts";
 import { createMemoryServer, type MemoryServer } from "./memory_server.ts";
-import { createMemoryRuntime, type MemoryThreadRuntime } from "./memory_runtime.ts";
+import { createMemoryRuntime, type MemoryPeer, type MemoryThreadRuntime } from "./memory_runtime.ts";
 import type { MemoryThread } from "./memory_threads.ts";
 
 /** The thread on which a handler was called. */
@@ -50,6 +50,10 @@ export interface ThreadServer extends MemoryServer {
   readonly startedAtMs: readonly number[];
   /** Every batch that came to a thread or left it. */
   readonly batches: BatchRecord[];
+  /** How this thread's own listener was asked for, if it was. */
+  readonly listenedWith: readonly ListenOptions[];
+  /** Connects to the listener of the thread with this number. */
+  connectTo(number: number): MemoryPeer;
   /** The numbers of the threads that are alive. */
   alive(): number[];
   /** Lets everything happen until something is so; it fails when it does not become so without time passing. */
@@ -60,10 +64,18 @@ export interface ThreadServer extends MemoryServer {
 export interface ThreadServerSetup {
   /** Says that the thread with this number does not find the module. */
   readonly lacksModule?: (number: number) => boolean;
+  /** Called when this thread's own listener is there. */
+  readonly listens?: () => void;
+  /** Says that the thread with this number can't listen. */
+  readonly cannotListen?: (number: number) => boolean;
+  /** Why threads can't share a port. */
+  readonly whyNotShared?: string;
   /** Says that the runtime will not start the thread with this number. */
   readonly isNotStarted?: (number: number) => boolean;
   /** Called when a thread with this number begins; what it returns is waited for before the thread hears anything. */
   readonly begin?: (number: number, thread: MemoryThread) => void | Promise<void>;
+  /** Called when a thread has said that it is ready, or can't be, and nobody has heard it yet. */
+  readonly saidReadiness?: (number: number, thread: MemoryThread) => void;
 }
 
 /** Loading a module takes turns of the real event loop, a number that only the runtime knows. */
@@ -77,6 +89,8 @@ export function createThreadServer(
 ): ThreadServer {
   const startedAtMs: number[] = [];
   const batches: BatchRecord[] = [];
+  const listenedWith: ListenOptions[] = [];
+  const insides = new Map<number, MemoryThreadRuntime>();
   let place: HandlerPlace | null = null;
   let begun = 0;
 
@@ -92,15 +106,29 @@ export function createThreadServer(
         place = mine;
         return call();
       };
-      const record = (way: "to" | "from", message: unknown): void => recordBatch(batches, number, way, message);
-      const isWithout = setup.lacksModule?.(number) === true;
-      await runThread(asThread(inside, clock, isWithout, enter, record));
+      const record = (way: "to" | "from", message: unknown): void => {
+        if (Array.isArray(message)) batches.push({ thread: number, way, kinds: kindsOf(message) });
+        else if (way === "from") setup.saidReadiness?.(number, mine.thread);
+      };
+      insides.set(number, inside);
+      const runtime = asThread(inside, clock, enter, record);
+      if (setup.lacksModule?.(number) === true) runtime.host = { ...runtime.host, locate: () => Promise.resolve(null) };
+      if (setup.cannotListen?.(number) === true) runtime.listen = () => Promise.reject(new Error("The port is taken."));
+      await runThread(runtime);
     },
+    whyNotShared: setup.whyNotShared ?? null,
   });
   const { clock } = memory;
   let asked = 0;
   const runtime = {
     ...memory,
+    host: { ...memory.host, locate: locateModule },
+    listen: (asked: ListenOptions, events: TransportEvents) => {
+      listenedWith.push(asked);
+      const listener = memory.listen(asked, events);
+      setup.listens?.();
+      return listener;
+    },
     startThread: (entry: string, events: Parameters<Runtime["startThread"]>[1]) => {
       startedAtMs.push(clock.nowMs());
       if (setup.isNotStarted?.(++asked) === true) return Promise.reject(new Error("There are no more threads."));
@@ -115,6 +143,8 @@ export function createThreadServer(
     threads: memory.threads,
     startedAtMs,
     batches,
+    listenedWith,
+    connectTo: (number) => insides.get(number)!.connect(),
     alive: () => memory.threads.flatMap(({ isAlive }, index) => isAlive ? [index + 1] : []),
     async until(isSo) {
       for (let turn = 0; turn < MAX_TURNS; turn++) {
@@ -142,23 +172,21 @@ export async function startThreadServer(
 function asThread(
   inside: MemoryThreadRuntime,
   clock: Clock,
-  isWithoutModule: boolean,
   enter: (call: () => boolean) => boolean,
   record: (way: "to" | "from", message: unknown) => void,
-): Runtime {
-  const locate = (): Promise<string | null> => Promise.resolve(isWithoutModule ? null : HANDLER_MODULE_URL);
+): { -readonly [Name in keyof Runtime]: Runtime[Name] } {
   return {
     ...inside,
     clock,
-    host: { ...inside.host, locate },
+    host: { ...inside.host, locate: locateModule },
     async parentThread(): Promise<ParentThread> {
       const parent = (await inside.parentThread())!;
       return {
         ...parent,
         runWithin: (limitMs, callback) => enter(() => parent.runWithin(limitMs, callback)),
         post(message, transfer) {
-          record("from", message);
           parent.post(message, transfer);
+          record("from", message);
         },
         listen: (onMessage) =>
           parent.listen((message) => {
@@ -168,6 +196,10 @@ function asThread(
       };
     },
   };
+}
+
+function locateModule(): Promise<string> {
+  return Promise.resolve(HANDLER_MODULE_URL);
 }
 
 /** A clock on which time can be spent. */
@@ -185,9 +217,6 @@ function slowClock(clock: Clock): { clock: Clock; compute(ms: number): void } {
   };
 }
 
-/** The first message in each direction is no batch. */
-function recordBatch(batches: BatchRecord[], thread: number, way: "to" | "from", message: unknown): void {
-  if (!Array.isArray(message)) return;
-  const kinds = readBatch(message).messages.map(([kind]: Message) => kind);
-  batches.push({ thread, way, kinds });
+function kindsOf(batch: unknown): string[] {
+  return readBatch(batch).messages.map(([kind]: Message) => kind);
 }

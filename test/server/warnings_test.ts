@@ -1,0 +1,70 @@
+/** Warnings: each at most once in ten seconds, to the user or to the console. */
+
+import assert from "node:assert/strict";
+import { describe, mock, test } from "node:test";
+import { type Warning, Warnings } from "../../src/warnings.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+function create(): { warnings: Warnings; clock: VirtualClock; told: Warning[] } {
+  const told: Warning[] = [];
+  const clock = new VirtualClock();
+  return { warnings: new Warnings(clock, (warning) => told.push(warning)), clock, told };
+}
+
+describe("a warning", () => {
+  test("is told with its code and its message", () => {
+    const { warnings, told } = create();
+    warnings.warn("queue-full", "The line is full.");
+    assert.deepEqual(told, [{ code: "queue-full", message: "The line is full." }]);
+  });
+
+  test("is told again when ten seconds are over, with the message of then", async () => {
+    const { warnings, clock, told } = create();
+    warnings.warn("queue-full", "at 0 s");
+    await clock.advance(9_999);
+    warnings.warn("queue-full", "at 9.999 s");
+    await clock.advance(1);
+    warnings.warn("queue-full", "at 10 s");
+    await clock.advance(9_999);
+    warnings.warn("queue-full", "at 19.999 s");
+    assert.deepEqual(told.map(({ message }) => message), ["at 0 s", "at 10 s"]);
+  });
+
+  test("does not hold up one of another code", () => {
+    const { warnings, told } = create();
+    for (const code of ["queue-full", "workers-busy", "thread-replaced", "loops-unavailable"] as const) {
+      warnings.warn(code, code);
+      warnings.warn(code, "again");
+    }
+    assert.deepEqual(told.map(({ message }) => message), [
+      "queue-full",
+      "workers-busy",
+      "thread-replaced",
+      "loops-unavailable",
+    ]);
+  });
+
+  test("is printed where there is no onWarning", () => {
+    const warn = mock.method(console, "warn", () => {});
+    try {
+      new Warnings(new VirtualClock(), undefined).warn("queue-full", "The line is full.");
+      assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [["Trivet: The line is full."]]);
+    } finally {
+      warn.mock.restore();
+    }
+  });
+
+  test("whose report fails does no harm: the failure is printed", () => {
+    const failure = new Error("The report has failed.");
+    const error = mock.method(console, "error", () => {});
+    try {
+      const warnings = new Warnings(new VirtualClock(), () => {
+        throw failure;
+      });
+      warnings.warn("queue-full", "The line is full.");
+      assert.deepEqual(error.mock.calls.map((call) => call.arguments), [[failure]]);
+    } finally {
+      error.mock.restore();
+    }
+  });
+});

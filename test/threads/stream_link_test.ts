@@ -1,0 +1,385 @@
+/** Streams between threads: how far the sender may be ahead, what is given back as credit, how a stream ends. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { CREDIT_BYTES, CreditAccount, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
+
+const KIB = 1024;
+/** Credit is given back in pieces of at least this size. */
+const GRANT_BYTES = CREDIT_BYTES / 4;
+
+/** Lets promises and streams come to rest. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+/** A sender whose stream a test fills, and what it has said. */
+function createSender() {
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  const said: (number | string)[] = [];
+  const cancelled: unknown[] = [];
+  const stream = new ReadableStream<Uint8Array>({
+    start: (given) => void (controller = given),
+    cancel: (reason) => void cancelled.push(reason),
+  });
+  const sender = new StreamSender(stream.getReader(), {
+    chunk: (bytes) => said.push(bytes.byteLength),
+    end: () => said.push("end"),
+    fail: (cause) => said.push(`fail: ${(cause as Error).message}`),
+  });
+  const give = async (...sizes: number[]): Promise<void> => {
+    for (const size of sizes) controller.enqueue(new Uint8Array(size));
+    await settle();
+  };
+  return { sender, controller, said, cancelled, give };
+}
+
+describe("who sends a stream", () => {
+  test("sends chunks as they are, as long as there is credit", async () => {
+    const { said, give } = createSender();
+    await give(1, 70_000, 5);
+    await give(3);
+    assert.deepEqual(said, [1, 70_000, 5, 3]);
+  });
+
+  const arithmetic: { name: string; give: number[]; grants: number[]; sent: number[] }[] = [
+    {
+      name: "the credit used up to the last byte is used up",
+      give: [CREDIT_BYTES - 1, 1, 1],
+      grants: [],
+      sent: [CREDIT_BYTES - 1, 1],
+    },
+    {
+      name: "one byte of credit is enough for a whole chunk",
+      give: [CREDIT_BYTES - 1, 100_000, 1],
+      grants: [],
+      sent: [CREDIT_BYTES - 1, 100_000],
+    },
+    {
+      name: "a chunk larger than the credit is sent whole",
+      give: [10 * CREDIT_BYTES, 1],
+      grants: [],
+      sent: [10 * CREDIT_BYTES],
+    },
+    { name: "one byte granted lets one chunk go", give: [CREDIT_BYTES, 10, 10], grants: [1], sent: [CREDIT_BYTES, 10] },
+    {
+      name: "what was sent beyond the credit is owed first",
+      give: [CREDIT_BYTES + 1_000, 10],
+      grants: [400, 600],
+      sent: [CREDIT_BYTES + 1_000],
+    },
+    {
+      name: "what was sent beyond the credit and is granted lets the next go",
+      give: [CREDIT_BYTES + 1_000, 10, 10],
+      grants: [400, 600, 10],
+      sent: [CREDIT_BYTES + 1_000, 10],
+    },
+    {
+      name: "a grant for many lets many go",
+      give: [CREDIT_BYTES, 10, 20, 30, 40],
+      grants: [55],
+      sent: [CREDIT_BYTES, 10, 20, 30],
+    },
+    {
+      name: "credit that is not needed yet is kept",
+      give: [10, CREDIT_BYTES, 5, 5],
+      grants: [20],
+      sent: [10, CREDIT_BYTES, 5, 5],
+    },
+  ];
+  for (const { name, give: sizes, grants, sent } of arithmetic) {
+    test(name, async () => {
+      const { sender, said, give } = createSender();
+      await give(...sizes);
+      for (const bytes of grants) {
+        sender.grant(bytes);
+        await settle();
+      }
+      assert.deepEqual(said, sent);
+    });
+  }
+
+  test("reads one chunk ahead of its credit, and no more", async () => {
+    let pulls = 0;
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        pulls++;
+        controller.enqueue(new Uint8Array(64 * KIB));
+      },
+    }, { highWaterMark: 0 });
+    new StreamSender(stream.getReader(), { chunk: () => {}, end: () => {}, fail: () => {} });
+    await settle();
+    await settle();
+    assert.equal(pulls, CREDIT_BYTES / (64 * KIB) + 1);
+  });
+
+  test("sees the end of the stream without credit", async () => {
+    const { controller, said, give } = createSender();
+    await give(CREDIT_BYTES);
+    controller.close();
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES, "end"]);
+  });
+
+  test("sees the failure of the stream without credit", async () => {
+    const { controller, said, give } = createSender();
+    await give(CREDIT_BYTES);
+    controller.error(new Error("boom"));
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES, "fail: boom"]);
+  });
+
+  test("does not end before what it holds for want of credit has gone", async () => {
+    const { sender, controller, said, give } = createSender();
+    await give(CREDIT_BYTES, 10);
+    controller.close();
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES]);
+    sender.grant(10);
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES, 10, "end"]);
+  });
+
+  test("fails with a chunk that is not bytes, and cancels the stream", async () => {
+    const { controller, said, cancelled } = createSender();
+    controller.enqueue("text" as unknown as Uint8Array);
+    await settle();
+    assert.equal(said.length, 1);
+    assert.match(String(said[0]), /^fail: .*not a Uint8Array/);
+    assert.ok(cancelled[0] instanceof TypeError);
+  });
+
+  test("that is cancelled cancels the stream with the reason, and says nothing more", async () => {
+    const { sender, said, cancelled, give } = createSender();
+    await give(CREDIT_BYTES, 10);
+    const reason = new Error("enough");
+    sender.cancel(reason);
+    sender.cancel(new Error("again"));
+    sender.grant(CREDIT_BYTES);
+    await settle();
+    assert.deepEqual([said, cancelled], [[CREDIT_BYTES], [reason]]);
+  });
+
+  test("that is cancelled behind the end does nothing", async () => {
+    const { sender, controller, said, cancelled } = createSender();
+    controller.close();
+    await settle();
+    sender.cancel(new Error("late"));
+    await settle();
+    assert.deepEqual([said, cancelled], [["end"], []]);
+  });
+
+  test("counts what was read before: it takes of the credit, and what comes behind waits", async () => {
+    const { sender, said, give } = createSender();
+    sender.sendFirst([new Uint8Array(CREDIT_BYTES), new Uint8Array(10)]);
+    await give(5);
+    assert.deepEqual(said, [CREDIT_BYTES, 10]);
+    sender.grant(11);
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES, 10, 5]);
+  });
+
+  test("takes a read that is under way for its first", async () => {
+    const sizes: number[] = [];
+    const stream = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const size of [1, 2, 3]) controller.enqueue(new Uint8Array(size));
+        controller.close();
+      },
+    });
+    const reader = stream.getReader();
+    const target = {
+      chunk: (bytes: Uint8Array) => sizes.push(bytes.byteLength),
+      end: () => sizes.push(0),
+      fail: () => {},
+    };
+    new StreamSender(reader, target, reader.read());
+    await settle();
+    assert.deepEqual(sizes, [1, 2, 3, 0]);
+  });
+});
+
+describe("an account of credit", () => {
+  function createAccount(): { account: CreditAccount; credits: number[] } {
+    const credits: number[] = [];
+    return { account: new CreditAccount({ credit: (bytes) => credits.push(bytes), cancel: () => {} }), credits };
+  }
+
+  const rows: { name: string; taken: number[]; credits: number[] }[] = [
+    { name: "nothing is given back for nothing", taken: [0, 0], credits: [] },
+    { name: "little is kept until it is worth a message", taken: [GRANT_BYTES - 1], credits: [] },
+    { name: "a quarter of the credit is worth one", taken: [GRANT_BYTES], credits: [GRANT_BYTES] },
+    { name: "little and little is much", taken: [GRANT_BYTES - 1, 1], credits: [GRANT_BYTES] },
+    {
+      name: "all that is owed is given back, and then nothing is owed",
+      taken: [GRANT_BYTES - 1, 500, 1],
+      credits: [GRANT_BYTES + 499],
+    },
+    {
+      name: "much is given back at once",
+      taken: [10 * GRANT_BYTES, 3 * GRANT_BYTES],
+      credits: [10 * GRANT_BYTES, 3 * GRANT_BYTES],
+    },
+  ];
+  for (const { name, taken, credits: expected } of rows) {
+    test(name, () => {
+      const { account, credits } = createAccount();
+      for (const bytes of taken) account.taken(bytes);
+      assert.deepEqual(credits, expected);
+    });
+  }
+});
+
+describe("a stream that comes from another thread", () => {
+  function createReceived() {
+    const credits: number[] = [];
+    const cancelled: unknown[] = [];
+    const received = new ReceivedStream({
+      credit: (bytes) => credits.push(bytes),
+      cancel: (reason) => cancelled.push(reason),
+    });
+    return { received, credits, cancelled };
+  }
+
+  test("gives the chunks as they came, and ends", async () => {
+    const { received } = createReceived();
+    for (const size of [1, 100_000, 3]) received.push(new Uint8Array(size));
+    received.end();
+    const sizes: number[] = [];
+    for await (const chunk of received.readable) sizes.push(chunk.byteLength);
+    assert.deepEqual(sizes, [1, 100_000, 3]);
+  });
+
+  test("gives nothing back for what nobody reads", async () => {
+    const { received, credits } = createReceived();
+    for (let i = 0; i < 4; i++) received.push(new Uint8Array(GRANT_BYTES));
+    await settle();
+    assert.deepEqual(credits, []);
+  });
+
+  test("gives back what was read", async () => {
+    const { received, credits } = createReceived();
+    for (let i = 0; i < 4; i++) received.push(new Uint8Array(GRANT_BYTES));
+    await settle();
+    const reader = received.readable.getReader();
+    for (let i = 1; i <= 4; i++) {
+      await reader.read();
+      await settle();
+      assert.deepEqual(credits, Array(i).fill(GRANT_BYTES));
+    }
+  });
+
+  test("gives back what went to a reader that waits", async () => {
+    const { received, credits } = createReceived();
+    const reader = received.readable.getReader();
+    for (let i = 0; i < 8; i++) {
+      const read = reader.read();
+      await settle();
+      received.push(new Uint8Array(GRANT_BYTES / 2));
+      assert.equal((await read).value?.byteLength, GRANT_BYTES / 2);
+    }
+    await settle();
+    assert.deepEqual(credits, Array(4).fill(GRANT_BYTES));
+  });
+
+  test("gives back a chunk that is larger than the credit", async () => {
+    const { received, credits } = createReceived();
+    received.push(new Uint8Array(3 * CREDIT_BYTES));
+    await settle();
+    assert.deepEqual(credits, []);
+    await received.readable.getReader().read();
+    await settle();
+    assert.deepEqual(credits, [3 * CREDIT_BYTES]);
+  });
+
+  test("fails behind the chunks that came before", async () => {
+    const { received } = createReceived();
+    received.push(new Uint8Array(1));
+    received.push(new Uint8Array(2));
+    const cause = new Error("boom");
+    received.fail(cause);
+    const reader = received.readable.getReader();
+    assert.equal((await reader.read()).value?.byteLength, 1);
+    assert.equal((await reader.read()).value?.byteLength, 2);
+    await assert.rejects(reader.read(), (error) => error === cause);
+  });
+
+  for (const when of ["while somebody waits", "before anybody reads"]) {
+    test(`fails ${when}`, async () => {
+      const { received } = createReceived();
+      const cause = new Error("boom");
+      const reader = received.readable.getReader();
+      const read = when === "while somebody waits" ? reader.read() : null;
+      await settle();
+      received.fail(cause);
+      await assert.rejects(read ?? reader.read(), (error) => error === cause);
+    });
+  }
+
+  test("tells the sender that nobody wants the rest, and takes no more", async () => {
+    const { received, credits, cancelled } = createReceived();
+    received.push(new Uint8Array(10));
+    const reason = new Error("enough");
+    await received.readable.cancel(reason);
+    received.push(new Uint8Array(CREDIT_BYTES));
+    received.fail(new Error("late"));
+    received.end();
+    await settle();
+    assert.deepEqual([cancelled, credits], [[reason], []]);
+  });
+
+  test("that has ended hears nothing more", async () => {
+    const { received, cancelled } = createReceived();
+    received.end();
+    received.fail(new Error("late"));
+    received.end();
+    assert.equal((await received.readable.getReader().read()).done, true);
+    assert.deepEqual(cancelled, []);
+  });
+});
+
+describe("a sender and a receiver together", () => {
+  /** The same numbers on every runtime, from 0 up to 1. */
+  function createRandom(seed: number): () => number {
+    let state = seed;
+    return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+  }
+
+  for (const seed of [1, 2, 3]) {
+    test(`carry every byte, never more than the credit and a chunk at either end ahead (seed ${seed})`, async () => {
+      const random = createRandom(seed);
+      const sizes = Array.from({ length: 300 }, () => Math.floor(random() ** 3 * 100_000) + 1);
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      let [sent, taken, farthest] = [0, 0, 0];
+      const left = [...sizes];
+      const source = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const size = left.shift();
+          if (size === undefined) controller.close();
+          else controller.enqueue(new Uint8Array(size));
+        },
+      }, { highWaterMark: 0 });
+      const received = new ReceivedStream({
+        credit: (bytes) => void queueMicrotask(() => sender.grant(bytes)),
+        cancel: () => assert.fail("Nobody cancels."),
+      });
+      const sender = new StreamSender(source.getReader(), {
+        chunk(bytes) {
+          sent += bytes.byteLength;
+          farthest = Math.max(farthest, sent - taken - bytes.byteLength);
+          queueMicrotask(() => received.push(bytes));
+        },
+        end: () => void queueMicrotask(() => received.end()),
+        fail: (cause) => assert.fail(String(cause)),
+      });
+      for await (const chunk of received.readable) {
+        taken += chunk.byteLength;
+        if (random() < 0.2) await settle();
+      }
+      assert.deepEqual([sent, taken], [total, total]);
+      // What the sender holds is not counted; what the reader has just been given counts as taken already.
+      assert.ok(farthest < CREDIT_BYTES + 100_000, `${farthest}`);
+      assert.ok(farthest > CREDIT_BYTES / 2, "the reader was slower than the sender");
+    });
+  }
+});
