@@ -59,8 +59,8 @@ export interface Server extends AsyncDisposable {
    * Resolves to the server when it listens, on every event loop.
    *
    * Rejects with a `TrivetError`: `listen-failed` when it can't, for example because the port is taken, with the
-   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nobody looks at this promise the failure ends the process, as an unhandled
-   * rejection does.
+   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nobody looks at
+   * this promise the failure ends the process, as an unhandled rejection does.
    */
   ready(): Promise<Server>;
   /** Resolves when the last connection is closed and the last thread has ended; rejects when it could not start. */

@@ -8,14 +8,14 @@
  * @module
  */
 
-import { TrivetError } from "../errors.ts";
 import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../connection/exchange.ts";
+import { type StreamRead, StreamStart } from "../connection/stream_start.ts";
+import { TrivetError } from "../errors.ts";
 import type { UpgradedConnection } from "../handler.ts";
-import { FieldSection } from "../http/field_section.ts";
+import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { CHUNKED } from "../http1/framing.ts";
 import { RequestHead } from "../http1/request_head.ts";
 import type { Address } from "../runtime.ts";
-import { type StreamRead, StreamStart } from "../connection/stream_start.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
@@ -303,11 +303,9 @@ function notUpgraded(): TrivetError {
   return new TrivetError("response-invalid", "The handler gave another response than 101.");
 }
 
-const NO_TRAILERS = new FieldSection("", []);
-
 /** Names and values in turn, as a field section again. */
 function toFieldSection(lines: readonly string[]): FieldSection {
-  if (lines.length === 0) return NO_TRAILERS;
+  if (lines.length === 0) return EMPTY_FIELD_SECTION;
   const offsets: number[] = [];
   let at = 0;
   for (const part of lines) {

@@ -48,8 +48,6 @@ export class RemoteCall implements ExchangeObserver {
   /** The number by which both ends know the call. */
   readonly id: number = ++lastCallId;
   readonly exchange: Exchange;
-  /** When it began to wait for a thread, for the statistics. */
-  waitsSinceMs = 0;
   readonly #keeper: CallKeeper;
   #link: CallLink | null = null;
   #attempts = 0;
