@@ -16,6 +16,7 @@ import type { FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http1/request_head.ts";
 import type { Address, TransportConnection } from "../runtime.ts";
 import { type ConnectionState, isBehindHttp } from "./connection_state.ts";
+import { failHandler, watchDeadlines } from "./deadline_watch.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type ExchangeOwner } from "./exchange.ts";
 import { Outbound } from "./outbound.ts";
@@ -173,26 +174,7 @@ export class HttpConnection implements ExchangeOwner {
 
   /** A tick of the server's clock. */
   tick(elapsedMs: number): void {
-    if (!this.#reader.isContentComplete) this.#watchContent(elapsedMs);
-    switch (this.#deadlines.passed()) {
-      case "idle":
-        this.startClosing();
-        return;
-      case "head":
-        this.#failHeadTimeout();
-        return;
-      case "content":
-        this.#failContent(new TrivetError("content-timeout", "The content did not come whole in time."));
-        return;
-      case "handler":
-        this.#failHandlerTimeout();
-        return;
-      case "write":
-        this.abort(new TrivetError("write-timeout", "The peer did not take the response in time."));
-        return;
-      case "linger":
-        this.#transport.abort();
-    }
+    watchDeadlines(this, this.#deadlines, this.#reader, elapsedMs);
   }
 
   // What the reader finds.
@@ -257,7 +239,7 @@ export class HttpConnection implements ExchangeOwner {
   /** The peer has sent what can't be served, in the head or in the content. */
   failPeer(error: TrivetError): void {
     if (this.state === "exchange" || this.state === "skipping") {
-      this.#failContent(error);
+      this.failContent(error);
       return;
     }
     this.service.countError(error);
@@ -282,7 +264,7 @@ export class HttpConnection implements ExchangeOwner {
   }
 
   endHandlerTime(): void {
-    this.#failHandlerTimeout();
+    failHandler(this, this.#deadlines);
   }
 
   // What the responder asks for.
@@ -346,6 +328,30 @@ export class HttpConnection implements ExchangeOwner {
     this.#deadlines.stopReading();
     if (this.flush()) this.#endAndLinger();
     else this.#updateReading();
+  }
+
+  // What the deadlines ask for.
+
+  /** The rest of the content will not come, or is not wanted. The peer is told if no response has begun. */
+  failContent(error: TrivetError): void {
+    const { exchange } = this;
+    this.#reader.giveUpContent();
+    this.#deadlines.contentSettled();
+    this.#responder.closesAfterResponse = true;
+    this.service.countError(error);
+    if (exchange === null) {
+      this.startClosing();
+    } else if (exchange.progress === "awaited") {
+      exchange.abort(error);
+      this.#responder.sendError(exchange, error);
+    } else {
+      exchange.failContent(error);
+    }
+  }
+
+  /** The peer has had its time to read the last response. */
+  endLingering(): void {
+    this.#transport.abort();
   }
 
   // The rest is the connection's own.
@@ -421,37 +427,7 @@ export class HttpConnection implements ExchangeOwner {
         else this.startClosing();
         return;
       case "exchange":
-        if (!this.#reader.isContentComplete) this.#failContent(incompleteMessage());
-    }
-  }
-
-  #watchContent(elapsedMs: number): void {
-    const { exchange } = this;
-    // While the handler lets the content wait, the peer is not to blame for the time that passes.
-    const isOurs = exchange !== null &&
-      (exchange.content.isHeld || (this.#reader.owesContinue && this.#responder.mayInform(exchange)));
-    if (isOurs) {
-      this.#deadlines.suspendContent(elapsedMs);
-      return;
-    }
-    const error = this.#reader.watchRate(elapsedMs);
-    if (error !== null) this.#failContent(error);
-  }
-
-  /** The rest of the content will not come, or is not wanted. The peer is told if no response has begun. */
-  #failContent(error: TrivetError): void {
-    const { exchange } = this;
-    this.#reader.giveUpContent();
-    this.#deadlines.contentSettled();
-    this.#responder.closesAfterResponse = true;
-    this.service.countError(error);
-    if (exchange === null) {
-      this.startClosing();
-    } else if (exchange.progress === "awaited") {
-      exchange.abort(error);
-      this.#responder.sendError(exchange, error);
-    } else {
-      exchange.failContent(error);
+        if (!this.#reader.isContentComplete) this.failContent(incompleteMessage());
     }
   }
 
@@ -462,33 +438,9 @@ export class HttpConnection implements ExchangeOwner {
       this.#responder.sendContinue();
       return;
     }
-    this.#failContent(
+    this.failContent(
       new TrivetError("too-late", "The final response is out, so that the peer can't be asked for content."),
     );
-  }
-
-  #failHeadTimeout(): void {
-    // RFC 9110 section 15.5.9 is for a request that was begun; a connection that never asked is just closed.
-    if (this.#reader.hasBegunHead) {
-      this.failPeer(new TrivetError("head-timeout", "The head of the request did not come whole in time."));
-    } else {
-      this.startClosing();
-    }
-  }
-
-  #failHandlerTimeout(): void {
-    const { exchange } = this;
-    this.#deadlines.responseGiven();
-    if (exchange === null || exchange.progress !== "awaited") return;
-    const extraMs = exchange.observer?.overdue() ?? 0;
-    if (extraMs > 0) {
-      this.#deadlines.extendResponse(extraMs);
-      return;
-    }
-    const error = new TrivetError("handler-timeout", "The server did not make a response in time.");
-    this.service.countError(error);
-    exchange.abort(error);
-    this.#responder.sendError(exchange, error);
   }
 
   #leaveHttp(exchange: Exchange): void {

@@ -83,9 +83,6 @@ export class RemoteCall implements ExchangeObserver {
   giveTo(link: CallLink): void {
     this.#link = link;
     this.#attempts++;
-    if (this.#attempts === 1) return;
-    this.#isOverdue = false;
-    this.exchange.connection.restartHandlerTime();
   }
 
   /** Writes the call down, with what has come of its content until now. */
@@ -130,9 +127,11 @@ export class RemoteCall implements ExchangeObserver {
     if (!this.#isAnswered) this.exchange.refuse(error);
   }
 
-  /** The thread is lost, and the call goes back to its keeper. */
+  /** The thread is lost, and the call goes back to its keeper, with all its time: it may have to wait once more. */
   takeBack(): void {
     this.#link = null;
+    this.#isOverdue = false;
+    this.exchange.connection.restartHandlerTime();
   }
 
   /** Takes a message of the thread; `bytes` where it names some. */
