@@ -7,11 +7,9 @@
  * @module
  */
 
-import { RUNTIME_NAMES, type RuntimeName } from "./contenders.ts";
+import { RUNTIME_NAMES } from "./contenders.ts";
 import { type BenchReport, ratioRows } from "./report.ts";
-
-const COLORS: Readonly<Record<RuntimeName, string>> = { deno: "#2563eb", bun: "#d97706", node: "#15803d" };
-const TITLES: Readonly<Record<RuntimeName, string>> = { deno: "Deno", bun: "Bun", node: "Node" };
+import { runtimeLegend, svgDocument, text } from "./svg.ts";
 
 const WIDTH = 860;
 const LABEL_WIDTH = 270;
@@ -22,8 +20,6 @@ const BAR_STEP = 13;
 const GROUP_GAP = 12;
 /** In powers of two. */
 const FIGURE_ROOM = 0.25;
-const INK = "#1f2328";
-const FAINT = "#d0d7de";
 
 /** Draws the comparison with the runtimes' own servers. */
 export function chartOf(report: BenchReport): string {
@@ -40,8 +36,8 @@ export function chartOf(report: BenchReport): string {
   const parts: string[] = [];
   for (let power = low; power <= high; power++) {
     const at = x(2 ** power).toFixed(1);
-    const color = power === 0 ? INK : FAINT;
-    parts.push(`<line x1="${at}" y1="${TOP - 8}" x2="${at}" y2="${bottom}" stroke="${color}"/>`);
+    const kind = power === 0 ? "axis" : "grid";
+    parts.push(`<line class="${kind}" x1="${at}" y1="${TOP - 8}" x2="${at}" y2="${bottom}"/>`);
     parts.push(text(at, TOP - 14, "middle", power < 0 ? `1/${2 ** -power}` : `${2 ** power}x`));
   }
   rows.forEach(({ title, ratios }, index) => {
@@ -49,46 +45,29 @@ export function chartOf(report: BenchReport): string {
     parts.push(text(String(LABEL_WIDTH - 12), top + 1.5 * BAR_STEP + 4, "end", title));
     RUNTIME_NAMES.forEach((name, bar) => {
       const ratio = ratios[name];
-      if (ratio !== null) parts.push(barOf(ratio, x, top + bar * BAR_STEP, COLORS[name]));
+      if (ratio !== null) parts.push(barOf(ratio, x, top + bar * BAR_STEP, name));
     });
   });
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 16}" width="${WIDTH}" ` +
-    `height="${bottom + 16}" font-family="system-ui, sans-serif" font-size="12" role="img">`,
-    "<title>CPU time per request of the runtime's own server, divided by that of Trivet</title>",
-    `<rect width="100%" height="100%" fill="#ffffff"/>`,
-    text("16", 24, "start", "CPU time per request: the runtime's own server / Trivet", 15),
-    text("16", 42, "start", "To the right of the line Trivet takes less, to the left more."),
-    ...legend(report),
-    ...parts,
-    "</svg>",
-    "",
-  ].join("\n");
+  return svgDocument(
+    WIDTH,
+    bottom + 16,
+    "CPU time per request of the runtime's own server, divided by that of Trivet",
+    [
+      text("16", 24, "start", "CPU time per request: the runtime's own server / Trivet", 15),
+      text("16", 42, "start", "To the right of the line Trivet takes less, to the left more."),
+      ...runtimeLegend(RUNTIME_NAMES, report.versions, WIDTH, 24),
+      ...parts,
+    ],
+  );
 }
 
-function barOf(ratio: number, x: (ratio: number) => number, top: number, color: string): string {
+function barOf(ratio: number, x: (ratio: number) => number, top: number, kind: string): string {
   const start = Math.min(x(1), x(ratio));
   const width = Math.max(1, Math.abs(x(ratio) - x(1)));
   const label = ratio >= 1
     ? text((x(ratio) + 4).toFixed(1), top + 9, "start", ratio.toFixed(2), 10)
     : text((x(ratio) - 4).toFixed(1), top + 9, "end", ratio.toFixed(2), 10);
-  return `<rect x="${start.toFixed(1)}" y="${top}" width="${
+  return `<rect class="${kind}" x="${start.toFixed(1)}" y="${top}" width="${
     width.toFixed(1)
-  }" height="${BAR}" fill="${color}"/>${label}`;
-}
-
-function legend({ versions }: BenchReport): string[] {
-  return RUNTIME_NAMES.flatMap((name, index) => {
-    const left = WIDTH - 330 + index * 110;
-    const label = `${TITLES[name]} ${versions[TITLES[name]] ?? ""}`;
-    return [
-      `<rect x="${left}" y="14" width="11" height="11" fill="${COLORS[name]}"/>`,
-      text(String(left + 16), 24, "start", label),
-    ];
-  });
-}
-
-function text(x: string, y: number, anchor: "start" | "middle" | "end", content: string, size = 12): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="${size}" fill="${INK}">${escaped}</text>`;
+  }" height="${BAR}"/>${label}`;
 }

@@ -111,11 +111,14 @@ const INSTALL_DEADLINE_MS = 90_000;
 /**
  * Finds runtimes, downloading them if need be, and puts Trivet into the folder: copied for Deno and Bun and emitted for
  * Node, at the same time, so that all servers of a run are of the same state of the source whatever is edited meanwhile.
+ *
+ * @param program The runtime's program, where it is not to be looked for.
  */
 export async function findRuntimes(
   names: readonly RuntimeName[],
   root: string,
   folder: string,
+  program: string | null = null,
 ): Promise<BenchRuntime[]> {
   const found: BenchRuntime[] = [];
   const copied = await runCommand(["cp", "-r", "mod.ts", "src", "runtime", folder], { cwd: root, deadlineMs: 10_000 });
@@ -125,11 +128,17 @@ export async function findRuntimes(
     const { title, found: testName, flags } = RUNTIMES[name];
     const runtime = TEST_RUNTIMES.find((each) => each.name === testName);
     if (runtime === undefined) throw new Error(`The tests know no runtime "${testName}".`);
-    const { path, version } = await runtime.find(root);
+    const { path, version } = program === null ? await runtime.find(root) : await describeProgram(program, root);
     const trivet = runtime.emitted ? `${folder}/emitted/mod.js` : `${folder}/mod.ts`;
     found.push({ name, title, version, command: [path, ...flags], trivet: `file://${trivet}` });
   }
   return found;
+}
+
+/** Deno, Bun and Node say their version each in a way of its own; the number is in all of them. */
+async function describeProgram(path: string, root: string): Promise<{ path: string; version: string }> {
+  const { output } = await runCommand([path, "--version"], { cwd: root, deadlineMs: 10_000 });
+  return { path, version: /\d+\.\d+\.\d+/.exec(output)?.[0] ?? "unknown" };
 }
 
 /** The commit the source is at, marked where files of it differ; empty outside of a repository. */

@@ -18,6 +18,7 @@ import {
   type RuntimeName,
 } from "./contenders.ts";
 import { chartOf } from "./chart.ts";
+import { positiveInteger, select, UsageError } from "./command_line.ts";
 import { findLoadGenerator } from "./load.ts";
 import { type Measurement, measureScenario, type Method } from "./measure.ts";
 import { type BenchReport, machineOfReport, markdownOf, progressLine } from "./report.ts";
@@ -33,9 +34,6 @@ interface Options {
   /** Of the files of results; `null` to write none. */
   readonly name: string | null;
 }
-
-/** The command line asks for what there is not. */
-class UsageError extends Error {}
 
 const DEFAULT_NAME = "load";
 const DEFAULT_ROUNDS = 3;
@@ -72,18 +70,6 @@ function readOptions(args: readonly string[]): Options {
     seconds: seconds ?? (quick ? 1 : DEFAULT_SECONDS),
     name: name ?? (isWhole ? DEFAULT_NAME : null),
   };
-}
-
-function select<T>(what: string, known: readonly T[], value: string, nameOf: (each: T) => string): T[] {
-  const names = value.split(",");
-  const unknown = names.find((name) => !known.some((each) => nameOf(each) === name));
-  if (unknown === undefined) return known.filter((each) => names.includes(nameOf(each)));
-  throw new UsageError(`Unknown ${what} "${unknown}": known are ${known.map(nameOf).join(", ")}.`);
-}
-
-function positiveInteger(option: string, value: string): number {
-  if (/^[1-9]\d{0,2}$/.test(value)) return Number(value);
-  throw new UsageError(`${option} takes a positive whole number below 1000, got "${value}".`);
 }
 
 /** Quick runs leave out what is from npm, and warm up by being measured. */

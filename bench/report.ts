@@ -28,7 +28,8 @@ export interface RatioRow {
   readonly ratios: Readonly<Record<RuntimeName, number | null>>;
 }
 
-const RUNTIME_TITLES: Readonly<Record<RuntimeName, string>> = { deno: "Deno", bun: "Bun", node: "Node" };
+/** How the runtimes are called in what is read. */
+export const RUNTIME_TITLES: Readonly<Record<RuntimeName, string>> = { deno: "Deno", bun: "Bun", node: "Node" };
 
 /** The comparisons with packages of npm, on Node: the package's contender and the one of Trivet it is set against. */
 const PACKAGE_PAIRS: readonly (readonly [other: ContenderName, trivet: ContenderName])[] = [
@@ -193,8 +194,8 @@ function formatMs(values: readonly (number | null)[]): string {
   return known.length === 0 ? "" : median(known).toFixed(2);
 }
 
-/** A table of Markdown. The first column is text, the others are figures unless they are named otherwise. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table of Markdown. Columns of figures are set to the right; the first one is always text. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column].length)));
   const isFigure = head.map((_, column) => column > 0 && rows.every((row) => /^[\d.]*$/.test(row[column])));
   const line = (cells: readonly string[]) =>

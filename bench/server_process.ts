@@ -6,22 +6,15 @@
 
 import { ChildProgram } from "./child_program.ts";
 import { type BenchRuntime, CONTENDERS } from "./contenders.ts";
+import { cpuSecondsOf, memoryOf, type ProcessMemory } from "./process_figures.ts";
 import type { ContenderName } from "./scenarios.ts";
 import type { LaunchOptions } from "./servers/launch.ts";
-
-/** The memory of a process. */
-export interface ProcessMemory {
-  /** Resident now. */
-  readonly residentBytes: number;
-  /** The most that was resident since the start, or since the peak was last forgotten. */
-  readonly peakBytes: number;
-}
 
 /** Far longer than any server takes to start. */
 const START_DEADLINE_MS = 15_000;
 const COLLECTION_DEADLINE_MS = 10_000;
-/** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
-const TICKS_PER_SECOND = 100;
+/** A loop that is kept busy answers late. */
+const STATS_DEADLINE_MS = 15_000;
 
 /** A running server. */
 export class ServerProcess {
@@ -50,11 +43,31 @@ export class ServerProcess {
     const { files, responses } = CONTENDERS[contender];
     const file = files[runtime.name];
     if (file === undefined) throw new Error(`${runtime.title} has no server "${contender}".`);
-    const path = decodeURIComponent(new URL(`servers/${file}`, import.meta.url).pathname);
     const launch: LaunchOptions = { ...options, responses, trivet: runtime.trivet };
+    return await ServerProcess.launch(runtime, file, launch);
+  }
+
+  /**
+   * Starts a file of the folder `servers` and waits until it listens.
+   *
+   * @param launch What it is told, in JSON as its only argument.
+   * @throws {Error} It did not listen in time, with what it printed instead.
+   */
+  static async launch(runtime: BenchRuntime, file: string, launch: object): Promise<ServerProcess> {
+    const path = decodeURIComponent(new URL(`servers/${file}`, import.meta.url).pathname);
     const program = new ChildProgram([...runtime.command, path, JSON.stringify(launch)]);
-    const { port } = await program.answer<{ port: number }>(START_DEADLINE_MS);
-    return new ServerProcess(program, port);
+    try {
+      const { port } = await program.answer<{ port: number }>(START_DEADLINE_MS);
+      return new ServerProcess(program, port);
+    } catch (error) {
+      await program.stop();
+      throw error;
+    }
+  }
+
+  /** The process. */
+  get pid(): number {
+    return this.#program.pid;
   }
 
   /** The beginning of what it printed as errors. */
@@ -64,17 +77,12 @@ export class ServerProcess {
 
   /** The time all threads have had on a processor, for themselves and in the system. */
   cpuSeconds(): number {
-    const stat = Deno.readTextFileSync(`/proc/${this.#program.pid}/stat`);
-    // The second field is the name of the program in parentheses, which may hold spaces; utime is the 14th.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    return cpuSecondsOf(this.pid);
   }
 
   /** The memory now. */
   memory(): ProcessMemory {
-    const status = Deno.readTextFileSync(`/proc/${this.#program.pid}/status`);
-    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
-    return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
+    return memoryOf(this.pid);
   }
 
   /** Begins to look for the peak of memory anew. */
@@ -85,6 +93,11 @@ export class ServerProcess {
   /** Makes the server collect garbage, and waits until it has. */
   async collectGarbage(): Promise<void> {
     await this.#program.ask("collect", COLLECTION_DEADLINE_MS);
+  }
+
+  /** What the server counts itself, as it is; `null` from one that counts nothing. */
+  async stats(): Promise<unknown> {
+    return await this.#program.ask("stats", STATS_DEADLINE_MS);
   }
 
   /** Ends the server. */

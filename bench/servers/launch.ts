@@ -2,8 +2,8 @@
  * What every server under test has in common: how it is told what to serve, and how it ends.
  *
  * A server is told its port by the system and tells it in one line of JSON. It ends when its standard input ends, which
- * is when the program that started it has ended, in whatever way; and after its lifetime in any case. A line on standard
- * input makes it collect garbage and answer with a line.
+ * is when the program that started it has ended, in whatever way; and after its lifetime in any case. The line "stats" on
+ * standard input asks for the server's own counts, any other line makes it collect garbage; both are answered in a line.
  *
  * @module
  */
@@ -27,6 +27,7 @@ export interface LaunchOptions {
 
 /** Nothing that is measured takes longer. */
 const LIFETIME_MS = 20 * 60_000;
+const STATS_LINE = "stats\n";
 const COLLECTED = '{"collected":true}';
 
 /** Reads what this server is told. */
@@ -34,9 +35,18 @@ export function readLaunchOptions(): LaunchOptions {
   return JSON.parse(process.argv[2] ?? "null");
 }
 
-/** Tells the port, and from now on listens for the end. */
-export function announce(port: number): void {
-  process.stdin.on("data", () => {
+/**
+ * Tells the port, and from now on listens for the end.
+ *
+ * @param port Where the server listens.
+ * @param stats Gives what the server counts itself.
+ */
+export function announce(port: number, stats: () => unknown = () => null): void {
+  process.stdin.on("data", async (line: Uint8Array) => {
+    if (new TextDecoder().decode(line) === STATS_LINE) {
+      console.log(JSON.stringify(await stats()));
+      return;
+    }
     collectGarbage();
     console.log(COLLECTED);
   });

@@ -59,13 +59,14 @@ export class HandlerHost implements HostLink {
   /** Takes a batch of the event loop. */
   take(received: unknown): void {
     const { messages, bytes } = readBatch(received);
-    const isWorking = this.#waiting.length > 0;
     for (const message of messages as readonly ToThread[]) {
       // A sign of life is due at once, whatever there is to do.
       if (message[0] === "ping") this.outgoing().add(["pong", 0]);
       else this.#waiting.push({ message, bytes });
     }
-    if (!isWorking) this.#work();
+    // Batches may follow each other without a turn of the event loop between them. What the one before has brought is
+    // sent first, or a thread that never lacks work would never say what it has done.
+    if (!this.#sendIsDeferred) this.#work();
   }
 
   outgoing(): OutgoingBatch {
@@ -74,6 +75,7 @@ export class HandlerHost implements HostLink {
       this.#clock.defer(() => {
         this.#sendIsDeferred = false;
         if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
+        if (this.#waiting.length > 0) this.#work();
       });
     }
     return this.#outgoing;
@@ -90,9 +92,9 @@ export class HandlerHost implements HostLink {
       isTurnOver = message[0] === "call" && this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS;
     }
     this.#waiting = taken === waiting.length ? [] : waiting.slice(taken);
-    // Says that calls were begun even if none was answered: the event loop may have more of them.
+    // Says that calls were begun even if none was answered: the event loop may have more of them. What is left waits
+    // until that is sent.
     if (this.#begun > 0) this.#sayPace();
-    if (this.#waiting.length > 0) this.#clock.defer(() => this.#work());
   }
 
   #takeMessage(message: ToThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {

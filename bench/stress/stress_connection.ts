@@ -1,0 +1,202 @@
+/**
+ * One connection of a stress program, on which an exchange may end in any way.
+ *
+ * It decides in which way an exchange has ended: with a response, cut off, or not at all. Unlike the connection of the
+ * load client it reads informational responses, tells how much came before a cut, and gives up waiting.
+ *
+ * @module
+ */
+
+import { writeAll } from "../verify.ts";
+
+/** A final response. */
+export interface ReceivedResponse {
+  readonly kind: "answered";
+  readonly status: number;
+  /** The head without its empty line, in lower case. */
+  readonly head: string;
+  readonly content: string;
+  /** Whether the connection may be used again. */
+  readonly persists: boolean;
+}
+
+/** How an exchange has ended. */
+export type Outcome =
+  | ReceivedResponse
+  /** The connection was closed, orderly or not, after so many bytes of a response that is not whole. */
+  | { readonly kind: "cut"; readonly receivedBytes: number }
+  /** Neither a whole response nor a close came in time. */
+  | { readonly kind: "hung"; readonly receivedBytes: number }
+  /** What came is no response. */
+  | { readonly kind: "malformed"; readonly text: string };
+
+const READ_BYTES = 64 * 1024;
+/** A piece of an upload. */
+const WRITE_BYTES = 16 * 1024;
+
+const decoder = new TextDecoder("latin1");
+const encoder = new TextEncoder();
+
+/** One connection. */
+export class StressConnection {
+  readonly #conn: Deno.TcpConn;
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  /** What came and was not used yet. */
+  #received = "";
+  #receivedBytes = 0;
+  #isClosed = false;
+
+  private constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    conn.setNoDelay(true);
+  }
+
+  /** Connects over loopback. Rejects when nobody listens. */
+  static async open(port: number): Promise<StressConnection> {
+    return new StressConnection(await Deno.connect({ port, hostname: "127.0.0.1" }));
+  }
+
+  /** Sends a request, its head and its content in one write. */
+  async send(request: string): Promise<void> {
+    try {
+      await writeAll(this.#conn, encoder.encode(request));
+    } catch {
+      // The connection is broken, which the reading side finds out too.
+    }
+  }
+
+  /** Sends a request and waits for the final response. */
+  async exchange(request: string, patienceMs: number): Promise<Outcome> {
+    await this.send(request);
+    return await this.finalResponse(patienceMs);
+  }
+
+  /** Sends a head and after it content in pieces, while the response is waited for: it may come early. */
+  async upload(head: string, content: Uint8Array, patienceMs: number): Promise<Outcome> {
+    const sent = (async () => {
+      await this.send(head);
+      for (let at = 0; at < content.byteLength && !this.#isClosed; at += WRITE_BYTES) {
+        await writeAll(this.#conn, content.subarray(at, at + WRITE_BYTES));
+      }
+    })();
+    return await this.finalResponse(patienceMs, () => sent.catch(() => {}));
+  }
+
+  /** Waits for the head of an informational response. Returns its status, or 0 when something else has come. */
+  async informationalStatus(patienceMs: number): Promise<number> {
+    const head = await this.#within(patienceMs, () => this.#takeHead());
+    return typeof head === "string" && isInformational(head) ? statusOf(head) : 0;
+  }
+
+  /**
+   * Waits for a final response, whatever informational ones come before it.
+   *
+   * @param alsoWait Waited for as well before the outcome is told, within the same time.
+   */
+  async finalResponse(patienceMs: number, alsoWait: () => Promise<unknown> = async () => {}): Promise<Outcome> {
+    this.#receivedBytes = this.#received.length;
+    const outcome = await this.#within(patienceMs, async (): Promise<Outcome> => {
+      let head = await this.#takeHead();
+      while (isInformational(head)) head = await this.#takeHead();
+      const response = await this.#takeResponse(head);
+      await alsoWait();
+      return response;
+    });
+    if (outcome === "cut" || outcome === "hung") return { kind: outcome, receivedBytes: this.#receivedBytes };
+    if (outcome.kind === "answered" && this.#received !== "") return { kind: "malformed", text: this.#received };
+    return outcome;
+  }
+
+  /** Waits for the peer's close. Returns whether it came, and nothing else. */
+  async isClosedByPeer(patienceMs: number): Promise<boolean> {
+    const outcome = await this.finalResponse(patienceMs);
+    return outcome.kind === "cut" && outcome.receivedBytes === 0;
+  }
+
+  /** Closes it. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#conn.close();
+  }
+
+  /** Closes the connection when the time is over, so that whatever waits for it ends. */
+  async #within<T>(patienceMs: number, wait: () => Promise<T>): Promise<T | "cut" | "hung"> {
+    let isLate = false;
+    const deadline = setTimeout(() => {
+      isLate = true;
+      this.close();
+    }, patienceMs);
+    try {
+      return await wait();
+    } catch {
+      return isLate ? "hung" : "cut";
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  async #takeHead(): Promise<string> {
+    return (await this.#takeUntil("\r\n\r\n")).toLowerCase();
+  }
+
+  async #takeResponse(head: string): Promise<Outcome> {
+    const status = statusOf(head);
+    const contentBytes = /\r\ncontent-length: (\d+)/.exec(head)?.[1];
+    const isChunked = /\r\ntransfer-encoding: chunked(?:\r\n|$)/.test(head);
+    if (status === 0 || isChunked === (contentBytes !== undefined)) return { kind: "malformed", text: head };
+    const content = isChunked ? await this.#takeChunks() : await this.#take(Number(contentBytes));
+    if (content === null) return { kind: "malformed", text: head };
+    return { kind: "answered", status, head, content, persists: !/\r\nconnection: close(?:\r\n|$)/.test(head) };
+  }
+
+  /** The content of all chunks, or `null` where one is malformed. */
+  async #takeChunks(): Promise<string | null> {
+    let content = "";
+    for (;;) {
+      const size = await this.#takeUntil("\r\n");
+      if (!/^[\da-f]+$/i.test(size)) return null;
+      const chunkBytes = parseInt(size, 16);
+      const chunk = await this.#take(chunkBytes + 2);
+      if (!chunk.endsWith("\r\n")) return null;
+      if (chunkBytes === 0) return content;
+      content += chunk.slice(0, -2);
+    }
+  }
+
+  async #take(length: number): Promise<string> {
+    while (this.#received.length < length) await this.#receive();
+    const taken = this.#received.slice(0, length);
+    this.#received = this.#received.slice(length);
+    return taken;
+  }
+
+  async #takeUntil(end: string): Promise<string> {
+    for (;;) {
+      const at = this.#received.indexOf(end);
+      if (at < 0) {
+        await this.#receive();
+        continue;
+      }
+      const taken = this.#received.slice(0, at);
+      this.#received = this.#received.slice(at + end.length);
+      return taken;
+    }
+  }
+
+  async #receive(): Promise<void> {
+    const readBytes = await this.#conn.read(this.#buffer);
+    if (readBytes === null) throw new Error("The connection was closed.");
+    this.#receivedBytes += readBytes;
+    this.#received += decoder.decode(this.#buffer.subarray(0, readBytes));
+  }
+}
+
+function statusOf(head: string): number {
+  return Number(/^http\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0);
+}
+
+function isInformational(head: string): boolean {
+  const status = statusOf(head);
+  return status >= 100 && status < 200;
+}
