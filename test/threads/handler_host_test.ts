@@ -1,0 +1,75 @@
+/**
+ * The order in which a thread takes up calls and says what it has done.
+ */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ParentThread } from "../../src/runtime.ts";
+import { OutgoingBatch, readBatch } from "../../src/threads/batch.ts";
+import { HandlerHost } from "../../src/threads/handler_host.ts";
+import { HttpResponse } from "../../src/web/http_response.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+const ADDRESS = { transport: "tcp", hostname: "10.0.0.1", port: 80 } as const;
+
+/** A batch with one call, as the event loop sends it. */
+function callBatch(callId: number): unknown {
+  const batch = new OutgoingBatch();
+  batch.add(["call", callId, callId, "GET", `http://a.test/${callId}`, 1, "", [], null, null, [], ADDRESS, ADDRESS]);
+  let sent: unknown;
+  batch.send((message) => sent = message);
+  return sent;
+}
+
+describe("a thread that never lacks work", () => {
+  /** What happens, in order: calls as they are begun, and answers as they are sent. */
+  async function record(
+    run: (take: (callId: number) => void, clock: VirtualClock) => Promise<void>,
+  ): Promise<string[]> {
+    const log: string[] = [];
+    const parent: ParentThread = {
+      post(message) {
+        for (const [kind, callId] of readBatch(message).messages) {
+          if (kind === "answer") log.push(`sent ${callId}`);
+        }
+      },
+      listen: () => {},
+      runWithin(_limitMs, callback) {
+        callback();
+        return true;
+      },
+      exit: () => {},
+    };
+    const clock = new VirtualClock();
+    const handler = (request: Request): Response => {
+      log.push(`begun ${new URL(request.url).pathname.slice(1)}`);
+      return new HttpResponse("done");
+    };
+    const begun = new Int32Array(new SharedArrayBuffer(4));
+    const orders = { role: "handler", module: "", nativeRequest: false, callLimitMs: 0, begun } as const;
+    const host = new HandlerHost(parent, clock, handler, orders);
+    await run((callId) => host.take(callBatch(callId)), clock);
+    return log;
+  }
+
+  test("sends what it has done before it takes up the batch behind it", async () => {
+    const log = await record(async (take, clock) => {
+      // The event loop of a thread may hand over batch after batch without a turn between them.
+      take(1);
+      take(2);
+      take(3);
+      await clock.settle();
+    });
+    assert.deepEqual(log, ["begun 1", "sent 1", "begun 2", "begun 3", "sent 2", "sent 3"]);
+  });
+
+  test("takes up the next batch at once when nothing waits to be sent", async () => {
+    const log = await record(async (take, clock) => {
+      take(1);
+      await clock.settle();
+      take(2);
+      await clock.settle();
+    });
+    assert.deepEqual(log, ["begun 1", "sent 1", "begun 2", "sent 2"]);
+  });
+});
