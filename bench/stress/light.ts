@@ -5,7 +5,7 @@
  */
 
 import type { Distribution } from "../clients/compare_report.ts";
-import { distributionOf } from "../clients/distribution.ts";
+import { distributionOfArrivals } from "../clients/distribution.ts";
 import type { BenchRuntime } from "../contenders.ts";
 import { ServerProcess } from "../server_process.ts";
 import { HEALTH_PATH, type LightFindings, runLightLoad } from "./light_load.ts";
@@ -33,8 +33,8 @@ const BUSY_MS = 30;
 const PER_SECOND = 100;
 /** Exchanges that wait, beside one that a thread makes and one that it was given already. */
 const MAX_QUEUE = 4;
-/** So many clients more than have room keep the queue full. */
-const SURPLUS_CLIENTS = 8;
+/** So many clients more than have room keep the queue full; being refused they are a load on the loop themselves. */
+const SURPLUS_CLIENTS = 2;
 const HEADERS_TIMEOUT_MS = 80;
 /** The server's clock ticks eight times in its shortest timeout, and a deadline ends at the second tick behind it. */
 const DESIGN_MS = 2 * HEADERS_TIMEOUT_MS / 8;
@@ -170,9 +170,9 @@ function summarize(scene: Scene, light: LightFindings, timeouts: LightFindings):
   if (isBusy && Math.min(light.busyAnswered, timeouts.busyAnswered) === 0) problems.push("no handler computed");
   return {
     scene,
-    health: distributionOf(light.healthMs, []),
-    refused: distributionOf(light.refusedMs, []),
-    late: distributionOf(timeouts.timeoutMs.map((ms) => ms - HEADERS_TIMEOUT_MS), []),
+    health: distributionOfArrivals(light.healthMs, []),
+    refused: distributionOfArrivals(light.refusedMs, []),
+    late: distributionOfArrivals(timeouts.timeoutMs.map((ms) => ms - HEADERS_TIMEOUT_MS), []),
     counts: {
       "health checks": light.healthMs.length,
       "refused": light.refusedMs.length,

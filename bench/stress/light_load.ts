@@ -34,7 +34,7 @@ export interface LightFindings {
 /** The path that the server answers itself. */
 export const HEALTH_PATH = "/health";
 const WARM_UP_MS = 1_000;
-const RETRY_DELAY_MS = 20;
+const RETRY_DELAY_MS = 50;
 const PATIENCE_MS = 5_000;
 
 /** Sends it. */
