@@ -26,6 +26,7 @@ export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from ".
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/server.ts";
 export type { ServerState } from "./src/server_state.ts";
 export type { ServerStats } from "./src/stats.ts";
+export type { QueueStats, ThreadStats, WorkerStats } from "./src/scheduling/scheduler.ts";
 export type { Warning, WarningCode } from "./src/warnings.ts";
 export { type Blame, type ErrorCode, TrivetError } from "./src/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";

@@ -6,7 +6,7 @@
 
 import type { OpenConnections } from "./open_connections.ts";
 import type { Model } from "./options.ts";
-import type { Scheduler, SchedulerStats } from "./scheduling/scheduler.ts";
+import type { QueueStats, Scheduler, SchedulerStats, ThreadStats, WorkerStats } from "./scheduling/scheduler.ts";
 import type { ServerState } from "./server_state.ts";
 import { addCounts, type LoopCounts, NO_COUNTS } from "./threads/loop_protocol.ts";
 
@@ -41,33 +41,12 @@ export interface ServerStats {
   readonly bytesSent: number;
   /** Errors since the start, by code. */
   readonly errors: Readonly<Record<string, number>>;
-  /** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
-  readonly queue: {
-    /** Waiting now. */
-    readonly waiting: number;
-    /** The longest that anything has waited since the start, in milliseconds. */
-    readonly longestWaitMs: number;
-    /** Refused with 503 since the start because the queue was full. */
-    readonly refused: number;
-  };
-  /** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
-  readonly workers: {
-    /** How many there are. */
-    readonly total: number;
-    /** Of these, with a connection or an exchange. */
-    readonly busy: number;
-  };
+  /** What waits for its turn. */
+  readonly queue: QueueStats;
+  /** Who serves connections or runs handlers. */
+  readonly workers: WorkerStats;
   /** Threads that run handlers. */
-  readonly threads: {
-    /** Ready now. */
-    readonly ready: number;
-    /** Started since the start. */
-    readonly started: number;
-    /** Crashed, or ended because a handler took too long. */
-    readonly lost: number;
-    /** Replaced because of `maxRequestsPerThread`. */
-    readonly renewed: number;
-  };
+  readonly threads: ThreadStats;
   /** Event loops that serve connections. */
   readonly loops: number;
 }

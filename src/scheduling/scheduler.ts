@@ -50,33 +50,41 @@ export interface StopCounts {
   readonly aborted: number;
 }
 
+/** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
+export interface QueueStats {
+  /** Waiting now. */
+  readonly waiting: number;
+  /** The longest that anything has waited since the start, in milliseconds. */
+  readonly longestWaitMs: number;
+  /** Refused with 503 since the start because the queue was full. */
+  readonly refused: number;
+}
+
+/** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
+export interface WorkerStats {
+  /** How many there are. */
+  readonly total: number;
+  /** Of these, with a connection or an exchange. */
+  readonly busy: number;
+}
+
+/** Threads that run handlers. */
+export interface ThreadStats {
+  /** Ready now. */
+  readonly ready: number;
+  /** Started since the start. */
+  readonly started: number;
+  /** Crashed, or ended because a handler took too long. */
+  readonly lost: number;
+  /** Replaced because of `maxRequestsPerThread`. */
+  readonly renewed: number;
+}
+
 /** What a model counts. */
 export interface SchedulerStats {
-  /** What waits for its turn: connections, or in the model "hybrid" exchanges. */
-  readonly queue: {
-    /** Waiting now. */
-    readonly waiting: number;
-    /** The longest that anything has waited since the start, in milliseconds. */
-    readonly longestWaitMs: number;
-    /** Refused with 503 since the start because the queue was full. */
-    readonly refused: number;
-  };
-  /** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"). */
-  readonly workers: {
-    readonly total: number;
-    readonly busy: number;
-  };
-  /** Threads that run handlers. */
-  readonly threads: {
-    /** Ready now. */
-    readonly ready: number;
-    /** Started since the start. */
-    readonly started: number;
-    /** Crashed, or ended because a handler took too long. */
-    readonly lost: number;
-    /** Replaced because of `maxRequestsPerThread`. */
-    readonly renewed: number;
-  };
+  readonly queue: QueueStats;
+  readonly workers: WorkerStats;
+  readonly threads: ThreadStats;
   /** Event loops that serve connections. */
   readonly loops: number;
   /** What other event loops count. */

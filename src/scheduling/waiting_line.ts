@@ -7,7 +7,7 @@
  */
 
 import type { Clock } from "../runtime.ts";
-import type { SchedulerStats } from "./scheduler.ts";
+import type { QueueStats } from "./scheduler.ts";
 
 /** First in, first out; whoever waits can also leave. */
 export class WaitingLine<T> {
@@ -78,7 +78,7 @@ export class WaitingLine<T> {
   }
 
   /** Counts, as of now. */
-  get stats(): SchedulerStats["queue"] {
+  get stats(): QueueStats {
     let longestWaitMs = this.#longestWaitMs;
     for (const sinceMs of this.#waiting.values()) {
       longestWaitMs = Math.max(longestWaitMs, this.#clock.nowMs() - sinceMs);
