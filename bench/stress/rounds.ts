@@ -205,7 +205,12 @@ class RoundsTrial {
   async #openInLine(port: number): Promise<StressConnection> {
     const connection = await StressConnection.open(port);
     await connection.send(get("/text"));
-    while (await this.#ask<number>("waiting") === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    const untilMs = performance.now() + PATIENCE_MS;
+    while (await this.#ask<number>("waiting") === 0) {
+      // On a machine that is held up the one that is served may be done before this one is seen to wait.
+      if (performance.now() > untilMs) throw new Error("No connection was seen to wait in line.");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     return connection;
   }
 
