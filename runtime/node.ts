@@ -19,6 +19,8 @@ import { createThreads } from "./threads.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
+/** Room for one read, as much as Node itself gives one. */
+const READ_BYTES = 64 * 1024;
 /** The first versions of Node that can share a port. */
 const REUSE_PORT_SINCE = [[22, 12], [23, 1]];
 
@@ -43,7 +45,7 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   if (reusePort && whyCannotReusePort() !== null) {
     throw Object.assign(new Error(`${whyCannotReusePort()}.`), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
   }
-  const attach = (socket: Socket): void => new NodeConnection(socket, events, listener.address).open();
+  const attach = (socket: Socket): NodeConnection => new NodeConnection(socket, events, listener.address);
   const server = tls === undefined ? await createTcpServer(attach) : await createTlsServer(tls, attach);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -67,13 +69,30 @@ function whyNotShared(options: ListenOptions): string | null {
   return whyNotBalanced(options, process.platform) ?? whyCannotReusePort();
 }
 
-async function createTcpServer(attach: (socket: Socket) => void): Promise<Server> {
-  const { createServer } = await import("node:net");
-  const options = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_BYTES };
-  return createServer(options).on("connection", attach);
+/**
+ * Node gives each read 64 KiB of fresh memory and leaves them to the collector. All connections can read into the same
+ * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
+ * an option of sockets and not of servers. So the descriptor of an accepted socket is handed to one with that option.
+ */
+async function createTcpServer(attach: (socket: Socket) => NodeConnection): Promise<Server> {
+  const { createServer, Socket } = await import("node:net");
+  const options = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
+  const buffer = new Uint8Array(READ_BYTES);
+  const server = createServer({ ...options, noDelay: true, pauseOnConnect: true });
+  return server.on("connection", (accepted: AcceptedSocket) => {
+    const { _handle: handle } = accepted;
+    if (handle === null || handle === undefined) return openEventful(accepted, attach);
+    accepted._handle = null;
+    const callback = (readBytes: number): boolean => {
+      connection.takeData(buffer.subarray(0, readBytes));
+      return true;
+    };
+    const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
+    connection.open();
+  });
 }
 
-async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => void): Promise<Server> {
+async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => NodeConnection): Promise<Server> {
   const { createServer } = await import("node:tls");
   const server = createServer({
     ...tls,
@@ -96,8 +115,20 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => void
   });
   return server.on("secureConnection", (socket) => {
     handshakes--;
-    attach(socket);
+    openEventful(socket, attach);
   });
+}
+
+/** Opens a connection whose socket tells what it reads in events, as those for TLS do. */
+function openEventful(socket: Socket, attach: (socket: Socket) => NodeConnection): void {
+  const connection = attach(socket);
+  socket.on("data", (bytes: Uint8Array) => connection.takeData(bytes));
+  connection.open();
+}
+
+/** A socket of Node with what it wraps, which Node documents nowhere and its own modules hand on like this. */
+interface AcceptedSocket extends Socket {
+  _handle?: object | null;
 }
 
 class NodeConnection extends NamedSocketConnection<Socket> {
@@ -105,12 +136,13 @@ class NodeConnection extends NamedSocketConnection<Socket> {
 
   open(): void {
     this.socket
-      .on("data", (bytes: Uint8Array) => this.#takeData(bytes))
       .on("drain", () => this.#takeDrain())
       .on("end", () => this.inputEnded())
       .on("error", (error) => this.#cause = error)
       .on("close", () => this.#takeClose());
     this.opened();
+    // Without a listener for what it reads a socket has to be told to.
+    if (this.input === "flowing") this.socket.resume();
   }
 
   write(bytes: Uint8Array): boolean {
@@ -127,7 +159,8 @@ class NodeConnection extends NamedSocketConnection<Socket> {
     this.socket.destroy();
   }
 
-  #takeData(bytes: Uint8Array): void {
+  /** What was read; the bytes are the core's until it returns. */
+  takeData(bytes: Uint8Array): void {
     if (!this.isClosed) this.events.onData(this, bytes);
   }
 
