@@ -19,6 +19,9 @@ const MAX_WRITE_BYTES = 64 * 1024;
 /** Smaller bytes are copied behind the text before them; larger ones become a write of their own. */
 const MAX_COPIED_BYTES = 8 * 1024;
 
+/** Of a char code of a string. */
+const MAX_UTF8_BYTES_PER_CHAR = 3;
+
 const NO_BYTES = new Uint8Array(0);
 /** Stands for an empty list, so that an idle connection has none of its own; never written to. */
 const NO_PIECES: Uint8Array[] = [];
@@ -38,9 +41,9 @@ export class OutboundSlab {
     this.usedBytes = 0;
   }
 
-  /** Writes text at the end as UTF-8; the caller has reserved three bytes for each of its char codes. */
-  writeUtf8(text: string): void {
-    this.usedBytes += this.#encoder.encodeInto(text, this.bytes.subarray(this.usedBytes)).written;
+  /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
+  writeUtf8(text: string): number {
+    return this.#encoder.encodeInto(text, this.bytes.subarray(this.usedBytes)).written;
   }
 }
 
@@ -81,18 +84,24 @@ export class Outbound {
    * 5.5). Nearly all of it is ASCII, for which the encoder of UTF-8 gives the same bytes, and fastest.
    */
   appendLatin1(text: string): void {
+    if (!this.appendAscii(text)) this.appendBytes(latin1Bytes(text));
+  }
+
+  /**
+   * Adds text if it is ASCII, and not too long for a slab.
+   *
+   * @returns Whether it was added; else nothing was.
+   */
+  appendAscii(text: string): boolean {
     const length = text.length;
-    if (length * 3 > SLAB_BYTES) {
-      this.appendBytes(latin1Bytes(text));
-      return;
-    }
-    this.#open(length * 3);
-    this.#slab.writeUtf8(text);
-    if (this.#slab.usedBytes - this.#openEnd !== length) {
-      this.#slab.bytes.set(latin1Bytes(text), this.#openEnd);
-      this.#slab.usedBytes = this.#openEnd + length;
-    }
-    this.#openEnd = this.#slab.usedBytes;
+    if (length * MAX_UTF8_BYTES_PER_CHAR > SLAB_BYTES) return false;
+    this.#open(length * MAX_UTF8_BYTES_PER_CHAR);
+    const slab = this.#slab;
+    const encodedBytes = slab.writeUtf8(text);
+    if (encodedBytes !== length) return false;
+    slab.usedBytes += length;
+    this.#openEnd = slab.usedBytes;
+    return true;
   }
 
   /** Adds bytes, which belong to the transport from here on. */

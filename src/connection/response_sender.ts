@@ -14,11 +14,6 @@ import type { HttpConnection } from "./http_connection.ts";
 import { StreamedContent } from "./streamed_content.ts";
 import { sendWhole } from "./whole_response.ts";
 
-/** Up to this length a string is looked through for characters beyond ASCII; a longer one is encoded at once. */
-const MAX_SCANNED_CHARS = 512;
-
-const textEncoder = new TextEncoder();
-
 /** What a request without a readable head is answered as. */
 const UNKNOWN_REQUEST: AnsweredRequest = { method: "GET", minorVersion: 1 };
 
@@ -42,22 +37,9 @@ export function sendResponse(
     }
     // The stream is of no use: its source is told so, and is free to fail at it.
     content.cancel().catch(() => {});
-    sendWhole(connection, exchange, request, source, source.streamBytes, null);
-  } else if (content === null) {
-    sendWhole(connection, exchange, request, source, 0, null);
-  } else if (typeof content === "string" && isShortAscii(content)) {
-    sendWhole(connection, exchange, request, source, content.length, content);
+    sendWhole(connection, exchange, request, source, null, source.streamBytes);
   } else {
-    const bytes = typeof content === "string" ? textEncoder.encode(content) : content;
-    sendWhole(connection, exchange, request, source, bytes.byteLength, bytes);
+    sendWhole(connection, exchange, request, source, content);
   }
   return null;
-}
-
-function isShortAscii(text: string): boolean {
-  if (text.length > MAX_SCANNED_CHARS) return false;
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 0x7f) return false;
-  }
-  return true;
 }

@@ -99,7 +99,7 @@ export class StreamedContent implements StreamStartEvents {
 
   onWhole(content: Uint8Array): void {
     try {
-      sendWhole(this.#connection, this.#exchange, this.#exchange.head, this.#source, content.byteLength, content);
+      sendWhole(this.#connection, this.#exchange, this.#exchange.head, this.#source, content);
     } catch (error) {
       this.#fail(error);
       return;

@@ -32,10 +32,10 @@ const MAX_METHOD_BYTES = 32;
 const MAX_METHOD_SCAN_BYTES = 1024;
 /** RFC 9112 section 2.2: at least one empty line before a request-line is ignored. */
 const MAX_LEADING_EMPTY_LINES = 4;
-/** "HTTP/" of `HTTP-version = HTTP-name "/" DIGIT "." DIGIT`; the name is case-sensitive. */
-const HTTP_NAME = [0x48, 0x54, 0x54, 0x50, 0x2f];
-const VERSION_BYTES = HTTP_NAME.length + 3;
-const DOT = 0x2e;
+/** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF, with the digits of HTTP/1.1; the name is case-sensitive. */
+const VERSION_LINE_END = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e, 0x31, CR, LF];
+const MAJOR_AT = 5;
+const MINOR_AT = 7;
 const DIGIT_ZERO = 0x30;
 const SLASH = 0x2f;
 
@@ -199,19 +199,22 @@ export class RequestHeadParser {
   /** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF. */
   #scanVersion(bytes: Uint8Array, origin: number, end: number): boolean {
     const start = origin + this.#targetEnd + 1;
-    const stop = Math.min(end, start + VERSION_BYTES + 2);
+    const lineEnd = start + VERSION_LINE_END.length;
+    const stop = Math.min(end, lineEnd);
     for (let at = origin + this.#scannedTo; at < stop; at++) {
-      if (isVersionByte(at - start, bytes[at])) continue;
+      const place = at - start;
+      if (bytes[at] === VERSION_LINE_END[place]) continue;
+      if ((place === MAJOR_AT || place === MINOR_AT) && (CLASSES[bytes[at]] & DIGIT) !== 0) continue;
       throw new TrivetError("version-invalid", "The version is not 'HTTP/' and two digits.");
     }
     this.#scannedTo = stop - origin;
-    if (stop - start < VERSION_BYTES + 2) return false;
-    const major = bytes[start + HTTP_NAME.length] - DIGIT_ZERO;
+    if (stop < lineEnd) return false;
+    const major = bytes[start + MAJOR_AT] - DIGIT_ZERO;
     if (major !== 1) {
       throw new TrivetError("version-unsupported", `The major version of HTTP is ${major}; this server speaks 1.`);
     }
     // RFC 9110 section 2.5: a higher minor version is processed as the highest one the recipient conforms to.
-    this.#minorVersion = bytes[start + HTTP_NAME.length + 2] === DIGIT_ZERO ? 0 : 1;
+    this.#minorVersion = bytes[start + MINOR_AT] === DIGIT_ZERO ? 0 : 1;
     this.#phase = "header-section";
     return true;
   }
@@ -244,21 +247,6 @@ export class RequestHeadParser {
       this.#validHost = host;
     }
     return host;
-  }
-}
-
-/** Whether a byte may stand at this place of `"HTTP/" DIGIT "." DIGIT CRLF`. */
-function isVersionByte(index: number, byte: number): boolean {
-  if (index < HTTP_NAME.length) return byte === HTTP_NAME[index];
-  switch (index - HTTP_NAME.length) {
-    case 1:
-      return byte === DOT;
-    case 3:
-      return byte === CR;
-    case 4:
-      return byte === LF;
-    default:
-      return (CLASSES[byte] & DIGIT) !== 0;
   }
 }
 

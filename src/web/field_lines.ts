@@ -94,11 +94,12 @@ export function hasFieldLine(lines: FieldLines, name: string): boolean {
 /**
  * The lines of a `Headers` or of what has its interface. Throws `response-field-invalid` when a line cannot be sent.
  *
- * They are sorted again: one runtime's `Headers` gives Set-Cookie last.
+ * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` because an iterator of `Headers` costs
+ * Deno three times as much.
  */
-export function readFieldLines(headers: Iterable<readonly [string, string]>): FieldLines {
+export function readFieldLines(headers: Headers): FieldLines {
   const lines: string[] = [];
-  for (const [givenName, givenValue] of headers) {
+  headers.forEach((givenValue, givenName) => {
     const name = normalizeFieldName(givenName);
     if (name === undefined) {
       throw new TrivetError("response-field-invalid", "The response has a field whose name is not a token.");
@@ -111,7 +112,7 @@ export function readFieldLines(headers: Iterable<readonly [string, string]>): Fi
       );
     }
     insertFieldLine(lines, name, value);
-  }
+  });
   return lines;
 }
 

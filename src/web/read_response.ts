@@ -68,7 +68,7 @@ function readContent(response: ForeignResponse): ReadableStream<Uint8Array> | nu
 }
 
 function isHeaders(value: unknown): value is Headers {
-  return typeof value === "object" && value !== null && Symbol.iterator in value && "getSetCookie" in value;
+  return typeof value === "object" && value !== null && "forEach" in value && "getSetCookie" in value;
 }
 
 function isStream(value: unknown): value is ReadableStream<Uint8Array> {

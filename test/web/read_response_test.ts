@@ -213,6 +213,7 @@ describe("what is not a response", () => {
     { status: 600, statusText: "", headers: HEADERS, body: null },
     { status: 200.5, statusText: "", headers: HEADERS, body: null },
     { status: 204, statusText: "", headers: HEADERS, body: new Blob(["x"]).stream() },
+    { status: 200, statusText: "", headers: [["a", "1"]], body: null },
     Promise.resolve(new Response()),
     () => new Response(),
     new LazyRequest(fakeSource()),
@@ -229,7 +230,11 @@ describe("a response of another realm or library", () => {
   const foreign = (entries: [string, string][]) => ({
     status: 200,
     statusText: "",
-    headers: { [Symbol.iterator]: () => entries[Symbol.iterator](), getSetCookie: () => [] },
+    headers: {
+      forEach: (callback: (value: string, name: string) => void) =>
+        entries.forEach(([name, value]) => callback(value, name)),
+      getSetCookie: () => [],
+    },
     body: null,
   });
 
