@@ -8,9 +8,10 @@
  * @module
  */
 
-import { ChildProgram } from "./child_program.ts";
+import type { ChildProgram } from "./child_program.ts";
 import { type BenchRuntime, findRuntimes, RUNTIME_NAMES } from "./contenders.ts";
 import type { HolderReport } from "./clients/holder.ts";
+import { holdConnections } from "./idle_memory.ts";
 import { type Latency, measureLatency } from "./latency.ts";
 import { ServerProcess } from "./server_process.ts";
 
@@ -28,8 +29,6 @@ const DEFAULT_CONNECTIONS = 10_000;
 /** The first requests are slower than all others and not of interest here. */
 const WARM_UP_SECONDS = 2;
 const MEASURED_SECONDS = 5;
-const SETTLE_MS = 1_000;
-const OPEN_DEADLINE_MS = 30_000;
 const FINISH_DEADLINE_MS = 20_000;
 
 async function measure(runtime: BenchRuntime, contender: "trivet" | "native", connections: number): Promise<Finding> {
@@ -38,11 +37,9 @@ async function measure(runtime: BenchRuntime, contender: "trivet" | "native", co
   try {
     await measureLatency(server.port, WARM_UP_SECONDS);
     const alone = await measureLatency(server.port, MEASURED_SECONDS);
-    const before = await settledBytes(server);
-    const path = decodeURIComponent(new URL("clients/holder.ts", import.meta.url).pathname);
-    holder = new ChildProgram([Deno.execPath(), "run", "-A", "--no-check", path, `${server.port}`, `${connections}`]);
-    const opened = await holder.answer<HolderReport>(OPEN_DEADLINE_MS);
-    const bytesPerConnection = (await settledBytes(server) - before) / connections;
+    const held = await holdConnections(server, connections);
+    const { opened, bytesPerConnection } = held;
+    holder = held.holder;
     await holder.ask("trickle", FINISH_DEADLINE_MS);
     const crowded = await measureLatency(server.port, MEASURED_SECONDS);
     const finished = await holder.ask<HolderReport>("finish", FINISH_DEADLINE_MS);
@@ -51,14 +48,6 @@ async function measure(runtime: BenchRuntime, contender: "trivet" | "native", co
     await holder?.stop();
     await server.stop();
   }
-}
-
-/** Resident memory once garbage is collected. */
-async function settledBytes(server: ServerProcess): Promise<number> {
-  await server.collectGarbage();
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  await server.collectGarbage();
-  return server.memory().residentBytes;
 }
 
 function describe(name: string, { alone, crowded, bytesPerConnection, opened, finished }: Finding): string {

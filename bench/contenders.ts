@@ -25,6 +25,8 @@ export interface BenchRuntime {
   readonly command: readonly string[];
   /** The URL of the module of Trivet for this runtime. */
   readonly trivet: string;
+  /** The same of another state of the source, where one is compared with. */
+  readonly trivetBefore: string | null;
 }
 
 /** The packages of npm under test. */
@@ -44,50 +46,39 @@ interface Contender {
   /** The file of the server, where the runtime has it. */
   readonly files: { readonly [Name in RuntimeName]?: string };
   readonly isTrivet: boolean;
+  /** Whether it is another state of the source of Trivet. */
+  readonly isBefore: boolean;
   /** Whether it comes from npm. */
   readonly isPackage: boolean;
 }
 
 const TRIVET = { deno: "trivet.ts", bun: "trivet.ts", node: "trivet.ts" };
 
+const OF_TRIVET = { files: TRIVET, isTrivet: true, isBefore: false, isPackage: false };
+const OF_BEFORE = { ...OF_TRIVET, isBefore: true };
+const OF_RUNTIME = { isTrivet: false, isBefore: false, isPackage: false };
+const OF_NPM = { isTrivet: false, isBefore: false, isPackage: true };
+
 /** Every contender. */
 export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
-  "trivet": { title: "Trivet, HttpResponse", responses: "own", files: TRIVET, isTrivet: true, isPackage: false },
-  "trivet-global": { title: "Trivet, Response", responses: "global", files: TRIVET, isTrivet: true, isPackage: false },
+  "trivet": { ...OF_TRIVET, title: "Trivet, HttpResponse", responses: "own" },
+  "trivet-global": { ...OF_TRIVET, title: "Trivet, Response", responses: "global" },
+  "before": { ...OF_BEFORE, title: "Trivet before, HttpResponse", responses: "own" },
+  "before-global": { ...OF_BEFORE, title: "Trivet before, Response", responses: "global" },
   "native": {
+    ...OF_RUNTIME,
     title: "the runtime's own",
     responses: "global",
     files: { deno: "deno_serve.ts", bun: "bun_serve.ts", node: "node_http.ts" },
-    isTrivet: false,
-    isPackage: false,
   },
-  "srvx": {
-    title: "srvx, FastResponse",
-    responses: "own",
-    files: { node: "srvx.ts" },
-    isTrivet: false,
-    isPackage: true,
-  },
-  "srvx-global": {
-    title: "srvx, Response",
-    responses: "global",
-    files: { node: "srvx.ts" },
-    isTrivet: false,
-    isPackage: true,
-  },
-  "hono": {
-    title: "@hono/node-server",
-    responses: "own",
-    files: { node: "hono.ts" },
-    isTrivet: false,
-    isPackage: true,
-  },
+  "srvx": { ...OF_NPM, title: "srvx, FastResponse", responses: "own", files: { node: "srvx.ts" } },
+  "srvx-global": { ...OF_NPM, title: "srvx, Response", responses: "global", files: { node: "srvx.ts" } },
+  "hono": { ...OF_NPM, title: "@hono/node-server", responses: "own", files: { node: "hono.ts" } },
   "raw": {
+    ...OF_RUNTIME,
     title: "raw TCP, fixed response",
     responses: "own",
     files: { deno: "raw_deno.ts", bun: "raw_bun.ts", node: "raw_node.ts" },
-    isTrivet: false,
-    isPackage: false,
   },
 };
 
@@ -108,31 +99,56 @@ export const RUNTIME_NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
 const PACKAGES = ["@hono/node-server@2", "srvx@1"];
 const INSTALL_DEADLINE_MS = 90_000;
 
+/** What is found beside the runtimes themselves. */
+export interface FindOptions {
+  /** The runtime's program, where it is not to be looked for. */
+  readonly program?: string;
+  /** A commit whose source is measured too. */
+  readonly before?: string;
+}
+
 /**
  * Finds runtimes, downloading them if need be, and puts Trivet into the folder: copied for Deno and Bun and emitted for
  * Node, at the same time, so that all servers of a run are of the same state of the source whatever is edited meanwhile.
- *
- * @param program The runtime's program, where it is not to be looked for.
  */
 export async function findRuntimes(
   names: readonly RuntimeName[],
   root: string,
   folder: string,
-  program: string | null = null,
+  { program, before }: FindOptions = {},
 ): Promise<BenchRuntime[]> {
   const found: BenchRuntime[] = [];
-  const copied = await runCommand(["cp", "-r", "mod.ts", "src", "runtime", folder], { cwd: root, deadlineMs: 10_000 });
-  if (copied.exitCode !== 0) throw new Error(`The source could not be copied.\n${copied.output}`);
-  if (names.some((name) => RUNTIMES[name].found.startsWith("node"))) await emit(root, `${folder}/emitted`);
+  const emits = names.includes("node");
+  await takeSource(["cp", "-r", "mod.ts", "src", "runtime", folder], root);
+  if (emits) await emit(root, `${folder}/emitted`);
+  const folderBefore = before === undefined ? null : `${folder}/before`;
+  if (folderBefore !== null) {
+    await takeSource([
+      "bash",
+      "-c",
+      `set -o pipefail; mkdir "$2" && git archive "$1" | tar -x -C "$2"`,
+      "-",
+      before!,
+      folderBefore,
+    ], root);
+    if (emits) await emit(folderBefore, `${folderBefore}/emitted`);
+  }
   for (const name of names) {
     const { title, found: testName, flags } = RUNTIMES[name];
     const runtime = TEST_RUNTIMES.find((each) => each.name === testName);
     if (runtime === undefined) throw new Error(`The tests know no runtime "${testName}".`);
-    const { path, version } = program === null ? await runtime.find(root) : await describeProgram(program, root);
-    const trivet = runtime.emitted ? `${folder}/emitted/mod.js` : `${folder}/mod.ts`;
-    found.push({ name, title, version, command: [path, ...flags], trivet: `file://${trivet}` });
+    const { path, version } = program === undefined ? await runtime.find(root) : await describeProgram(program, root);
+    const module = runtime.emitted ? "emitted/mod.js" : "mod.ts";
+    const trivetBefore = folderBefore === null ? null : `file://${folderBefore}/${module}`;
+    const command = [path, ...flags];
+    found.push({ name, title, version, command, trivet: `file://${folder}/${module}`, trivetBefore });
   }
   return found;
+}
+
+async function takeSource(argv: readonly string[], root: string): Promise<void> {
+  const taken = await runCommand(argv, { cwd: root, deadlineMs: 10_000 });
+  if (taken.exitCode !== 0) throw new Error(`The source could not be copied.\n${taken.output}`);
 }
 
 /** Deno, Bun and Node say their version each in a way of its own; the number is in all of them. */

@@ -2,7 +2,7 @@
  * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
  *
  * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--rounds=3] [--seconds=2]
- * [--name=load]`. A run of everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is
+ * [--before=COMMIT] [--name=load]`. With `--before` Trivet as of another commit is measured beside it. A run of everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is
  * given a name. It fails when a response of any contender was wrong. It needs Linux, whose /proc has the CPU times.
  *
  * @module
@@ -19,9 +19,10 @@ import {
 } from "./contenders.ts";
 import { chartOf } from "./chart.ts";
 import { positiveInteger, select, UsageError } from "./command_line.ts";
+import { type IdleMemory, measureIdleMemory } from "./idle_memory.ts";
 import { findLoadGenerator } from "./load.ts";
 import { type Measurement, measureScenario, type Method } from "./measure.ts";
-import { type BenchReport, machineOfReport, markdownOf, progressLine } from "./report.ts";
+import { type BenchReport, idleFigure, machineOfReport, markdownOf, progressLine } from "./report.ts";
 import { type ContenderName, type Scenario, SCENARIOS } from "./scenarios.ts";
 
 /** What the command line asks for. */
@@ -29,8 +30,11 @@ interface Options {
   readonly quick: boolean;
   readonly runtimes: readonly RuntimeName[];
   readonly scenarios: readonly Scenario[];
+  readonly measuresIdle: boolean;
   readonly rounds: number;
   readonly seconds: number;
+  /** The commit to compare with; `null` for none. */
+  readonly before: string | null;
   /** Of the files of results; `null` to write none. */
   readonly name: string | null;
 }
@@ -38,14 +42,20 @@ interface Options {
 const DEFAULT_NAME = "load";
 const DEFAULT_ROUNDS = 3;
 const DEFAULT_SECONDS = 2;
+const IDLE_CONNECTIONS = 10_000;
+const QUICK_IDLE_CONNECTIONS = 1_000;
+/** The name by which the memory of idle connections is selected among the scenarios. */
+const IDLE = "idle";
 const NO_PACKAGES: Packages = { folder: null, versions: {}, problem: "" };
 
 function readOptions(args: readonly string[]): Options {
   let quick = false;
   let runtimes = RUNTIME_NAMES;
-  let scenarios = SCENARIOS;
+  let scenarios: readonly Scenario[] = SCENARIOS;
+  let measuresIdle = true;
   let rounds: number | null = null;
   let seconds: number | null = null;
+  let before: string | null = null;
   let name: string | null = null;
   for (let index = 0; index < args.length; index++) {
     const [option, attached] = args[index].split(/=(.*)/s);
@@ -55,17 +65,24 @@ function readOptions(args: readonly string[]): Options {
     }
     const value = attached ?? args[++index] ?? "";
     if (option === "--runtime") runtimes = select("runtime", RUNTIME_NAMES, value, (runtime) => runtime);
-    else if (option === "--scenario") scenarios = select("scenario", SCENARIOS, value, (scenario) => scenario.name);
+    else if (option === "--scenario") {
+      const selected = select("scenario", [...SCENARIOS.map((scenario) => scenario.name), IDLE], value, (each) => each);
+      scenarios = SCENARIOS.filter((scenario) => selected.includes(scenario.name));
+      measuresIdle = selected.includes(IDLE);
+    } else if (option === "--before" && value !== "") before = value;
     else if (option === "--rounds") rounds = positiveInteger(option, value);
     else if (option === "--seconds") seconds = positiveInteger(option, value);
     else if (option === "--name" && /^[\w-]+$/.test(value)) name = value;
     else throw new UsageError(`Unknown option or value: ${args[index]}. The head of bench/main.ts lists them.`);
   }
-  const isWhole = !quick && runtimes.length === RUNTIME_NAMES.length && scenarios.length === SCENARIOS.length;
+  const isOfAll = runtimes.length === RUNTIME_NAMES.length && scenarios.length === SCENARIOS.length && measuresIdle;
+  const isWhole = isOfAll && !quick && before === null;
   return {
     quick,
     runtimes,
     scenarios,
+    measuresIdle,
+    before,
     rounds: rounds ?? (quick ? 1 : DEFAULT_ROUNDS),
     seconds: seconds ?? (quick ? 1 : DEFAULT_SECONDS),
     name: name ?? (isWhole ? DEFAULT_NAME : null),
@@ -80,7 +97,7 @@ function contendersOf({ quick }: Options): ContenderName[] {
 
 async function run(options: Options, root: string, folder: string): Promise<BenchReport> {
   const source = await describeSource(root);
-  const runtimes = await findRuntimes(options.runtimes, root, folder);
+  const runtimes = await findRuntimes(options.runtimes, root, folder, { before: options.before ?? undefined });
   const needsPackages = !options.quick && options.runtimes.includes("node");
   const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;
   if (packages.problem !== "") console.log(`Without the packages of npm, which could not be had: ${packages.problem}`);
@@ -104,6 +121,12 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
       console.log(progressLine(scenario, runtime.title, found));
     }
   }
+  const idle: IdleMemory[] = [];
+  for (const runtime of options.measuresIdle ? runtimes : []) {
+    const found = await measureIdleMemory(runtime, options.quick ? QUICK_IDLE_CONNECTIONS : IDLE_CONNECTIONS);
+    idle.push(...found);
+    console.log(`idle connections on ${runtime.title}, KiB each: ${found.map(idleFigure).join(", ")}`);
+  }
   return {
     date: new Date().toISOString(),
     machine: machineOfReport(),
@@ -116,6 +139,7 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
     method: { rounds, seconds, warmUpSeconds },
     notes: packages.problem === "" ? [] : [`The packages of npm could not be had: ${packages.problem}`],
     measurements,
+    idle,
   };
 }
 
@@ -140,7 +164,7 @@ async function main(): Promise<number> {
     await Deno.writeTextFile(`${path}.svg`, chartOf(report));
     console.log(`Written to bench/results/${options.name}.json, .md and .svg.`);
   }
-  const wrong = report.measurements.filter(({ problems }) => problems.length > 0);
+  const wrong = [...report.measurements, ...report.idle].filter(({ problems }) => problems.length > 0);
   if (wrong.length > 0) console.log(`${wrong.length} measurements had problems; they are listed above.`);
   return wrong.length === 0 ? 0 : 1;
 }

@@ -18,6 +18,8 @@ export interface Round {
   readonly p99Ms: number | null;
   /** Time of the server's process on a processor. */
   readonly cpuSeconds: number;
+  /** Of that, time in the system: what the sockets cost, whatever the server does beside. */
+  readonly systemSeconds: number;
 }
 
 /** What was found of one contender. */
@@ -99,6 +101,7 @@ function contendersOf(scenario: Scenario, runtime: BenchRuntime, method: Method)
   return scenario.contenders.filter((name) => {
     const { files, isPackage } = CONTENDERS[name];
     if (files[runtime.name] === undefined || !method.contenders.includes(name)) return false;
+    if (CONTENDERS[name].isBefore && runtime.trivetBefore === null) return false;
     return !isPackage || method.packages.folder !== null;
   });
 }
@@ -126,11 +129,13 @@ async function startContender(
 }
 
 async function measureRound(contender: Running, scenario: Scenario, method: Method): Promise<void> {
-  const before = contender.server.cpuSeconds();
+  const before = contender.server.cpuTime();
   const load = await runLoad(contender, scenario, method, method.seconds, method.warmUpSeconds === 0);
-  const cpuSeconds = contender.server.cpuSeconds() - before;
+  const after = contender.server.cpuTime();
+  const cpuSeconds = after.seconds - before.seconds;
+  const systemSeconds = after.systemSeconds - before.systemSeconds;
   const { requests, seconds, p50Ms, p99Ms, problems } = load;
-  contender.rounds.push({ requests, seconds, p50Ms, p99Ms, cpuSeconds });
+  contender.rounds.push({ requests, seconds, p50Ms, p99Ms, cpuSeconds, systemSeconds });
   contender.problems.push(...problems);
 }
 

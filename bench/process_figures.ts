@@ -17,12 +17,20 @@ export interface ProcessMemory {
 /** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
-/** The time all threads of a process have had on a processor, for themselves and in the system. */
-export function cpuSecondsOf(pid: number | "self"): number {
+/** The time all threads of a process have had on a processor. */
+export interface CpuTime {
+  /** For themselves and in the system. */
+  readonly seconds: number;
+  /** Of these, in the system. */
+  readonly systemSeconds: number;
+}
+
+/** The time all threads of a process have had on a processor. */
+export function cpuTimeOf(pid: number | "self"): CpuTime {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   // The second field is the name of the program in parentheses, which may hold spaces; utime is the 14th.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+  return { seconds: (user + system) / TICKS_PER_SECOND, systemSeconds: system / TICKS_PER_SECOND };
 }
 
 /** The time all processes of the machine together have had on its processors. */

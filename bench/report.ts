@@ -8,6 +8,7 @@
  */
 
 import { CONTENDERS, RUNTIME_NAMES, type RuntimeName } from "./contenders.ts";
+import type { IdleMemory } from "./idle_memory.ts";
 import type { Measurement, Round } from "./measure.ts";
 import { type ContenderName, type Scenario, SCENARIOS } from "./scenarios.ts";
 
@@ -19,9 +20,10 @@ export interface BenchReport {
   readonly method: { readonly rounds: number; readonly seconds: number; readonly warmUpSeconds: number };
   readonly notes: readonly string[];
   readonly measurements: readonly Measurement[];
+  readonly idle: readonly IdleMemory[];
 }
 
-/** A line of the comparison: for each runtime how many times Trivet's CPU time per request the other one takes. */
+/** A line of a comparison: for each runtime how many times as much as Trivet the other one takes. */
 export interface RatioRow {
   readonly title: string;
   /** `null` where it was not measured. */
@@ -52,11 +54,22 @@ export function machineOfReport(): BenchReport["machine"] {
 
 /** The runtimes' own servers against Trivet: a row for each scenario, and for the global `Response` where it differs. */
 export function ratioRows({ measurements }: BenchReport): RatioRow[] {
+  return rowsAgainst(measurements, cpuOf, "native", "native");
+}
+
+/** A row for each scenario, and for the global `Response` where it is measured; empty ones are left out. */
+function rowsAgainst(
+  measurements: readonly Measurement[],
+  figure: (round: Round) => number,
+  other: ContenderName,
+  otherGlobal: ContenderName,
+): RatioRow[] {
   const rows: RatioRow[] = [];
   for (const { name, title, contenders } of SCENARIOS) {
     const hasBoth = contenders.includes("trivet-global");
-    rows.push(rowOf(hasBoth ? `${title}, HttpResponse` : title, measurements, name, "native", "trivet"));
-    if (hasBoth) rows.push(rowOf(`${title}, Response`, measurements, name, "native", "trivet-global"));
+    const fullTitle = hasBoth ? `${title}, HttpResponse` : title;
+    rows.push(rowOf(fullTitle, measurements, figure, name, other, "trivet"));
+    if (hasBoth) rows.push(rowOf(`${title}, Response`, measurements, figure, name, otherGlobal, "trivet-global"));
   }
   return rows.filter(({ ratios }) => Object.values(ratios).some((ratio) => ratio !== null));
 }
@@ -72,7 +85,7 @@ export function progressLine(scenario: Scenario, runtime: string, measurements: 
 
 /** The report as Markdown. */
 export function markdownOf(report: BenchReport): string {
-  const { date, machine, versions, method, notes, measurements } = report;
+  const { date, machine, versions, method, notes, measurements, idle } = report;
   const versionText = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
   const sections = [
     "# Load benchmark",
@@ -84,6 +97,8 @@ export function markdownOf(report: BenchReport): string {
     "More than 1 is in favour of Trivet.",
     ratioTable(ratioRows(report)),
   ];
+  const before = rowsAgainst(measurements, cpuOf, "before", "before-global");
+  if (before.length > 0) sections.push("## CPU time per request: Trivet before / Trivet", ratioTable(before));
   const ceilings = ceilingRows(measurements);
   if (ceilings.length > 0) {
     sections.push(
@@ -94,8 +109,18 @@ export function markdownOf(report: BenchReport): string {
   }
   const packages = packageTable(measurements);
   if (packages !== "") sections.push("## CPU time per request on Node: packages of npm / Trivet", packages);
+  const latencies = rowsAgainst(measurements, latencyOf, "native", "native");
+  if (latencies.length > 0) {
+    sections.push(
+      "## 99th percentile of latency: the runtime's own server / Trivet",
+      "Each with its connections always busy: who answers more requests answers each sooner.",
+      ratioTable(latencies),
+    );
+  }
+  if (idle.length > 0) sections.push("## Memory of an idle connection", idleTable(idle));
   sections.push("## Every figure", figureTable(measurements));
-  const problems = measurements.flatMap(({ runtime, scenario, contender, problems }) =>
+  const idleProblems = idle.map((each) => ({ ...each, scenario: "idle" }));
+  const problems = [...measurements, ...idleProblems].flatMap(({ runtime, scenario, contender, problems }) =>
     problems.map((problem) => `- ${runtime}, ${scenario}, ${contender}: ${problem.replaceAll("\n", " ")}`)
   );
   if (problems.length > 0) sections.push("## Problems", [...new Set(problems)].join("\n"));
@@ -104,7 +129,7 @@ export function markdownOf(report: BenchReport): string {
 
 function ceilingRows(measurements: readonly Measurement[]): RatioRow[] {
   return SCENARIOS.filter(({ contenders }) => contenders.includes("raw"))
-    .map(({ name, title }) => rowOf(title, measurements, name, "raw", "trivet"))
+    .map(({ name, title }) => rowOf(title, measurements, cpuOf, name, "raw", "trivet"))
     .filter(({ ratios }) => Object.values(ratios).some((ratio) => ratio !== null));
 }
 
@@ -116,7 +141,7 @@ function ratioTable(rows: readonly RatioRow[]): string {
 function packageTable(measurements: readonly Measurement[]): string {
   const lines: string[][] = [];
   for (const { name, title } of SCENARIOS) {
-    const ratios = PACKAGE_PAIRS.map(([other, trivet]) => ratioOf(measurements, "node", name, other, trivet));
+    const ratios = PACKAGE_PAIRS.map(([other, trivet]) => ratioOf(measurements, cpuOf, "node", name, other, trivet));
     if (ratios.some((ratio) => ratio !== null)) lines.push([title, ...ratios.map(formatRatio)]);
   }
   const titles = PACKAGE_PAIRS.map(([other, trivet]) => `${CONTENDERS[other].title} / ${CONTENDERS[trivet].title}`);
@@ -124,7 +149,17 @@ function packageTable(measurements: readonly Measurement[]): string {
 }
 
 function figureTable(measurements: readonly Measurement[]): string {
-  const head = ["runtime", "scenario", "server", "CPU us/request", "requests/s", "p50 ms", "p99 ms", "RSS MiB"];
+  const head = [
+    "runtime",
+    "scenario",
+    "server",
+    "CPU us/request",
+    "in system",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "RSS MiB",
+  ];
   return table(
     head,
     measurements.filter(({ rounds }) => rounds.length > 0).map(
@@ -133,6 +168,7 @@ function figureTable(measurements: readonly Measurement[]): string {
         scenario,
         CONTENDERS[contender].title,
         cpuMicroseconds(rounds).toFixed(1),
+        (1e6 * median(rounds.map(({ systemSeconds, requests }) => systemSeconds / requests))).toFixed(1),
         String(Math.round(median(rounds.map(({ requests, seconds }) => requests / seconds)))),
         formatMs(rounds.map(({ p50Ms }) => p50Ms)),
         formatMs(rounds.map(({ p99Ms }) => p99Ms)),
@@ -142,19 +178,43 @@ function figureTable(measurements: readonly Measurement[]): string {
   );
 }
 
+/** Memory of one server's idle connections, in KiB each. */
+export function idleFigure({ contender, bytesPerConnection, problems }: IdleMemory): string {
+  return `${contender} ${formatKiB(bytesPerConnection)}${problems.length === 0 ? "" : "!"}`;
+}
+
+function idleTable(idle: readonly IdleMemory[]): string {
+  const contenders = [...new Set(idle.map(({ contender }) => contender))];
+  const rows = contenders.map((contender) => [
+    CONTENDERS[contender].title,
+    ...RUNTIME_NAMES.map((runtime) => {
+      const found = idle.find((each) => each.contender === contender && each.runtime === runtime);
+      return found === undefined ? "" : formatKiB(found.bytesPerConnection);
+    }),
+  ]);
+  const head = `KiB, of ${idle[0].connections} connections`;
+  return table([head, ...RUNTIME_NAMES.map((name) => RUNTIME_TITLES[name])], rows);
+}
+
+function formatKiB(byteLength: number | null): string {
+  return byteLength === null ? "failed" : (byteLength / 1024).toFixed(1);
+}
+
 function rowOf(
   title: string,
   measurements: readonly Measurement[],
+  figure: (round: Round) => number,
   scenario: string,
   other: ContenderName,
   trivet: ContenderName,
 ): RatioRow {
-  const ratio = (runtime: RuntimeName) => ratioOf(measurements, runtime, scenario, other, trivet);
+  const ratio = (runtime: RuntimeName) => ratioOf(measurements, figure, runtime, scenario, other, trivet);
   return { title, ratios: { deno: ratio("deno"), bun: ratio("bun"), node: ratio("node") } };
 }
 
 function ratioOf(
   measurements: readonly Measurement[],
+  figure: (round: Round) => number,
   runtime: RuntimeName,
   scenario: string,
   other: ContenderName,
@@ -166,12 +226,18 @@ function ratioOf(
   const ofTrivet = roundsOf(trivet);
   const ofOther = roundsOf(other);
   if (ofTrivet.length === 0 || ofOther.length === 0) return null;
-  return median(ofTrivet.map((round, index) => cpuOf(ofOther[index]) / cpuOf(round)));
+  const ratios = ofTrivet.map((round, index) => figure(ofOther[index]) / figure(round)).filter(Number.isFinite);
+  return ratios.length === 0 ? null : median(ratios);
 }
 
 /** CPU time per request, in seconds. */
 function cpuOf({ cpuSeconds, requests }: Round): number {
   return cpuSeconds / requests;
+}
+
+/** The 99th percentile of latency, in milliseconds; no number where the load generator can't tell. */
+function latencyOf({ p99Ms }: Round): number {
+  return p99Ms ?? NaN;
 }
 
 function cpuMicroseconds(rounds: readonly Round[]): number {

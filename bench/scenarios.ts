@@ -9,7 +9,16 @@
 import { CHUNK, describeRequest, type HandlerName, HELLO, JSON_FIELDS, STREAM_BYTES } from "./handlers.ts";
 
 /** Who answers; see `contenders.ts`. */
-export type ContenderName = "trivet" | "trivet-global" | "native" | "srvx" | "srvx-global" | "hono" | "raw";
+export type ContenderName =
+  | "trivet"
+  | "trivet-global"
+  | "before"
+  | "before-global"
+  | "native"
+  | "srvx"
+  | "srvx-global"
+  | "hono"
+  | "raw";
 
 /** One kind of load. */
 export interface Scenario {
@@ -36,8 +45,17 @@ export interface Scenario {
 }
 
 const CONNECTIONS = 64;
-const ALL: readonly ContenderName[] = ["trivet", "native", "trivet-global", "srvx", "srvx-global", "hono"];
-const WITH_OWN_RESPONSES: readonly ContenderName[] = ["trivet", "native", "srvx", "hono"];
+const ALL: readonly ContenderName[] = [
+  "trivet",
+  "before",
+  "native",
+  "trivet-global",
+  "before-global",
+  "srvx",
+  "srvx-global",
+  "hono",
+];
+const WITH_OWN_RESPONSES: readonly ContenderName[] = ["trivet", "before", "native", "srvx", "hono"];
 
 const encoder = new TextEncoder();
 
@@ -108,21 +126,21 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "pipelined-16",
     title: "16 pipelined (hello)",
     pipelining: 16,
-    contenders: ["trivet", "native", "raw"],
+    contenders: ["trivet", "before", "native", "raw"],
   },
   {
     ...HELLO_SCENARIO,
     name: "close",
     title: "one request per connection (hello)",
     fields: { "Connection": "close" },
-    contenders: ["trivet", "native"],
+    contenders: ["trivet", "before", "native"],
   },
   {
     ...HELLO_SCENARIO,
     name: "connections-1000",
     title: "1,000 connections (hello)",
     connections: 1000,
-    contenders: ["trivet", "native", "raw"],
+    contenders: ["trivet", "before", "native", "raw"],
   },
 ];
 

@@ -6,7 +6,7 @@
 
 import { ChildProgram } from "./child_program.ts";
 import { type BenchRuntime, CONTENDERS } from "./contenders.ts";
-import { cpuSecondsOf, memoryOf, type ProcessMemory } from "./process_figures.ts";
+import { type CpuTime, cpuTimeOf, memoryOf, type ProcessMemory } from "./process_figures.ts";
 import type { ContenderName } from "./scenarios.ts";
 import type { LaunchOptions } from "./servers/launch.ts";
 
@@ -40,10 +40,11 @@ export class ServerProcess {
     contender: ContenderName,
     options: Omit<LaunchOptions, "responses" | "trivet">,
   ): Promise<ServerProcess> {
-    const { files, responses } = CONTENDERS[contender];
+    const { files, responses, isBefore } = CONTENDERS[contender];
     const file = files[runtime.name];
     if (file === undefined) throw new Error(`${runtime.title} has no server "${contender}".`);
-    const launch: LaunchOptions = { ...options, responses, trivet: runtime.trivet };
+    const trivet = isBefore ? runtime.trivetBefore ?? "" : runtime.trivet;
+    const launch: LaunchOptions = { ...options, responses, trivet };
     return await ServerProcess.launch(runtime, file, launch);
   }
 
@@ -75,9 +76,9 @@ export class ServerProcess {
     return this.#program.printedErrors;
   }
 
-  /** The time all threads have had on a processor, for themselves and in the system. */
-  cpuSeconds(): number {
-    return cpuSecondsOf(this.pid);
+  /** The time all threads have had on a processor. */
+  cpuTime(): CpuTime {
+    return cpuTimeOf(this.pid);
   }
 
   /** The memory now. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { cpuSecondsOf, cpuSecondsOfMachine } from "../process_figures.ts";
+import { cpuSecondsOfMachine, cpuTimeOf } from "../process_figures.ts";
 import type { LoadReport, LoadSpec } from "./compare_report.ts";
 import { Flow } from "./flow.ts";
 
@@ -43,7 +43,7 @@ async function run({ port, serverPid, flows: specs, warmUpSeconds, seconds, ling
 
 /** Of this client, of the server, and of all there is on the machine. */
 function cpuSeconds(serverPid: number): number[] {
-  return [cpuSecondsOf("self"), cpuSecondsOf(serverPid), cpuSecondsOfMachine()];
+  return [cpuTimeOf("self").seconds, cpuTimeOf(serverPid).seconds, cpuSecondsOfMachine()];
 }
 
 function cpuSince(from: readonly number[], serverPid: number): number[] {

@@ -42,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: CompareOptions, root: string, folder: string): Promise<CompareReport> {
   const source = await describeSource(root);
-  const runtimes = await findRuntimes(options.runtimes, root, folder, options.program);
+  const runtimes = await findRuntimes(options.runtimes, root, folder, { program: options.program ?? undefined });
   const labs: LabSetup[] = [];
   const findings: Finding[] = [];
   for (const runtime of runtimes) {

@@ -128,9 +128,9 @@ async function lookAfter(server: ServerProcess, { threads }: Contestant, threads
   const healedMs = performance.now() - startMs;
   const probesRight = await probe(server);
   await rest(CALM_MS);
-  const cpuBefore = server.cpuSeconds();
+  const cpuBefore = server.cpuTime().seconds;
   await rest(IDLE_MS);
-  const idleCpuShare = (server.cpuSeconds() - cpuBefore) / (IDLE_MS / 1000);
+  const idleCpuShare = (server.cpuTime().seconds - cpuBefore) / (IDLE_MS / 1000);
   const found = await server.stats() as StressStats;
   return { found, healedMs, probesRight, idleCpuShare, threads: [threadsBefore, threadsOf(server)] };
 }
