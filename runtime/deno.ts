@@ -126,6 +126,14 @@ class DenoConnection extends SocketConnection {
     return isFree;
   }
 
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    if (this.output !== "open" || this.isClosed) return false;
+    let isFree = true;
+    for (const piece of pieces) isFree = this.#backlog.add(piece);
+    if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
+    return isFree;
+  }
+
   protected findRemoteAddress(): Address {
     return toAddress(this.#conn.remoteAddr);
   }
