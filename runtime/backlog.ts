@@ -20,7 +20,9 @@ const MAX_JOINED_BYTES = 72 * 1024;
 /** Processors copy ten times slower to where storage is not aligned to this, if they are unlucky with the addresses. */
 const ALIGNMENT_BYTES = 64;
 /** Storage for joined pieces that is kept for the next ones, because new memory costs as much as the copying. */
-const MAX_FREE_STORAGES = 8;
+const MAX_FREE_STORAGES = 32;
+/** Fewer bytes are joined in memory of their own. */
+const MIN_SHARED_BYTES = 8 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 /** Stands for an empty list, so that a connection whose peer keeps up has none of its own; never written to. */
@@ -94,10 +96,7 @@ export class WriteBacklog {
   }
 
   #join(end: number, byteLength: number): Uint8Array {
-    this.#storage = freeStorages.pop() ?? new Uint8Array(MAX_JOINED_BYTES + ALIGNMENT_BYTES);
-    // Framing comes first as a rule, and the large piece behind it is the one to align.
-    const start = ALIGNMENT_BYTES - this.#head.byteLength % ALIGNMENT_BYTES;
-    const joined = this.#storage.subarray(start, start + byteLength);
+    const joined = byteLength < MIN_SHARED_BYTES ? new Uint8Array(byteLength) : this.#takeStorage(byteLength);
     joined.set(this.#head);
     let at = this.#head.byteLength;
     for (let i = this.#taken; i < end; i++) {
@@ -105,5 +104,12 @@ export class WriteBacklog {
       at += this.#tail[i].byteLength;
     }
     return joined;
+  }
+
+  #takeStorage(byteLength: number): Uint8Array {
+    this.#storage = freeStorages.pop() ?? new Uint8Array(MAX_JOINED_BYTES + ALIGNMENT_BYTES);
+    // Framing comes first as a rule, and the large piece behind it is the one to align.
+    const start = ALIGNMENT_BYTES - this.#head.byteLength % ALIGNMENT_BYTES;
+    return this.#storage.subarray(start, start + byteLength);
   }
 }
