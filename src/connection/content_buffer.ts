@@ -22,6 +22,11 @@ export class ContentBuffer {
   byteLength = 0;
   #storage: Uint8Array<ArrayBuffer> = NO_BYTES;
 
+  /** Bytes of memory it holds. */
+  get storageBytes(): number {
+    return this.#storage.byteLength;
+  }
+
   /**
    * Copies borrowed bytes to the end.
    *
