@@ -7,7 +7,7 @@
  * @module
  */
 
-/** Storage for content whose length is known is up to this large if a little of it has come. */
+/** Storage is up to this large if a little of the content has come. */
 const EAGER_BYTES = 64 * 1024;
 /** How much of the eager storage there is for each byte that has come. */
 const EAGER_GROWTH = 32;
@@ -30,20 +30,20 @@ export class ContentBuffer {
   /**
    * Copies borrowed bytes to the end.
    *
-   * @param expectedBytes What the buffer will hold when it is taken, if that is known, else 0.
+   * @param wantedBytes What the buffer may hold before it is taken: there is no storage for more than that in advance.
    */
-  append(borrowed: Uint8Array, start: number, end: number, expectedBytes: number): void {
+  append(borrowed: Uint8Array, start: number, end: number, wantedBytes: number): void {
     const neededBytes = this.byteLength + end - start;
-    if (neededBytes > this.#storage.byteLength) this.#grow(neededBytes, expectedBytes);
+    if (neededBytes > this.#storage.byteLength) this.#grow(neededBytes, wantedBytes);
     const isAll = start === 0 && end === borrowed.byteLength;
     this.#storage.set(isAll ? borrowed : borrowed.subarray(start, end), this.byteLength);
     this.byteLength = neededBytes;
   }
 
-  /** Adds a piece that belongs to nobody else. */
-  add(piece: Uint8Array<ArrayBuffer>): void {
+  /** Adds a piece that belongs to nobody else; see {@linkcode append} for the rest. */
+  add(piece: Uint8Array<ArrayBuffer>, wantedBytes: number): void {
     if (this.byteLength > 0) {
-      this.append(piece, 0, piece.byteLength, 0);
+      this.append(piece, 0, piece.byteLength, wantedBytes);
     } else {
       this.#storage = piece;
       this.byteLength = piece.byteLength;
@@ -64,18 +64,10 @@ export class ContentBuffer {
     this.byteLength = 0;
   }
 
-  #grow(neededBytes: number, expectedBytes: number): void {
-    const grown = new Uint8Array(storageFor(neededBytes, this.byteLength, expectedBytes));
+  #grow(neededBytes: number, wantedBytes: number): void {
+    const earnedBytes = Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes);
+    const grown = new Uint8Array(Math.max(neededBytes, Math.min(wantedBytes, earnedBytes)));
     if (this.byteLength > 0) grown.set(this.#storage.subarray(0, this.byteLength));
     this.#storage = grown;
   }
-}
-
-function storageFor(neededBytes: number, keptBytes: number, expectedBytes: number): number {
-  if (neededBytes < expectedBytes) {
-    const earnedBytes = Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes);
-    return Math.min(expectedBytes, earnedBytes);
-  }
-  // Where no end is known, only content that has begun to wait is likely to go on waiting.
-  return keptBytes === 0 || expectedBytes > 0 ? neededBytes : 2 * neededBytes;
 }

@@ -40,7 +40,7 @@ interface Collector {
 export class IncomingContent implements RequestContent, ContentSink {
   readonly present: boolean;
   readonly #supply: ContentSupply;
-  /** Bytes of the whole content, or 0 when its framing does not tell. */
+  /** Bytes of the whole content; `Infinity` when its framing does not tell. */
   readonly #announcedBytes: number;
   #consumer: Consumer = "nobody";
   #arrival: Arrival;
@@ -56,7 +56,7 @@ export class IncomingContent implements RequestContent, ContentSink {
    */
   constructor(framing: RequestFraming, supply: ContentSupply) {
     this.present = framing !== 0;
-    this.#announcedBytes = framing === CHUNKED ? 0 : framing;
+    this.#announcedBytes = framing === CHUNKED ? Infinity : framing;
     this.#supply = supply;
     this.#arrival = this.present ? "arriving" : "complete";
   }
@@ -104,15 +104,14 @@ export class IncomingContent implements RequestContent, ContentSink {
 
   onContent(bytes: Uint8Array, start: number, end: number): void {
     if (this.#consumer === "discarded") return;
-    // A stream is given what there is; only else all of it is waited for.
-    this.#kept.append(bytes, start, end, this.#consumer === "stream" ? 0 : this.#announcedBytes);
+    this.#kept.append(bytes, start, end, this.#wantedBytes());
     this.#keptMore();
   }
 
   /** Takes a piece of the content that belongs to nobody else. */
   keep(piece: Uint8Array<ArrayBuffer>): void {
     if (this.#consumer === "discarded") return;
-    this.#kept.add(piece);
+    this.#kept.add(piece, this.#wantedBytes());
     this.#keptMore();
   }
 
@@ -156,6 +155,13 @@ export class IncomingContent implements RequestContent, ContentSink {
     this.#collector = null;
     if (this.#error !== null) collector.reject(this.#error);
     else collector.resolve(this.#kept.take());
+  }
+
+  /** What will be kept before it is taken: all of it, or as much as may wait; a stream that keeps up takes any piece. */
+  #wantedBytes(): number {
+    if (this.#consumer === "collector") return this.#announcedBytes;
+    if (this.#consumer === "stream" && this.#kept.byteLength === 0) return 0;
+    return Math.min(this.#announcedBytes, HIGH_WATER_BYTES);
   }
 
   #keptMore(): void {

@@ -11,12 +11,12 @@ function numbered(byteLength: number): Uint8Array<ArrayBuffer> {
 }
 
 /** Appends content in pieces of a size, out of storage that is overwritten at once. */
-function fill(buffer: ContentBuffer, content: Uint8Array, pieceBytes: number, expectedBytes: number): void {
+function fill(buffer: ContentBuffer, content: Uint8Array, pieceBytes: number, wantedBytes: number): void {
   for (let at = 0; at < content.byteLength; at += pieceBytes) {
     const borrowed = new Uint8Array(pieceBytes + 2).fill(0xaa);
     const piece = content.subarray(at, at + pieceBytes);
     borrowed.set(piece, 1);
-    buffer.append(borrowed, 1, 1 + piece.byteLength, expectedBytes);
+    buffer.append(borrowed, 1, 1 + piece.byteLength, wantedBytes);
     borrowed.fill(0xaa);
   }
 }
@@ -26,7 +26,7 @@ for (const expectation of ["announced", "unknown"] as const) {
     test(`content of ${expectation} length in pieces of ${pieceBytes} bytes is given whole`, () => {
       const content = numbered(pieceBytes === 1 ? 300 : 300 * KIB);
       const buffer = new ContentBuffer();
-      fill(buffer, content, pieceBytes, expectation === "announced" ? content.byteLength : 0);
+      fill(buffer, content, pieceBytes, expectation === "announced" ? content.byteLength : Infinity);
       assert.equal(buffer.byteLength, content.byteLength);
       const taken = buffer.take();
       assert.ok(taken.every((byte, index) => byte === content[index]));
@@ -39,11 +39,19 @@ for (const expectation of ["announced", "unknown"] as const) {
 
 test("a peer who merely announces much gets little memory", () => {
   const buffer = new ContentBuffer();
-  const expectedBytes = 16 * MIB;
+  const wantedBytes = 16 * MIB;
   for (const [sentBytes, mostBytes] of [[1, KIB], [2 * KIB, 64 * KIB], [16 * KIB, 64 * KIB], [MIB, 4 * MIB]]) {
-    fill(buffer, numbered(sentBytes - buffer.byteLength), sentBytes, expectedBytes);
+    fill(buffer, numbered(sentBytes - buffer.byteLength), sentBytes, wantedBytes);
     assert.ok(buffer.storageBytes <= mostBytes, `${buffer.storageBytes} bytes are held for ${sentBytes}`);
   }
+});
+
+test("there is no storage for more than is wanted, but for what came", () => {
+  const buffer = new ContentBuffer();
+  fill(buffer, numbered(50 * KIB), 25 * KIB, 64 * KIB);
+  assert.equal(buffer.storageBytes, 64 * KIB);
+  fill(buffer, numbered(50 * KIB), 50 * KIB, 64 * KIB);
+  assert.equal(buffer.storageBytes, 100 * KIB);
 });
 
 test("content of an announced length that came a little at first lies where it is taken", () => {
@@ -57,10 +65,10 @@ test("content of an announced length that came a little at first lies where it i
 test("a piece that belongs to nobody else is not copied", () => {
   const buffer = new ContentBuffer();
   const piece = numbered(10);
-  buffer.add(piece);
+  buffer.add(piece, 20);
   assert.equal(buffer.take(), piece);
-  buffer.add(piece);
-  buffer.add(piece);
+  buffer.add(piece, 20);
+  buffer.add(piece, 20);
   assert.deepEqual([...buffer.take()], [...piece, ...piece]);
   assert.deepEqual([...piece], [...numbered(10)]);
 });
