@@ -152,6 +152,19 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
   }
 
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    if (this.output !== "open" || this.isClosed) return false;
+    const backlog = this.#backlog;
+    const mustWait = backlog.byteLength > 0;
+    let isFree = true;
+    for (const piece of pieces) isFree = backlog.add(piece);
+    if (mustWait) return isFree;
+    if (!this.#writeBacklog()) return this.#breakOff();
+    if (backlog.byteLength > 0) return isFree;
+    backlog.owesDrain = false;
+    return true;
+  }
+
   protected endSocket(): void {
     if (this.#backlog.byteLength === 0) this.#shutDown();
   }
@@ -170,16 +183,11 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
 
   takeDrain(): void {
     const backlog = this.#backlog;
-    while (backlog.byteLength > 0) {
-      const next = backlog.next();
-      const writtenBytes = this.socket.write(next);
-      if (writtenBytes < 0) {
-        this.#breakOff();
-        return;
-      }
-      if (writtenBytes > 0) backlog.advance(writtenBytes);
-      if (writtenBytes < next.byteLength) return;
+    if (!this.#writeBacklog()) {
+      this.#breakOff();
+      return;
     }
+    if (backlog.byteLength > 0) return;
     if (this.output === "ending") {
       this.#shutDown();
     } else if (backlog.owesDrain && !this.isClosed) {
@@ -205,6 +213,19 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     // After shutdown() Bun closes at the peer's FIN without telling of it.
     if (cause === undefined && this.output === "ended") this.inputEnded();
     else this.close(cause ?? brokenPipe());
+  }
+
+  /** Writes as much as the socket takes. Returns false when the socket is closed. */
+  #writeBacklog(): boolean {
+    const backlog = this.#backlog;
+    while (backlog.byteLength > 0) {
+      const next = backlog.next();
+      const writtenBytes = this.socket.write(next);
+      if (writtenBytes < 0) return false;
+      backlog.advance(writtenBytes);
+      if (writtenBytes < next.byteLength) break;
+    }
+    return true;
   }
 
   /**

@@ -18,10 +18,10 @@ import { createThreads } from "./threads.ts";
 
 /**
  * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows when
- * reads fill it and shrinks when they don't.
+ * reads fill it and shrinks when they don't. At its largest it takes what is most often sent at once, 64 KiB and a head.
  */
 const MIN_READ_BYTES = 4 * 1024;
-const MAX_READ_BYTES = 64 * 1024;
+const MAX_READ_BYTES = 72 * 1024;
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
@@ -105,6 +105,8 @@ class DenoConnection extends SocketConnection {
   readonly #onWritten = (writtenBytes: number): void => this.#takeWritten(writtenBytes);
   readonly #onFailure = (cause: unknown): void => this.close(cause as Error);
   #readBuffer = new Uint8Array(MIN_READ_BYTES);
+  /** Whether the read before had no need of a buffer as large as it is. */
+  #wasSmallRead = false;
   /** Whether the read buffer is Deno's to write to or, until onData returns, the core's to read from. */
   #isReading = false;
   #isWriting = false;
@@ -122,6 +124,14 @@ class DenoConnection extends SocketConnection {
   write(bytes: Uint8Array): boolean {
     if (this.output !== "open" || this.isClosed) return false;
     const isFree = this.#backlog.add(bytes);
+    if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
+    return isFree;
+  }
+
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    if (this.output !== "open" || this.isClosed) return false;
+    let isFree = true;
+    for (const piece of pieces) isFree = this.#backlog.add(piece);
     if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
     return isFree;
   }
@@ -176,10 +186,14 @@ class DenoConnection extends SocketConnection {
 
   #fitReadBuffer(readBytes: number): void {
     const { byteLength } = this.#readBuffer;
-    if (readBytes === byteLength && byteLength < MAX_READ_BYTES) this.#readBuffer = new Uint8Array(byteLength * 4);
-    else if (readBytes < MIN_READ_BYTES && byteLength > MIN_READ_BYTES) {
+    const isSmallRead = readBytes < MIN_READ_BYTES;
+    if (readBytes === byteLength && byteLength < MAX_READ_BYTES) {
+      this.#readBuffer = new Uint8Array(Math.min(byteLength * 4, MAX_READ_BYTES));
+    } else if (isSmallRead && this.#wasSmallRead && byteLength > MIN_READ_BYTES) {
       this.#readBuffer = new Uint8Array(MIN_READ_BYTES);
     }
+    // One alone may be a head whose content comes next.
+    this.#wasSmallRead = isSmallRead;
   }
 
   #writeNext(): void {

@@ -151,6 +151,15 @@ class NodeConnection extends NamedSocketConnection<Socket> {
     return this.socket.write(bytes);
   }
 
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    let isFree = false;
+    // A corked socket hands over everything at once, for one writev.
+    this.socket.cork();
+    for (const piece of pieces) isFree = this.write(piece);
+    this.socket.uncork();
+    return isFree;
+  }
+
   protected endSocket(): void {
     this.socket.once("finish", () => this.outputEnded()).end();
   }

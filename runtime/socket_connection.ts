@@ -43,6 +43,7 @@ export abstract class SocketConnection implements TransportConnection {
   }
 
   abstract write(bytes: Uint8Array): boolean;
+  abstract writeAll(pieces: readonly Uint8Array[]): boolean;
 
   pause(): void {
     if (this.input === "end-due") this.input = "end-held";

@@ -73,6 +73,8 @@ export interface TransportConnection {
    * and returns false, and no `onDrain` follows.
    */
   write(bytes: Uint8Array): boolean;
+  /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */
+  writeAll(pieces: readonly Uint8Array[]): boolean;
   /** Stops reading: at most one more `onData` (what was read already) and no `onEnd` follows until `resume`. */
   pause(): void;
   /** Reads again. */

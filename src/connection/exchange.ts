@@ -128,7 +128,7 @@ export class Exchange implements RequestSource {
 
   /** The content of the request, made when somebody asks: most requests have none. */
   get content(): IncomingContent {
-    return this.#content ??= new IncomingContent(this.head.framing !== 0, this.connection);
+    return this.#content ??= new IncomingContent(this.head.framing, this.connection);
   }
 
   /** What the handler is called with. */

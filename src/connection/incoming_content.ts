@@ -9,8 +9,9 @@
 
 import { TrivetError } from "../errors.ts";
 import type { ContentSink } from "../http1/content_decoder.ts";
+import { CHUNKED, type RequestFraming } from "../http1/framing.ts";
 import type { RequestContent } from "../web/request_source.ts";
-import { joinPieces } from "./pieces.ts";
+import { ContentBuffer } from "./content_buffer.ts";
 
 /** Content kept for a reader that does not keep up, before the connection stops reading from the peer. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -39,28 +40,30 @@ interface Collector {
 export class IncomingContent implements RequestContent, ContentSink {
   readonly present: boolean;
   readonly #supply: ContentSupply;
+  /** Bytes of the whole content; `Infinity` when its framing does not tell. */
+  readonly #announcedBytes: number;
   #consumer: Consumer = "nobody";
   #arrival: Arrival;
-  #pieces: Uint8Array<ArrayBuffer>[] = [];
-  #keptBytes = 0;
+  readonly #kept = new ContentBuffer();
   #error: TrivetError | null = null;
   #collector: Collector | null = null;
   #stream: ReadableByteStreamController | null = null;
   #isPulled = false;
 
   /**
-   * @param present Whether there is content at all.
+   * @param framing Where it ends, or whether there is content at all.
    * @param supply The connection.
    */
-  constructor(present: boolean, supply: ContentSupply) {
-    this.present = present;
+  constructor(framing: RequestFraming, supply: ContentSupply) {
+    this.present = framing !== 0;
+    this.#announcedBytes = framing === CHUNKED ? Infinity : framing;
     this.#supply = supply;
-    this.#arrival = present ? "arriving" : "complete";
+    this.#arrival = this.present ? "arriving" : "complete";
   }
 
   /** Whether the reader has taken as much as it wants for now. */
   get isHeld(): boolean {
-    return this.#keptBytes >= HIGH_WATER_BYTES && this.#consumer !== "collector";
+    return this.#kept.byteLength >= HIGH_WATER_BYTES && this.#consumer !== "collector";
   }
 
   collect(): Promise<Uint8Array<ArrayBuffer>> {
@@ -76,7 +79,7 @@ export class IncomingContent implements RequestContent, ContentSink {
   takeWhole(): Uint8Array<ArrayBuffer> | null {
     if (this.#arrival !== "complete" || this.#consumer !== "nobody") return null;
     this.#take("collector");
-    return this.#takeKept();
+    return this.#kept.take();
   }
 
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -101,19 +104,15 @@ export class IncomingContent implements RequestContent, ContentSink {
 
   onContent(bytes: Uint8Array, start: number, end: number): void {
     if (this.#consumer === "discarded") return;
-    // The bytes are borrowed from the transport, so that what is kept has to be a copy.
-    const piece = new Uint8Array(end - start);
-    piece.set(start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end));
-    this.keep(piece);
+    this.#kept.append(bytes, start, end, this.#wantedBytes());
+    this.#keptMore();
   }
 
   /** Takes a piece of the content that belongs to nobody else. */
   keep(piece: Uint8Array<ArrayBuffer>): void {
     if (this.#consumer === "discarded") return;
-    this.#pieces.push(piece);
-    this.#keptBytes += piece.byteLength;
-    if (this.#consumer === "stream") this.#feedStream();
-    if (this.isHeld) this.#supply.contentKeptChanged();
+    this.#kept.add(piece, this.#wantedBytes());
+    this.#keptMore();
   }
 
   /** The message is complete. */
@@ -129,8 +128,7 @@ export class IncomingContent implements RequestContent, ContentSink {
     if (this.#arrival !== "arriving") return;
     this.#arrival = "failed";
     this.#error = error;
-    this.#pieces = [];
-    this.#keptBytes = 0;
+    this.#kept.clear();
     this.#settleCollector();
     this.#stream?.error(error);
     this.#stream = null;
@@ -139,8 +137,7 @@ export class IncomingContent implements RequestContent, ContentSink {
   /** Nobody wants the rest: it is thrown away as it comes. */
   discard(): void {
     this.#consumer = "discarded";
-    this.#pieces = [];
-    this.#keptBytes = 0;
+    this.#kept.clear();
     this.#supply.contentKeptChanged();
   }
 
@@ -157,25 +154,30 @@ export class IncomingContent implements RequestContent, ContentSink {
     if (collector === null) return;
     this.#collector = null;
     if (this.#error !== null) collector.reject(this.#error);
-    else collector.resolve(this.#takeKept());
+    else collector.resolve(this.#kept.take());
   }
 
-  #takeKept(): Uint8Array<ArrayBuffer> {
-    const kept = joinPieces(this.#pieces, this.#keptBytes);
-    this.#pieces = [];
-    this.#keptBytes = 0;
-    return kept;
+  /** What will be kept before it is taken: all of it, or as much as may wait; a stream that keeps up takes any piece. */
+  #wantedBytes(): number {
+    if (this.#consumer === "collector") return this.#announcedBytes;
+    if (this.#consumer === "stream" && this.#kept.byteLength === 0) return 0;
+    return Math.min(this.#announcedBytes, HIGH_WATER_BYTES);
+  }
+
+  #keptMore(): void {
+    if (this.#consumer === "stream") this.#feedStream();
+    if (this.isHeld) this.#supply.contentKeptChanged();
   }
 
   /** Gives the stream one read's worth, or its end. */
   #feedStream(): void {
     const stream = this.#stream;
     if (stream === null) return;
-    if (this.#isPulled && this.#keptBytes > 0) {
+    if (this.#isPulled && this.#kept.byteLength > 0) {
       this.#isPulled = false;
-      stream.enqueue(this.#takeKept());
+      stream.enqueue(this.#kept.take());
     }
-    if (this.#arrival === "complete" && this.#keptBytes === 0) {
+    if (this.#arrival === "complete" && this.#kept.byteLength === 0) {
       this.#stream = null;
       stream.close();
       // The Streams Standard leaves a pending BYOB read open on close until it is answered with nothing.

@@ -16,6 +16,8 @@ const SLAB_BYTES = 32 * 1024;
  * is; the transport's own high water is of the same order.
  */
 const MAX_WRITE_BYTES = 64 * 1024;
+/** What is handed over together: the largest single write, and framing around it. */
+const MAX_JOINT_WRITE_BYTES = 72 * 1024;
 /** Smaller bytes are copied behind the text before them; larger ones become a write of their own. */
 const MAX_COPIED_BYTES = 8 * 1024;
 
@@ -131,11 +133,7 @@ export class Outbound {
     }
     this.#closeOpenPiece();
     this.#releaseOpenPiece();
-    while (this.#sentPieces < this.#pieces.length && !this.isCongested) {
-      const piece = this.#pieces[this.#sentPieces++];
-      this.#gatheredBytes -= piece.byteLength;
-      this.#write(piece);
-    }
+    while (this.#sentPieces < this.#pieces.length && !this.isCongested) this.#writeJointly();
     if (this.#sentPieces === this.#pieces.length) {
       this.#pieces = NO_PIECES;
       this.#sentPieces = 0;
@@ -167,6 +165,26 @@ export class Outbound {
   #write(piece: Uint8Array): void {
     this.#counters.bytesSent += piece.byteLength;
     this.isCongested = !this.#transport.write(piece);
+  }
+
+  /** Hands over the next pieces, as many as may go together. */
+  #writeJointly(): void {
+    const pieces = this.#pieces;
+    const first = this.#sentPieces;
+    let jointBytes = pieces[first].byteLength;
+    let end = first + 1;
+    while (end < pieces.length && jointBytes + pieces[end].byteLength <= MAX_JOINT_WRITE_BYTES) {
+      jointBytes += pieces[end++].byteLength;
+    }
+    this.#sentPieces = end;
+    this.#gatheredBytes -= jointBytes;
+    if (end === first + 1) {
+      this.#write(pieces[first]);
+      return;
+    }
+    this.#counters.bytesSent += jointBytes;
+    const isWhole = end - first === pieces.length;
+    this.isCongested = !this.#transport.writeAll(isWhole ? pieces : pieces.slice(first, end));
   }
 
   #addPiece(piece: Uint8Array): void {

@@ -162,7 +162,15 @@ export class RecordedConnection {
 
   write(content: string | Uint8Array): boolean {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    const isFree = this.#recorder.call(() => this.#transport.write(bytes));
+    return this.#noteWrite(this.#recorder.call(() => this.#transport.write(bytes)));
+  }
+
+  writeAll(texts: readonly string[]): boolean {
+    const pieces = texts.map((text) => new TextEncoder().encode(text));
+    return this.#noteWrite(this.#recorder.call(() => this.#transport.writeAll(pieces)));
+  }
+
+  #noteWrite(isFree: boolean): boolean {
     const isOver = this.#hasEnded || this.#wasAborted || this.isClosed;
     if (isOver && isFree) this.#broken("write returned true after end, abort or close");
     if (!isOver && !isFree) this.#owesDrain = true;

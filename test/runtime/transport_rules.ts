@@ -108,6 +108,18 @@ function writeAll(connection: RecordedConnection, text: string, pieceBytes = 64 
   return isFree;
 }
 
+/** Writes all of a text at once, jointly: pieces of several sizes, then one more alone, over and over. */
+function writeJointly(connection: RecordedConnection, text: string): boolean {
+  let isFree = true;
+  let at = 0;
+  const cut = (byteLength: number): string => text.slice(at, at += byteLength);
+  while (at < text.length) {
+    isFree = connection.writeAll([cut(9), cut(64 * KIB), cut(2), cut(1000), cut(100_000), cut(5)]);
+    if (at < text.length) isFree = connection.write(cut(3));
+  }
+  return isFree;
+}
+
 /** Tests a transport against the rules of the contract; to be called within a `describe`. */
 export function testTransport({ listen, congestingBytes, canReset }: TransportUnderTest): void {
   const rule = (title: string, run: (situation: Situation) => Promise<void>): void =>
@@ -217,6 +229,31 @@ function testWriting(rule: Rule): void {
     const sent = numbered(40_000);
     writeAll(connection, sent, 8);
     assertSame(await peer.receive(sent.length), sent);
+  });
+
+  rule("what is written jointly arrives in order", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.writeAll(["one ", "two ", "three"]);
+    assert.equal(await peer.receive(13), "one two three");
+    const sent = numbered(1 * MIB);
+    writeJointly(connection, sent);
+    assertSame(await peer.receive(sent.length), sent);
+  });
+
+  rule("one onDrain follows a joint write that returned false", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    const sent = numbered(situation.congestingBytes);
+    assert.equal(writeJointly(connection, sent), false, "the peer reads nothing");
+    await situation.waitInVain();
+    assert.equal(connection.count("drain"), 0);
+    peer.resume();
+    assertSame(await peer.receive(sent.length), sent);
+    await connection.until("drain");
+    await situation.waitInVain();
+    assert.equal(connection.count("drain"), 1);
+    assert.equal(connection.writeAll(["ag", "ain"]), true);
+    assert.equal(await peer.receive(5), "again");
   });
 
   rule("a peer that reads slowly gets everything in order", async (situation) => {
@@ -356,6 +393,7 @@ function testHalfClose(rule: Rule): void {
     connection.write("all");
     connection.end();
     assert.equal(connection.write("more"), false);
+    assert.equal(connection.writeAll(["much ", "more"]), false);
     connection.end();
     assert.equal(await peer.receiveAll(), "all");
     assert.equal(connection.write("more"), false);
@@ -422,6 +460,7 @@ function testAbort(rule: Rule): void {
     const { connection, peer } = await situation.open();
     const callEverything = (): void => {
       assert.equal(connection.write("more"), false);
+      assert.equal(connection.writeAll(["much ", "more"]), false);
       connection.pause();
       connection.resume();
       connection.end();

@@ -165,6 +165,12 @@ class MemoryConnection implements TransportConnection {
     return false;
   }
 
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    let isFree = false;
+    for (const piece of pieces) isFree = this.write(piece);
+    return isFree;
+  }
+
   pause(): void {
     this.#isPaused = true;
   }

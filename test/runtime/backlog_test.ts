@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HIGH_WATER_BYTES, WriteBacklog } from "../../runtime/backlog.ts";
+
+const KIB = 1024;
+
+/** Pieces whose bytes, one after another, tell their place. */
+function numberedPieces(sizes: readonly number[]): Uint8Array[] {
+  let at = 0;
+  return sizes.map((size) => new Uint8Array(size).map(() => at++ % 251));
+}
+
+/** Has a socket take at most so many bytes at once. Returns how many writes that took. */
+function drain(backlog: WriteBacklog, mostBytes: number): number {
+  let at = 0;
+  let writes = 0;
+  while (backlog.byteLength > 0) {
+    const next = backlog.next();
+    assert.ok(next.byteLength > 0);
+    const taken = next.subarray(0, mostBytes);
+    assert.ok(taken.every((byte) => byte === at++ % 251), `the bytes before ${at} are out of order`);
+    backlog.advance(taken.byteLength);
+    writes++;
+  }
+  return writes;
+}
+
+function filled(sizes: readonly number[]): WriteBacklog {
+  const backlog = new WriteBacklog();
+  for (const piece of numberedPieces(sizes)) backlog.add(piece);
+  return backlog;
+}
+
+test("framing and 64 KiB of content leave in one write", () => {
+  assert.equal(drain(filled([9, 64 * KIB, 2]), Infinity), 1);
+  assert.equal(drain(filled([9, 64 * KIB, 2, 7, 64 * KIB, 2]), Infinity), 2);
+  assert.equal(drain(filled(Array(100).fill(100)), Infinity), 1);
+});
+
+test("a piece alone leaves as it is", () => {
+  const [piece] = numberedPieces([200 * KIB]);
+  const backlog = new WriteBacklog();
+  backlog.add(piece);
+  assert.equal(backlog.next(), piece);
+});
+
+for (const mostBytes of [1, 7, 1000, 40 * KIB, 70 * KIB]) {
+  test(`order is kept when a socket takes ${mostBytes} bytes at once`, () => {
+    const sizes = mostBytes < 1000 ? [3, 9, 1, 300, 2] : [9, 64 * KIB, 2, 500, 100 * KIB, 7, 20 * KIB, 20 * KIB, 5];
+    drain(filled(sizes), mostBytes);
+  });
+}
+
+test("what several backlogs have joined at the same time stays apart", () => {
+  const sizes = [9, 30 * KIB, 2];
+  const backlogs = Array.from({ length: 40 }, () => filled(sizes));
+  for (const backlog of backlogs) backlog.next();
+  for (const backlog of backlogs) assert.equal(drain(backlog, 20 * KIB), 2);
+});
+
+test("a backlog that was cleared during a write does not give its storage to others", () => {
+  const cleared = filled([9, 30 * KIB]);
+  const underWay = cleared.next();
+  const before = underWay.slice();
+  cleared.clear();
+  drain(filled([100, 30 * KIB, 1]), Infinity);
+  assert.deepEqual(underWay, before);
+});
+
+test("it tells when there is enough, and may take more", () => {
+  const backlog = new WriteBacklog();
+  assert.equal(backlog.add(new Uint8Array(HIGH_WATER_BYTES - 1)), true);
+  assert.equal(backlog.owesDrain, false);
+  assert.equal(backlog.add(new Uint8Array(1)), false);
+  assert.equal(backlog.owesDrain, true);
+});
