@@ -9,6 +9,7 @@
 import type { Address, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
 import { type NamedSocket, tcpAddress } from "./addresses.ts";
+import { bufferCodecs } from "./buffer_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Handshakes } from "./handshakes.ts";
@@ -21,7 +22,7 @@ import { createThreads } from "./threads.ts";
 interface BunSocket extends NamedSocket {
   data: BunConnection;
   /** Returns how many bytes were taken; less than all when the peer does not keep up, -1 when the socket is closed. */
-  write(bytes: Uint8Array): number;
+  write(bytes: Uint8Array, start?: number, byteLength?: number): number;
   /** Sends FIN. */
   shutdown(): void;
   /** Closes, and what the system holds is still sent. */
@@ -63,7 +64,6 @@ interface BunListener {
 /** Makes the adapter. */
 export function createBunRuntime(): Runtime {
   const bun = (globalThis as unknown as { Bun: BunGlobal }).Bun;
-  const latin1Slice = (Buffer.prototype as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice;
   return {
     name: "bun",
     version: bun.version,
@@ -76,7 +76,7 @@ export function createBunRuntime(): Runtime {
     listen: (options, events) => listen(bun, options, events),
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
-    decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+    ...bufferCodecs(),
   };
 }
 
@@ -143,13 +143,13 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     else this.socket.terminate();
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     if (this.output !== "open" || this.isClosed) return false;
-    if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes);
-    const writtenBytes = this.socket.write(bytes);
-    if (writtenBytes === bytes.byteLength) return true;
+    if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes.subarray(start, end));
+    const writtenBytes = this.socket.write(bytes, start, end - start);
+    if (writtenBytes === end - start) return true;
     if (writtenBytes < 0) return this.#breakOff();
-    return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
+    return this.#backlog.add(bytes.subarray(start + writtenBytes, end));
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {

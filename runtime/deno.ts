@@ -9,6 +9,7 @@
 import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
 import { tcpAddress } from "./addresses.ts";
+import { bufferCodecs } from "./buffer_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
@@ -25,8 +26,6 @@ const MAX_READ_BYTES = 72 * 1024;
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
-  // The global costs half of what process.getBuiltinModule() costs, which has to make the whole process object first.
-  const latin1Slice = (Buffer.prototype as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice;
   return {
     name: "deno",
     version: Deno.version.deno,
@@ -36,7 +35,7 @@ export function createDenoRuntime(): Runtime {
     listen,
     whyNotShared,
     ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
-    decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+    ...bufferCodecs(),
   };
 }
 
@@ -121,9 +120,9 @@ class DenoConnection extends SocketConnection {
     this.resumeSocket();
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     if (this.output !== "open" || this.isClosed) return false;
-    const isFree = this.#backlog.add(bytes);
+    const isFree = this.#backlog.add(bytes.subarray(start, end));
     if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
     return isFree;
   }

@@ -10,6 +10,7 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Address, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../src/runtime.ts";
 import { tcpAddress } from "./addresses.ts";
+import { bufferCodecs } from "./buffer_codecs.ts";
 import { createSystemClock } from "./clock.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
@@ -26,7 +27,6 @@ const REUSE_PORT_SINCE = [[22, 12], [23, 1]];
 
 /** Makes the adapter. */
 export function createNodeRuntime(): Runtime {
-  const latin1Slice = (Buffer.prototype as unknown as { latin1Slice(start: number, end: number): string }).latin1Slice;
   return {
     name: "node",
     version: process.versions.node,
@@ -36,7 +36,7 @@ export function createNodeRuntime(): Runtime {
     listen,
     whyNotShared,
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
-    decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+    ...bufferCodecs(),
   };
 }
 
@@ -145,10 +145,10 @@ class NodeConnection extends NamedSocketConnection<Socket> {
     if (this.input === "flowing") this.socket.resume();
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     // After the peer's reset a write would be told as another error of the socket.
     if (this.output !== "open" || this.isClosed || !this.socket.writable) return false;
-    return this.socket.write(bytes);
+    return this.socket.write(bytes.subarray(start, end));
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {

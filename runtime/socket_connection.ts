@@ -42,7 +42,7 @@ export abstract class SocketConnection implements TransportConnection {
     return this.#localAddress ??= this.findLocalAddress();
   }
 
-  abstract write(bytes: Uint8Array): boolean;
+  abstract write(bytes: Uint8Array, start?: number, end?: number): boolean;
   abstract writeAll(pieces: readonly Uint8Array[]): boolean;
 
   pause(): void {

@@ -30,7 +30,7 @@ const MAX_REFUSALS_AT_ONCE = 256;
 export class OpenConnections implements TransportEvents, ConnectionService {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
-  readonly slab: OutboundSlab = new OutboundSlab();
+  readonly slab: OutboundSlab;
   readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters = {
@@ -69,6 +69,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     this.settings = toSettings(options);
     this.targetUris = new TargetUriComposer(options.tls === undefined ? "http" : "https");
     this.decodeLatin1 = runtime.decodeLatin1;
+    this.slab = new OutboundSlab(runtime.encodeUtf8);
     // The runtime is asked once a turn, since that costs about as much as all the rest of a small response.
     const { defer } = runtime.clock;
     this.defer = (callback) => {

@@ -67,12 +67,12 @@ export interface TransportConnection {
   /** The address at which the connection was accepted. */
   readonly localAddress: Address;
   /**
-   * Hands bytes over for sending, in call order. The adapter owns the bytes from here on: the core never changes them
+   * Hands the bytes from `start` up to `end` over for sending, all of them unless told otherwise, in call order. The adapter owns the bytes from here on: the core never changes them
    * again. Returns false when more is waiting than the adapter's high water; then {@linkcode TransportEvents.onDrain}
    * fires once when all of it has left. The bytes are taken either way. After `end`, `abort` or close it does nothing
    * and returns false, and no `onDrain` follows.
    */
-  write(bytes: Uint8Array): boolean;
+  write(bytes: Uint8Array, start?: number, end?: number): boolean;
   /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */
   writeAll(pieces: readonly Uint8Array[]): boolean;
   /** Stops reading: at most one more `onData` (what was read already) and no `onEnd` follows until `resume`. */
@@ -241,4 +241,9 @@ export interface Runtime {
   parentThread(): Promise<ParentThread | null>;
   /** The string whose char codes are the bytes from `start` up to `end`. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
+  /**
+   * Writes text as UTF-8, from `start` on; there must be room for three bytes for each of its char codes. Returns how many
+   * bytes it takes.
+   */
+  encodeUtf8(text: string, bytes: Uint8Array, start: number): number;
 }

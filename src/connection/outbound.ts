@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { TransportConnection } from "../runtime.ts";
+import type { Runtime, TransportConnection } from "../runtime.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
@@ -34,7 +34,12 @@ export class OutboundSlab {
   bytes: Uint8Array = new Uint8Array(SLAB_BYTES);
   /** Bytes of it that are given away. */
   usedBytes = 0;
-  readonly #encoder = new TextEncoder();
+  readonly #encodeUtf8: Runtime["encodeUtf8"];
+
+  /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
+  constructor(encodeUtf8: Runtime["encodeUtf8"]) {
+    this.#encodeUtf8 = encodeUtf8;
+  }
 
   /** Makes sure that so many contiguous bytes are free (at most the size of a slab). */
   reserve(neededBytes: number): void {
@@ -45,7 +50,7 @@ export class OutboundSlab {
 
   /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
   writeUtf8(text: string): number {
-    return this.#encoder.encodeInto(text, this.bytes.subarray(this.usedBytes)).written;
+    return this.#encodeUtf8(text, this.bytes, this.usedBytes);
   }
 }
 
@@ -126,9 +131,11 @@ export class Outbound {
   flush(): boolean {
     if (this.isCongested) return false;
     if (this.#pieces.length === 0 && this.#openEnd > this.#openStart) {
-      const piece = this.#openBytes.subarray(this.#openStart, this.#openEnd);
+      const bytes = this.#openBytes;
+      const start = this.#openStart;
+      const end = this.#openEnd;
       this.#releaseOpenPiece();
-      this.#write(piece);
+      this.#write(bytes, start, end);
       return !this.isCongested;
     }
     this.#closeOpenPiece();
@@ -162,9 +169,9 @@ export class Outbound {
     this.#openEnd = 0;
   }
 
-  #write(piece: Uint8Array): void {
-    this.#counters.bytesSent += piece.byteLength;
-    this.isCongested = !this.#transport.write(piece);
+  #write(bytes: Uint8Array, start: number, end: number): void {
+    this.#counters.bytesSent += end - start;
+    this.isCongested = !this.#transport.write(bytes, start, end);
   }
 
   /** Hands over the next pieces, as many as may go together. */
@@ -179,7 +186,7 @@ export class Outbound {
     this.#sentPieces = end;
     this.#gatheredBytes -= jointBytes;
     if (end === first + 1) {
-      this.#write(pieces[first]);
+      this.#write(pieces[first], 0, jointBytes);
       return;
     }
     this.#counters.bytesSent += jointBytes;

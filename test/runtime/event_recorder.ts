@@ -160,9 +160,9 @@ export class RecordedConnection {
     return this.#recorder.until(() => this.received.length >= byteLength, `${byteLength} bytes`);
   }
 
-  write(content: string | Uint8Array): boolean {
+  write(content: string | Uint8Array, start?: number, end?: number): boolean {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    return this.#noteWrite(this.#recorder.call(() => this.#transport.write(bytes)));
+    return this.#noteWrite(this.#recorder.call(() => this.#transport.write(bytes, start, end)));
   }
 
   writeAll(texts: readonly string[]): boolean {

@@ -320,6 +320,24 @@ function testWriting(rule: Rule): void {
     assert.equal(await peer.receiveAll(), "end");
   });
 
+  rule("a part of the bytes can be written", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.write("not,these,not", 4, 10);
+    connection.write("nor-these,but-these", 10);
+    connection.end();
+    assert.equal(await peer.receiveAll(), "these,but-these");
+  });
+
+  rule("a part is written whole although the peer reads nothing yet", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const before = numbered(8 * MIB);
+    const bytes = new TextEncoder().encode(`not${before}not`);
+    connection.write(bytes, 3, bytes.byteLength - 3);
+    connection.write(bytes, 3, 3 + MIB);
+    connection.end();
+    assertSame(await peer.receiveAll(), before + before.slice(0, MIB));
+  });
+
   rule("the owner of a view may change the rest of its buffer", async (situation) => {
     const { connection, peer } = await situation.open();
     const buffer = new Uint8Array(3 * MIB).fill(0x61);

@@ -91,6 +91,7 @@ function createRuntime<C extends Clock>(
     threads,
     availableCores: () => 1,
     decodeLatin1,
+    encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
     listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {
       events = listenerEvents;
       return {
@@ -155,10 +156,10 @@ class MemoryConnection implements TransportConnection {
     this.#schedule();
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     if (this.#serverSide !== "open") return false;
-    this.#toPeer.push(bytes);
-    this.#waitingBytes += bytes.byteLength;
+    this.#toPeer.push(bytes.subarray(start, end));
+    this.#waitingBytes += end - start;
     this.#moveToPeer();
     if (this.#waitingBytes <= HIGH_WATER_BYTES) return true;
     this.#owesDrain = true;
