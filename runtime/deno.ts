@@ -22,6 +22,16 @@ import { createThreads } from "./threads.ts";
  */
 const MIN_READ_BYTES = 4 * 1024;
 const MAX_READ_BYTES = 64 * 1024;
+/** Buffers of connections that are closed, kept for others. */
+const MAX_SPARE_BUFFERS = 64;
+/** What fits in one segment on any path (RFC 9293 section 3.7.1). */
+const MAX_LONE_SEGMENT_BYTES = 536;
+
+/**
+ * How far the system still holds back a segment that is not full while another is on its way (Nagle's algorithm). That
+ * never concerns the only segment of a connection, so that one which sends no more is spared the system call.
+ */
+type Nagle = "untouched" | "one-segment" | "off";
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
@@ -97,6 +107,10 @@ function unsupported(code: string, what: string): Error {
   return Object.assign(new Error(`Deno ${Deno.version.deno} can't ${what}.`), { code });
 }
 
+const NO_BUFFER = new Uint8Array(0);
+/** Small buffers for reading that nobody uses. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+
 class DenoConnection extends SocketConnection {
   readonly #conn: Deno.Conn;
   readonly #backlog = new WriteBacklog();
@@ -104,10 +118,11 @@ class DenoConnection extends SocketConnection {
   readonly #onReadFailure = (cause: unknown): void => this.#failReading(cause as Error);
   readonly #onWritten = (writtenBytes: number): void => this.#takeWritten(writtenBytes);
   readonly #onFailure = (cause: unknown): void => this.close(cause as Error);
-  #readBuffer = new Uint8Array(MIN_READ_BYTES);
+  #readBuffer = spareBuffers.pop() ?? new Uint8Array(MIN_READ_BYTES);
   /** Whether the read buffer is Deno's to write to or, until onData returns, the core's to read from. */
   #isReading = false;
   #isWriting = false;
+  #nagle: Nagle = "untouched";
 
   constructor(conn: Deno.Conn, events: TransportEvents) {
     super(events);
@@ -150,11 +165,13 @@ class DenoConnection extends SocketConnection {
   protected destroySocket(): void {
     this.#backlog.clear();
     closeQuietly(this.#conn);
+    this.#spareReadBuffer();
   }
 
   #takeRead(readBytes: number | null): void {
     if (this.isClosed) return;
     if (readBytes === null) {
+      this.#isReading = false;
       this.inputEnded();
       return;
     }
@@ -182,9 +199,32 @@ class DenoConnection extends SocketConnection {
     }
   }
 
+  /** A buffer that Deno may still write to is left to the collector. */
+  #spareReadBuffer(): void {
+    if (this.#isReading || this.#readBuffer.byteLength !== MIN_READ_BYTES) return;
+    if (spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(this.#readBuffer);
+    this.#readBuffer = NO_BUFFER;
+  }
+
   #writeNext(): void {
+    const bytes = this.#backlog.next();
+    if (this.#nagle !== "off") this.#settleNagle(bytes.byteLength);
     this.#isWriting = true;
-    this.#conn.write(this.#backlog.next()).then(this.#onWritten, this.#onFailure);
+    this.#conn.write(bytes).then(this.#onWritten, this.#onFailure);
+  }
+
+  /** Deno refuses this while a write is under way. */
+  #settleNagle(byteLength: number): void {
+    if (this.#nagle === "untouched" && byteLength <= MAX_LONE_SEGMENT_BYTES) {
+      this.#nagle = "one-segment";
+      return;
+    }
+    this.#nagle = "off";
+    try {
+      (this.#conn as Deno.TcpConn).setNoDelay(true);
+    } catch {
+      // The peer has reset the connection already; the write tells so. Other connections than TCP have no such method.
+    }
   }
 
   #takeWritten(writtenBytes: number): void {
