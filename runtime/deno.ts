@@ -12,6 +12,7 @@ import { tcpAddress } from "./addresses.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
@@ -111,7 +112,9 @@ const NO_BUFFER = new Uint8Array(0);
 /** Small buffers for reading that nobody uses. */
 const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
 
-class DenoConnection extends SocketConnection {
+const readTurns = new ReadTurns();
+
+class DenoConnection extends SocketConnection implements TurnTaker {
   readonly #conn: Deno.Conn;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);
@@ -130,6 +133,7 @@ class DenoConnection extends SocketConnection {
   }
 
   open(): void {
+    readTurns.openConnections++;
     this.opened();
     this.resumeSocket();
   }
@@ -153,6 +157,10 @@ class DenoConnection extends SocketConnection {
   protected pauseSocket(): void {}
 
   protected resumeSocket(): void {
+    this.readOn();
+  }
+
+  readOn(): void {
     if (this.#isReading || this.input !== "flowing" || this.isClosed) return;
     this.#isReading = true;
     this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onReadFailure);
@@ -163,6 +171,7 @@ class DenoConnection extends SocketConnection {
   }
 
   protected destroySocket(): void {
+    readTurns.openConnections--;
     this.#backlog.clear();
     closeQuietly(this.#conn);
     this.#spareReadBuffer();
@@ -182,7 +191,7 @@ class DenoConnection extends SocketConnection {
     }
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.
     this.#isReading = false;
-    this.resumeSocket();
+    readTurns.goOn(this);
   }
 
   /** A TLS peer that sends FIN without its close_notify has ended too, as on Node and Bun. */
