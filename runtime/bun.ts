@@ -117,7 +117,8 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
 }
 
 class BunConnection extends NamedSocketConnection<BunSocket> {
-  readonly #backlog = new WriteBacklog();
+  /** What Bun has not taken, while there is any: a connection whose peer keeps up has none. */
+  #backlog: WriteBacklog | null = null;
   /** Ends the TLS handshake that is under way. */
   #onHandshakeEnd: (() => void) | null = null;
   /** Whether the core knows of the connection. */
@@ -145,19 +146,20 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
 
   write(bytes: Uint8Array): boolean {
     if (this.output !== "open" || this.isClosed) return false;
-    if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes);
+    if (this.#backlog !== null) return this.#backlog.add(bytes);
     const writtenBytes = this.socket.write(bytes);
     if (writtenBytes === bytes.byteLength) return true;
     if (writtenBytes < 0) return this.#breakOff();
+    this.#backlog = new WriteBacklog();
     return this.#backlog.add(writtenBytes > 0 ? bytes.subarray(writtenBytes) : bytes);
   }
 
   protected endSocket(): void {
-    if (this.#backlog.byteLength === 0) this.#shutDown();
+    if (this.#backlog === null) this.#shutDown();
   }
 
   protected destroySocket(isOrderly: boolean): void {
-    this.#backlog.clear();
+    this.#backlog = null;
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
     // what the system had not sent yet would be lost.
     if (isOrderly) this.socket.end();
@@ -170,6 +172,7 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
 
   takeDrain(): void {
     const backlog = this.#backlog;
+    if (backlog === null) return;
     while (backlog.byteLength > 0) {
       const next = backlog.next();
       const writtenBytes = this.socket.write(next);
@@ -180,12 +183,9 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
       if (writtenBytes > 0) backlog.advance(writtenBytes);
       if (writtenBytes < next.byteLength) return;
     }
-    if (this.output === "ending") {
-      this.#shutDown();
-    } else if (backlog.owesDrain && !this.isClosed) {
-      backlog.owesDrain = false;
-      this.events.onDrain(this);
-    }
+    this.#backlog = null;
+    if (this.output === "ending") this.#shutDown();
+    else if (backlog.owesDrain && !this.isClosed) this.events.onDrain(this);
   }
 
   takeEnd(): void {
