@@ -51,9 +51,13 @@ export class ReadTurns {
   #endTurn(): void {
     if (this.#reads >= CROWDED_READS) this.#state = "crowded";
     this.#reads = 0;
+    if (this.#state === "roomy") {
+      this.#readWaiting();
+      return;
+    }
     clearTimeout(this.#timer);
-    if (this.#state === "roomy" || this.#isRoundOver()) this.#readWaiting();
-    else this.#timer = setTimeout(this.#onQuiet, QUIET_MS);
+    this.#timer = setTimeout(this.#onQuiet, QUIET_MS);
+    if (this.#isRoundOver()) this.#readWaiting();
   }
 
   /** Everybody had a turn, or there were enough turns for that: who trickles must not keep the others waiting. */
