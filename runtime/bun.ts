@@ -117,7 +117,8 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
 }
 
 class BunConnection extends NamedSocketConnection<BunSocket> {
-  readonly #backlog = new WriteBacklog();
+  /** What Bun has not taken, while there is any: a connection whose peer keeps up has none. */
+  #backlog: WriteBacklog | null = null;
   /** Ends the TLS handshake that is under way. */
   #onHandshakeEnd: (() => void) | null = null;
   /** Whether the core knows of the connection. */
@@ -145,32 +146,33 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     if (this.output !== "open" || this.isClosed) return false;
-    if (this.#backlog.byteLength > 0) return this.#backlog.add(bytes.subarray(start, end));
+    if (this.#backlog !== null) return this.#backlog.add(bytes.subarray(start, end));
     const writtenBytes = this.socket.write(bytes, start, end - start);
     if (writtenBytes === end - start) return true;
     if (writtenBytes < 0) return this.#breakOff();
+    this.#backlog = new WriteBacklog();
     return this.#backlog.add(bytes.subarray(start + writtenBytes, end));
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
     if (this.output !== "open" || this.isClosed) return false;
-    const backlog = this.#backlog;
-    const mustWait = backlog.byteLength > 0;
+    const mustWait = this.#backlog !== null;
+    const backlog = this.#backlog ??= new WriteBacklog();
     let isFree = true;
     for (const piece of pieces) isFree = backlog.add(piece);
     if (mustWait) return isFree;
-    if (!this.#writeBacklog()) return this.#breakOff();
+    if (!this.#writeBacklog(backlog)) return this.#breakOff();
     if (backlog.byteLength > 0) return isFree;
-    backlog.owesDrain = false;
+    this.#backlog = null;
     return true;
   }
 
   protected endSocket(): void {
-    if (this.#backlog.byteLength === 0) this.#shutDown();
+    if (this.#backlog === null) this.#shutDown();
   }
 
   protected destroySocket(isOrderly: boolean): void {
-    this.#backlog.clear();
+    this.#backlog = null;
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
     // what the system had not sent yet would be lost.
     if (isOrderly) this.socket.end();
@@ -183,17 +185,15 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
 
   takeDrain(): void {
     const backlog = this.#backlog;
-    if (!this.#writeBacklog()) {
+    if (backlog === null) return;
+    if (!this.#writeBacklog(backlog)) {
       this.#breakOff();
       return;
     }
     if (backlog.byteLength > 0) return;
-    if (this.output === "ending") {
-      this.#shutDown();
-    } else if (backlog.owesDrain && !this.isClosed) {
-      backlog.owesDrain = false;
-      this.events.onDrain(this);
-    }
+    this.#backlog = null;
+    if (this.output === "ending") this.#shutDown();
+    else if (backlog.owesDrain && !this.isClosed) this.events.onDrain(this);
   }
 
   takeEnd(): void {
@@ -216,8 +216,7 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   }
 
   /** Writes as much as the socket takes. Returns false when the socket is closed. */
-  #writeBacklog(): boolean {
-    const backlog = this.#backlog;
+  #writeBacklog(backlog: WriteBacklog): boolean {
     while (backlog.byteLength > 0) {
       const next = backlog.next();
       const writtenBytes = this.socket.write(next);

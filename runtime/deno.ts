@@ -13,6 +13,7 @@ import { bufferCodecs } from "./buffer_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
@@ -23,6 +24,16 @@ import { createThreads } from "./threads.ts";
  */
 const MIN_READ_BYTES = 4 * 1024;
 const MAX_READ_BYTES = 72 * 1024;
+/** Buffers of connections that are closed, kept for others. */
+const MAX_SPARE_BUFFERS = 64;
+/** What fits in one segment on any path (RFC 9293 section 3.7.1). */
+const MAX_LONE_SEGMENT_BYTES = 536;
+
+/**
+ * How far the system still holds back a segment that is not full while another is on its way (Nagle's algorithm). That
+ * never concerns the only segment of a connection, so that one which sends no more is spared the system call.
+ */
+type Nagle = "untouched" | "one-segment" | "off";
 
 /** Makes the adapter. */
 export function createDenoRuntime(): Runtime {
@@ -96,19 +107,26 @@ function unsupported(code: string, what: string): Error {
   return Object.assign(new Error(`Deno ${Deno.version.deno} can't ${what}.`), { code });
 }
 
-class DenoConnection extends SocketConnection {
+const NO_BUFFER = new Uint8Array(0);
+/** Small buffers for reading that nobody uses. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+
+const readTurns = new ReadTurns();
+
+class DenoConnection extends SocketConnection implements TurnTaker {
   readonly #conn: Deno.Conn;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);
   readonly #onReadFailure = (cause: unknown): void => this.#failReading(cause as Error);
   readonly #onWritten = (writtenBytes: number): void => this.#takeWritten(writtenBytes);
   readonly #onFailure = (cause: unknown): void => this.close(cause as Error);
-  #readBuffer = new Uint8Array(MIN_READ_BYTES);
+  #readBuffer = spareBuffers.pop() ?? new Uint8Array(MIN_READ_BYTES);
   /** Whether the read before had no need of a buffer as large as it is. */
   #wasSmallRead = false;
   /** Whether the read buffer is Deno's to write to or, until onData returns, the core's to read from. */
   #isReading = false;
   #isWriting = false;
+  #nagle: Nagle = "untouched";
 
   constructor(conn: Deno.Conn, events: TransportEvents) {
     super(events);
@@ -116,6 +134,7 @@ class DenoConnection extends SocketConnection {
   }
 
   open(): void {
+    readTurns.openConnections++;
     this.opened();
     this.resumeSocket();
   }
@@ -147,6 +166,10 @@ class DenoConnection extends SocketConnection {
   protected pauseSocket(): void {}
 
   protected resumeSocket(): void {
+    this.readOn();
+  }
+
+  readOn(): void {
     if (this.#isReading || this.input !== "flowing" || this.isClosed) return;
     this.#isReading = true;
     this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onReadFailure);
@@ -157,13 +180,16 @@ class DenoConnection extends SocketConnection {
   }
 
   protected destroySocket(): void {
+    readTurns.openConnections--;
     this.#backlog.clear();
     closeQuietly(this.#conn);
+    this.#spareReadBuffer();
   }
 
   #takeRead(readBytes: number | null): void {
     if (this.isClosed) return;
     if (readBytes === null) {
+      this.#isReading = false;
       this.inputEnded();
       return;
     }
@@ -174,7 +200,7 @@ class DenoConnection extends SocketConnection {
     }
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.
     this.#isReading = false;
-    this.resumeSocket();
+    readTurns.goOn(this);
   }
 
   /** A TLS peer that sends FIN without its close_notify has ended too, as on Node and Bun. */
@@ -195,9 +221,33 @@ class DenoConnection extends SocketConnection {
     this.#wasSmallRead = isSmallRead;
   }
 
+  /** A buffer that Deno may still write to is left to the collector. */
+  #spareReadBuffer(): void {
+    if (this.#isReading || this.#readBuffer.byteLength !== MIN_READ_BYTES) return;
+    if (spareBuffers.length < MAX_SPARE_BUFFERS) spareBuffers.push(this.#readBuffer);
+    this.#readBuffer = NO_BUFFER;
+  }
+
   #writeNext(): void {
+    const bytes = this.#backlog.next();
+    if (this.#nagle !== "off") this.#settleNagle(bytes.byteLength);
     this.#isWriting = true;
-    this.#conn.write(this.#backlog.next()).then(this.#onWritten, this.#onFailure);
+    this.#conn.write(bytes).then(this.#onWritten, this.#onFailure);
+  }
+
+  /** Deno refuses this while a write is under way. */
+  #settleNagle(byteLength: number): void {
+    if (this.#nagle === "untouched" && byteLength <= MAX_LONE_SEGMENT_BYTES) {
+      this.#nagle = "one-segment";
+      return;
+    }
+    this.#nagle = "off";
+    if (!("setNoDelay" in this.#conn)) return;
+    try {
+      (this.#conn as Deno.TcpConn).setNoDelay(true);
+    } catch {
+      // The peer has reset the connection already; the write tells so.
+    }
   }
 
   #takeWritten(writtenBytes: number): void {

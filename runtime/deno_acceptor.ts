@@ -69,7 +69,6 @@ export class Acceptor {
   }
 
   #open(conn: Deno.Conn): void {
-    if (conn.remoteAddr.transport === "tcp") setNoDelay(conn as Deno.TcpConn);
     this.#onConnection(conn);
   }
 
@@ -108,14 +107,6 @@ export class Acceptor {
 function isPeersDoing(cause: unknown): boolean {
   const { NotConnected, ConnectionReset, ConnectionAborted } = Deno.errors;
   return cause instanceof NotConnected || cause instanceof ConnectionReset || cause instanceof ConnectionAborted;
-}
-
-function setNoDelay(conn: Deno.TcpConn): void {
-  try {
-    conn.setNoDelay(true);
-  } catch {
-    // The peer has reset the connection already; the first read tells so. A TLS connection has no such method.
-  }
 }
 
 /**

@@ -9,6 +9,7 @@
 
 import { CoarseClock } from "./connection/coarse_clock.ts";
 import type { Exchange } from "./connection/exchange.ts";
+import { HeadParsers } from "./connection/head_parsers.ts";
 import { HttpConnection } from "./connection/http_connection.ts";
 import { OutboundSlab } from "./connection/outbound.ts";
 import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "./connection/service.ts";
@@ -31,6 +32,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
   readonly slab: OutboundSlab;
+  readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters = {
@@ -70,6 +72,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     this.targetUris = new TargetUriComposer(options.tls === undefined ? "http" : "https");
     this.decodeLatin1 = runtime.decodeLatin1;
     this.slab = new OutboundSlab(runtime.encodeUtf8);
+    this.headParsers = new HeadParsers(this.settings, runtime.decodeLatin1);
     // The runtime is asked once a turn, since that costs about as much as all the rest of a small response.
     const { defer } = runtime.clock;
     this.defer = (callback) => {

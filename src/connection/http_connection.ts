@@ -166,9 +166,15 @@ export class HttpConnection implements ExchangeOwner {
   /** The connection is gone. */
   onClose(cause: Error | undefined): void {
     if (this.state === "closed") return;
+    this.#raw?.closed(cause);
+    // Nearly every connection is closed with nothing in flight, and an error, with its stack, is worth making only for
+    // somebody who learns of it.
+    if (this.exchange === null && !this.#responder.hasUndelivered) {
+      this.#release(null);
+      return;
+    }
     const error = new TrivetError("peer-disconnected", "The peer closed the connection.", { cause });
     if (this.exchange !== null) this.service.countError(error);
-    this.#raw?.closed(cause);
     this.#release(error);
   }
 
@@ -465,22 +471,29 @@ export class HttpConnection implements ExchangeOwner {
     this.#updateReading();
   }
 
-  /** The end of everything this connection owns. */
-  #release(error: TrivetError): void {
+  /**
+   * The end of everything this connection owns.
+   *
+   * @param error Why, for who waits for something; `null` when nobody does.
+   */
+  #release(error: TrivetError | null): void {
     const wasServed = this.state === "lingering";
     this.state = "closed";
     this.#deadlines.clear();
     this.#reader.close();
     this.outbound.discard();
-    this.#responder.close(error);
-    const { exchange } = this;
-    if (exchange !== null) {
-      this.exchange = null;
-      this.service.counters.activeExchanges--;
-      exchange.abort(error);
-    }
+    if (error !== null) this.#failWaiting(error);
     if (!wasServed) this.service.connectionServed(this);
     this.service.connectionClosed(this);
+  }
+
+  #failWaiting(error: TrivetError): void {
+    this.#responder.close(error);
+    const { exchange } = this;
+    if (exchange === null) return;
+    this.exchange = null;
+    this.service.counters.activeExchanges--;
+    exchange.abort(error);
   }
 }
 

@@ -10,7 +10,7 @@
 
 import { TrivetError } from "../errors.ts";
 import { type ContentDecoder, type ContentSink, createContentDecoder } from "../http1/content_decoder.ts";
-import { type RequestHead, RequestHeadParser } from "../http1/request_head.ts";
+import type { RequestHead, RequestHeadParser } from "../http1/request_head.ts";
 import type { HttpConnection } from "./http_connection.ts";
 import { InboundBuffer } from "./inbound_buffer.ts";
 
@@ -23,8 +23,10 @@ const NOBODY: ContentSink = { onContent(): void {} };
 /** Reads the requests of one connection, one after another. */
 export class RequestReader {
   readonly #connection: HttpConnection;
-  readonly #parser: RequestHeadParser;
-  readonly #inbound = new InboundBuffer();
+  /** The parser of the head that has begun to come. */
+  #parser: RequestHeadParser | null = null;
+  /** What can't be used yet, if there is any. */
+  #inbound: InboundBuffer | null = null;
   #decoder: ContentDecoder | null = null;
   #contentBytes = 0;
   #contentActiveMs = 0;
@@ -34,9 +36,7 @@ export class RequestReader {
 
   /** @param connection The connection, which is told what was found. */
   constructor(connection: HttpConnection) {
-    const { settings, decodeLatin1 } = connection.service;
     this.#connection = connection;
-    this.#parser = new RequestHeadParser(settings, decodeLatin1);
   }
 
   /** Whether bytes are in use right now: who is called back from there must not begin to use the kept ones. */
@@ -46,12 +46,12 @@ export class RequestReader {
 
   /** Whether bytes are kept that could not be used yet. */
   get hasKeptBytes(): boolean {
-    return this.#inbound.byteLength > 0;
+    return this.#inbound !== null && this.#inbound.byteLength > 0;
   }
 
   /** Whether more than empty lines of a head has come. */
   get hasBegunHead(): boolean {
-    return this.#parser.hasBegun;
+    return this.#parser !== null && this.#parser.hasBegun;
   }
 
   /** Whether no content is to come for the request that was read last. */
@@ -73,21 +73,23 @@ export class RequestReader {
 
   /** Takes bytes the transport has read, and keeps what can't be used yet. */
   receive(borrowed: Uint8Array): void {
-    const inbound = this.#inbound;
-    if (inbound.byteLength > 0) {
-      inbound.append(borrowed, 0, borrowed.byteLength);
+    if (this.#inbound !== null) {
+      this.#inbound.append(borrowed, 0, borrowed.byteLength);
       this.goOn();
       return;
     }
     const takenTo = this.#advance(borrowed, 0, borrowed.byteLength);
-    if (takenTo < borrowed.byteLength) inbound.append(borrowed, takenTo, borrowed.byteLength);
+    if (takenTo === borrowed.byteLength) return;
+    this.#inbound = new InboundBuffer();
+    this.#inbound.append(borrowed, takenTo, borrowed.byteLength);
   }
 
   /** Uses what was kept, as far as the connection's state allows. */
   goOn(): void {
     const inbound = this.#inbound;
-    if (inbound.byteLength === 0 || this.#isAdvancing) return;
+    if (inbound === null || this.#isAdvancing) return;
     inbound.consumeTo(this.#advance(inbound.bytes, inbound.start, inbound.end));
+    if (inbound.byteLength === 0) this.#inbound = null;
   }
 
   /**
@@ -119,7 +121,8 @@ export class RequestReader {
   /** Forgets what is kept: no request will be read any more. */
   close(): void {
     this.giveUpContent();
-    if (!this.#isAdvancing) this.#inbound.clear();
+    this.#parser = null;
+    if (!this.#isAdvancing) this.#inbound = null;
   }
 
   /** Counts time in which the peer could send content; returns the error of a peer that is too slow. */
@@ -165,9 +168,13 @@ export class RequestReader {
     const connection = this.#connection;
     if (connection.isBackedUp()) return start;
     if (connection.state === "idle") connection.beginHead();
-    const head = this.#parser.parse(bytes, start, end);
+    const { headParsers } = connection.service;
+    const parser = this.#parser ??= headParsers.lend();
+    const head = parser.parse(bytes, start, end);
     if (head === null) return start;
-    const headEnd = start + this.#parser.consumedBytes;
+    const headEnd = start + parser.consumedBytes;
+    this.#parser = null;
+    headParsers.takeBack(parser);
     connection.beginExchange(head, headEnd < end);
     return headEnd;
   }

@@ -38,6 +38,11 @@ export class Responder implements ExchangeResponder {
     return this.#stream !== null;
   }
 
+  /** Whether somebody waits to learn that a response, which is complete, was delivered. */
+  get hasUndelivered(): boolean {
+    return this.#undelivered.length > 0;
+  }
+
   /** Takes the final response of an exchange. One that comes too late is thrown away. */
   answer(exchange: Exchange, source: ResponseSource): void {
     if (this.#isAwaited(exchange)) this.#send(exchange, source);

@@ -13,6 +13,7 @@ import type { TargetUriComposer } from "../http1/request_target.ts";
 import type { ResponseHeadBuilder } from "../http1/response_head.ts";
 import type { CoarseClock } from "./coarse_clock.ts";
 import type { Exchange } from "./exchange.ts";
+import type { HeadParsers } from "./head_parsers.ts";
 import type { HttpConnection } from "./http_connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
 
@@ -53,6 +54,7 @@ export interface ConnectionService {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
   readonly slab: OutboundSlab;
+  readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters;

@@ -46,6 +46,20 @@ describe("a persistent connection (RFC 9112 section 9.3)", () => {
     });
   }
 
+  test("heads that come in pieces on two connections, and one that comes whole between them, stay apart", async () => {
+    const { send, runtime } = await startMemoryServer(path);
+    const pieces = (target: string) => get(target).split(/(?<=[aH])/);
+    const [first, second] = [pieces("/first-a"), pieces("/second-a")];
+    const peers = [await send(first[0]), await send(second[0])];
+    for (let i = 1; i < first.length; i++) {
+      peers[0].send(first[i]);
+      assert.equal((await send(get("/whole"))).received(), okText("/whole"));
+      peers[1].send(second[i]);
+      await runtime.clock.settle();
+    }
+    assert.deepEqual(peers.map((peer) => peer.received()), [okText("/first-a"), okText("/second-a")]);
+  });
+
   test("a handler's Connection: close is honoured", async () => {
     const { send } = await startMemoryServer(() => new HttpResponse("x", { headers: { connection: "close" } }));
     const peer = await send(get());

@@ -1,0 +1,81 @@
+/**
+ * Fairness on Deno: when connections whose bytes were used are read again.
+ *
+ * Deno finishes at most 128 reads in a turn of its loop (the budget of a task of tokio). What is ready beyond them
+ * waits, and in the next turn comes behind whatever has become ready since. So the peers who answer fastest are read
+ * again and again, and with a thousand busy connections most of them would wait for a second. Therefore, once a turn has
+ * brought as many reads as it can, those who had their turn are read again only when the others had theirs.
+ *
+ * @module
+ */
+
+/** Up to so many connections nobody can be left over in a turn. */
+const MAX_UNWATCHED = 128;
+/** From so many reads on a turn may have left some over; writes and accepts take part of Deno's budget. */
+const CROWDED_READS = 96;
+/** Without a read for so long nobody is waiting. */
+const QUIET_MS = 1;
+
+/** Who is read again when it is their turn. */
+export interface TurnTaker {
+  /** Reads again, unless that is under way or not wanted any more. */
+  readOn(): void;
+}
+
+/** The turns of all connections of a process. */
+export class ReadTurns {
+  /** How many connections are open. */
+  openConnections = 0;
+  #waiting: TurnTaker[] = [];
+  /** Reads that have come in this turn of the loop. */
+  #reads = 0;
+  /** `crowded` from a turn with as many reads as it can have, until nobody waits. */
+  #state: "roomy" | "crowded" = "roomy";
+  /** Turns of the loop since those who wait were read the last time. */
+  #turns = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #onTurnEnd = (): void => this.#endTurn();
+  readonly #onQuiet = (): void => void setImmediate(this.#onQuietTurnEnd);
+  readonly #onQuietTurnEnd = (): void => this.#endQuietTurn();
+
+  /** The bytes of a read were used: the connection is read again, at once or when it is its turn. */
+  goOn(connection: TurnTaker): void {
+    if (this.openConnections <= MAX_UNWATCHED && this.#state === "roomy") {
+      connection.readOn();
+      return;
+    }
+    if (this.#reads++ === 0) setImmediate(this.#onTurnEnd);
+    this.#waiting.push(connection);
+  }
+
+  #endTurn(): void {
+    if (this.#reads >= CROWDED_READS) this.#state = "crowded";
+    this.#reads = 0;
+    if (this.#state === "roomy") {
+      this.#readWaiting();
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onQuiet, QUIET_MS);
+    if (this.#isRoundOver()) this.#readWaiting();
+  }
+
+  /** Everybody had a turn, or there were enough turns for that: who trickles must not keep the others waiting. */
+  #isRoundOver(): boolean {
+    return this.#waiting.length >= this.openConnections || ++this.#turns * (CROWDED_READS / 2) > this.openConnections;
+  }
+
+  /** The timer comes before the reads of the same turn, and this after them. */
+  #endQuietTurn(): void {
+    if (this.#reads > 0) return;
+    this.#state = "roomy";
+    this.#readWaiting();
+  }
+
+  #readWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#turns = 0;
+    for (const connection of waiting) connection.readOn();
+  }
+}
