@@ -10,6 +10,7 @@
 import type { Handler } from "../handler.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
 import { OutgoingBatch, readBatch } from "./batch.ts";
+import { CallTable } from "./call_table.ts";
 import { HostedExchange, type HostLink } from "./hosted_exchange.ts";
 import type { HandlerOrders, ToThread } from "./protocol.ts";
 
@@ -32,7 +33,7 @@ export class HandlerHost implements HostLink {
   readonly #clock: Clock;
   readonly #handler: Handler;
   readonly #orders: HandlerOrders;
-  readonly #calls = new Map<number, HostedExchange>();
+  readonly #calls = new CallTable<HostedExchange>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
   /** What came and was not looked at, because the turn had taken long enough. */
@@ -115,7 +116,7 @@ export class HandlerHost implements HostLink {
     const contentForm = message[9];
     const content = typeof contentForm === "number" ? bytes[contentForm] : null;
     const call = new HostedExchange(message, content, this.#orders.nativeRequest, this);
-    this.#calls.set(callId, call);
+    this.#calls.put(callId, call);
     this.#begun++;
     Atomics.store(this.#orders.begun, 0, sequence);
     const hasReturned = this.#parent.runWithin(

@@ -10,6 +10,7 @@
 import { TrivetError } from "../errors.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
 import { type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { CallTable } from "./call_table.ts";
 import { copyError, restoreError } from "./error_copy.ts";
 import type { FromThread, HandlerOrders, Readiness } from "./protocol.ts";
 import type { CallLink, RemoteCall } from "./remote_call.ts";
@@ -73,14 +74,13 @@ export class HandlerThread implements CallLink {
   readonly #orders: ThreadOrders;
   readonly #events: HandlerThreadEvents;
   readonly #begun: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
-  /** Calls the thread knows, by their number, until their exchange has ended. */
-  readonly #calls = new Map<number, RemoteCall>();
-  /** The sequence of each call that is not answered; `null` while it waits for the end of the turn. */
-  readonly #sequences = new Map<RemoteCall, number | null>();
+  /** Calls it was given, by their number, until their exchange has ended. */
+  readonly #calls = new CallTable<RemoteCall>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
   #state: ThreadState = "starting";
   #thread: Thread | null = null;
+  #unanswered = 0;
   #toWrite: RemoteCall[] = [];
   #sendIsDeferred = false;
   #lastSequence = 0;
@@ -146,15 +146,14 @@ export class HandlerThread implements CallLink {
 
   /** Calls it was given and has not answered. */
   get load(): number {
-    return this.#sequences.size;
+    return this.#unanswered;
   }
 
   /** Gives it a call. */
   give(call: RemoteCall): void {
     this.callCount++;
-    call.giveTo(this);
-    this.#calls.set(call.id, call);
-    this.#sequences.set(call, null);
+    call.giveTo(this, this.#calls.add(call));
+    this.#unanswered++;
     this.#toWrite.push(call);
     this.#deferSend();
   }
@@ -179,7 +178,7 @@ export class HandlerThread implements CallLink {
 
   delivered(call: RemoteCall, isWatched: boolean): void {
     if (!this.#calls.delete(call.id)) return;
-    this.#sequences.delete(call);
+    if (!call.isAnswered) this.#unanswered--;
     this.#outgoing.add(["delivered", call.id]);
     // A handler that waits for it should know soon; else it goes with the next batch.
     if (isWatched) this.#deferSend();
@@ -188,13 +187,13 @@ export class HandlerThread implements CallLink {
 
   aborted(call: RemoteCall, cause: TrivetError): void {
     if (!this.#calls.delete(call.id)) return;
-    const wasUnanswered = this.#sequences.delete(call);
+    if (!call.isAnswered) this.#unanswered--;
     const unwritten = this.#toWrite.indexOf(call);
     if (unwritten >= 0) {
       this.#toWrite.splice(unwritten, 1);
     } else {
       this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      if (wasUnanswered) this.#ask(null);
+      if (!call.isAnswered) this.#ask(null);
     }
     this.#closeIfIdle();
   }
@@ -229,7 +228,6 @@ export class HandlerThread implements CallLink {
     this.#toWrite = [];
     for (const call of calls) {
       this.#lastSequence = (this.#lastSequence + 1) | 0;
-      this.#sequences.set(call, this.#lastSequence);
       call.write(this.#outgoing, this.#lastSequence);
     }
     if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
@@ -252,8 +250,8 @@ export class HandlerThread implements CallLink {
 
   #takeCallMessage(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
     const call = this.#calls.get(message[1]);
-    if (call === undefined) return;
-    if (message[0] === "answer" || message[0] === "failed") this.#sequences.delete(call);
+    if (call === null) return;
+    if (message[0] === "answer" || message[0] === "failed") this.#unanswered--;
     call.take(message, bytes);
   }
 
@@ -325,13 +323,13 @@ export class HandlerThread implements CallLink {
     this.#stopTimer();
     const begun = Atomics.load(this.#begun, 0);
     const lost: LostCall[] = [];
-    for (const call of this.#calls.values()) {
-      const sequence = this.#sequences.get(call);
-      const wasBegun = sequence !== null && countUpTo(sequence ?? begun, begun) <= 0;
-      lost.push({ call, wasBegun, isSuspect: cause?.code === "handler-timeout" && sequence === begun });
+    for (const call of this.#calls.clear()) {
+      const { isAnswered, sequence } = call;
+      const wasBegun = isAnswered || (sequence !== null && countUpTo(sequence, begun) <= 0);
+      const isSuspect = cause?.code === "handler-timeout" && !isAnswered && sequence === begun;
+      lost.push({ call, wasBegun, isSuspect });
     }
-    this.#calls.clear();
-    this.#sequences.clear();
+    this.#unanswered = 0;
     this.#toWrite = [];
     this.#settleStart?.(cause ?? this.#startError("was not loaded: the server has stopped"));
     this.#settleGone();

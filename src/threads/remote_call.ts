@@ -41,21 +41,21 @@ const MAX_ATTEMPTS = 3;
 /** RFC 9110 section 9.2.2: methods whose effect is the same if they are carried out twice. */
 const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
-let lastCallId = 0;
-
 /** One call. */
 export class RemoteCall implements ExchangeObserver {
-  /** The number by which both ends know the call. */
-  readonly id: number = ++lastCallId;
   readonly exchange: Exchange;
+  /** The number by which both ends know the call, while a thread has it. */
+  id = 0;
+  /** Its place among the calls that were written down for its thread; `null` while it is not. */
+  sequence: number | null = null;
+  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
+  isAnswered = false;
   readonly #keeper: CallKeeper;
   #link: CallLink | null = null;
   #attempts = 0;
   /** Content that came with the request, kept until the response has begun, so that the call can be made again. */
   #content: Uint8Array<ArrayBuffer> | null = null;
   #contentIsTaken = false;
-  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
-  #isAnswered = false;
   #hasInformed = false;
   #isOverdue = false;
   #isWatched = false;
@@ -79,9 +79,11 @@ export class RemoteCall implements ExchangeObserver {
     return this.exchange.progress === "awaited";
   }
 
-  /** Gives the call to a thread. */
-  giveTo(link: CallLink): void {
+  /** Gives the call to a thread, with the number by which it is to know it. */
+  giveTo(link: CallLink, id: number): void {
     this.#link = link;
+    this.id = id;
+    this.sequence = null;
     this.#attempts++;
   }
 
@@ -89,6 +91,7 @@ export class RemoteCall implements ExchangeObserver {
   write(batch: OutgoingBatch, sequence: number): void {
     const { exchange } = this;
     const { head, connection } = exchange;
+    this.sequence = sequence;
     this.#content ??= head.framing === 0 ? null : exchange.content.takeWhole();
     const hasMore = head.framing !== 0 && this.#content === null;
     const message: ToThread = [
@@ -114,7 +117,7 @@ export class RemoteCall implements ExchangeObserver {
    * still here, and the handler was not called, or calling it twice does no harm.
    */
   canBeMadeAgain(wasBegun: boolean): boolean {
-    if (!this.isAwaited || this.#isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
+    if (!this.isAwaited || this.isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
     if (this.#attempts >= MAX_ATTEMPTS) return false;
     return !wasBegun || IDEMPOTENT_METHODS.has(this.exchange.method);
   }
@@ -124,7 +127,7 @@ export class RemoteCall implements ExchangeObserver {
     this.#link = null;
     this.#sender?.cancel(error);
     this.#received?.fail(error);
-    if (!this.#isAnswered) this.exchange.refuse(error);
+    if (!this.isAnswered) this.exchange.refuse(error);
   }
 
   /** The thread is lost, and the call goes back to its keeper, with all its time: it may have to wait once more. */
@@ -141,7 +144,7 @@ export class RemoteCall implements ExchangeObserver {
         this.#answer(message, bytes);
         return;
       case "failed":
-        this.#isAnswered = true;
+        this.isAnswered = true;
         this.exchange.fail(restoreError(message[2]));
         return;
       case "inform":
@@ -184,7 +187,7 @@ export class RemoteCall implements ExchangeObserver {
   }
 
   overdue(): number {
-    if (this.#link === null || this.#isOverdue || this.#isAnswered) return 0;
+    if (this.#link === null || this.#isOverdue || this.isAnswered) return 0;
     this.#isOverdue = true;
     return this.#link.overdue(this);
   }
@@ -198,7 +201,7 @@ export class RemoteCall implements ExchangeObserver {
   #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
     const [, , status, statusText, fields, form, streamBytes, trailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
-    this.#isAnswered = true;
+    this.isAnswered = true;
     this.#content = null;
     this.#isWatched = isWatched;
     if (trailers !== null) exchange.trailersToSend = () => toPairs(this.#trailers);
