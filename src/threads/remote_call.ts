@@ -44,6 +44,8 @@ const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "
 /** One call. */
 export class RemoteCall implements ExchangeObserver {
   readonly exchange: Exchange;
+  /** Where the call stands while it waits for a thread, which the model knows. */
+  placeInLine = 0;
   /** The number by which both ends know the call, while a thread has it. */
   id = 0;
   /** Its place among the calls that were written down for its thread; `null` while it is not. */
