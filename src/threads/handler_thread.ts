@@ -9,7 +9,7 @@
 
 import { TrivetError } from "../errors.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
-import { type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { type Attachments, type Message, OutgoingBatch, readBatch } from "./batch.ts";
 import { CallTable } from "./call_table.ts";
 import { copyError, restoreError } from "./error_copy.ts";
 import type { FromThread, HandlerOrders, Readiness } from "./protocol.ts";
@@ -82,6 +82,8 @@ export class HandlerThread implements CallLink {
   #thread: Thread | null = null;
   #unanswered = 0;
   #toWrite: RemoteCall[] = [];
+  /** The numbers of calls whose exchange was delivered, which the thread was not told. */
+  #delivered: number[] = [];
   #sendIsDeferred = false;
   #lastSequence = 0;
   #window = 1;
@@ -179,7 +181,7 @@ export class HandlerThread implements CallLink {
   delivered(call: RemoteCall, isWatched: boolean): void {
     if (!this.#calls.delete(call.id)) return;
     if (!call.isAnswered) this.#unanswered--;
-    this.#outgoing.add(["delivered", call.id]);
+    this.#delivered.push(call.id);
     // A handler that waits for it should know soon; else it goes with the next batch.
     if (isWatched) this.#deferSend();
     this.#closeIfIdle();
@@ -206,7 +208,7 @@ export class HandlerThread implements CallLink {
 
   /** Sends what need not hurry. */
   sendRest(): void {
-    if (!this.#outgoing.isEmpty) this.#deferSend();
+    if (!this.#outgoing.isEmpty || this.#delivered.length > 0) this.#deferSend();
   }
 
   /** Calls that the thread was given and has not begun. */
@@ -224,6 +226,10 @@ export class HandlerThread implements CallLink {
   }
 
   #send(): void {
+    if (this.#delivered.length > 0) {
+      this.#outgoing.add(["delivered", 0, this.#delivered]);
+      this.#delivered = [];
+    }
     const calls = this.#toWrite;
     this.#toWrite = [];
     for (const call of calls) {
@@ -239,20 +245,20 @@ export class HandlerThread implements CallLink {
       this.#takeReadiness(received as Readiness);
       return;
     }
-    const { messages, bytes } = readBatch(received);
-    for (const message of messages as readonly (FromThread & Message)[]) {
+    const batch = readBatch(received);
+    for (const message of batch.messages as readonly (FromThread & Message)[]) {
       if (message[0] === "pace") this.#takePace(message[2], message[3]);
       else if (message[0] === "pong") this.#takePong();
-      else this.#takeCallMessage(message, bytes);
+      else this.#takeCallMessage(message, batch);
     }
     if (this.#state === "ready") this.#events.onFree(this);
   }
 
-  #takeCallMessage(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  #takeCallMessage(message: FromThread, attached: Attachments): void {
     const call = this.#calls.get(message[1]);
     if (call === null) return;
     if (message[0] === "answer" || message[0] === "failed") this.#unanswered--;
-    call.take(message, bytes);
+    call.take(message, attached);
   }
 
   /** Lets the thread have as many calls as it begins in the time aimed at. */

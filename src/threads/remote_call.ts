@@ -12,7 +12,8 @@ import { PendingUpgrade } from "../connection/upgraded_connection.ts";
 import type { TrivetError } from "../errors.ts";
 import type { UpgradedConnection } from "../handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
-import type { OutgoingBatch } from "./batch.ts";
+import type { Attachments, OutgoingBatch } from "./batch.ts";
+import { writeCall } from "./call_message.ts";
 import { copyError, restoreError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
@@ -96,22 +97,17 @@ export class RemoteCall implements ExchangeObserver {
     this.sequence = sequence;
     this.#content ??= head.framing === 0 ? null : exchange.content.takeWhole();
     const hasMore = head.framing !== 0 && this.#content === null;
-    const message: ToThread = [
-      "call",
-      this.id,
-      sequence,
-      head.method,
-      exchange.url(),
-      head.minorVersion,
-      head.fields.text,
-      head.fields.offsets,
-      head.upgrade,
-      hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
-      hasMore ? [] : fieldLinesOf(exchange.trailerSection),
-      connection.remoteAddress,
-      connection.localAddress,
-    ];
-    batch.add(message);
+    writeCall(batch, this.id, sequence, {
+      method: head.method,
+      uri: exchange.url(),
+      minorVersion: head.minorVersion,
+      fields: head.fields,
+      upgrade: head.upgrade,
+      content: hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
+      trailers: hasMore ? [] : fieldLinesOf(exchange.trailerSection),
+      remoteAddress: connection.remoteAddress,
+      localAddress: connection.localAddress,
+    });
   }
 
   /**
@@ -139,11 +135,11 @@ export class RemoteCall implements ExchangeObserver {
     this.exchange.connection.restartHandlerTime();
   }
 
-  /** Takes a message of the thread; `bytes` where it names some. */
-  take(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  /** Takes a message of the thread, with what came beside it. */
+  take(message: FromThread, attached: Attachments): void {
     switch (message[0]) {
       case "answer":
-        this.#answer(message, bytes);
+        this.#answer(message, attached);
         return;
       case "failed":
         this.isAnswered = true;
@@ -156,7 +152,7 @@ export class RemoteCall implements ExchangeObserver {
         this.#sendContent();
         return;
       case "chunk":
-        this.#received?.push(bytes[message[2]]);
+        this.#received?.push(attached.bytes[message[2]]);
         return;
       case "end":
         this.#trailers = message[2];
@@ -200,7 +196,7 @@ export class RemoteCall implements ExchangeObserver {
     this.#link?.outgoing().add([kind, this.id, ...rest]);
   }
 
-  #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  #answer(message: FromThread & readonly ["answer", ...unknown[]], attached: Attachments): void {
     const [, , status, statusText, fields, form, streamBytes, trailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
     this.isAnswered = true;
@@ -210,7 +206,7 @@ export class RemoteCall implements ExchangeObserver {
     this.#trailers = trailers;
     if (isUpgrade && this.isAwaited) this.#expectUpgrade();
     const isUnderWay = form === "to-come";
-    const content = isUnderWay ? this.#receive() : wholeContent(form, bytes);
+    const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
   }
 
@@ -282,9 +278,9 @@ export class RemoteCall implements ExchangeObserver {
   }
 }
 
-function wholeContent(form: AnswerContent, bytes: readonly Uint8Array<ArrayBuffer>[]): string | Uint8Array | null {
+function wholeContent(form: AnswerContent, { bytes, texts }: Attachments): string | Uint8Array | null {
   if (form === null || form === "to-come") return null;
-  return typeof form === "number" ? bytes[form] : form.text;
+  return typeof form === "number" ? bytes[form] : texts[form.textAt];
 }
 
 /** The trailer section, or what was thrown when it was made. */

@@ -42,7 +42,7 @@ describe("messages of a batch", () => {
     cross(batch);
     assert.equal(batch.isEmpty, true);
     batch.add(["close", 0]);
-    assert.deepEqual(cross(batch), { messages: [["close", 0]], bytes: [], moved: 0 });
+    assert.deepEqual(cross(batch), { messages: [["close", 0]], bytes: [], texts: [], moved: 0 });
   });
 
   test("can be added while the batch is sent: they are of the next one", () => {
@@ -51,6 +51,23 @@ describe("messages of a batch", () => {
     batch.send(() => batch.add(["close", 0]));
     assert.deepEqual(cross(batch).messages, [["close", 0]]);
   });
+});
+
+test("texts of a batch are named by their number, and arrive as they were", () => {
+  const batch = new OutgoingBatch();
+  const texts = [
+    "",
+    "plain",
+    'a "quoted" text\r\n',
+    "caf\xe9 \u2028 \ud83d\ude00",
+    "half a pair: \ud83d",
+    "x".repeat(100_000),
+  ];
+  assert.deepEqual(texts.map((text) => batch.attachText(text)), [0, 1, 2, 3, 4, 5]);
+  batch.add(["ping", 0]);
+  assert.deepEqual(cross(batch).texts, texts);
+  batch.add(["ping", 0]);
+  assert.deepEqual(cross(batch).texts, []);
 });
 
 describe("bytes of a batch", () => {
