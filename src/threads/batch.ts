@@ -16,7 +16,7 @@
 export type Message = readonly [kind: string, callId: number, ...rest: unknown[]];
 
 /** A batch as it is sent. */
-type SentBatch = readonly [json: string, bytes: readonly Uint8Array<ArrayBuffer>[], texts: readonly string[]];
+export type SentBatch = readonly [json: string, bytes: readonly Uint8Array<ArrayBuffer>[], texts: readonly string[]];
 
 /** Shorter bytes are cloned with the message, which is cheaper than moving their buffer. */
 const MIN_MOVED_BYTES = 2048;
@@ -58,7 +58,7 @@ export class OutgoingBatch {
   }
 
   /** Sends what waits. */
-  send(post: (message: unknown, transfer: ArrayBuffer[]) => void): void {
+  send(post: (batch: SentBatch, transfer: ArrayBuffer[]) => void): void {
     const batch: SentBatch = [JSON.stringify(this.#messages), this.#bytes, this.#texts];
     const moved = this.#moved;
     this.#messages = [];
