@@ -257,7 +257,7 @@ export class HandlerThread implements CallLink {
   #takeCallMessage(message: FromThread, attached: Attachments): void {
     const call = this.#calls.get(message[1]);
     if (call === null) return;
-    if (message[0] === "answer" || message[0] === "failed") this.#unanswered--;
+    if (!call.isAnswered && (message[0] === "answer" || message[0] === "failed")) this.#unanswered--;
     call.take(message, attached);
   }
 
