@@ -36,8 +36,7 @@ function cross(calls: readonly CallParts[]): ReceivedCall[] {
 }
 
 function partsOf(call: ReceivedCall): CallParts {
-  const { method, uri, minorVersion, upgrade, content, trailers, remoteAddress, localAddress } = call;
-  const fields = new FieldSection(call.fields.text.slice(0, call.fields.text.indexOf(method)), call.fields.offsets);
+  const { method, uri, minorVersion, fields, upgrade, content, trailers, remoteAddress, localAddress } = call;
   return { method, uri, minorVersion, fields, upgrade, content, trailers, remoteAddress, localAddress };
 }
 
