@@ -18,25 +18,29 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The most bytes a frame of this batch can take. */
-export function maxFrameBytes([json, bytes, texts]: SentBatch): number {
+export function maxFrameBytes([json, bytes, texts, gathered]: SentBatch): number {
   let units = json.length;
   for (const text of texts) units += text.length;
-  let byteLength = 0;
-  for (const each of bytes) byteLength += each.byteLength;
+  let byteLength = gathered?.byteLength ?? 0;
+  for (const each of bytes) if (typeof each !== "number") byteLength += each.byteLength;
   return padded(WORD * (FIXED_WORDS + texts.length + bytes.length) + MAX_UNIT_BYTES * units + byteLength);
 }
 
 /** Writes a batch at a place that is a whole number of words. Returns the length of its frame. */
-export function writeFrame([json, bytes, texts]: SentBatch, target: Uint8Array, words: Int32Array, at: number): number {
+export function writeFrame(batch: SentBatch, target: Uint8Array, words: Int32Array, at: number): number {
+  const [json, bytes, texts, gathered] = batch;
   let word = at / WORD + FIXED_WORDS;
   for (const text of texts) words[word++] = text.length;
-  for (const each of bytes) words[word++] = each.byteLength;
+  for (const each of bytes) words[word++] = typeof each === "number" ? each : each.byteLength;
   let end = word * WORD;
   const textBytes = encoder.encodeInto(json + texts.join(""), target.subarray(end)).written;
   end += textBytes;
+  let gatheredAt = 0;
   for (const each of bytes) {
-    target.set(each, end);
-    end += each.byteLength;
+    const piece = typeof each !== "number" ? each : gathered?.subarray(gatheredAt, gatheredAt += each);
+    if (piece === undefined) continue;
+    target.set(piece, end);
+    end += piece.byteLength;
   }
   const frameBytes = padded(end - at);
   words.set([frameBytes, textBytes, json.length, texts.length, bytes.length], at / WORD);
@@ -60,7 +64,7 @@ export function readFrame(source: Uint8Array, words: Int32Array, at: number): Se
     copy.set(source.subarray(start, start += length));
     bytes.push(copy);
   }
-  return [all.substring(0, jsonLength), bytes, texts];
+  return [all.substring(0, jsonLength), bytes, texts, null];
 }
 
 function padded(byteLength: number): number {

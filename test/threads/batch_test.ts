@@ -97,7 +97,6 @@ describe("bytes of a batch", () => {
       batch.attach(original);
       const received = cross(batch);
       assert.deepEqual(received.bytes, [expected]);
-      assert.equal(received.moved, moves ? 1 : 0);
       assert.equal(original.byteLength, moves ? 0 : expected.byteLength);
     });
   }
@@ -119,6 +118,25 @@ describe("bytes of a batch", () => {
       assert.deepEqual(cross(batch).bytes, [bytesOf(size)]);
     });
   }
+
+  test("arrive each in a buffer of its own, which who gets them may give away", () => {
+    const batch = new OutgoingBatch();
+    const sizes = [3, 0, 2_047, 5_000, 7, 1_000, 2_000, 1_500];
+    for (const size of sizes) batch.attach(bytesOf(size));
+    const { bytes } = cross(batch);
+    assert.deepEqual(bytes, sizes.map(bytesOf));
+    assert.deepEqual(bytes.map(({ buffer }) => buffer.byteLength), sizes);
+    assert.equal(new Set(bytes.map(({ buffer }) => buffer)).size, sizes.length);
+  });
+
+  test("are of the batch they were attached to", () => {
+    const batch = new OutgoingBatch();
+    batch.attach(bytesOf(100));
+    const first = cross(batch);
+    batch.attach(bytesOf(50));
+    assert.deepEqual(cross(batch).bytes, [bytesOf(50)]);
+    assert.deepEqual(first.bytes, [bytesOf(100)]);
+  });
 
   test("of one buffer can be attached twice as copies", () => {
     const batch = new OutgoingBatch();
