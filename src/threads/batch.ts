@@ -6,9 +6,9 @@
  *
  * All messages are one JSON string, which all three runtimes clone faster than the arrays it stands for. Bytes go beside
  * it, and so do longer strings, which are cloned in a fraction of the time that it takes to escape them and to read them
- * again; a message names either by its number. Few bytes are gathered in one buffer, since each buffer costs far more
- * than the bytes in it. Each string arrives as one of its own: who keeps a part of it keeps no
- * more than that.
+ * again; a message names either by its number. Each string arrives as one of its own: who keeps a part of it keeps no
+ * more than that. Few bytes are gathered in one buffer, since a buffer costs far more than the bytes in it, and are parted
+ * again when they came.
  *
  * @module
  */
@@ -27,6 +27,8 @@ export type SentBatch = readonly [
 /** Fewer bytes are gathered in one buffer for the whole batch; more of them are sent in their own, which moves. */
 const MIN_MOVED_BYTES = 2048;
 const INITIAL_GATHERED_BYTES = 4096;
+/** What has gathered more than this is not kept for the next batch. */
+const MAX_KEPT_BYTES = 256 * 1024;
 
 /** What waits to be sent to another thread. */
 export class OutgoingBatch {
@@ -76,6 +78,7 @@ export class OutgoingBatch {
     this.#moved = [];
     this.#texts = [];
     this.#gatheredBytes = 0;
+    if (this.#gathered.byteLength > MAX_KEPT_BYTES) this.#gathered = new Uint8Array(0);
     post(batch, moved);
   }
 
