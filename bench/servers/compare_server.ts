@@ -16,15 +16,21 @@ export interface CompareLaunch {
   readonly options: Readonly<Record<string, unknown>>;
   /** Whether the handler is handed over as a module, which a thread can load, or as a function. */
   readonly asModule: boolean;
+  /** The file of the handler, beside this one; `compare_handler.ts` unless told otherwise. */
+  readonly handler?: string;
 }
 
 /** Room for a thousand clients that connect at the same time, where the runtime's own default has less. */
 const BACKLOG = 4_096;
 
-const { trivet, options, asModule }: CompareLaunch = JSON.parse(process.argv[2] ?? "null");
+const { trivet, options, asModule, handler = "compare_handler.ts" }: CompareLaunch = JSON.parse(
+  process.argv[2] ?? "null",
+);
+// For handlers that make responses of Trivet's own class: a thread is told nothing but the module it loads.
+process.env.BENCH_TRIVET = trivet;
 const { serve }: typeof import("../../mod.ts") = await import(trivet);
 
-const handlerUrl = new URL("compare_handler.ts", import.meta.url).href;
+const handlerUrl = new URL(handler, import.meta.url).href;
 const server = serve(
   {
     port: 0,

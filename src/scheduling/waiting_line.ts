@@ -9,12 +9,32 @@
 import type { Clock } from "../runtime.ts";
 import type { QueueStats } from "./scheduler.ts";
 
-/** First in, first out; whoever waits can also leave. */
-export class WaitingLine<T> {
+/** What can wait in a line. */
+export interface Waiter {
+  /** The number of its place. The line sets it, and nobody else. */
+  placeInLine: number;
+}
+
+const INITIAL_PLACES = 64;
+
+/**
+ * First in, first out; whoever waits can also leave.
+ *
+ * The places are in a ring. A `Map` keeps the order too, but whatever has passed through one survives V8's collections
+ * of young objects (`threads/call_table.ts` says why).
+ */
+export class WaitingLine<T extends Waiter> {
   readonly #maxWaiting: number;
   readonly #clock: Clock;
-  /** Who waits, with the time of arrival. A Map keeps the order and lets anybody leave at no cost. */
-  readonly #waiting = new Map<T, number>();
+  /** Who waits, each at its number modulo the size, a power of two; `null` behind those who have left. */
+  #ring: (T | null)[] = new Array(INITIAL_PLACES).fill(null);
+  /** When each of them came. */
+  #arrivedMs: number[] = new Array(INITIAL_PLACES).fill(0);
+  /** The number of the first place, which is taken unless the line is empty. */
+  #first = 0;
+  /** The number behind the last place. */
+  #end = 0;
+  #length = 0;
   #longestWaitMs = 0;
   #refused = 0;
 
@@ -29,17 +49,18 @@ export class WaitingLine<T> {
 
   /** How many wait. */
   get length(): number {
-    return this.#waiting.size;
+    return this.#length;
   }
 
   /** Whether there is room for one more. */
   get hasRoom(): boolean {
-    return this.#waiting.size < this.#maxWaiting;
+    return this.#length < this.#maxWaiting;
   }
 
   /** Joins the line at its end. */
   join(newcomer: T): void {
-    this.#waiting.set(newcomer, this.#clock.nowMs());
+    this.#makeRoom();
+    this.#seat(newcomer, this.#end++, this.#clock.nowMs());
   }
 
   /** Counts somebody who was turned away. */
@@ -49,41 +70,77 @@ export class WaitingLine<T> {
 
   /** Puts somebody who had their turn in vain in front of everybody else. */
   rejoin(returned: T): void {
-    const others = [...this.#waiting];
-    this.#waiting.clear();
-    this.#waiting.set(returned, this.#clock.nowMs());
-    for (const [other, sinceMs] of others) this.#waiting.set(other, sinceMs);
+    this.#makeRoom();
+    this.#seat(returned, --this.#first, this.#clock.nowMs());
   }
 
   /** Whose turn it is; they leave the line. */
   next(): T | undefined {
-    for (const [first, sinceMs] of this.#waiting) {
-      this.#waiting.delete(first);
-      this.#longestWaitMs = Math.max(this.#longestWaitMs, this.#clock.nowMs() - sinceMs);
-      return first;
-    }
-    return undefined;
+    const first = this.#ring[this.#at(this.#first)];
+    if (first === null) return undefined;
+    this.#longestWaitMs = this.#longestWaitUntilNow();
+    this.leave(first);
+    return first;
   }
 
   /** Leaves the line before it was their turn. Returns whether they stood there. */
   leave(waiting: T): boolean {
-    return this.#waiting.delete(waiting);
+    const at = this.#at(waiting.placeInLine);
+    if (this.#ring[at] !== waiting) return false;
+    this.#ring[at] = null;
+    this.#length--;
+    while (this.#first < this.#end && this.#ring[this.#at(this.#first)] === null) this.#first++;
+    return true;
   }
 
   /** Empties the line, and gives those who stood there in order. */
   clear(): T[] {
-    const everybody = [...this.#waiting.keys()];
-    this.#waiting.clear();
+    const everybody: T[] = [];
+    while (this.#first < this.#end) {
+      const at = this.#at(this.#first++);
+      const waiting = this.#ring[at];
+      if (waiting !== null) everybody.push(waiting);
+      this.#ring[at] = null;
+    }
+    this.#length = 0;
     return everybody;
   }
 
   /** Counts, as of now. */
   get stats(): QueueStats {
-    let longestWaitMs = this.#longestWaitMs;
-    for (const sinceMs of this.#waiting.values()) {
-      longestWaitMs = Math.max(longestWaitMs, this.#clock.nowMs() - sinceMs);
-      break;
+    const longestWaitMs = this.#longestWaitUntilNow();
+    return { waiting: this.#length, longestWaitMs: Math.round(longestWaitMs), refused: this.#refused };
+  }
+
+  #longestWaitUntilNow(): number {
+    if (this.#length === 0) return this.#longestWaitMs;
+    return Math.max(this.#longestWaitMs, this.#clock.nowMs() - this.#arrivedMs[this.#at(this.#first)]);
+  }
+
+  #at(place: number): number {
+    return place & this.#ring.length - 1;
+  }
+
+  #seat(waiter: T, place: number, arrivedMs: number): void {
+    waiter.placeInLine = place;
+    this.#ring[this.#at(place)] = waiter;
+    this.#arrivedMs[this.#at(place)] = arrivedMs;
+    this.#length++;
+  }
+
+  /** When no place is left, those who wait move up to where others have left; if most are there, to a larger ring. */
+  #makeRoom(): void {
+    const size = this.#ring.length;
+    if (this.#end - this.#first < size) return;
+    const arrivedMs = this.#arrivedMs;
+    const places = arrivedMs.map((_, index) => this.#at(this.#first + index));
+    const waiters = places.map((at) => this.#ring[at]);
+    const newSize = 2 * this.#length > size ? 2 * size : size;
+    this.#ring = new Array(newSize).fill(null);
+    this.#arrivedMs = new Array(newSize).fill(0);
+    this.#first = this.#end = this.#length = 0;
+    for (const [index, waiter] of waiters.entries()) {
+      if (waiter !== null) this.#seat(waiter, this.#end++, arrivedMs[places[index]]);
     }
-    return { waiting: this.#waiting.size, longestWaitMs: Math.round(longestWaitMs), refused: this.#refused };
   }
 }

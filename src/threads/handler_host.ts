@@ -9,7 +9,9 @@
 
 import type { Handler } from "../handler.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
-import { OutgoingBatch, readBatch } from "./batch.ts";
+import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
+import { ReceivedCall } from "./call_message.ts";
+import { CallTable } from "./call_table.ts";
 import { HostedExchange, type HostLink } from "./hosted_exchange.ts";
 import type { HandlerOrders, ToThread } from "./protocol.ts";
 
@@ -22,7 +24,7 @@ const MAX_TURN_MS = 1;
 /** A message whose turn has not come. */
 interface WaitingMessage {
   readonly message: ToThread;
-  readonly bytes: readonly Uint8Array<ArrayBuffer>[];
+  readonly attached: Attachments;
 }
 
 /** Runs the calls of one thread. */
@@ -32,7 +34,7 @@ export class HandlerHost implements HostLink {
   readonly #clock: Clock;
   readonly #handler: Handler;
   readonly #orders: HandlerOrders;
-  readonly #calls = new Map<number, HostedExchange>();
+  readonly #calls = new CallTable<HostedExchange>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
   /** What came and was not looked at, because the turn had taken long enough. */
@@ -58,11 +60,11 @@ export class HandlerHost implements HostLink {
 
   /** Takes a batch of the event loop. */
   take(received: unknown): void {
-    const { messages, bytes } = readBatch(received);
-    for (const message of messages as readonly ToThread[]) {
+    const batch = readBatch(received);
+    for (const message of batch.messages as readonly ToThread[]) {
       // A sign of life is due at once, whatever there is to do.
       if (message[0] === "ping") this.outgoing().add(["pong", 0]);
-      else this.#waiting.push({ message, bytes });
+      else this.#waiting.push({ message, attached: batch });
     }
     // Batches may follow each other without a turn of the event loop between them. What the one before has brought is
     // sent first, or a thread that never lacks work would never say what it has done.
@@ -87,8 +89,8 @@ export class HandlerHost implements HostLink {
     let taken = 0;
     let isTurnOver = false;
     while (taken < waiting.length && !isTurnOver) {
-      const { message, bytes } = waiting[taken++];
-      this.#takeMessage(message, bytes);
+      const { message, attached } = waiting[taken++];
+      this.#takeMessage(message, attached);
       isTurnOver = message[0] === "call" && this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS;
     }
     this.#waiting = taken === waiting.length ? [] : waiting.slice(taken);
@@ -97,27 +99,30 @@ export class HandlerHost implements HostLink {
     if (this.#begun > 0) this.#sayPace();
   }
 
-  #takeMessage(message: ToThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
-    const [kind, callId] = message;
-    if (kind === "call") {
-      this.#begin(message, bytes);
-    } else if (kind === "close") {
+  #takeMessage(message: ToThread, attached: Attachments): void {
+    if (message[0] === "call") {
+      this.#begin(new ReceivedCall(message, attached.texts), attached);
+    } else if (message[0] === "delivered") {
+      for (const callId of message[2]) {
+        this.#calls.get(callId)?.exchange.deliver();
+        this.#calls.delete(callId);
+      }
+    } else if (message[0] === "close") {
       // What the messages before this one have set off, such as a log line, still happens.
       this.#clock.defer(() => this.#parent.exit());
     } else {
+      const [, callId] = message;
       const call = this.#calls.get(callId);
-      if (call?.take(message, bytes) === true) this.#calls.delete(callId);
+      if (call?.take(message, attached.bytes) === true) this.#calls.delete(callId);
     }
   }
 
-  #begin(message: ToThread & readonly ["call", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
-    const [, callId, sequence] = message;
-    const contentForm = message[9];
-    const content = typeof contentForm === "number" ? bytes[contentForm] : null;
-    const call = new HostedExchange(message, content, this.#orders.nativeRequest, this);
-    this.#calls.set(callId, call);
+  #begin(received: ReceivedCall, { bytes }: Attachments): void {
+    const content = typeof received.content === "number" ? bytes[received.content] : null;
+    const call = new HostedExchange(received, content, this.#orders.nativeRequest, this);
+    this.#calls.put(received.id, call);
     this.#begun++;
-    Atomics.store(this.#orders.begun, 0, sequence);
+    Atomics.store(this.#orders.begun, 0, received.sequence);
     const hasReturned = this.#parent.runWithin(
       this.#orders.callLimitMs,
       () => call.exchange.callHandler(this.#handler),

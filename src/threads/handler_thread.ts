@@ -9,7 +9,8 @@
 
 import { TrivetError } from "../errors.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
-import { type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { type Attachments, type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { CallTable } from "./call_table.ts";
 import { copyError, restoreError } from "./error_copy.ts";
 import type { FromThread, HandlerOrders, Readiness } from "./protocol.ts";
 import type { CallLink, RemoteCall } from "./remote_call.ts";
@@ -73,15 +74,16 @@ export class HandlerThread implements CallLink {
   readonly #orders: ThreadOrders;
   readonly #events: HandlerThreadEvents;
   readonly #begun: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
-  /** Calls the thread knows, by their number, until their exchange has ended. */
-  readonly #calls = new Map<number, RemoteCall>();
-  /** The sequence of each call that is not answered; `null` while it waits for the end of the turn. */
-  readonly #sequences = new Map<RemoteCall, number | null>();
+  /** Calls it was given, by their number, until their exchange has ended. */
+  readonly #calls = new CallTable<RemoteCall>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
   #state: ThreadState = "starting";
   #thread: Thread | null = null;
+  #unanswered = 0;
   #toWrite: RemoteCall[] = [];
+  /** The numbers of calls whose exchange was delivered, which the thread was not told. */
+  #delivered: number[] = [];
   #sendIsDeferred = false;
   #lastSequence = 0;
   #window = 1;
@@ -146,15 +148,14 @@ export class HandlerThread implements CallLink {
 
   /** Calls it was given and has not answered. */
   get load(): number {
-    return this.#sequences.size;
+    return this.#unanswered;
   }
 
   /** Gives it a call. */
   give(call: RemoteCall): void {
     this.callCount++;
-    call.giveTo(this);
-    this.#calls.set(call.id, call);
-    this.#sequences.set(call, null);
+    call.giveTo(this, this.#calls.add(call));
+    this.#unanswered++;
     this.#toWrite.push(call);
     this.#deferSend();
   }
@@ -179,8 +180,8 @@ export class HandlerThread implements CallLink {
 
   delivered(call: RemoteCall, isWatched: boolean): void {
     if (!this.#calls.delete(call.id)) return;
-    this.#sequences.delete(call);
-    this.#outgoing.add(["delivered", call.id]);
+    if (!call.isAnswered) this.#unanswered--;
+    this.#delivered.push(call.id);
     // A handler that waits for it should know soon; else it goes with the next batch.
     if (isWatched) this.#deferSend();
     this.#closeIfIdle();
@@ -188,13 +189,13 @@ export class HandlerThread implements CallLink {
 
   aborted(call: RemoteCall, cause: TrivetError): void {
     if (!this.#calls.delete(call.id)) return;
-    const wasUnanswered = this.#sequences.delete(call);
+    if (!call.isAnswered) this.#unanswered--;
     const unwritten = this.#toWrite.indexOf(call);
     if (unwritten >= 0) {
       this.#toWrite.splice(unwritten, 1);
     } else {
       this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      if (wasUnanswered) this.#ask(null);
+      if (!call.isAnswered) this.#ask(null);
     }
     this.#closeIfIdle();
   }
@@ -207,7 +208,7 @@ export class HandlerThread implements CallLink {
 
   /** Sends what need not hurry. */
   sendRest(): void {
-    if (!this.#outgoing.isEmpty) this.#deferSend();
+    if (!this.#outgoing.isEmpty || this.#delivered.length > 0) this.#deferSend();
   }
 
   /** Calls that the thread was given and has not begun. */
@@ -225,11 +226,14 @@ export class HandlerThread implements CallLink {
   }
 
   #send(): void {
+    if (this.#delivered.length > 0) {
+      this.#outgoing.add(["delivered", 0, this.#delivered]);
+      this.#delivered = [];
+    }
     const calls = this.#toWrite;
     this.#toWrite = [];
     for (const call of calls) {
       this.#lastSequence = (this.#lastSequence + 1) | 0;
-      this.#sequences.set(call, this.#lastSequence);
       call.write(this.#outgoing, this.#lastSequence);
     }
     if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
@@ -241,20 +245,20 @@ export class HandlerThread implements CallLink {
       this.#takeReadiness(received as Readiness);
       return;
     }
-    const { messages, bytes } = readBatch(received);
-    for (const message of messages as readonly (FromThread & Message)[]) {
+    const batch = readBatch(received);
+    for (const message of batch.messages as readonly (FromThread & Message)[]) {
       if (message[0] === "pace") this.#takePace(message[2], message[3]);
       else if (message[0] === "pong") this.#takePong();
-      else this.#takeCallMessage(message, bytes);
+      else this.#takeCallMessage(message, batch);
     }
     if (this.#state === "ready") this.#events.onFree(this);
   }
 
-  #takeCallMessage(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  #takeCallMessage(message: FromThread, attached: Attachments): void {
     const call = this.#calls.get(message[1]);
-    if (call === undefined) return;
-    if (message[0] === "answer" || message[0] === "failed") this.#sequences.delete(call);
-    call.take(message, bytes);
+    if (call === null) return;
+    if (!call.isAnswered && (message[0] === "answer" || message[0] === "failed")) this.#unanswered--;
+    call.take(message, attached);
   }
 
   /** Lets the thread have as many calls as it begins in the time aimed at. */
@@ -325,13 +329,13 @@ export class HandlerThread implements CallLink {
     this.#stopTimer();
     const begun = Atomics.load(this.#begun, 0);
     const lost: LostCall[] = [];
-    for (const call of this.#calls.values()) {
-      const sequence = this.#sequences.get(call);
-      const wasBegun = sequence !== null && countUpTo(sequence ?? begun, begun) <= 0;
-      lost.push({ call, wasBegun, isSuspect: cause?.code === "handler-timeout" && sequence === begun });
+    for (const call of this.#calls.clear()) {
+      const { isAnswered, sequence } = call;
+      const wasBegun = isAnswered || (sequence !== null && countUpTo(sequence, begun) <= 0);
+      const isSuspect = cause?.code === "handler-timeout" && !isAnswered && sequence === begun;
+      lost.push({ call, wasBegun, isSuspect });
     }
-    this.#calls.clear();
-    this.#sequences.clear();
+    this.#unanswered = 0;
     this.#toWrite = [];
     this.#settleStart?.(cause ?? this.#startError("was not loaded: the server has stopped"));
     this.#settleGone();

@@ -18,6 +18,7 @@ import { RequestHead } from "../http1/request_head.ts";
 import type { Address } from "../runtime.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
+import type { ReceivedCall } from "./call_message.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
@@ -30,16 +31,12 @@ export interface HostLink {
   readonly defer: (callback: () => void) => void;
 }
 
-type CallMessage = ToThread & readonly ["call", ...unknown[]];
-
 /** One call on the thread's side. */
 export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly exchange: Exchange;
-  readonly remoteAddress: Address;
-  readonly localAddress: Address;
   readonly nativeRequest: boolean;
   readonly responder: ExchangeResponder = this;
-  readonly #callId: number;
+  readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
   isContentComplete: boolean;
@@ -53,27 +50,34 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #upgradedInput: ReceivedStream | null = null;
 
   /**
-   * @param call The message that asks for the call.
-   * @param content All of the content, where the message came with it.
+   * @param call The call.
+   * @param content All of the content, where it came with the call.
+   * @param nativeRequest Whether the handler gets a Request of the runtime itself.
+   * @param link The way to the event loop.
    */
-  constructor(call: CallMessage, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
-    const [, callId, , method, uri, minorVersion, fieldText, fieldOffsets, upgrade, contentForm] = call;
-    this.#callId = callId;
+  constructor(call: ReceivedCall, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
+    this.#call = call;
     this.#link = link;
     this.nativeRequest = nativeRequest;
-    this.remoteAddress = call[11];
-    this.localAddress = call[12];
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
-    const head = new RequestHead(method, "", true, minorVersion, new FieldSection(fieldText, fieldOffsets));
+    const head = new RequestHead(call.method, "", true, call.minorVersion, call.fields);
     // The thread never asks how content was framed, only whether there is some.
-    if (contentForm !== null) head.framing = CHUNKED;
-    head.upgrade = upgrade;
-    this.isContentComplete = contentForm !== "to-come";
-    this.exchange = new Exchange(head, uri, this);
+    if (call.content !== null) head.framing = CHUNKED;
+    head.upgrade = call.upgrade;
+    this.isContentComplete = call.content !== "to-come";
+    this.exchange = new Exchange(head, call.uri, this);
     if (content !== null) {
       this.exchange.content.keep(content);
-      this.exchange.completeContent(toFieldSection(call[10]));
+      this.exchange.completeContent(toFieldSection(call.trailers));
     }
+  }
+
+  get remoteAddress(): Address {
+    return this.#call.remoteAddress;
+  }
+
+  get localAddress(): Address {
+    return this.#call.localAddress;
   }
 
   // What the event loop tells.
@@ -99,9 +103,6 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       case "upgraded":
         this.#leaveHttp();
         return false;
-      case "delivered":
-        this.exchange.deliver();
-        return true;
       case "aborted":
         this.#abort(restoreTrivetError(message[2]));
         return true;
@@ -162,7 +163,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   // The rest is its own.
 
   #say(kind: FromThread[0], ...rest: unknown[]): void {
-    this.#link.outgoing().add([kind, this.#callId, ...rest]);
+    this.#link.outgoing().add([kind, this.#call.id, ...rest]);
   }
 
   #takeChunk(bytes: Uint8Array<ArrayBuffer>): void {
@@ -201,10 +202,11 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#credit.taken(takenBytes);
   }
 
-  /** Text goes with the message, and bytes beside it. */
+  /** Text and bytes go beside the message. */
   #announce(content: string | Uint8Array | null): AnswerContent {
     if (content === null) return null;
-    return typeof content === "string" ? { text: content } : this.#link.outgoing().attachCopy(content);
+    const batch = this.#link.outgoing();
+    return typeof content === "string" ? { textAt: batch.attachText(content) } : batch.attachCopy(content);
   }
 
   #sayAnswer(source: ResponseSource, content: AnswerContent, trailers: AnswerTrailers): void {
@@ -213,7 +215,22 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     exchange.progress = "complete";
     const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
     if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
-    this.#say("answer", status, statusText, fields, content, streamBytes, trailers, isUpgrade, exchange.isWatched);
+    const { id } = this.#call;
+    const { isWatched } = exchange;
+    this.#link.outgoing().add(
+      [
+        "answer",
+        id,
+        status,
+        statusText,
+        fields,
+        content,
+        streamBytes,
+        trailers,
+        isUpgrade,
+        isWatched,
+      ] satisfies FromThread,
+    );
   }
 
   #sayFailure(error: unknown): void {

@@ -18,15 +18,14 @@
  * @module
  */
 
-import type { Address } from "../runtime.ts";
 import type { Message } from "./batch.ts";
 import type { ErrorCopy } from "./error_copy.ts";
 
 /** The content of a request when the call is made: none, all of it (the number of its bytes), or still to come. */
 export type CallContent = null | number | "to-come";
 
-/** The content of a response: none, text, all of it (the number of its bytes), or chunks that follow. */
-export type AnswerContent = null | { readonly text: string } | number | "to-come";
+/** The content of a response: none, text (its number), all of it (the number of its bytes), or chunks that follow. */
+export type AnswerContent = null | { readonly textAt: number } | number | "to-come";
 
 /** A field section: names and values, one after the other. */
 export type FieldLines = readonly string[];
@@ -34,30 +33,40 @@ export type FieldLines = readonly string[];
 /** The trailer section of a response: none, made already, failed to be made, or made when the content has ended. */
 export type AnswerTrailers = null | { readonly lines: FieldLines } | { readonly error: ErrorCopy } | "to-come";
 
+/** The port of an address whose host name goes with it; `null` when that is the path of a Unix domain socket. */
+export type SentPort = number | null;
+
+/** Run the handler. */
+export type CallMessage = readonly [
+  kind: "call",
+  callId: number,
+  sequence: number,
+  /** The number of the text of the field section, which is followed by the strings below, in this order. */
+  textAt: number,
+  fieldTextLength: number,
+  methodLength: number,
+  uriLength: number,
+  remoteLength: number,
+  minorVersion: 0 | 1,
+  fieldOffsets: readonly number[],
+  upgrade: string | null,
+  content: CallContent,
+  trailers: FieldLines,
+  remotePort: SentPort,
+  localPort: SentPort,
+];
+
 /** What the event loop tells a thread. */
 export type ToThread =
-  | readonly [
-    kind: "call",
-    callId: number,
-    sequence: number,
-    method: string,
-    uri: string,
-    minorVersion: 0 | 1,
-    fieldText: string,
-    fieldOffsets: readonly number[],
-    upgrade: string | null,
-    content: CallContent,
-    trailers: FieldLines,
-    remoteAddress: Address,
-    localAddress: Address,
-  ]
+  | CallMessage
   | readonly [kind: "chunk", callId: number, bytesAt: number]
   | readonly [kind: "end", callId: number, trailers: FieldLines]
   | readonly [kind: "fail", callId: number, error: ErrorCopy]
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
   | readonly [kind: "upgraded", callId: number]
-  | readonly [kind: "delivered", callId: number]
+  /** All exchanges that were delivered in this turn. */
+  | readonly [kind: "delivered", callId: 0, callIds: readonly number[]]
   | readonly [kind: "aborted", callId: number, error: ErrorCopy]
   | readonly [kind: "ping", callId: 0]
   | readonly [kind: "close", callId: 0];

@@ -12,7 +12,8 @@ import { PendingUpgrade } from "../connection/upgraded_connection.ts";
 import type { TrivetError } from "../errors.ts";
 import type { UpgradedConnection } from "../handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
-import type { OutgoingBatch } from "./batch.ts";
+import type { Attachments, OutgoingBatch } from "./batch.ts";
+import { writeCall } from "./call_message.ts";
 import { copyError, restoreError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
@@ -41,21 +42,23 @@ const MAX_ATTEMPTS = 3;
 /** RFC 9110 section 9.2.2: methods whose effect is the same if they are carried out twice. */
 const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
-let lastCallId = 0;
-
 /** One call. */
 export class RemoteCall implements ExchangeObserver {
-  /** The number by which both ends know the call. */
-  readonly id: number = ++lastCallId;
   readonly exchange: Exchange;
+  /** Where the call stands while it waits for a thread, which the model knows. */
+  placeInLine = 0;
+  /** The number by which both ends know the call, while a thread has it. */
+  id = 0;
+  /** Its place among the calls that were written down for its thread; `null` while it is not. */
+  sequence: number | null = null;
+  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
+  isAnswered = false;
   readonly #keeper: CallKeeper;
   #link: CallLink | null = null;
   #attempts = 0;
   /** Content that came with the request, kept until the response has begun, so that the call can be made again. */
   #content: Uint8Array<ArrayBuffer> | null = null;
   #contentIsTaken = false;
-  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
-  #isAnswered = false;
   #hasInformed = false;
   #isOverdue = false;
   #isWatched = false;
@@ -79,9 +82,11 @@ export class RemoteCall implements ExchangeObserver {
     return this.exchange.progress === "awaited";
   }
 
-  /** Gives the call to a thread. */
-  giveTo(link: CallLink): void {
+  /** Gives the call to a thread, with the number by which it is to know it. */
+  giveTo(link: CallLink, id: number): void {
     this.#link = link;
+    this.id = id;
+    this.sequence = null;
     this.#attempts++;
   }
 
@@ -89,24 +94,20 @@ export class RemoteCall implements ExchangeObserver {
   write(batch: OutgoingBatch, sequence: number): void {
     const { exchange } = this;
     const { head, connection } = exchange;
+    this.sequence = sequence;
     this.#content ??= head.framing === 0 ? null : exchange.content.takeWhole();
     const hasMore = head.framing !== 0 && this.#content === null;
-    const message: ToThread = [
-      "call",
-      this.id,
-      sequence,
-      head.method,
-      exchange.url(),
-      head.minorVersion,
-      head.fields.text,
-      head.fields.offsets,
-      head.upgrade,
-      hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
-      hasMore ? [] : fieldLinesOf(exchange.trailerSection),
-      connection.remoteAddress,
-      connection.localAddress,
-    ];
-    batch.add(message);
+    writeCall(batch, this.id, sequence, {
+      method: head.method,
+      uri: exchange.url(),
+      minorVersion: head.minorVersion,
+      fields: head.fields,
+      upgrade: head.upgrade,
+      content: hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
+      trailers: hasMore ? [] : fieldLinesOf(exchange.trailerSection),
+      remoteAddress: connection.remoteAddress,
+      localAddress: connection.localAddress,
+    });
   }
 
   /**
@@ -114,7 +115,7 @@ export class RemoteCall implements ExchangeObserver {
    * still here, and the handler was not called, or calling it twice does no harm.
    */
   canBeMadeAgain(wasBegun: boolean): boolean {
-    if (!this.isAwaited || this.#isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
+    if (!this.isAwaited || this.isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
     if (this.#attempts >= MAX_ATTEMPTS) return false;
     return !wasBegun || IDEMPOTENT_METHODS.has(this.exchange.method);
   }
@@ -124,7 +125,7 @@ export class RemoteCall implements ExchangeObserver {
     this.#link = null;
     this.#sender?.cancel(error);
     this.#received?.fail(error);
-    if (!this.#isAnswered) this.exchange.refuse(error);
+    if (!this.isAnswered) this.exchange.refuse(error);
   }
 
   /** The thread is lost, and the call goes back to its keeper, with all its time: it may have to wait once more. */
@@ -134,14 +135,14 @@ export class RemoteCall implements ExchangeObserver {
     this.exchange.connection.restartHandlerTime();
   }
 
-  /** Takes a message of the thread; `bytes` where it names some. */
-  take(message: FromThread, bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  /** Takes a message of the thread, with what came beside it. */
+  take(message: FromThread, attached: Attachments): void {
     switch (message[0]) {
       case "answer":
-        this.#answer(message, bytes);
+        this.#answer(message, attached);
         return;
       case "failed":
-        this.#isAnswered = true;
+        this.isAnswered = true;
         this.exchange.fail(restoreError(message[2]));
         return;
       case "inform":
@@ -151,7 +152,7 @@ export class RemoteCall implements ExchangeObserver {
         this.#sendContent();
         return;
       case "chunk":
-        this.#received?.push(bytes[message[2]]);
+        this.#received?.push(attached.bytes[message[2]]);
         return;
       case "end":
         this.#trailers = message[2];
@@ -184,7 +185,7 @@ export class RemoteCall implements ExchangeObserver {
   }
 
   overdue(): number {
-    if (this.#link === null || this.#isOverdue || this.#isAnswered) return 0;
+    if (this.#link === null || this.#isOverdue || this.isAnswered) return 0;
     this.#isOverdue = true;
     return this.#link.overdue(this);
   }
@@ -195,17 +196,17 @@ export class RemoteCall implements ExchangeObserver {
     this.#link?.outgoing().add([kind, this.id, ...rest]);
   }
 
-  #answer(message: FromThread & readonly ["answer", ...unknown[]], bytes: readonly Uint8Array<ArrayBuffer>[]): void {
+  #answer(message: FromThread & readonly ["answer", ...unknown[]], attached: Attachments): void {
     const [, , status, statusText, fields, form, streamBytes, trailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
-    this.#isAnswered = true;
+    this.isAnswered = true;
     this.#content = null;
     this.#isWatched = isWatched;
     if (trailers !== null) exchange.trailersToSend = () => toPairs(this.#trailers);
     this.#trailers = trailers;
     if (isUpgrade && this.isAwaited) this.#expectUpgrade();
     const isUnderWay = form === "to-come";
-    const content = isUnderWay ? this.#receive() : wholeContent(form, bytes);
+    const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
   }
 
@@ -277,9 +278,9 @@ export class RemoteCall implements ExchangeObserver {
   }
 }
 
-function wholeContent(form: AnswerContent, bytes: readonly Uint8Array<ArrayBuffer>[]): string | Uint8Array | null {
+function wholeContent(form: AnswerContent, { bytes, texts }: Attachments): string | Uint8Array | null {
   if (form === null || form === "to-come") return null;
-  return typeof form === "number" ? bytes[form] : form.text;
+  return typeof form === "number" ? bytes[form] : texts[form.textAt];
 }
 
 /** The trailer section, or what was thrown when it was made. */

@@ -185,8 +185,10 @@ function asThread(
         ...parent,
         runWithin: (limitMs, callback) => enter(() => parent.runWithin(limitMs, callback)),
         post(message, transfer) {
+          // What moves can't be looked at afterwards.
+          const copy = structuredClone(message);
           parent.post(message, transfer);
-          record("from", message);
+          record("from", copy);
         },
         listen: (onMessage) =>
           parent.listen((message) => {

@@ -4,8 +4,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
 import type { ParentThread } from "../../src/runtime.ts";
 import { OutgoingBatch, readBatch } from "../../src/threads/batch.ts";
+import { writeCall } from "../../src/threads/call_message.ts";
 import { HandlerHost } from "../../src/threads/handler_host.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -15,7 +17,17 @@ const ADDRESS = { transport: "tcp", hostname: "10.0.0.1", port: 80 } as const;
 /** A batch with one call, as the event loop sends it. */
 function callBatch(callId: number): unknown {
   const batch = new OutgoingBatch();
-  batch.add(["call", callId, callId, "GET", `http://a.test/${callId}`, 1, "", [], null, null, [], ADDRESS, ADDRESS]);
+  writeCall(batch, callId, callId, {
+    method: "GET",
+    uri: `http://a.test/${callId}`,
+    minorVersion: 1,
+    fields: EMPTY_FIELD_SECTION,
+    upgrade: null,
+    content: null,
+    trailers: [],
+    remoteAddress: ADDRESS,
+    localAddress: ADDRESS,
+  });
   let sent: unknown;
   batch.send((message) => sent = message);
   return sent;
