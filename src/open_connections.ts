@@ -56,7 +56,8 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   onChange: () => void = () => {};
   readonly #options: ResolvedOptions;
   readonly #scheduler: Scheduler;
-  readonly #open = new Set<HttpConnection>();
+  /** In no order: who leaves is replaced by the last one. See `threads/call_table.ts` for what a `Set` would cost. */
+  readonly #open: HttpConnection[] = [];
   readonly #openByIp = new Map<string, number>();
   #refusals = 0;
 
@@ -88,19 +89,19 @@ export class OpenConnections implements TransportEvents, ConnectionService {
 
   /** How many connections are open. */
   get count(): number {
-    return this.#open.size;
+    return this.#open.length;
   }
 
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
     this.#scheduler.drain?.(new TrivetError("draining", "The server is shutting down and takes no new requests."));
-    for (const connection of this.#open) connection.drain();
+    for (const connection of this.#open.slice()) connection.drain();
   }
 
   /** Cuts off every connection. Returns how many there were. */
   abort(error: TrivetError): number {
-    const cut = [...this.#open];
+    const cut = this.#open.slice();
     for (const connection of cut) connection.abort(error);
     return cut.length;
   }
@@ -119,7 +120,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     }
     const connection = new HttpConnection(transport, this);
     transport.session = connection;
-    this.#open.add(connection);
+    connection.placeAmongOpen = this.#open.push(connection) - 1;
     this.#countByIp(transport.remoteAddress, 1);
     if (limit === null) {
       this.#scheduler.admit(connection);
@@ -190,10 +191,11 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   }
 
   connectionClosed(connection: HttpConnection): void {
-    this.#open.delete(connection);
+    const last = this.#open.pop()!;
+    if (last !== connection) this.#open[last.placeAmongOpen = connection.placeAmongOpen] = last;
     this.#countByIp(connection.remoteAddress, -1);
     if (connection.wasRefused) this.#refusals--;
-    if (this.#open.size === 0) this.clock.stop();
+    if (this.#open.length === 0) this.clock.stop();
     this.onChange();
   }
 
@@ -210,7 +212,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
 
   #reachedLimit(peer: Address): TrivetError | null {
     const { maxConnections, maxConnectionsPerIp } = this.#options;
-    const served = this.#open.size - this.#refusals;
+    const served = this.#open.length - this.#refusals;
     if (maxConnections > 0 && served >= maxConnections) {
       return new TrivetError("connection-limit", "The server has as many connections as it takes.");
     }
@@ -235,7 +237,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   }
 
   #tick(elapsedMs: number): void {
-    for (const connection of this.#open) connection.tick(elapsedMs);
+    for (const connection of this.#open.slice()) connection.tick(elapsedMs);
     this.#scheduler.tick?.();
   }
 }

@@ -40,6 +40,8 @@ export class HttpConnection implements ExchangeOwner {
   exchange: Exchange | null = null;
   /** What the connection is doing. */
   state: ConnectionState = "parked";
+  /** Where the connection stands among those of its server, which the server knows. */
+  placeAmongOpen = 0;
   /** Where the connection stands while it waits to be served, which the model knows. */
   placeInLine = 0;
   /** Whether it was answered with an error instead of being served. */
