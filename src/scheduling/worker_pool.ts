@@ -58,8 +58,8 @@ export class WorkerPoolScheduler implements Scheduler {
   readonly #line: WaitingLine<HttpConnection>;
   /** The connection of each worker; `null` while it has none. */
   readonly #connections: (HttpConnection | null)[];
-  /** The worker of each connection that is served. */
-  readonly #workers = new Map<HttpConnection, number>();
+  /** Workers that have one. */
+  #busy = 0;
   #drainError: TrivetError | null = null;
 
   /** @param options What the model is made of. */
@@ -90,8 +90,8 @@ export class WorkerPoolScheduler implements Scheduler {
   }
 
   run(exchange: Exchange): void {
-    const worker = this.#workers.get(exchange.connection as HttpConnection);
-    if (worker !== undefined) this.#options.places.run(worker, exchange);
+    const worker = this.#connections.indexOf(exchange.connection as HttpConnection);
+    if (worker >= 0) this.#options.places.run(worker, exchange);
   }
 
   /** While others wait, nobody keeps a worker for a next request that may come or not. */
@@ -101,10 +101,10 @@ export class WorkerPoolScheduler implements Scheduler {
 
   release(connection: HttpConnection): void {
     if (this.#line.leave(connection)) return;
-    const worker = this.#workers.get(connection);
-    if (worker === undefined) return;
-    this.#workers.delete(connection);
+    const worker = this.#connections.indexOf(connection);
+    if (worker < 0) return;
     this.#connections[worker] = null;
+    this.#busy--;
     this.#takeNext(worker);
   }
 
@@ -112,8 +112,9 @@ export class WorkerPoolScheduler implements Scheduler {
   tick(): void {
     let wanted = this.#line.length;
     if (wanted === 0) return;
-    for (const connection of this.#workers.keys()) {
-      if (connection.giveUp(GIVE_UP_AFTER_MS) && --wanted === 0) return;
+    // Who gives up is released, and somebody else may have the worker at once.
+    for (const connection of this.#connections.slice()) {
+      if (connection?.giveUp(GIVE_UP_AFTER_MS) === true && --wanted === 0) return;
     }
   }
 
@@ -128,12 +129,12 @@ export class WorkerPoolScheduler implements Scheduler {
   }
 
   stats(): Partial<SchedulerStats> {
-    const workers = { total: this.#options.workers, busy: this.#workers.size };
+    const workers = { total: this.#options.workers, busy: this.#busy };
     return { queue: this.#line.stats, workers, ...this.#options.places.stats?.() };
   }
 
   #findFreeWorker(): number {
-    if (this.#workers.size === this.#options.workers || this.#line.length > 0) return -1;
+    if (this.#busy === this.#options.workers || this.#line.length > 0) return -1;
     return this.#connections.findIndex((connection, worker) => connection === null && this.#isReady(worker));
   }
 
@@ -143,9 +144,8 @@ export class WorkerPoolScheduler implements Scheduler {
 
   #serve(worker: number, connection: HttpConnection): void {
     this.#connections[worker] = connection;
-    this.#workers.set(connection, worker);
+    const busy = ++this.#busy;
     const { workers, warnings } = this.#options;
-    const busy = this.#workers.size;
     if (busy > workers * BUSY_WARNING_SHARE) {
       warnings.warn(
         "workers-busy",
