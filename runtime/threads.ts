@@ -110,8 +110,11 @@ class StartedThread implements Thread {
   }
 
   terminate(): void {
-    if (this.#state === "ending" || this.#state === "gone") return;
+    if (this.#state === "gone") return;
     this.#isEndWanted = true;
+    // It may have failed a moment before; then nobody wants to know why any more.
+    this.#cause = undefined;
+    if (this.#state === "ending") return;
     if (this.#traits.canEndBusyThreads || this.#state === "starting") {
       this.#beginEnd(END_TIMEOUT_MS);
       void this.#worker.terminate();
