@@ -64,12 +64,8 @@ export class Acceptor {
   #take(conn: Deno.Conn): void {
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
     if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
-    else this.#open(conn);
+    else this.#onConnection(conn);
     this.accept();
-  }
-
-  #open(conn: Deno.Conn): void {
-    this.#onConnection(conn);
   }
 
   /** A peer that can't shake hands, or does not in time, is nobody's error. */
@@ -81,7 +77,7 @@ export class Acceptor {
     }
     conn.handshake().then(() => {
       end();
-      this.#open(conn);
+      this.#onConnection(conn);
     }, () => {
       end();
       closeQuietly(conn);
