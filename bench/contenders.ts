@@ -53,6 +53,7 @@ interface Contender {
 }
 
 const TRIVET = { deno: "trivet.ts", bun: "trivet.ts", node: "trivet.ts" };
+const BARE = { deno: "bare.ts", bun: "bare.ts", node: "bare.ts" };
 
 const OF_TRIVET = { files: TRIVET, isTrivet: true, isBefore: false, isPackage: false };
 const OF_BEFORE = { ...OF_TRIVET, isBefore: true };
@@ -74,6 +75,8 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   "srvx": { ...OF_NPM, title: "srvx, FastResponse", responses: "own", files: { node: "srvx.ts" } },
   "srvx-global": { ...OF_NPM, title: "srvx, Response", responses: "global", files: { node: "srvx.ts" } },
   "hono": { ...OF_NPM, title: "@hono/node-server", responses: "own", files: { node: "hono.ts" } },
+  "bare": { ...OF_RUNTIME, title: "bare sockets, HttpResponse", responses: "own", files: BARE },
+  "bare-global": { ...OF_RUNTIME, title: "bare sockets, Response", responses: "global", files: BARE },
   "raw": {
     ...OF_RUNTIME,
     title: "raw TCP, fixed response",

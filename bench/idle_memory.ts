@@ -31,7 +31,7 @@ export interface HeldConnections {
 }
 
 /** Who is compared. */
-const IDLE_CONTENDERS: readonly ContenderName[] = ["trivet", "before", "native"];
+const IDLE_CONTENDERS: readonly ContenderName[] = ["trivet", "before", "native", "raw"];
 const OPEN_DEADLINE_MS = 30_000;
 const SETTLE_MS = 1_000;
 const WARM_UP_SECONDS = 1;

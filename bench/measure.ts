@@ -113,7 +113,9 @@ async function startContender(
   method: Method,
 ): Promise<Running> {
   const packages = method.packages.folder ?? "";
-  const server = await ServerProcess.start(runtime, name, { handler: scenario.handler, packages, patient: false });
+  const { handler, target, fields, content } = scenario;
+  const request = { url: `http://127.0.0.1${target}`, fields, contentBytes: content?.byteLength ?? 0 };
+  const server = await ServerProcess.start(runtime, name, { handler, packages, patient: false, request });
   try {
     const verified = await verifyResponse(server.port, scenario);
     const contender: Running = { name, server, verified, rounds: [], problems: [...verified.problems] };

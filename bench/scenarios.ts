@@ -18,6 +18,8 @@ export type ContenderName =
   | "srvx"
   | "srvx-global"
   | "hono"
+  | "bare"
+  | "bare-global"
   | "raw";
 
 /** One kind of load. */
@@ -54,8 +56,10 @@ const ALL: readonly ContenderName[] = [
   "srvx",
   "srvx-global",
   "hono",
+  "bare",
+  "bare-global",
 ];
-const WITH_OWN_RESPONSES: readonly ContenderName[] = ["trivet", "before", "native", "srvx", "hono"];
+const WITH_OWN_RESPONSES: readonly ContenderName[] = ["trivet", "before", "native", "srvx", "hono", "bare"];
 
 const encoder = new TextEncoder();
 

@@ -23,6 +23,15 @@ export interface LaunchOptions {
   readonly packages: string;
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean;
+  /** The request that will come, for a server that parses none. */
+  readonly request?: PreparedRequest;
+}
+
+/** A request that is known beforehand. */
+export interface PreparedRequest {
+  readonly url: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly contentBytes: number;
 }
 
 /** Nothing that is measured takes longer. */

@@ -5,11 +5,11 @@
  */
 
 import { announce } from "./launch.ts";
-import { EmptyLineCounter } from "./raw.ts";
+import { EmptyLineFinder } from "./raw.ts";
 
 /** What is used of Bun, whose type declarations are not here. */
 interface BunSocket {
-  data: EmptyLineCounter;
+  data: EmptyLineFinder;
   write(bytes: Uint8Array): number;
 }
 interface BunGlobal {
@@ -26,7 +26,7 @@ const listener = Bun.listen({
   hostname: "127.0.0.1",
   socket: {
     open(socket) {
-      socket.data = new EmptyLineCounter();
+      socket.data = new EmptyLineFinder();
     },
     data(socket, bytes) {
       const answer = socket.data.answer(bytes);

@@ -5,7 +5,7 @@
  */
 
 import { announce } from "./launch.ts";
-import { EmptyLineCounter } from "./raw.ts";
+import { EmptyLineFinder } from "./raw.ts";
 
 const READ_BYTES = 16 * 1024;
 
@@ -13,7 +13,7 @@ const READ_BYTES = 16 * 1024;
 function serveConnection(conn: Deno.TcpConn): void {
   conn.setNoDelay(true);
   const buffer = new Uint8Array(READ_BYTES);
-  const lines = new EmptyLineCounter();
+  const lines = new EmptyLineFinder();
   const close = () => conn.close();
   const read = () => void conn.read(buffer).then(take, close);
   const take = (readBytes: number | null): void => {

@@ -6,10 +6,10 @@
 
 import { type AddressInfo, createServer } from "node:net";
 import { announce } from "./launch.ts";
-import { EmptyLineCounter } from "./raw.ts";
+import { EmptyLineFinder } from "./raw.ts";
 
 const server = createServer({ noDelay: true }, (socket) => {
-  const lines = new EmptyLineCounter();
+  const lines = new EmptyLineFinder();
   socket.on("data", (bytes: Uint8Array) => {
     const answer = lines.answer(bytes);
     if (answer !== null) socket.write(answer);

@@ -241,12 +241,11 @@ export class RequestHeadParser {
       if (minorVersion === 1) throw new TrivetError("host-missing", "An HTTP/1.1 request has no Host.");
       return null;
     }
-    // The requests of a connection are nearly always for the same host, which was found valid before.
-    if (host !== this.#validHost) {
-      if (!isAuthority(host)) throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
-      this.#validHost = host;
-    }
-    return host;
+    // The requests of a connection are nearly always for the same host, which was found valid before. It is given as the
+    // same string, which whoever compares it again finds equal at a glance.
+    if (host === this.#validHost) return this.#validHost;
+    if (!isAuthority(host)) throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
+    return this.#validHost = host;
   }
 }
 

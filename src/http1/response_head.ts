@@ -22,6 +22,9 @@ export const RESPONSE_UNTIL_CLOSE: ResponseFraming = -2;
 /** There is none, and nothing is said about its length. */
 export const RESPONSE_WITHOUT_LENGTH: ResponseFraming = -3;
 
+/** Made when they are first used, of at most 500 status codes. */
+const STANDARD_STATUS_LINES: Record<number, string> = {};
+
 /** What the server needs to know of a request to answer it. */
 export interface AnsweredRequest {
   readonly method: string;
@@ -56,7 +59,7 @@ export class ResponseHeadBuilder {
     this.#hasDate = false;
     this.#hasUpgrade = false;
     this.#status = status;
-    let lines = `HTTP/1.1 ${status} ${statusText === "" ? reasonPhrase(status) : statusText}\r\n`;
+    let lines = statusText === "" ? standardStatusLine(status) : statusLine(status, statusText);
     for (let i = 0; i < fields.length; i += 2) {
       if (this.#isSent(fields[i], fields[i + 1])) lines += `${fields[i]}: ${fields[i + 1]}\r\n`;
     }
@@ -99,15 +102,13 @@ export class ResponseHeadBuilder {
    * @param connectionOption "close", "keep-alive" or "" for none.
    */
   finish(framing: ResponseFraming, dateLine: string, connectionOption: string): string {
-    let text = this.#lines;
-    if (!this.#hasDate) text += dateLine;
-    if (framing >= 0) text += `Content-Length: ${framing}\r\n`;
-    else if (framing === RESPONSE_CHUNKED) text += "Transfer-Encoding: chunked\r\n";
-    let options = connectionOption;
+    const date = this.#hasDate ? "" : dateLine;
     // RFC 9110 section 7.8: who sends Upgrade also sends the connection option "upgrade".
-    if (this.#hasUpgrade) options = options === "" ? "upgrade" : `upgrade, ${options}`;
-    if (options !== "") text += `Connection: ${options}\r\n`;
-    return `${text}\r\n`;
+    const upgrade = this.#hasUpgrade ? "upgrade" : "";
+    const options = upgrade === "" || connectionOption === "" ? upgrade + connectionOption : `upgrade, ${connectionOption}`;
+    const connection = options === "" ? "" : `Connection: ${options}\r\n`;
+    // Put together at once: each step between would be a string of its own.
+    return `${this.#lines}${date}${framingLine(framing)}${connection}\r\n`;
   }
 
   /** Whether a field of the handler is sent as it is; notes those that are not. */
@@ -143,6 +144,22 @@ export class ResponseHeadBuilder {
     }
     this.contentLength = length;
   }
+}
+
+/** `status-line = HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 section 4), and its CRLF. */
+function statusLine(status: number, phrase: string): string {
+  return `HTTP/1.1 ${status} ${phrase}\r\n`;
+}
+
+/** With the standard reason phrase. One string each, since one put together anew would be flattened for each response. */
+function standardStatusLine(status: number): string {
+  return STANDARD_STATUS_LINES[status] ??= statusLine(status, reasonPhrase(status));
+}
+
+/** The field line that says how the content is delimited; none where it ends with the connection, or has no length. */
+function framingLine(framing: ResponseFraming): string {
+  if (framing >= 0) return `Content-Length: ${framing}\r\n`;
+  return framing === RESPONSE_CHUNKED ? "Transfer-Encoding: chunked\r\n" : "";
 }
 
 /** Whether a response to this request has content on the wire (RFC 9112 section 6.3, items 1 and 2). */
