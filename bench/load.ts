@@ -1,5 +1,6 @@
 /**
- * The load: `wrk` where it is installed, else `autocannon` from npm, each in a process of its own.
+ * The load: `wrk` where it is installed, else `autocannon` from npm, each in a process of its own. See `steady_load.ts`
+ * for loads of so many requests a second.
  *
  * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
  * status, and all of them together for their number of bytes; where a run is `checked`, each for its content too.

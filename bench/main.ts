@@ -21,6 +21,7 @@ import { chartOf } from "./chart.ts";
 import { positiveInteger, select, UsageError } from "./command_line.ts";
 import { type IdleMemory, measureIdleMemory } from "./idle_memory.ts";
 import { findLoadGenerator } from "./load.ts";
+import { findSteadyGenerator } from "./steady_load.ts";
 import { type Measurement, measureScenario, type Method } from "./measure.ts";
 import { type BenchReport, idleFigure, machineOfReport, markdownOf, progressLine } from "./report.ts";
 import { type ContenderName, type Scenario, SCENARIOS } from "./scenarios.ts";
@@ -102,19 +103,25 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
   const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;
   if (packages.problem !== "") console.log(`Without the packages of npm, which could not be had: ${packages.problem}`);
   const generator = await findLoadGenerator(root);
+  const steadyGenerator = await findSteadyGenerator(root);
   const { rounds, seconds } = options;
   const warmUpSeconds = options.quick ? 0 : 1;
+  const notes = packages.problem === "" ? [] : [`The packages of npm could not be had: ${packages.problem}`];
+  const canBeSteady = steadyGenerator !== null && warmUpSeconds > 0;
+  if (!canBeSteady) notes.push("The loads of so many requests a second were left out: they need h2load and a warm-up.");
   const method: Method = {
     rounds,
     seconds,
     warmUpSeconds,
     generator,
+    steadyGenerator,
     packages,
     contenders: contendersOf(options),
     folder,
   };
   const measurements: Measurement[] = [];
   for (const scenario of options.scenarios) {
+    if (scenario.requestsPerSecond !== null && !canBeSteady) continue;
     for (const runtime of runtimes) {
       const found = await measureScenario(scenario, runtime, method);
       measurements.push(...found);
@@ -134,10 +141,11 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
       ...Object.fromEntries(runtimes.map(({ title, version }) => [title, version])),
       ...packages.versions,
       Trivet: JSON.parse(await Deno.readTextFile(`${root}/deno.json`)).version + source,
-      "load generator": generator.title,
+      "load generators": [generator, ...steadyGenerator === null ? [] : [steadyGenerator]].map(({ title }) => title)
+        .join(" and "),
     },
     method: { rounds, seconds, warmUpSeconds },
-    notes: packages.problem === "" ? [] : [`The packages of npm could not be had: ${packages.problem}`],
+    notes,
     measurements,
     idle,
   };

@@ -41,6 +41,8 @@ export interface Method {
   /** Seconds of load before the first round, in which each content is compared; 0 is to compare it in the rounds. */
   readonly warmUpSeconds: number;
   readonly generator: LoadGenerator;
+  /** For loads of so many requests a second; `null` where there is none. */
+  readonly steadyGenerator: LoadGenerator | null;
   readonly packages: Packages;
   readonly contenders: readonly ContenderName[];
   readonly folder: string;
@@ -144,9 +146,11 @@ async function measureRound(contender: Running, scenario: Scenario, method: Meth
 function runLoad(
   { server, verified }: Running,
   scenario: Scenario,
-  { generator, folder }: Method,
+  { generator, steadyGenerator, folder }: Method,
   seconds: number,
   checked: boolean,
 ): Promise<LoadResult> {
-  return generator.run({ port: server.port, scenario, seconds, checked, verified, folder });
+  // Content is compared under full load, also where the rounds are of another one.
+  const chosen = scenario.requestsPerSecond === null || checked ? generator : steadyGenerator!;
+  return chosen.run({ port: server.port, scenario, seconds, checked, verified, folder });
 }

@@ -37,6 +37,8 @@ export interface Scenario {
   readonly connections: number;
   /** Requests that are sent on a connection before the first response is awaited. */
   readonly pipelining: number;
+  /** Requests a second, of all connections together; `null` is as many as the server takes. */
+  readonly requestsPerSecond: number | null;
   /** What a 200 must bring. */
   readonly expected: {
     readonly content: Uint8Array<ArrayBuffer>;
@@ -90,26 +92,31 @@ const HELLO_SCENARIO = {
   content: null,
   connections: CONNECTIONS,
   pipelining: 1,
+  requestsPerSecond: null,
   // Not the Content-Type: Bun's own Response does not know that of a string, Bun.serve adds it when it sends.
   expected: { content: encoder.encode(HELLO), fields: {} },
 } as const;
 
+const JSON_SCENARIO = {
+  handler: "json",
+  method: "GET",
+  target: JSON_TARGET,
+  fields: BROWSER_FIELDS,
+  content: null,
+  connections: CONNECTIONS,
+  pipelining: 1,
+  requestsPerSecond: null,
+  expected: { content: JSON_CONTENT, fields: { "content-type": "application/json", ...JSON_FIELDS } },
+} as const;
+
+/** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
+const STEADY_RATE = 20_000;
+const STEADY: readonly ContenderName[] = ["trivet", "before", "native", "trivet-global", "before-global"];
+
 /** Every scenario. */
 export const SCENARIOS: readonly Scenario[] = [
   { ...HELLO_SCENARIO, name: "hello", title: "hello (text)", contenders: [...ALL, "raw"] },
-  {
-    name: "json",
-    title: "JSON with URL and fields",
-    handler: "json",
-    method: "GET",
-    target: JSON_TARGET,
-    fields: BROWSER_FIELDS,
-    content: null,
-    connections: CONNECTIONS,
-    pipelining: 1,
-    expected: { content: JSON_CONTENT, fields: { "content-type": "application/json", ...JSON_FIELDS } },
-    contenders: ALL,
-  },
+  { ...JSON_SCENARIO, name: "json", title: "JSON with URL and fields", contenders: ALL },
   echo("echo-1k", "POST echo 1 KiB", 1024),
   echo("echo-64k", "POST echo 64 KiB", 64 * 1024),
   {
@@ -122,6 +129,7 @@ export const SCENARIOS: readonly Scenario[] = [
     content: null,
     connections: 16,
     pipelining: 1,
+    requestsPerSecond: null,
     expected: { content: cycled(STREAM_BYTES), fields: {} },
     contenders: WITH_OWN_RESPONSES,
   },
@@ -146,6 +154,20 @@ export const SCENARIOS: readonly Scenario[] = [
     connections: 1000,
     contenders: ["trivet", "before", "native", "raw"],
   },
+  {
+    ...HELLO_SCENARIO,
+    name: "steady-hello",
+    title: "hello at 20,000 a second",
+    requestsPerSecond: STEADY_RATE,
+    contenders: STEADY,
+  },
+  {
+    ...JSON_SCENARIO,
+    name: "steady-json",
+    title: "JSON at 20,000 a second",
+    requestsPerSecond: STEADY_RATE,
+    contenders: STEADY,
+  },
 ];
 
 function echo(name: string, title: string, byteLength: number): Scenario {
@@ -160,6 +182,7 @@ function echo(name: string, title: string, byteLength: number): Scenario {
     content,
     connections: CONNECTIONS,
     pipelining: 1,
+    requestsPerSecond: null,
     expected: { content, fields: { "content-length": String(byteLength) } },
     contenders: WITH_OWN_RESPONSES,
   };
