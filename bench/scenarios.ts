@@ -138,7 +138,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "pipelined-16",
     title: "16 pipelined (hello)",
     pipelining: 16,
-    contenders: ["trivet", "before", "native", "raw"],
+    contenders: ["trivet", "before", "native", "bare", "raw"],
   },
   {
     ...HELLO_SCENARIO,

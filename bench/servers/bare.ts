@@ -45,6 +45,9 @@ class BareConnection {
   /** The content that is coming, and how much of it has come. */
   #content: Uint8Array<ArrayBuffer> | null = null;
   #contentEnd = 0;
+  /** Where in the slab that begins which is gathered while bytes are taken; -1 while nothing is. */
+  #gatheredFrom = -1;
+  #isTaking = false;
   /** Reads on from the stream that waits for the peer. */
   resume: () => void = () => {};
 
@@ -55,7 +58,15 @@ class BareConnection {
     this.#request = { url, headers, arrayBuffer: content } as unknown as Request;
   }
 
+  /** Answers pipelined requests in one write. */
   take(bytes: Uint8Array): void {
+    this.#isTaking = true;
+    this.#takeAll(bytes);
+    this.#isTaking = false;
+    this.#flush();
+  }
+
+  #takeAll(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.byteLength) {
       if (this.#content === null) {
@@ -116,14 +127,15 @@ class BareConnection {
 
   #sendBytes(head: string, content: Uint8Array): void {
     if (content.byteLength > MAX_COPIED_BYTES) {
+      this.#flush();
       this.#transport.writeAll([encoder.encode(head), content]);
       return;
     }
-    const start = reserve(head.length * MAX_UTF8_BYTES_PER_CHAR + content.byteLength);
-    const headEnd = start + runtime.encodeUtf8(head, slab, start);
-    slab.set(content, headEnd);
-    usedBytes = headEnd + content.byteLength;
-    this.#transport.write(slab, start, usedBytes);
+    this.#reserve(head.length * MAX_UTF8_BYTES_PER_CHAR + content.byteLength);
+    usedBytes += runtime.encodeUtf8(head, slab, usedBytes);
+    slab.set(content, usedBytes);
+    usedBytes += content.byteLength;
+    if (!this.#isTaking) this.#flush();
   }
 
   #sendStream(reader: ReadableStreamDefaultReader<Uint8Array>): void {
@@ -141,19 +153,26 @@ class BareConnection {
   }
 
   #write(text: string): void {
-    const start = reserve(text.length * MAX_UTF8_BYTES_PER_CHAR);
-    usedBytes += runtime.encodeUtf8(text, slab, start);
-    this.#transport.write(slab, start, usedBytes);
+    this.#reserve(text.length * MAX_UTF8_BYTES_PER_CHAR);
+    usedBytes += runtime.encodeUtf8(text, slab, usedBytes);
+    if (!this.#isTaking) this.#flush();
   }
-}
 
-/** Where so many bytes are free. */
-function reserve(neededBytes: number): number {
-  if (usedBytes + neededBytes > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES);
-    usedBytes = 0;
+  /** Makes sure that so many bytes are free behind what is gathered. */
+  #reserve(neededBytes: number): void {
+    if (usedBytes + neededBytes > SLAB_BYTES) {
+      this.#flush();
+      slab = new Uint8Array(SLAB_BYTES);
+      usedBytes = 0;
+    }
+    if (this.#gatheredFrom < 0) this.#gatheredFrom = usedBytes;
   }
-  return usedBytes;
+
+  #flush(): void {
+    if (this.#gatheredFrom < 0) return;
+    this.#transport.write(slab, this.#gatheredFrom, usedBytes);
+    this.#gatheredFrom = -1;
+  }
 }
 
 function statusLine(status: number): string {
