@@ -108,7 +108,9 @@ async function run(options: Options, root: string, folder: string): Promise<Benc
   const warmUpSeconds = options.quick ? 0 : 1;
   const notes = packages.problem === "" ? [] : [`The packages of npm could not be had: ${packages.problem}`];
   const canBeSteady = steadyGenerator !== null && warmUpSeconds > 0;
-  if (!canBeSteady) notes.push("The loads of so many requests a second were left out: they need h2load and a warm-up.");
+  if (!canBeSteady && options.scenarios.some(({ requestsPerSecond }) => requestsPerSecond !== null)) {
+    notes.push("The loads of so many requests a second were left out: they need h2load and a warm-up.");
+  }
   const method: Method = {
     rounds,
     seconds,

@@ -23,7 +23,7 @@ export interface BenchReport {
   readonly idle: readonly IdleMemory[];
 }
 
-/** A line of a comparison: for each runtime how many times as much as Trivet the other one takes. */
+/** A line of a comparison: for each runtime how many times as much as the subject, as a rule Trivet, the other takes. */
 export interface RatioRow {
   readonly title: string;
   /** `null` where it was not measured. */
@@ -54,22 +54,30 @@ export function machineOfReport(): BenchReport["machine"] {
 
 /** The runtimes' own servers against Trivet: a row for each scenario, and for the global `Response` where it differs. */
 export function ratioRows({ measurements }: BenchReport): RatioRow[] {
-  return rowsAgainst(measurements, cpuOf, "native", "native");
+  return rowsAgainst(measurements, cpuOf, OF_RUNTIME);
 }
+
+/** Two contenders: one whose handlers return Trivet's `HttpResponse`, and one with the global `Response`. */
+type ContenderPair = readonly [own: ContenderName, global: ContenderName];
+
+const OF_TRIVET: ContenderPair = ["trivet", "trivet-global"];
+const OF_BEFORE: ContenderPair = ["before", "before-global"];
+const OF_BARE: ContenderPair = ["bare", "bare-global"];
+const OF_RUNTIME: ContenderPair = ["native", "native"];
 
 /** A row for each scenario, and for the global `Response` where it is measured; empty ones are left out. */
 function rowsAgainst(
   measurements: readonly Measurement[],
   figure: (round: Round) => number,
-  other: ContenderName,
-  otherGlobal: ContenderName,
+  other: ContenderPair,
+  subject: ContenderPair = OF_TRIVET,
 ): RatioRow[] {
   const rows: RatioRow[] = [];
   for (const { name, title, contenders } of SCENARIOS) {
     const hasBoth = contenders.includes("trivet-global");
     const fullTitle = hasBoth ? `${title}, HttpResponse` : title;
-    rows.push(rowOf(fullTitle, measurements, figure, name, other, "trivet"));
-    if (hasBoth) rows.push(rowOf(`${title}, Response`, measurements, figure, name, otherGlobal, "trivet-global"));
+    rows.push(rowOf(fullTitle, measurements, figure, name, other[0], subject[0]));
+    if (hasBoth) rows.push(rowOf(`${title}, Response`, measurements, figure, name, other[1], subject[1]));
   }
   return rows.filter(({ ratios }) => Object.values(ratios).some((ratio) => ratio !== null));
 }
@@ -97,8 +105,16 @@ export function markdownOf(report: BenchReport): string {
     "More than 1 is in favour of Trivet.",
     ratioTable(ratioRows(report)),
   ];
-  const before = rowsAgainst(measurements, cpuOf, "before", "before-global");
+  const before = rowsAgainst(measurements, cpuOf, OF_BEFORE);
   if (before.length > 0) sections.push("## CPU time per request: Trivet before / Trivet", ratioTable(before));
+  const bounds = rowsAgainst(measurements, cpuOf, OF_RUNTIME, OF_BARE);
+  if (bounds.length > 0) {
+    sections.push(
+      "## CPU time per request: the runtime's own server / bare sockets",
+      "What the table above could be at most: no time is spent on HTTP, all of it on sockets, handler and response.",
+      ratioTable(bounds),
+    );
+  }
   const ceilings = ceilingRows(measurements);
   if (ceilings.length > 0) {
     sections.push(
@@ -109,11 +125,12 @@ export function markdownOf(report: BenchReport): string {
   }
   const packages = packageTable(measurements);
   if (packages !== "") sections.push("## CPU time per request on Node: packages of npm / Trivet", packages);
-  const latencies = rowsAgainst(measurements, latencyOf, "native", "native");
+  const latencies = rowsAgainst(measurements, latencyOf, OF_RUNTIME);
   if (latencies.length > 0) {
     sections.push(
       "## 99th percentile of latency: the runtime's own server / Trivet",
-      "Each with its connections always busy: who answers more requests answers each sooner.",
+      "Where nothing is said of requests a second the connections are always busy, and who answers more requests answers " +
+        "each sooner.",
       ratioTable(latencies),
     );
   }
@@ -206,9 +223,9 @@ function rowOf(
   figure: (round: Round) => number,
   scenario: string,
   other: ContenderName,
-  trivet: ContenderName,
+  subject: ContenderName,
 ): RatioRow {
-  const ratio = (runtime: RuntimeName) => ratioOf(measurements, figure, runtime, scenario, other, trivet);
+  const ratio = (runtime: RuntimeName) => ratioOf(measurements, figure, runtime, scenario, other, subject);
   return { title, ratios: { deno: ratio("deno"), bun: ratio("bun"), node: ratio("node") } };
 }
 
@@ -218,15 +235,15 @@ function ratioOf(
   runtime: RuntimeName,
   scenario: string,
   other: ContenderName,
-  trivet: ContenderName,
+  subject: ContenderName,
 ): number | null {
   const roundsOf = (name: ContenderName) =>
     measurements.find((each) => each.runtime === runtime && each.scenario === scenario && each.contender === name)
       ?.rounds ?? [];
-  const ofTrivet = roundsOf(trivet);
+  const ofSubject = roundsOf(subject);
   const ofOther = roundsOf(other);
-  if (ofTrivet.length === 0 || ofOther.length === 0) return null;
-  const ratios = ofTrivet.map((round, index) => figure(ofOther[index]) / figure(round)).filter(Number.isFinite);
+  if (ofSubject.length === 0 || ofOther.length === 0) return null;
+  const ratios = ofSubject.map((round, index) => figure(ofOther[index]) / figure(round)).filter(Number.isFinite);
   return ratios.length === 0 ? null : median(ratios);
 }
 
