@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "./errors.ts";
+import { composeAuthority } from "./http/authority.ts";
 import type { OpenConnections } from "./open_connections.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { Address, Listener, Runtime, Timer } from "./runtime.ts";
@@ -364,8 +365,7 @@ export class HttpServer implements Server {
 function urlOf(address: Address, scheme: string): string {
   if (address.transport === "unix") return `${scheme}+unix://${encodeURIComponent(address.path)}/`;
   const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
-  const host = isAny ? "localhost" : address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  return `${scheme}://${host}:${address.port}/`;
+  return `${scheme}://${composeAuthority(isAny ? "localhost" : address.hostname, address.port)}/`;
 }
 
 /** The runtime's own words; not every runtime names the code of the system's error in them. */

@@ -12,6 +12,7 @@
  */
 
 import { TrivetError } from "../errors.ts";
+import { composeAuthority } from "../http/authority.ts";
 import type { FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http1/request_head.ts";
 import type { Address, TransportConnection } from "../runtime.ts";
@@ -20,6 +21,7 @@ import { failHandler, watchDeadlines } from "./deadline_watch.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange, type ExchangeOwner } from "./exchange.ts";
 import { Outbound } from "./outbound.ts";
+import { mayRead, takePeerEnd } from "./peer_input.ts";
 import { RequestReader } from "./request_reader.ts";
 import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
@@ -376,7 +378,7 @@ export class HttpConnection implements ExchangeOwner {
     if (this.state === "closed") return;
     if (this.outbound.gatheredBytes > 0 && !this.#responder.isStreaming) this.#flushTurn();
     if (this.service.isDraining) this.drain();
-    if (this.#peerHasEnded) this.#takePeerEnd();
+    if (this.#peerHasEnded) takePeerEnd(this, this.#reader);
     this.#updateReading();
   }
 
@@ -399,46 +401,11 @@ export class HttpConnection implements ExchangeOwner {
   /** Reads from the peer exactly while there is something to do with what it sends. */
   #updateReading(): void {
     if (this.state === "upgraded" || this.state === "closed") return;
-    const isPaused = !this.#mayRead();
+    const isPaused = !mayRead(this, this.#reader);
     if (isPaused === this.#isPaused) return;
     this.#isPaused = isPaused;
     if (isPaused) this.#transport.pause();
     else this.#transport.resume();
-  }
-
-  #mayRead(): boolean {
-    switch (this.state) {
-      case "parked":
-        return !this.#reader.hasKeptBytes;
-      case "idle":
-      case "head":
-        return !this.outbound.isCongested;
-      case "exchange":
-        if (this.#reader.isContentComplete) return !this.#reader.hasKeptBytes;
-        return this.exchange === null || !this.exchange.content.isHeld;
-      default:
-        return true;
-    }
-  }
-
-  #takePeerEnd(): void {
-    switch (this.state) {
-      case "parked":
-        // Nothing has come, and nothing will: there is no need to wait for its turn.
-        if (!this.#reader.hasKeptBytes) this.startClosing();
-        return;
-      case "idle":
-      case "skipping":
-        this.startClosing();
-        return;
-      case "head":
-        if (this.outbound.isCongested) return;
-        if (this.#reader.hasBegunHead) this.failPeer(incompleteMessage());
-        else this.startClosing();
-        return;
-      case "exchange":
-        if (!this.#reader.isContentComplete) this.failContent(incompleteMessage());
-    }
   }
 
   /** Somebody wants content that the peer sends only when it is told to go on, if that can still be told. */
@@ -501,13 +468,7 @@ export class HttpConnection implements ExchangeOwner {
   }
 }
 
-function incompleteMessage(): TrivetError {
-  return new TrivetError("message-incomplete", "The peer ended the connection before the request was complete.");
-}
-
 /** RFC 9110 section 7.2 lets HTTP/1.0 come without Host; then the request is for where it arrived. */
 function defaultAuthority(address: Address): string {
-  if (address.transport === "unix") return "localhost";
-  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  return `${host}:${address.port}`;
+  return address.transport === "unix" ? "localhost" : composeAuthority(address.hostname, address.port);
 }

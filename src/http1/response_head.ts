@@ -105,7 +105,9 @@ export class ResponseHeadBuilder {
     const date = this.#hasDate ? "" : dateLine;
     // RFC 9110 section 7.8: who sends Upgrade also sends the connection option "upgrade".
     const upgrade = this.#hasUpgrade ? "upgrade" : "";
-    const options = upgrade === "" || connectionOption === "" ? upgrade + connectionOption : `upgrade, ${connectionOption}`;
+    const options = upgrade === "" || connectionOption === ""
+      ? upgrade + connectionOption
+      : `upgrade, ${connectionOption}`;
     const connection = options === "" ? "" : `Connection: ${options}\r\n`;
     // Put together at once: each step between would be a string of its own.
     return `${this.#lines}${date}${framingLine(framing)}${connection}\r\n`;

@@ -45,7 +45,13 @@ export interface InstalledRuntime {
 /** A folder of this run's own, removed when the run ends. */
 export async function makeFolder(): Promise<string> {
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "trivet_package_" }));
-  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  globalThis.addEventListener("unload", () => {
+    try {
+      Deno.removeSync(folder, { recursive: true });
+    } catch {
+      // A program that has just been ended may still have written to it. The system removes what is temporary.
+    }
+  });
   return folder;
 }
 

@@ -67,12 +67,11 @@ export class ServingProgram {
    */
   async stop(): Promise<number> {
     this.#signal("SIGTERM");
+    // What it started in turn may end later than itself, and holds its output open until then.
     const timer = setTimeout(() => this.#signal("SIGKILL"), DEADLINE_MS);
     const { code } = await this.#child.status;
-    clearTimeout(timer);
-    // What it left behind would hold its output open.
-    this.#signal("SIGKILL");
     await this.#ended;
+    clearTimeout(timer);
     return code;
   }
 
