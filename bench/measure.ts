@@ -48,55 +48,45 @@ export interface Method {
   readonly folder: string;
 }
 
-/** A contender that runs. */
-interface Running {
+/** What was found of one contender so far. */
+interface Found {
   readonly name: ContenderName;
-  readonly server: ServerProcess;
-  readonly verified: VerifiedResponse;
   readonly rounds: Round[];
   readonly problems: string[];
+  residentBytes: number;
+  /** Whether it could not be started, or not be loaded; it is not tried again then. */
+  hasFailed: boolean;
 }
 
-/** Measures one scenario on one runtime. A contender that fails is reported with its problem, and without rounds. */
+/**
+ * Measures one scenario on one runtime. A contender that fails is reported with its problem, and without more rounds.
+ *
+ * Each round has a process of its own: how fast a process is depends on what its compiler has seen and where its memory
+ * lies, by more than one contender differs from another.
+ */
 export async function measureScenario(
   scenario: Scenario,
   runtime: BenchRuntime,
   method: Method,
 ): Promise<Measurement[]> {
-  const running: Running[] = [];
-  const failed: Measurement[] = [];
-  try {
-    for (const name of contendersOf(scenario, runtime, method)) {
+  const all = contendersOf(scenario, runtime, method).map((name): Found => (
+    { name, rounds: [], problems: [], residentBytes: 0, hasFailed: false }
+  ));
+  for (let round = 0; round < method.rounds; round++) {
+    // Every other round runs backwards, so that a machine that gets slower or faster favours nobody.
+    for (const found of round % 2 === 0 ? all : all.toReversed()) {
+      if (found.hasFailed) continue;
       try {
-        running.push(await startContender(name, scenario, runtime, method));
+        await measureRound(found, scenario, runtime, method);
       } catch (error) {
-        const problems = [error instanceof Error ? error.message : String(error)];
-        failed.push({
-          runtime: runtime.name,
-          scenario: scenario.name,
-          contender: name,
-          rounds: [],
-          residentBytes: 0,
-          problems,
-        });
+        found.hasFailed = true;
+        found.problems.push(error instanceof Error ? error.message : String(error));
       }
     }
-    for (let round = 0; round < method.rounds; round++) {
-      // Every other round runs backwards, so that a machine that gets slower or faster favours nobody.
-      for (const contender of round % 2 === 0 ? running : running.toReversed()) {
-        await measureRound(contender, scenario, method);
-      }
-    }
-    return failed.concat(running.map(({ name, server, rounds, problems }) => {
-      const residentBytes = server.memory().residentBytes;
-      // Others print what a peer that goes away has done to them; Trivet has no reason to.
-      const printed = CONTENDERS[name].isTrivet && server.printedErrors !== "";
-      const all = printed ? [...problems, `it printed: ${server.printedErrors}`] : problems;
-      return { runtime: runtime.name, scenario: scenario.name, contender: name, rounds, residentBytes, problems: all };
-    }));
-  } finally {
-    await Promise.all(running.map(({ server }) => server.stop()));
   }
+  return all.map(({ name, rounds, problems, residentBytes }) => (
+    { runtime: runtime.name, scenario: scenario.name, contender: name, rounds, residentBytes, problems }
+  ));
 }
 
 function contendersOf(scenario: Scenario, runtime: BenchRuntime, method: Method): ContenderName[] {
@@ -108,43 +98,45 @@ function contendersOf(scenario: Scenario, runtime: BenchRuntime, method: Method)
   });
 }
 
-async function startContender(
-  name: ContenderName,
+/** Starts the contender, warms it up and loads it. */
+async function measureRound(
+  found: Found,
   scenario: Scenario,
   runtime: BenchRuntime,
   method: Method,
-): Promise<Running> {
-  const packages = method.packages.folder ?? "";
+): Promise<void> {
+  const { name, rounds, problems } = found;
   const { handler, target, fields, content } = scenario;
   const request = { url: `http://127.0.0.1${target}`, fields, contentBytes: content?.byteLength ?? 0 };
+  const packages = method.packages.folder ?? "";
   const server = await ServerProcess.start(runtime, name, { handler, packages, patient: false, request });
   try {
     const verified = await verifyResponse(server.port, scenario);
-    const contender: Running = { name, server, verified, rounds: [], problems: [...verified.problems] };
-    if (method.warmUpSeconds > 0) {
-      const { problems } = await runLoad(contender, scenario, method, method.warmUpSeconds, true);
-      contender.problems.push(...problems);
+    problems.push(...verified.problems);
+    const isWarmedUp = method.warmUpSeconds > 0;
+    if (isWarmedUp) {
+      const warmUp = await runLoad(server, verified, scenario, method, method.warmUpSeconds, true);
+      problems.push(...warmUp.problems);
     }
-    return contender;
-  } catch (error) {
+    const before = server.cpuTime();
+    const load = await runLoad(server, verified, scenario, method, method.seconds, !isWarmedUp);
+    const after = server.cpuTime();
+    problems.push(...load.problems);
+    const { requests, seconds, p50Ms, p99Ms } = load;
+    const cpuSeconds = after.seconds - before.seconds;
+    const systemSeconds = after.systemSeconds - before.systemSeconds;
+    rounds.push({ requests, seconds, p50Ms, p99Ms, cpuSeconds, systemSeconds });
+    found.residentBytes = server.memory().residentBytes;
+    // Others print what a peer that goes away has done to them; Trivet has no reason to.
+    if (CONTENDERS[name].isTrivet && server.printedErrors !== "") problems.push(`it printed: ${server.printedErrors}`);
+  } finally {
     await server.stop();
-    throw error;
   }
 }
 
-async function measureRound(contender: Running, scenario: Scenario, method: Method): Promise<void> {
-  const before = contender.server.cpuTime();
-  const load = await runLoad(contender, scenario, method, method.seconds, method.warmUpSeconds === 0);
-  const after = contender.server.cpuTime();
-  const cpuSeconds = after.seconds - before.seconds;
-  const systemSeconds = after.systemSeconds - before.systemSeconds;
-  const { requests, seconds, p50Ms, p99Ms, problems } = load;
-  contender.rounds.push({ requests, seconds, p50Ms, p99Ms, cpuSeconds, systemSeconds });
-  contender.problems.push(...problems);
-}
-
 function runLoad(
-  { server, verified }: Running,
+  { port }: ServerProcess,
+  verified: VerifiedResponse,
   scenario: Scenario,
   { generator, steadyGenerator, folder }: Method,
   seconds: number,
@@ -152,5 +144,5 @@ function runLoad(
 ): Promise<LoadResult> {
   // Content is compared under full load, also where the rounds are of another one.
   const chosen = scenario.requestsPerSecond === null || checked ? generator : steadyGenerator!;
-  return chosen.run({ port: server.port, scenario, seconds, checked, verified, folder });
+  return chosen.run({ port, scenario, seconds, checked, verified, folder });
 }

@@ -243,7 +243,9 @@ function ratioOf(
   const ofSubject = roundsOf(subject);
   const ofOther = roundsOf(other);
   if (ofSubject.length === 0 || ofOther.length === 0) return null;
-  const ratios = ofSubject.map((round, index) => figure(ofOther[index]) / figure(round)).filter(Number.isFinite);
+  // One that has failed has fewer rounds.
+  const compared = ofSubject.slice(0, ofOther.length);
+  const ratios = compared.map((round, index) => figure(ofOther[index]) / figure(round)).filter(Number.isFinite);
   return ratios.length === 0 ? null : median(ratios);
 }
 
