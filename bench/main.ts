@@ -2,8 +2,9 @@
  * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
  *
  * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--rounds=3] [--seconds=2]
- * [--before=COMMIT] [--name=load]`. With `--before` Trivet as of another commit is measured beside it. A run of everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is
- * given a name. It fails when a response of any contender was wrong. It needs Linux, whose /proc has the CPU times.
+ * [--before=COMMIT] [--name=load]`. With `--before` Trivet as of another commit is measured beside it. A run of
+ * everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is given a name. It fails when
+ * a response of any contender was wrong. It needs Linux, whose /proc has the CPU times.
  *
  * @module
  */

@@ -111,6 +111,7 @@ const JSON_SCENARIO = {
 
 /** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
 const STEADY_RATE = 20_000;
+const STEADY_CONNECTIONS = 100;
 const STEADY: readonly ContenderName[] = ["trivet", "before", "native", "trivet-global", "before-global"];
 
 /** Every scenario. */
@@ -158,13 +159,15 @@ export const SCENARIOS: readonly Scenario[] = [
     ...HELLO_SCENARIO,
     name: "steady-hello",
     title: "hello at 20,000 a second",
+    connections: STEADY_CONNECTIONS,
     requestsPerSecond: STEADY_RATE,
-    contenders: STEADY,
+    contenders: [...STEADY, "raw"],
   },
   {
     ...JSON_SCENARIO,
     name: "steady-json",
     title: "JSON at 20,000 a second",
+    connections: STEADY_CONNECTIONS,
     requestsPerSecond: STEADY_RATE,
     contenders: STEADY,
   },

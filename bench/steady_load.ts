@@ -1,8 +1,8 @@
 /**
  * A load of so many requests a second, by `h2load`: what latency is where no server is at its limit.
  *
- * Each connection sends a request at its own steady pace, whether the machine is quick or not, but waits for the response
- * to the one before. Every response is checked for its status, and all of them together for their number.
+ * Each connection keeps its own steady pace, whatever the others do, and has one request under way at a time. Every
+ * response is checked for its status, and all of them together for their number.
  *
  * @module
  */
@@ -13,6 +13,11 @@ import type { LoadGenerator, LoadOptions, LoadResult } from "./load.ts";
 
 /** Beside the time the load lasts. */
 const MORE_TIME_MS = 20_000;
+/**
+ * The time between the starts of two connections. `h2load` sends what is due on a connection every 10 ms at the most:
+ * connections that were started together would all send at the same moment.
+ */
+const START_INTERVAL_MS = 1;
 /** How far a load may fall behind its pace, before its latency is that of another load. */
 const MIN_PACE = 0.97;
 
@@ -31,6 +36,7 @@ async function runH2load({ port, scenario, seconds, folder }: LoadOptions): Prom
   // It adds to a file that is there.
   await Deno.writeTextFile(logPath, "");
   const argv = ["h2load", "--h1", "--threads=1", "--max-concurrent-streams=1", `--clients=${connections}`];
+  argv.push("--rate=1", `--rate-period=${START_INTERVAL_MS}ms`);
   argv.push(`--requests=${requests}`, `--rps=${rate / connections}`, `--log-file=${logPath}`);
   for (const [name, value] of Object.entries(fields)) argv.push(`--header=${name}: ${value}`);
   argv.push(`http://127.0.0.1:${port}${target}`);
@@ -45,7 +51,8 @@ async function runH2load({ port, scenario, seconds, folder }: LoadOptions): Prom
   );
   tookMs.sort((left, right) => left - right);
   const problems = succeeded === requests ? [] : [`${succeeded} of ${requests} requests were answered with 200`];
-  const pace = requests / tookSeconds / rate;
+  // The connection that was started last ends last.
+  const pace = (seconds + connections * START_INTERVAL_MS / 1000) / tookSeconds;
   if (pace < MIN_PACE) problems.push(`the load came at ${(100 * pace).toFixed(0)} % of its pace`);
   return {
     requests,
