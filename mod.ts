@@ -15,20 +15,20 @@
  */
 
 import { detectRuntime } from "./runtime/detect.ts";
-import type { Handler } from "./src/handler.ts";
-import { createServer } from "./src/create_server.ts";
-import type { ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
-import type { Server } from "./src/server.ts";
+import type { Handler } from "./src/api/handler.ts";
+import { createServer } from "./src/server/create_server.ts";
+import type { ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
+import type { Server } from "./src/server/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
-export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/handler.ts";
-export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/options.ts";
-export type { Server, ShutdownOptions, ShutdownReport } from "./src/server.ts";
-export type { ServerState } from "./src/server_state.ts";
-export type { ServerStats } from "./src/stats.ts";
-export type { QueueStats, ThreadStats, WorkerStats } from "./src/scheduling/scheduler.ts";
-export type { Warning, WarningCode } from "./src/warnings.ts";
-export { type Blame, type ErrorCode, TrivetError } from "./src/errors.ts";
+export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/api/handler.ts";
+export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
+export type { Server, ShutdownOptions, ShutdownReport } from "./src/server/server.ts";
+export type { ServerState } from "./src/server/server_state.ts";
+export type { ServerStats } from "./src/api/stats.ts";
+export type { QueueStats, ThreadStats, WorkerStats } from "./src/models/scheduler.ts";
+export type { Warning, WarningCode } from "./src/api/warnings.ts";
+export { type Blame, type ErrorCode, TrivetError } from "./src/api/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";
 
 /**

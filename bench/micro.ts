@@ -10,9 +10,9 @@
 import process from "node:process";
 import { detectRuntime } from "../runtime/detect.ts";
 import type { FieldSection } from "../src/http/field_section.ts";
-import { ChunkedDecoder } from "../src/http1/chunked_decoder.ts";
-import { RequestHeadParser } from "../src/http1/request_head.ts";
-import { ResponseHeadBuilder } from "../src/http1/response_head.ts";
+import { ChunkedDecoder } from "../src/http1/codec/chunked_decoder.ts";
+import { RequestHeadParser } from "../src/http1/codec/request_head.ts";
+import { ResponseHeadBuilder } from "../src/http1/codec/response_head.ts";
 import { HttpResponse, linkResponsePrototype } from "../src/web/http_response.ts";
 import { LazyRequest, linkRequestPrototype } from "../src/web/lazy_request.ts";
 import { readResponse } from "../src/web/read_response.ts";

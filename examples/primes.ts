@@ -3,7 +3,7 @@
  *
  * On one event loop it would hold up everybody else. `hybrid.ts` runs it on threads, and so does the command line:
  *
- *     deno run -A src/cli.ts serve examples/primes.ts --model hybrid --threads 2
+ *     deno run -A src/entry/cli.ts serve examples/primes.ts --model hybrid --threads 2
  *
  * @module
  */

@@ -19,7 +19,7 @@ interface Step {
 /** Each step takes a few seconds, a type check with an empty cache on a slow machine some more. */
 const DEADLINE_MS = 180_000;
 
-const ENTRY_POINTS = ["mod.ts", "src/cli.ts"];
+const ENTRY_POINTS = ["mod.ts", "src/entry/cli.ts"];
 const FOLDERS = ["src", "runtime", "test", "bench", "scripts", "examples"];
 
 const STEPS: readonly Step[] = [
@@ -30,7 +30,7 @@ const STEPS: readonly Step[] = [
   {
     name: "examples in comments",
     // What runs by being imported has no example.
-    args: ["test", "--allow-all", "--doc", "--ignore=src/cli.ts,src/thread_main.ts", "mod.ts", "src"],
+    args: ["test", "--allow-all", "--doc", "--ignore=src/entry/cli.ts,src/entry/thread_main.ts", "mod.ts", "src"],
   },
   { name: "documentation", args: ["doc", "--lint", ...ENTRY_POINTS] },
   { name: "package", args: ["publish", "--dry-run", "--allow-dirty"] },

@@ -62,7 +62,7 @@ const ASYNCHRONOUS_GLOBALS: ReadonlySet<string> = new Set([
   "fetch",
 ]);
 
-const ORDER = `Imports go one way: mod.ts, src/cli.ts and src/thread_main.ts > ${
+const ORDER = `Imports go one way: mod.ts, src/entry/cli.ts and src/entry/thread_main.ts > ${
   LAYERS.map((layer) => layer.name).join(" > ")
 }.`;
 
@@ -93,7 +93,7 @@ export function refusalOfImport(importer: string, specifier: string, typeOnly: b
   }
   if (target === "entry") return `${imported} is an entry point and stands above this file. ${ORDER}`;
   if (target === "runtime") {
-    return `The core knows no runtime: only mod.ts and src/cli.ts import runtime/. What is needed of a runtime ` +
+    return `The core knows no runtime: only mod.ts and src/entry/cli.ts import runtime/. What is needed of a runtime ` +
       `belongs into the contract, ${RUNTIME_CONTRACT}.`;
   }
   if (zone === "unlisted" || target === "unlisted") {

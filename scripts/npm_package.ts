@@ -31,8 +31,8 @@ export interface PackageDescription {
 /** Every entry point, the main one first. */
 export const ENTRY_POINTS: readonly EntryPoint[] = [
   { path: "mod.ts", exportName: "." },
-  { path: "src/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
-  { path: "src/thread_main.ts", hasSideEffects: true },
+  { path: "src/entry/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
+  { path: "src/entry/thread_main.ts", hasSideEffects: true },
 ];
 
 /** The folder of the package that has the modules, side by side. */

@@ -19,7 +19,7 @@ class NotReadyError extends Error {}
 const TASK_DEADLINE_MS = 30 * 60_000;
 const PACK_DEADLINE_MS = 60_000;
 const TASKS = ["check", "test", "test:package", "test:frameworks", "test:std"];
-const VERSIONED_FILES = ["deno.json", "src/version.ts"];
+const VERSIONED_FILES = ["deno.json", "src/api/version.ts"];
 
 async function main(args: readonly string[]): Promise<void> {
   const [version, ...others] = args;

@@ -40,7 +40,7 @@ export function refusalOfChangelog(changelog: string, version: string): string |
 /**
  * Puts a version in place of the one that is there.
  *
- * @param text The text of deno.json or of src/version.ts, which have one version each.
+ * @param text The text of deno.json or of src/api/version.ts, which have one version each.
  * @throws {Error} There is not exactly one.
  */
 export function withVersion(text: string, version: string): string {

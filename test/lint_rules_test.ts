@@ -26,28 +26,28 @@ interface ImportCase {
 const IMPORTS: readonly ImportCase[] = [
   { name: "mod.ts joins the core", importer: "mod.ts", specifier: "./src/server.ts" },
   { name: "mod.ts joins an adapter", importer: "mod.ts", specifier: "./runtime/detect.ts" },
-  { name: "the CLI joins an adapter", importer: "src/cli.ts", specifier: "../runtime/detect.ts" },
-  { name: "the CLI imports mod.ts", importer: "src/cli.ts", specifier: "../mod.ts" },
+  { name: "the CLI joins an adapter", importer: "src/entry/cli.ts", specifier: "../runtime/detect.ts" },
+  { name: "the CLI imports mod.ts", importer: "src/entry/cli.ts", specifier: "../mod.ts" },
   {
     name: "an entry imports no test",
     importer: "mod.ts",
     specifier: "./test/a.ts",
     refusal: /not part of the package/,
   },
-  { name: "an entry imports no node: module", importer: "src/cli.ts", specifier: "node:fs", refusal: /portable/ },
+  { name: "an entry imports no node: module", importer: "src/entry/cli.ts", specifier: "node:fs", refusal: /portable/ },
 
-  { name: "server over options", importer: "src/server.ts", specifier: "./options.ts" },
-  { name: "beside server", importer: "src/create_server.ts", specifier: "./server.ts" },
-  { name: "server over scheduling", importer: "src/server.ts", specifier: "./scheduling/blocking.ts" },
+  { name: "server over options", importer: "src/server/server.ts", specifier: "./options.ts" },
+  { name: "beside server", importer: "src/server/create_server.ts", specifier: "./server.ts" },
+  { name: "server over scheduling", importer: "src/server/server.ts", specifier: "./scheduling/blocking.ts" },
   {
     name: "scheduling over connection",
-    importer: "src/scheduling/blocking.ts",
+    importer: "src/models/blocking.ts",
     specifier: "../connection/exchange.ts",
   },
-  { name: "connection over web", importer: "src/connection/exchange.ts", specifier: "../web/lazy_request.ts" },
-  { name: "connection over http", importer: "src/connection/exchange.ts", specifier: "../http/status.ts" },
+  { name: "connection over web", importer: "src/exchange/exchange.ts", specifier: "../web/lazy_request.ts" },
+  { name: "connection over http", importer: "src/exchange/exchange.ts", specifier: "../http/status.ts" },
   { name: "web over http1", importer: "src/web/a.ts", specifier: "../http1/grammar.ts" },
-  { name: "within a layer", importer: "src/http1/framing.ts", specifier: "./grammar.ts" },
+  { name: "within a layer", importer: "src/http1/codec/framing.ts", specifier: "./grammar.ts" },
   {
     name: "scheduling not over server",
     importer: "src/scheduling/a.ts",
@@ -63,7 +63,7 @@ const IMPORTS: readonly ImportCase[] = [
     typeOnly: true,
     refusal: /stands above/,
   },
-  { name: "nothing imports mod.ts", importer: "src/server.ts", specifier: "../mod.ts", refusal: /entry point/ },
+  { name: "nothing imports mod.ts", importer: "src/server/server.ts", specifier: "../mod.ts", refusal: /entry point/ },
   {
     name: "an adapter does not import mod.ts",
     importer: "runtime/node.ts",
@@ -75,7 +75,7 @@ const IMPORTS: readonly ImportCase[] = [
   { name: "the contract for everybody", importer: "src/connection/a.ts", specifier: "../runtime.ts", typeOnly: true },
   {
     name: "errors import no layer",
-    importer: "src/errors.ts",
+    importer: "src/api/errors.ts",
     specifier: "./http/status.ts",
     refusal: /imports nothing/,
   },
@@ -107,7 +107,7 @@ const IMPORTS: readonly ImportCase[] = [
   { name: "an adapter's error", importer: "runtime/bun.ts", specifier: "../src/errors.ts", refusal: /adapter/ },
   {
     name: "the core imports no adapter",
-    importer: "src/server.ts",
+    importer: "src/server/server.ts",
     specifier: "../runtime/node.ts",
     refusal: /contract/,
   },
@@ -119,7 +119,7 @@ const IMPORTS: readonly ImportCase[] = [
 
   {
     name: "a folder without a layer",
-    importer: "src/server.ts",
+    importer: "src/server/server.ts",
     specifier: "./extra/a.ts",
     refusal: /src\/extra\/a\.ts/,
   },

@@ -5,7 +5,7 @@
  */
 
 import type { FieldSection } from "../../src/http/field_section.ts";
-import { RequestHeadParser } from "../../src/http1/request_head.ts";
+import { RequestHeadParser } from "../../src/http1/codec/request_head.ts";
 import type { OutgoingBatch, ReceivedBatch } from "../../src/threads/batch.ts";
 import { ReceivedCall, writeCall } from "../../src/threads/call_message.ts";
 import type { CallMessage } from "../../src/threads/protocol.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type ErrorCode, TrivetError } from "../errors.ts";
+import { type ErrorCode, TrivetError } from "../api/errors.ts";
 
 /** A thrown value in a form that JSON can write. */
 export interface ErrorCopy {

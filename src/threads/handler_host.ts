@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Handler } from "../handler.ts";
+import type { Handler } from "../api/handler.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";

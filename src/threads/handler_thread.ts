@@ -7,7 +7,7 @@
  * @module
  */
 
-import { TrivetError } from "../errors.ts";
+import { TrivetError } from "../api/errors.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
 import { type Attachments, type Message, OutgoingBatch, readBatch } from "./batch.ts";
 import { CallTable } from "./call_table.ts";

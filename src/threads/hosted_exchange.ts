@@ -8,13 +8,13 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../connection/exchange.ts";
-import { type StreamRead, StreamStart } from "../connection/stream_start.ts";
-import { TrivetError } from "../errors.ts";
-import type { UpgradedConnection } from "../handler.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../exchange/exchange.ts";
+import { type StreamRead, StreamStart } from "../web/stream_start.ts";
+import { TrivetError } from "../api/errors.ts";
+import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
-import { CHUNKED } from "../http1/framing.ts";
-import { RequestHead } from "../http1/request_head.ts";
+import { CHUNKED } from "../http1/codec/framing.ts";
+import { RequestHead } from "../http1/codec/request_head.ts";
 import type { Address } from "../runtime.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";

@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { Exchange, ExchangeObserver } from "../connection/exchange.ts";
-import { PendingUpgrade } from "../connection/upgraded_connection.ts";
-import type { TrivetError } from "../errors.ts";
-import type { UpgradedConnection } from "../handler.ts";
+import type { Exchange, ExchangeObserver } from "../exchange/exchange.ts";
+import { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+import type { TrivetError } from "../api/errors.ts";
+import type { UpgradedConnection } from "../api/handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
 import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { TrivetError } from "../errors.ts";
+import { TrivetError } from "../api/errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { HandlerThread, type LostCall, type ThreadOrders } from "./handler_thread.ts";
 

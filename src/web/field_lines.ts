@@ -8,8 +8,8 @@
  * @module
  */
 
-import { TrivetError } from "../errors.ts";
-import { CLASSES, FIELD_VALUE, TOKEN } from "../http1/grammar.ts";
+import { TrivetError } from "../api/errors.ts";
+import { CLASSES, FIELD_VALUE, TOKEN } from "../http/grammar.ts";
 
 /** Name, value, name, value. A list that was handed out is never changed again, so lists can be shared. */
 export type FieldLines = readonly string[];

@@ -7,9 +7,9 @@
  * @module
  */
 
-import { TrivetError } from "../errors.ts";
+import { TrivetError } from "../api/errors.ts";
 import { isContentless } from "../http/status.ts";
-import { FIELD_VALUE, isAllOfClass } from "../http1/grammar.ts";
+import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
 import {
   type FieldLines,
   hasFieldLine,

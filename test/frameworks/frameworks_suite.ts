@@ -61,7 +61,7 @@ for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
 function serveCommand(runtime: InstalledRuntime, module: string, hasPort: boolean): string[] {
   const args = ["serve", module, "--hostname", "127.0.0.1", ...(hasPort ? [] : ["--port", "0"])];
   if (runtime.isNode) return runtime.command(`${user}/node_modules/.bin/trivet`, ...args);
-  const command = runtime.command(`${ROOT}/src/cli.ts`, ...args);
+  const command = runtime.command(`${ROOT}/src/entry/cli.ts`, ...args);
   return runtime.name === "deno" ? command.toSpliced(2, 0, "--config=deno.json") : command;
 }
 

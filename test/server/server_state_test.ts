@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import type { ServeOptions } from "../../src/options.ts";
-import { isTransition, SERVER_TRANSITIONS, type ServerState } from "../../src/server_state.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { isTransition, SERVER_TRANSITIONS, type ServerState } from "../../src/server/server_state.ts";
 import { createGate, createMemoryServer, get, type MemoryServer, text } from "../support/memory_server.ts";
 import { createMemoryRuntime, type MemoryRuntime } from "../support/memory_runtime.ts";
 import { drawStateDiagram, endsOf, findDiagram } from "../support/state_diagram.ts";

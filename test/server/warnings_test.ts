@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, mock, test } from "node:test";
-import { type Warning, Warnings } from "../../src/warnings.ts";
+import { type Warning, Warnings } from "../../src/api/warnings.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 function create(): { warnings: Warnings; clock: VirtualClock; told: Warning[] } {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Handler } from "../../src/handler.ts";
+import type { Handler } from "../../src/api/handler.ts";
 
 let handler: Handler | null = null;
 

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { createServer } from "../../src/create_server.ts";
-import type { Handler } from "../../src/handler.ts";
-import type { ServeOptions } from "../../src/options.ts";
-import type { Server } from "../../src/server.ts";
-import type { TrivetError } from "../../src/errors.ts";
-import type { Warning, WarningCode } from "../../src/warnings.ts";
+import { createServer } from "../../src/server/create_server.ts";
+import type { Handler } from "../../src/api/handler.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import type { Server } from "../../src/server/server.ts";
+import type { TrivetError } from "../../src/api/errors.ts";
+import type { Warning, WarningCode } from "../../src/api/warnings.ts";
 import { createMemoryRuntime, type MemoryPeer, type MemoryRuntime } from "./memory_runtime.ts";
 import type { VirtualClock } from "./virtual_clock.ts";
 

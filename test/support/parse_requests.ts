@@ -4,11 +4,11 @@
  * @module
  */
 
-import { TrivetError } from "../../src/errors.ts";
+import { TrivetError } from "../../src/api/errors.ts";
 import type { FieldSection } from "../../src/http/field_section.ts";
-import { type ContentDecoder, createContentDecoder } from "../../src/http1/content_decoder.ts";
-import { RequestHeadParser } from "../../src/http1/request_head.ts";
-import { TargetUriComposer } from "../../src/http1/request_target.ts";
+import { type ContentDecoder, createContentDecoder } from "../../src/http1/codec/content_decoder.ts";
+import { RequestHeadParser } from "../../src/http1/codec/request_head.ts";
+import { TargetUriComposer } from "../../src/http1/codec/request_target.ts";
 
 /** What the core found, in the order in which it found it. */
 export interface ParsedRequest {

@@ -2,15 +2,15 @@
  * A server in memory whose handlers run on threads in memory: a test decides what each thread does, and when it stands
  * still or ends.
  *
- * What runs on a thread is the thread's real program (`src/thread.ts`); only the module it loads is the test's own.
+ * What runs on a thread is the thread's real program (`src/entry/thread.ts`); only the module it loads is the test's own.
  *
  * @module
  */
 
-import type { HandlerInfo } from "../../src/handler.ts";
-import type { ServeOptions } from "../../src/options.ts";
+import type { HandlerInfo } from "../../src/api/handler.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
 import type { Clock, ListenOptions, ParentThread, Runtime, TransportEvents } from "../../src/runtime.ts";
-import { runThread } from "../../src/thread.ts";
+import { runThread } from "../../src/entry/thread.ts";
 import { type Message, readBatch } from "../../src/threads/batch.ts";
 import { HANDLER_MODULE_URL, setHandler } from "./handler_module.ts";
 import { createMemoryServer, type MemoryServer } from "./memory_server.ts";

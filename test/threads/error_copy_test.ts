@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ErrorCode, TrivetError } from "../../src/errors.ts";
+import { type ErrorCode, TrivetError } from "../../src/api/errors.ts";
 import { copyError, restoreError, restoreTrivetError } from "../../src/threads/error_copy.ts";
 
 /** What arrives of a thrown value: messages between threads are JSON. */

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { TrivetError } from "../../src/errors.ts";
+import { TrivetError } from "../../src/api/errors.ts";
 import { LazyRequest, linkRequestPrototype, toNativeRequest } from "../../src/web/lazy_request.ts";
 import { FAKE_URL, type FakeRequest, fakeSource } from "./fake_request_source.ts";
 

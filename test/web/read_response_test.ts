@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { type ErrorCode, TrivetError } from "../../src/errors.ts";
+import { type ErrorCode, TrivetError } from "../../src/api/errors.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import { LazyRequest, linkRequestPrototype } from "../../src/web/lazy_request.ts";
 import { readResponse } from "../../src/web/read_response.ts";

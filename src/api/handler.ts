@@ -1,0 +1,99 @@
+/**
+ * What a handler is, and what it is told beside the request: types only.
+ *
+ * @module
+ */
+
+import type { Address } from "../runtime.ts";
+
+/**
+ * Answers one request.
+ *
+ * May be asynchronous. A handler that throws or rejects gives the peer a 500; see `onError`.
+ *
+ * @example
+ * ```ts
+ * import { type Handler, HttpResponse } from "@trivet/http";
+ *
+ * const handler: Handler = (request, info) =>
+ *   HttpResponse.json({ path: new URL(request.url).pathname, peer: info.remoteAddr });
+ * ```
+ */
+export type Handler = (request: Request, info: HandlerInfo) => Response | Promise<Response>;
+
+/** What a handler can know and do beside reading the request. */
+export interface HandlerInfo {
+  /** The peer's address. */
+  readonly remoteAddr: Address;
+  /** The address at which the connection was accepted. */
+  readonly localAddr: Address;
+  /**
+   * The peer's address, as handlers written for Bun ask for it; `null` for a Unix domain socket. The same as
+   * {@linkcode HandlerInfo.remoteAddr}.
+   *
+   * @param request Of no account: the address is that of the request the handler was called with.
+   */
+  requestIP(request?: Request): PeerAddress | null;
+  /** Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered. */
+  readonly completed: Promise<void>;
+  /**
+   * The trailer section of a chunked request (RFC 9110 section 6.5): resolves when the content is complete, empty where
+   * there is none; rejects when the content does not come whole. Read the content first: what is not read may not come.
+   * Never merged into the header section, because a trailer must not change how a request is understood.
+   */
+  readonly trailers: Promise<Headers>;
+  /**
+   * Sends an informational response before the final one (RFC 9110 section 15.2), for example 103 (Early Hints). Does
+   * nothing for HTTP/1.0, which knows none, nor once the final response has begun.
+   *
+   * @param status 102 to 199; 100 is sent by the server itself and 101 belongs to {@linkcode upgrade}.
+   * @throws {RangeError} For another status.
+   * @throws {TypeError | TrivetError} For invalid fields.
+   */
+  inform(status: number, headers?: HeadersInit): void;
+  /**
+   * Sets the trailer section of the response (RFC 9110 section 6.5.1). It is sent only to a peer that said
+   * `TE: trailers`, whose response is then chunked; others get the response without it. The function is called when the
+   * content has ended.
+   */
+  sendTrailers(trailers: () => HeadersInit): void;
+  /**
+   * Takes the connection out of HTTP (RFC 9110 section 7.8). Return the response, whose status is 101, from the handler;
+   * then the promise gives the connection.
+   *
+   * @param protocol One of the protocols the request's Upgrade field offers, compared without regard to case.
+   * @throws {TrivetError} `upgrade-not-requested` when the request does not ask for that protocol, or has content that
+   * was not read to its end.
+   */
+  upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer;
+}
+
+/** A peer's address, as `requestIP` gives it. */
+export interface PeerAddress {
+  /** The IP address, without brackets. */
+  readonly address: string;
+  /** Of which version it is. */
+  readonly family: "IPv4" | "IPv6";
+  /** The port. */
+  readonly port: number;
+}
+
+/** The two halves of an upgrade. */
+export interface UpgradeAnswer {
+  /** The 101 (Switching Protocols) to return from the handler. */
+  readonly response: Response;
+  /** The raw connection, once the response has been sent; rejects if it never is. */
+  readonly connection: Promise<UpgradedConnection>;
+}
+
+/** A connection that has left HTTP: bytes in both directions, with back-pressure. */
+export interface UpgradedConnection {
+  /** What the peer sends, the bytes that came right behind the request included. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** What the peer gets. Closing it sends FIN, aborting it closes the connection. */
+  readonly writable: WritableStream<Uint8Array>;
+  /** The peer's address. */
+  readonly remoteAddr: Address;
+  /** The address at which the connection was accepted. */
+  readonly localAddr: Address;
+}

@@ -1,0 +1,61 @@
+/**
+ * Warnings: what an operator should know and no request is to blame for.
+ *
+ * It decides how often the same warning is told. It must not know what it is about.
+ *
+ * @module
+ */
+
+import type { Clock } from "../runtime.ts";
+
+/** The stable name of a warning. */
+export type WarningCode =
+  /** Work is refused because as much is waiting as may wait. */
+  | "queue-full"
+  /** More than 80 % of the workers are busy. */
+  | "workers-busy"
+  /** A thread of the handler was lost and is replaced; `onError` is told why. */
+  | "thread-replaced"
+  /** Fewer event loops run than were asked for. */
+  | "loops-unavailable";
+
+/** What `onWarning` is told. */
+export interface Warning {
+  /** The stable name of this warning. */
+  readonly code: WarningCode;
+  /** One line for a human. */
+  readonly message: string;
+}
+
+/** A warning that lasts is told again this often. */
+const INTERVAL_MS = 10_000;
+
+/** Tells warnings, each at most once in an interval. */
+export class Warnings {
+  readonly #clock: Clock;
+  readonly #onWarning: ((warning: Warning) => void) | undefined;
+  readonly #toldAtMs = new Map<WarningCode, number>();
+
+  /**
+   * @param clock The runtime's clock.
+   * @param onWarning The user's; without it warnings are printed.
+   */
+  constructor(clock: Clock, onWarning: ((warning: Warning) => void) | undefined) {
+    this.#clock = clock;
+    this.#onWarning = onWarning;
+  }
+
+  /** Tells a warning, unless the same one was told a moment ago. */
+  warn(code: WarningCode, message: string): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - (this.#toldAtMs.get(code) ?? -Infinity) < INTERVAL_MS) return;
+    this.#toldAtMs.set(code, nowMs);
+    try {
+      if (this.#onWarning !== undefined) this.#onWarning({ code, message });
+      else console.warn(`Trivet: ${message}`);
+    } catch (thrown) {
+      // The user's own report has failed; its cause is the user's to see, and the server goes on.
+      console.error(thrown);
+    }
+  }
+}

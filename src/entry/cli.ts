@@ -1,0 +1,106 @@
+/**
+ * The command-line program: `trivet serve ./app.ts --port 8000`, run the same way by Deno, Bun and Node.
+ *
+ * Importing this module runs it. It decides what the user sees: the address, the stop, or one line that says what went
+ * wrong.
+ *
+ * @module
+ */
+
+import { detectRuntime } from "../../runtime/detect.ts";
+import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
+import { createServer } from "../server/create_server.ts";
+import { loadHandlerModule } from "../server/load_handler.ts";
+import { OPTION_NAMES, type ServeModule } from "../api/options.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Server, ShutdownReport } from "../server/server.ts";
+import type { ServerStats } from "../api/stats.ts";
+import { VERSION } from "../api/version.ts";
+
+/** The command line was wrong. */
+const EXIT_USAGE = 2;
+/** The command line was right, and what it asks for is not possible. */
+const EXIT_FAILURE = 1;
+
+async function main(runtime: Runtime): Promise<void> {
+  const { host } = runtime;
+  try {
+    const command = parseArguments(host.args);
+    if (command.name === "help") host.print(USAGE);
+    else if (command.name === "version") host.print(`trivet ${VERSION} on ${runtime.name} ${runtime.version}`);
+    else await serveModule(runtime, command);
+  } catch (error) {
+    host.printError(`trivet: ${describe(error)}`);
+    host.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
+  }
+}
+
+async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
+  const { host } = runtime;
+  const options: ServeModule = { ...await readModuleOptions(runtime, command.modulePath), ...command.options };
+  let server: Server;
+  try {
+    server = createServer(runtime, { ...options, onListen: options.onListen ?? (() => {}) });
+  } catch (error) {
+    // A bad option of the command line is the user's to mend, like a bad argument.
+    throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+  await server.ready();
+  // A supervisor may send its signal as soon as it sees the line.
+  const stopped = stopOnSignal(runtime, server);
+  host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, ${describeModel(server.stats())})`);
+  const { drained, aborted, durationMs } = await stopped;
+  host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
+  host.exit(0);
+}
+
+/**
+ * One Ctrl+C may arrive twice, from the terminal and passed on by the program that started this one. What comes this
+ * soon behind the first signal is the same one.
+ */
+const SAME_SIGNAL_MS = 500;
+
+/** The first signal stops gracefully, the second at once. Resolves when the server has stopped. */
+function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport> {
+  const { host, clock } = runtime;
+  return new Promise((resolve) => {
+    let firstAtMs = 0;
+    host.onStopSignal((signal) => {
+      if (firstAtMs > 0) {
+        if (clock.nowMs() - firstAtMs > SAME_SIGNAL_MS) server.stop();
+        return;
+      }
+      firstAtMs = clock.nowMs();
+      host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
+      resolve(server.shutdown());
+    });
+  });
+}
+
+/** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
+async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeModule> {
+  const { exported } = await loadHandlerModule(runtime.host, path);
+  const options: Record<string, unknown> = {};
+  for (const name of OPTION_NAMES) {
+    // A router may be an object that has a function for every name, and still not name its options.
+    if (name in exported && exported[name] !== undefined) options[name] = exported[name];
+  }
+  delete options.fetch;
+  // Other servers take the port as text, since that is what an environment variable is.
+  if (typeof options.port === "string" && /^\d+$/.test(options.port)) options.port = Number(options.port);
+  return { ...options, module: path };
+}
+
+/** The model, and how many of what it is made of. */
+function describeModel({ model, workers, threads, loops }: ServerStats): string {
+  if (model === "hybrid") return `hybrid, ${threads.ready} threads`;
+  if (model === "worker-pool") return `worker-pool, ${workers.total} workers`;
+  return loops > 1 ? `${model}, ${loops} loops` : model;
+}
+
+/** One line for an error. */
+function describe(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+}
+
+main(detectRuntime());

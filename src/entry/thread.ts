@@ -1,0 +1,65 @@
+/**
+ * What a thread of a server does: it runs handlers, or it serves connections of its own.
+ *
+ * It decides by the first message which of the two, and says when it is ready.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import { handlerOf, loadHandlerModule } from "../server/load_handler.ts";
+import { LoopHost } from "./loop_host.ts";
+import type { ParentThread, Runtime } from "../runtime.ts";
+import { copyError } from "../threads/error_copy.ts";
+import { HandlerHost } from "../threads/handler_host.ts";
+import type { LoopOrders } from "../models/loops/loop_protocol.ts";
+import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
+import { linkResponsePrototype } from "../web/http_response.ts";
+import { linkRequestPrototype } from "../web/lazy_request.ts";
+
+/** Does what the thread was started for, if this is a thread of a server. */
+export async function runThread(runtime: Runtime): Promise<void> {
+  const parent = await runtime.parentThread();
+  if (parent === null) return;
+  let take: ((message: unknown) => void) | null = null;
+  parent.listen((message) => {
+    if (take !== null) {
+      take(message);
+      return;
+    }
+    take = () => {};
+    begin(runtime, parent, message as HandlerOrders | LoopOrders).then(
+      (taker) => {
+        take = taker;
+        sayReadiness(parent, { isReady: true });
+      },
+      (error) => sayReadiness(parent, { isReady: false, error: copyError(toTrivetError(error)) }),
+    );
+  });
+}
+
+async function begin(
+  runtime: Runtime,
+  parent: ParentThread,
+  orders: HandlerOrders | LoopOrders,
+): Promise<(message: unknown) => void> {
+  if (orders.role === "loop") {
+    const host = new LoopHost(runtime, parent, orders);
+    await host.load();
+    return (message) => host.take(message);
+  }
+  linkRequestPrototype();
+  linkResponsePrototype();
+  const handler = handlerOf(await loadHandlerModule(runtime.host, orders.module));
+  const host = new HandlerHost(parent, runtime.clock, handler, orders);
+  return (message) => host.take(message);
+}
+
+function sayReadiness(parent: ParentThread, readiness: Readiness): void {
+  parent.post(readiness);
+}
+
+function toTrivetError(error: unknown): TrivetError {
+  if (error instanceof TrivetError) return error;
+  return new TrivetError("module-invalid", "The thread could not be made ready.", { cause: error });
+}

@@ -1,0 +1,22 @@
+/**
+ * The response to an error: the one place where an error becomes a message.
+ *
+ * @module
+ */
+
+import type { TrivetError } from "../api/errors.ts";
+import { reasonPhrase } from "../http/status.ts";
+import type { ResponseSource } from "../web/response_source.ts";
+
+/**
+ * Makes the response to an error. A peer that is to blame is told why, in words of this server that hold nothing of
+ * what it sent; of a handler's error it is told nothing but the status.
+ */
+export function createErrorResponse(error: TrivetError, retryAfterSeconds: number): ResponseSource {
+  const status = error.status ?? 500;
+  const explanation = error.blame === "handler" ? reasonPhrase(status) : error.message;
+  const fields = ["content-type", "text/plain;charset=UTF-8"];
+  // RFC 9110 section 10.2.3: with 503, how long the service is expected to be unavailable.
+  if (error.blame === "overload") fields.push("retry-after", String(retryAfterSeconds));
+  return { status, statusText: "", fields, content: `${explanation}\n`, streamBytes: null };
+}

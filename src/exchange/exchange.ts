@@ -1,0 +1,291 @@
+/**
+ * One exchange: a request and its response.
+ *
+ * It decides how far the exchange has come and what the handler may still do with it. It must not know how bytes are
+ * read or written, nor on which thread it is: it asks its connection, or what stands for the connection on a thread.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { Handler, HandlerInfo } from "../api/handler.ts";
+import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
+import type { RequestHead } from "../http1/codec/request_head.ts";
+import type { Address } from "../runtime.ts";
+import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
+import { readResponse } from "../web/read_response.ts";
+import type { RequestSource } from "../web/request_source.ts";
+import type { ResponseSource } from "../web/response_source.ts";
+import { ExchangeInfo } from "./exchange_info.ts";
+import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
+import type { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+
+/**
+ * How far the response has come.
+ *
+ * | from        | to          | when                                                            |
+ * |-------------|-------------|-----------------------------------------------------------------|
+ * | `awaited`   | `begun`     | the handler, or the server in its place, has given a response   |
+ * | `begun`     | `complete`  | its last byte was gathered for sending                          |
+ * | `complete`  | `delivered` | the transport has taken all of it                               |
+ * | any earlier | `aborted`   | it can't be delivered any more                                  |
+ */
+export type ResponseProgress = "awaited" | "begun" | "complete" | "delivered" | "aborted";
+
+/** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
+export interface ExchangeOwner extends ContentSupply {
+  /** The peer's address. */
+  readonly remoteAddress: Address;
+  /** The address at which the connection was accepted. */
+  readonly localAddress: Address;
+  /** Whether the content of the request has come whole. */
+  readonly isContentComplete: boolean;
+  /** Whether handlers get a Request of the runtime itself. */
+  readonly nativeRequest: boolean;
+  /** The answering side. */
+  readonly responder: ExchangeResponder;
+  /** The handler is called once more, and has all its time again. */
+  restartHandlerTime(): void;
+  /** The handler's time is over, and it is not waited for any longer. */
+  endHandlerTime(): void;
+}
+
+/** Who takes what becomes of an exchange. */
+export interface ExchangeResponder {
+  /** Takes the final response. One that comes too late is thrown away. */
+  answer(exchange: Exchange, source: ResponseSource): void;
+  /** The handler has failed, or its response can't be sent. */
+  failHandler(exchange: Exchange, error: TrivetError): void;
+  /** Answers in place of a handler that is not called, or whose result is not waited for. */
+  refuse(exchange: Exchange, error: TrivetError): void;
+  /** Whether an informational response can still come before the final one. */
+  mayInform(exchange: Exchange): boolean;
+  /** Sends an informational response. */
+  sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void;
+}
+
+/** Somebody who runs the handler elsewhere and has to know how the exchange ends. */
+export interface ExchangeObserver {
+  /** The transport has taken the whole response. */
+  delivered(): void;
+  /** The response can't be delivered any more. */
+  aborted(cause: TrivetError): void;
+  /** The time of the handler is over. Returns how many milliseconds more it takes to find out why; 0 ends the wait. */
+  overdue(): number;
+}
+
+/** Somebody who waits for something that happens once. */
+interface Settlement<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** One request and its response. */
+export class Exchange implements RequestSource {
+  /** The head of the request. */
+  readonly head: RequestHead;
+  /** The connection it takes place on. */
+  readonly connection: ExchangeOwner;
+  /** Told how the exchange ends. */
+  observer: ExchangeObserver | null = null;
+  /** How far the response has come. */
+  progress: ResponseProgress = "awaited";
+  /** Whether `onError` has given a response in place of the handler's. */
+  hasCustomResponse = false;
+  /** Gives the trailer section of the response, if the handler has set one. */
+  trailersToSend: (() => HeadersInit) | null = null;
+  /** The upgrade the handler has asked for. */
+  pendingUpgrade: PendingUpgrade | null = null;
+  readonly #uri: string;
+  #request: Request | null = null;
+  #content: IncomingContent | null = null;
+  #abortCause: TrivetError | null = null;
+  #controller: AbortController | null = null;
+  #completion: Settlement<void> | null = null;
+  #contentError: TrivetError | null = null;
+  #trailers: FieldSection | null = null;
+  #trailersSettlement: Settlement<Headers> | null = null;
+
+  /**
+   * @param head The head of the request.
+   * @param uri Its target URI.
+   * @param connection The connection it came on.
+   */
+  constructor(head: RequestHead, uri: string, connection: ExchangeOwner) {
+    this.head = head;
+    this.#uri = uri;
+    this.connection = connection;
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get fields(): FieldSection {
+    return this.head.fields;
+  }
+
+  /** The content of the request, made when somebody asks: most requests have none. */
+  get content(): IncomingContent {
+    return this.#content ??= new IncomingContent(this.head.framing, this.connection);
+  }
+
+  /** What the handler is called with. */
+  get request(): Request {
+    return this.#request ??= this.connection.nativeRequest ? toNativeRequest(this) : new LazyRequest(this);
+  }
+
+  url(): string {
+    return this.#uri;
+  }
+
+  signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.progress === "aborted") this.#controller.abort(this.#abortCause);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Resolves when the response has been delivered; rejects when it can't be. */
+  get completed(): Promise<void> {
+    if (this.#completion === null) {
+      this.#completion = createSettlement();
+      // Nobody has to look at it: a response that could not be delivered is nothing to end the process for.
+      this.#completion.promise.catch(ignore);
+      if (this.progress === "delivered") this.#completion.resolve();
+      if (this.progress === "aborted") this.#completion.reject(this.#abortCause);
+    }
+    return this.#completion.promise;
+  }
+
+  /** The trailer section of the request, when its content is complete. */
+  get trailers(): Promise<Headers> {
+    if (this.#trailersSettlement === null) {
+      this.#trailersSettlement = createSettlement();
+      this.#trailersSettlement.promise.catch(ignore);
+      if (this.head.framing === 0) this.#trailers = EMPTY_FIELD_SECTION;
+      if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
+      else if (this.#contentError !== null) this.#trailersSettlement.reject(this.#contentError);
+    }
+    return this.#trailersSettlement.promise;
+  }
+
+  /** The trailer section as it came; `null` while the content is not complete. */
+  get trailerSection(): FieldSection | null {
+    return this.head.framing === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
+  }
+
+  /** Whether somebody wants to know if the response was delivered. */
+  get isWatched(): boolean {
+    return this.observer !== null || this.#controller !== null || this.#completion !== null;
+  }
+
+  /** Calls a handler with this exchange and takes its result. */
+  callHandler(handler: Handler): void {
+    let result: Response | Promise<Response>;
+    try {
+      const info: HandlerInfo = new ExchangeInfo(this);
+      result = handler(this.request, info);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (isPromiseLike(result)) result.then((response) => this.respond(response), (error) => this.fail(error));
+    else this.respond(result);
+  }
+
+  /** Takes what the handler returned. What comes too late is thrown away. */
+  respond(response: unknown): void {
+    let source: ResponseSource;
+    try {
+      source = readResponse(response);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.answer(source);
+  }
+
+  /** Takes the final response in parts. */
+  answer(source: ResponseSource): void {
+    this.connection.responder.answer(this, source);
+  }
+
+  /** Answers with an error in place of the handler, which is not called or not waited for. */
+  refuse(error: TrivetError): void {
+    this.connection.responder.refuse(this, error);
+  }
+
+  /** Takes what the handler threw. */
+  fail(thrown: unknown): void {
+    const error = thrown instanceof TrivetError
+      ? thrown
+      : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });
+    this.connection.responder.failHandler(this, error);
+  }
+
+  /** The content of the request is complete. */
+  completeContent(trailers: FieldSection): void {
+    this.#trailers = trailers;
+    this.content.complete();
+    this.#trailersSettlement?.resolve(toHeaders(trailers));
+  }
+
+  /** The rest of the content will not come. */
+  failContent(error: TrivetError): void {
+    if (this.head.framing !== 0) this.content.fail(error);
+    if (this.#trailers !== null) return;
+    this.#contentError = error;
+    this.#trailersSettlement?.reject(error);
+  }
+
+  /** Nobody gets the rest of the content: the response is out, and who reads on must not wait for ever. */
+  discardContent(): void {
+    this.failContent(new TrivetError("too-late", "The response was complete before the content of the request was."));
+    this.content.discard();
+  }
+
+  /** The transport has taken the whole response. */
+  deliver(): void {
+    if (this.progress !== "complete") return;
+    this.progress = "delivered";
+    this.#completion?.resolve();
+    this.observer?.delivered();
+  }
+
+  /** The response can't be delivered any more. */
+  abort(cause: TrivetError): void {
+    if (this.progress === "delivered" || this.progress === "aborted") return;
+    this.progress = "aborted";
+    this.#abortCause = cause;
+    this.failContent(cause);
+    this.pendingUpgrade?.reject(cause);
+    this.#completion?.reject(cause);
+    this.#controller?.abort(cause);
+    this.observer?.aborted(cause);
+  }
+}
+
+function createSettlement<T>(): Settlement<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((resolvePromise, rejectPromise) => {
+    resolve = resolvePromise;
+    reject = rejectPromise;
+  });
+  return { promise, resolve, reject };
+}
+
+function toHeaders(section: FieldSection): Headers {
+  const headers = new Headers();
+  for (let i = 0; i < section.count; i++) headers.append(section.nameAt(i), section.valueAt(i));
+  return headers;
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<Response> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+function ignore(): void {}

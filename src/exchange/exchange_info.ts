@@ -1,0 +1,95 @@
+/**
+ * The second argument of a handler: what it can know and do beside reading the request.
+ *
+ * It decides which of these are still possible. It is a view of the exchange, made so that the exchange itself stays
+ * out of the handler's hands.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/handler.ts";
+import { forEachListElement } from "../http/token_list.ts";
+import { isToken } from "../http/grammar.ts";
+import type { Address } from "../runtime.ts";
+import { readFieldLines } from "../web/field_lines.ts";
+import { HttpResponse } from "../web/http_response.ts";
+import type { Exchange } from "./exchange.ts";
+import { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+
+/** The view of one exchange that its handler gets. */
+export class ExchangeInfo implements HandlerInfo {
+  readonly #exchange: Exchange;
+
+  /** @param exchange The exchange the handler answers. */
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get remoteAddr(): Address {
+    return this.#exchange.connection.remoteAddress;
+  }
+
+  requestIP(_request?: Request): PeerAddress | null {
+    const { remoteAddr } = this;
+    if (remoteAddr.transport === "unix") return null;
+    const { hostname: address, port } = remoteAddr;
+    return { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
+  }
+
+  get localAddr(): Address {
+    return this.#exchange.connection.localAddress;
+  }
+
+  get completed(): Promise<void> {
+    return this.#exchange.completed;
+  }
+
+  get trailers(): Promise<Headers> {
+    return this.#exchange.trailers;
+  }
+
+  inform(status: number, headers?: HeadersInit): void {
+    if (!Number.isInteger(status) || status < 102 || status > 199) {
+      throw new RangeError(`The status of an informational response is ${status}, allowed is 102 to 199.`);
+    }
+    const fields = readFieldLines(new Headers(headers));
+    const exchange = this.#exchange;
+    // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
+    const { responder } = exchange.connection;
+    if (exchange.head.minorVersion === 0 || !responder.mayInform(exchange)) return;
+    responder.sendInformational(exchange, status, fields);
+  }
+
+  sendTrailers(trailers: () => HeadersInit): void {
+    this.#exchange.trailersToSend = trailers;
+  }
+
+  upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer {
+    const exchange = this.#exchange;
+    if (exchange.progress !== "awaited" || exchange.pendingUpgrade !== null) {
+      throw new TrivetError("too-late", "The exchange has a response already, or an upgrade.");
+    }
+    if (!exchange.connection.isContentComplete) {
+      throw new TrivetError("upgrade-not-requested", "The content of the request has to be read before an upgrade.");
+    }
+    if (!isToken(protocol.replace("/", "")) || !offers(exchange.head.upgrade, protocol)) {
+      throw new TrivetError("upgrade-not-requested", "The request does not ask for an upgrade to that protocol.");
+    }
+    const headers = new Headers(init?.headers);
+    headers.set("upgrade", protocol);
+    const upgrade = new PendingUpgrade();
+    exchange.pendingUpgrade = upgrade;
+    const response = new HttpResponse(null, { status: 101, headers });
+    return { response: response, connection: upgrade.connection };
+  }
+}
+
+/** `Upgrade = #protocol`, `protocol = protocol-name [ "/" protocol-version ]` (RFC 9110 section 7.8). */
+function offers(upgrade: string | null, protocol: string): boolean {
+  let isOffered = false;
+  forEachListElement(upgrade ?? "", (offered) => {
+    if (offered === protocol.toLowerCase()) isOffered = true;
+  });
+  return isOffered;
+}

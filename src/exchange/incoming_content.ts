@@ -1,0 +1,187 @@
+/**
+ * The content of one request on its way from the connection to whoever reads it.
+ *
+ * It decides what is kept until somebody reads, and when the connection should stop reading. It must not know how the
+ * content is framed, nor what the reader makes of it.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { ContentSink } from "../http1/codec/content_decoder.ts";
+import { CHUNKED, type RequestFraming } from "../http1/codec/framing.ts";
+import type { RequestContent } from "../web/request_source.ts";
+import { ContentBuffer } from "./content_buffer.ts";
+
+/** Content kept for a reader that does not keep up, before the connection stops reading from the peer. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** What the content asks of its connection. */
+export interface ContentSupply {
+  /** Somebody wants content: time for 100 (Continue), and to read on from the peer if that was stopped. */
+  demandContent(): void;
+  /** How much is kept for the reader has changed: read on from the peer, or stop. */
+  contentKeptChanged(): void;
+}
+
+/** Who takes the content. */
+type Consumer = "nobody" | "collector" | "stream" | "discarded";
+
+/** Whether more content comes. */
+type Arrival = "arriving" | "complete" | "failed";
+
+/** Who waits for the whole content. */
+interface Collector {
+  resolve(whole: Uint8Array<ArrayBuffer>): void;
+  reject(error: TrivetError): void;
+}
+
+/** The content of one request. */
+export class IncomingContent implements RequestContent, ContentSink {
+  readonly present: boolean;
+  readonly #supply: ContentSupply;
+  /** Bytes of the whole content; `Infinity` when its framing does not tell. */
+  readonly #announcedBytes: number;
+  #consumer: Consumer = "nobody";
+  #arrival: Arrival;
+  readonly #kept = new ContentBuffer();
+  #error: TrivetError | null = null;
+  #collector: Collector | null = null;
+  #stream: ReadableByteStreamController | null = null;
+  #isPulled = false;
+
+  /**
+   * @param framing Where it ends, or whether there is content at all.
+   * @param supply The connection.
+   */
+  constructor(framing: RequestFraming, supply: ContentSupply) {
+    this.present = framing !== 0;
+    this.#announcedBytes = framing === CHUNKED ? Infinity : framing;
+    this.#supply = supply;
+    this.#arrival = this.present ? "arriving" : "complete";
+  }
+
+  /** Whether the reader has taken as much as it wants for now. */
+  get isHeld(): boolean {
+    return this.#kept.byteLength >= HIGH_WATER_BYTES && this.#consumer !== "collector";
+  }
+
+  collect(): Promise<Uint8Array<ArrayBuffer>> {
+    this.#take("collector");
+    return new Promise((resolve, reject) => {
+      this.#collector = { resolve, reject };
+      if (this.#arrival === "arriving") this.#supply.demandContent();
+      else this.#settleCollector();
+    });
+  }
+
+  /** Takes the content if all of it is here already; else `null`, and nothing was taken. */
+  takeWhole(): Uint8Array<ArrayBuffer> | null {
+    if (this.#arrival !== "complete" || this.#consumer !== "nobody") return null;
+    this.#take("collector");
+    return this.#kept.take();
+  }
+
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    this.#take("stream");
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+      type: "bytes",
+      start: (controller) => {
+        this.#stream = controller as ReadableByteStreamController;
+        if (this.#error !== null) controller.error(this.#error);
+      },
+      pull: () => {
+        this.#isPulled = true;
+        this.#feedStream();
+        if (this.#arrival === "arriving" && !this.isHeld) this.#supply.demandContent();
+      },
+      cancel: () => {
+        this.#stream = null;
+        this.discard();
+      },
+    });
+  }
+
+  onContent(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#consumer === "discarded") return;
+    this.#kept.append(bytes, start, end, this.#wantedBytes());
+    this.#keptMore();
+  }
+
+  /** Takes a piece of the content that belongs to nobody else. */
+  keep(piece: Uint8Array<ArrayBuffer>): void {
+    if (this.#consumer === "discarded") return;
+    this.#kept.add(piece, this.#wantedBytes());
+    this.#keptMore();
+  }
+
+  /** The message is complete. */
+  complete(): void {
+    if (this.#arrival !== "arriving") return;
+    this.#arrival = "complete";
+    this.#settleCollector();
+    this.#feedStream();
+  }
+
+  /** The rest will not come. */
+  fail(error: TrivetError): void {
+    if (this.#arrival !== "arriving") return;
+    this.#arrival = "failed";
+    this.#error = error;
+    this.#kept.clear();
+    this.#settleCollector();
+    this.#stream?.error(error);
+    this.#stream = null;
+  }
+
+  /** Nobody wants the rest: it is thrown away as it comes. */
+  discard(): void {
+    this.#consumer = "discarded";
+    this.#kept.clear();
+    this.#supply.contentKeptChanged();
+  }
+
+  #take(consumer: "collector" | "stream"): void {
+    if (this.#consumer !== "nobody") {
+      this.#error ??= new TrivetError("too-late", "The content of the request was taken or thrown away before.");
+      this.#arrival = "failed";
+    }
+    this.#consumer = consumer;
+  }
+
+  #settleCollector(): void {
+    const collector = this.#collector;
+    if (collector === null) return;
+    this.#collector = null;
+    if (this.#error !== null) collector.reject(this.#error);
+    else collector.resolve(this.#kept.take());
+  }
+
+  /** What will be kept before it is taken: all of it, or as much as may wait; a stream that keeps up takes any piece. */
+  #wantedBytes(): number {
+    if (this.#consumer === "collector") return this.#announcedBytes;
+    if (this.#consumer === "stream" && this.#kept.byteLength === 0) return 0;
+    return Math.min(this.#announcedBytes, HIGH_WATER_BYTES);
+  }
+
+  #keptMore(): void {
+    if (this.#consumer === "stream") this.#feedStream();
+    if (this.isHeld) this.#supply.contentKeptChanged();
+  }
+
+  /** Gives the stream one read's worth, or its end. */
+  #feedStream(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    if (this.#isPulled && this.#kept.byteLength > 0) {
+      this.#isPulled = false;
+      stream.enqueue(this.#kept.take());
+    }
+    if (this.#arrival === "complete" && this.#kept.byteLength === 0) {
+      this.#stream = null;
+      stream.close();
+      // The Streams Standard leaves a pending BYOB read open on close until it is answered with nothing.
+      stream.byobRequest?.respond(0);
+    }
+  }
+}

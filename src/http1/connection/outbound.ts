@@ -1,0 +1,226 @@
+/**
+ * What a connection sends: the one writer of its socket.
+ *
+ * It decides how text and bytes become as few writes as possible, and knows whether the peer keeps up. It must not know
+ * what the bytes mean.
+ *
+ * @module
+ */
+
+import type { Runtime, TransportConnection } from "../../runtime.ts";
+
+/** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
+const SLAB_BYTES = 32 * 1024;
+/**
+ * The largest single write. A peer that takes this much within the write timeout is alive, however large the response
+ * is; the transport's own high water is of the same order.
+ */
+const MAX_WRITE_BYTES = 64 * 1024;
+/** What is handed over together: the largest single write, and framing around it. */
+const MAX_JOINT_WRITE_BYTES = 72 * 1024;
+/** Smaller bytes are copied behind the text before them; larger ones become a write of their own. */
+const MAX_COPIED_BYTES = 8 * 1024;
+
+/** Of a char code of a string. */
+const MAX_UTF8_BYTES_PER_CHAR = 3;
+
+const NO_BYTES = new Uint8Array(0);
+/** Stands for an empty list, so that an idle connection has none of its own; never written to. */
+const NO_PIECES: Uint8Array[] = [];
+
+/** The storage that all connections of a server cut their small writes from. */
+export class OutboundSlab {
+  /** The present storage. */
+  bytes: Uint8Array = new Uint8Array(SLAB_BYTES);
+  /** Bytes of it that are given away. */
+  usedBytes = 0;
+  readonly #encodeUtf8: Runtime["encodeUtf8"];
+
+  /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
+  constructor(encodeUtf8: Runtime["encodeUtf8"]) {
+    this.#encodeUtf8 = encodeUtf8;
+  }
+
+  /** Makes sure that so many contiguous bytes are free (at most the size of a slab). */
+  reserve(neededBytes: number): void {
+    if (this.usedBytes + neededBytes <= this.bytes.byteLength) return;
+    this.bytes = new Uint8Array(SLAB_BYTES);
+    this.usedBytes = 0;
+  }
+
+  /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
+  writeUtf8(text: string): number {
+    return this.#encodeUtf8(text, this.bytes, this.usedBytes);
+  }
+}
+
+/** Gathers what one connection sends until it is flushed. */
+export class Outbound {
+  readonly #transport: TransportConnection;
+  readonly #slab: OutboundSlab;
+  readonly #counters: { bytesSent: number };
+  /** Complete pieces before the open one, in order, of which those before `#sentPieces` are sent; rarely any. */
+  #pieces: Uint8Array[] = NO_PIECES;
+  #sentPieces = 0;
+  /** The storage the open piece is cut from, and where it lies in it. */
+  #openBytes: Uint8Array = NO_BYTES;
+  #openStart = 0;
+  #openEnd = 0;
+  #gatheredBytes = 0;
+  /** Whether the transport holds more than it likes, until its next drain. */
+  isCongested = false;
+
+  /**
+   * @param transport Where to.
+   * @param slab The storage shared by the server's connections.
+   * @param counters Where sent bytes are counted.
+   */
+  constructor(transport: TransportConnection, slab: OutboundSlab, counters: { bytesSent: number }) {
+    this.#transport = transport;
+    this.#slab = slab;
+    this.#counters = counters;
+  }
+
+  /** Bytes gathered and not handed to the transport yet. */
+  get gatheredBytes(): number {
+    return this.#gatheredBytes + this.#openEnd - this.#openStart;
+  }
+
+  /**
+   * Adds text whose char codes are its bytes, as in a message head: field values may have obs-text (RFC 9110 section
+   * 5.5). Nearly all of it is ASCII, for which the encoder of UTF-8 gives the same bytes, and fastest.
+   */
+  appendLatin1(text: string): void {
+    if (!this.appendAscii(text)) this.appendBytes(latin1Bytes(text));
+  }
+
+  /**
+   * Adds text if it is ASCII, and not too long for a slab.
+   *
+   * @returns Whether it was added; else nothing was.
+   */
+  appendAscii(text: string): boolean {
+    const length = text.length;
+    if (length * MAX_UTF8_BYTES_PER_CHAR > SLAB_BYTES) return false;
+    this.#open(length * MAX_UTF8_BYTES_PER_CHAR);
+    const slab = this.#slab;
+    const encodedBytes = slab.writeUtf8(text);
+    if (encodedBytes !== length) return false;
+    slab.usedBytes += length;
+    this.#openEnd = slab.usedBytes;
+    return true;
+  }
+
+  /** Adds bytes, which belong to the transport from here on. */
+  appendBytes(bytes: Uint8Array): void {
+    const byteLength = bytes.byteLength;
+    if (byteLength > MAX_COPIED_BYTES) {
+      this.#closeOpenPiece();
+      for (let at = 0; at < byteLength; at += MAX_WRITE_BYTES) {
+        this.#addPiece(byteLength <= MAX_WRITE_BYTES ? bytes : bytes.subarray(at, at + MAX_WRITE_BYTES));
+      }
+      return;
+    }
+    this.#open(byteLength);
+    this.#slab.bytes.set(bytes, this.#openEnd);
+    this.#openEnd += byteLength;
+    this.#slab.usedBytes = this.#openEnd;
+  }
+
+  /** Hands over as much as the peer takes. Returns whether that was everything. */
+  flush(): boolean {
+    if (this.isCongested) return false;
+    if (this.#pieces.length === 0 && this.#openEnd > this.#openStart) {
+      const bytes = this.#openBytes;
+      const start = this.#openStart;
+      const end = this.#openEnd;
+      this.#releaseOpenPiece();
+      this.#write(bytes, start, end);
+      return !this.isCongested;
+    }
+    this.#closeOpenPiece();
+    this.#releaseOpenPiece();
+    while (this.#sentPieces < this.#pieces.length && !this.isCongested) this.#writeJointly();
+    if (this.#sentPieces === this.#pieces.length) {
+      this.#pieces = NO_PIECES;
+      this.#sentPieces = 0;
+    }
+    return !this.isCongested;
+  }
+
+  /** The transport has sent what it held: hands over more. Returns whether nothing is left to send. */
+  drained(): boolean {
+    this.isCongested = false;
+    return this.flush();
+  }
+
+  /** Forgets what was gathered: the connection is gone. */
+  discard(): void {
+    this.#pieces = NO_PIECES;
+    this.#sentPieces = 0;
+    this.#gatheredBytes = 0;
+    this.#releaseOpenPiece();
+  }
+
+  /** An idle connection must not hold on to a slab that others have used up. */
+  #releaseOpenPiece(): void {
+    this.#openBytes = NO_BYTES;
+    this.#openStart = 0;
+    this.#openEnd = 0;
+  }
+
+  #write(bytes: Uint8Array, start: number, end: number): void {
+    this.#counters.bytesSent += end - start;
+    this.isCongested = !this.#transport.write(bytes, start, end);
+  }
+
+  /** Hands over the next pieces, as many as may go together. */
+  #writeJointly(): void {
+    const pieces = this.#pieces;
+    const first = this.#sentPieces;
+    let jointBytes = pieces[first].byteLength;
+    let end = first + 1;
+    while (end < pieces.length && jointBytes + pieces[end].byteLength <= MAX_JOINT_WRITE_BYTES) {
+      jointBytes += pieces[end++].byteLength;
+    }
+    this.#sentPieces = end;
+    this.#gatheredBytes -= jointBytes;
+    if (end === first + 1) {
+      this.#write(pieces[first], 0, jointBytes);
+      return;
+    }
+    this.#counters.bytesSent += jointBytes;
+    const isWhole = end - first === pieces.length;
+    this.isCongested = !this.#transport.writeAll(isWhole ? pieces : pieces.slice(first, end));
+  }
+
+  #addPiece(piece: Uint8Array): void {
+    if (this.#pieces === NO_PIECES) this.#pieces = [];
+    this.#pieces.push(piece);
+    this.#gatheredBytes += piece.byteLength;
+  }
+
+  /** Makes the open piece one that ends where the slab's free part begins, with so many bytes of room. */
+  #open(neededBytes: number): void {
+    const slab = this.#slab;
+    slab.reserve(neededBytes);
+    if (this.#openBytes === slab.bytes && this.#openEnd === slab.usedBytes) return;
+    // The slab is a new one, or another connection has written in between.
+    this.#closeOpenPiece();
+    this.#openBytes = slab.bytes;
+    this.#openStart = slab.usedBytes;
+    this.#openEnd = slab.usedBytes;
+  }
+
+  #closeOpenPiece(): void {
+    if (this.#openEnd === this.#openStart) return;
+    this.#addPiece(this.#openBytes.subarray(this.#openStart, this.#openEnd));
+    this.#openStart = this.#openEnd;
+  }
+}
+
+function latin1Bytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}

@@ -1,0 +1,81 @@
+/**
+ * What all connections of one server share, and what they ask of it.
+ *
+ * The server makes one and hands it to each connection; the connection knows the server by nothing else.
+ *
+ * @module
+ */
+
+import type { TrivetError } from "../../api/errors.ts";
+import type { ContentLimits } from "../codec/content_decoder.ts";
+import type { RequestHeadLimits } from "../codec/request_head.ts";
+import type { TargetUriComposer } from "../codec/request_target.ts";
+import type { ResponseHeadBuilder } from "../codec/response_head.ts";
+import type { CoarseClock } from "../../exchange/coarse_clock.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { HeadParsers } from "./head_parsers.ts";
+import type { HttpConnection } from "./http_connection.ts";
+import type { OutboundSlab } from "./outbound.ts";
+
+/** The bounds of every connection, in milliseconds, bytes and counts; a timeout of 0 is none. */
+export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly handlerTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  /** The slowest content may come, in bytes per second; 0 is no bound. */
+  readonly minContentBytesPerSecond: number;
+  /** How long content may come slower at first. */
+  readonly contentRateGraceMs: number;
+  /** Requests served on one connection; 0 is no bound. */
+  readonly maxRequestsPerConnection: number;
+  /** What Retry-After says when there is more work than the server takes. */
+  readonly retryAfterSeconds: number;
+  /** Whether handlers get a Request of the runtime itself. */
+  readonly nativeRequest: boolean;
+}
+
+/** Counts of one server since its start, for `stats()`. */
+export interface ConnectionCounters {
+  requests: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** Exchanges in flight now. */
+  activeExchanges: number;
+  /** Final responses that were gathered whole. */
+  responses: number;
+  /** Errors by code. */
+  readonly errors: Map<string, number>;
+}
+
+/** The server as its connections see it. */
+export interface ConnectionService {
+  readonly settings: ConnectionSettings;
+  readonly clock: CoarseClock;
+  readonly slab: OutboundSlab;
+  readonly headParsers: HeadParsers;
+  readonly headBuilder: ResponseHeadBuilder;
+  readonly targetUris: TargetUriComposer;
+  readonly counters: ConnectionCounters;
+  /** Whether the server finishes what it has begun and takes nothing new. */
+  readonly isDraining: boolean;
+  /** The runtime's way from bytes to a string. */
+  decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
+  /** Calls back when this turn of the event loop is over. */
+  defer(callback: () => void): void;
+  /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
+  run(exchange: Exchange): void;
+  /** Whether the concurrency model lets a connection persist after the present response. */
+  mayPersist(connection: HttpConnection): boolean;
+  /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
+  reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
+  /** Counts an error. */
+  countError(error: TrivetError): void;
+  /** Whether one more connection that is refused may be told why. */
+  mayTellRefusal(error: TrivetError): boolean;
+  /** Nothing is read from or written to the connection any more: it is closing, or gone. */
+  connectionServed(connection: HttpConnection): void;
+  /** The connection is gone. */
+  connectionClosed(connection: HttpConnection): void;
+}

@@ -1,0 +1,152 @@
+/**
+ * A connection that has left HTTP: its bytes as two streams.
+ *
+ * It decides how stream back-pressure and transport back-pressure meet. It must not know what the bytes mean.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../../api/errors.ts";
+import type { UpgradedConnection } from "../../api/handler.ts";
+import type { Address, TransportConnection } from "../../runtime.ts";
+
+/** Bytes kept for a reader that does not keep up, before the transport stops reading. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** An upgrade the handler has asked for, until the 101 is sent. */
+export class PendingUpgrade {
+  /** Gives the connection once it has left HTTP. */
+  readonly connection: Promise<UpgradedConnection>;
+  #resolve!: (connection: UpgradedConnection) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor() {
+    this.connection = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // A handler may drop it; the connection is closed then by its deadline or its peer.
+    this.connection.catch(() => {});
+  }
+
+  /** The 101 was sent. */
+  resolve(connection: UpgradedConnection): void {
+    this.#resolve(connection);
+  }
+
+  /** It never will be. */
+  reject(error: unknown): void {
+    this.#reject(error);
+  }
+}
+
+/** The one writer of the connection's socket. */
+export interface RawWriter {
+  readonly outbound: { appendBytes(bytes: Uint8Array): void };
+  /** Hands over what was gathered. Returns whether the peer keeps up. */
+  flush(): boolean;
+}
+
+/** Bytes in both directions, with back-pressure. */
+export class RawConnection implements UpgradedConnection {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  readonly remoteAddr: Address;
+  readonly localAddr: Address;
+  readonly #transport: TransportConnection;
+  readonly #writer: RawWriter;
+  #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #writing: WritableStreamDefaultController | null = null;
+  /** The write that waits for the peer. */
+  #pendingWrite: { resolve(): void; reject(error: unknown): void } | null = null;
+  #isPaused = false;
+  #isEnded = false;
+
+  /**
+   * @param transport The connection, whose events its owner passes on from now on.
+   * @param writer What sends, behind everything that was sent before.
+   */
+  constructor(transport: TransportConnection, writer: RawWriter) {
+    this.#transport = transport;
+    this.#writer = writer;
+    this.remoteAddr = transport.remoteAddress;
+    this.localAddr = transport.localAddress;
+    this.readable = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#reading = controller;
+      },
+      pull: () => this.#resumeReading(),
+      cancel: () => {
+        // What still comes is thrown away, so that the peer's FIN is seen.
+        this.#reading = null;
+        this.#resumeReading();
+      },
+    }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
+    this.writable = new WritableStream<Uint8Array>({
+      start: (controller) => {
+        this.#writing = controller;
+      },
+      write: (chunk) => this.#write(chunk),
+      close: () => this.#endWriting(),
+      abort: () => {
+        this.#writing = null;
+        transport.abort();
+      },
+    }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
+  }
+
+  /** Bytes came. */
+  push(borrowed: Uint8Array): void {
+    const reading = this.#reading;
+    if (reading === null) return;
+    reading.enqueue(borrowed.slice());
+    if ((reading.desiredSize ?? 0) > 0 || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#transport.pause();
+  }
+
+  /** The peer has sent FIN. */
+  endReading(): void {
+    this.#reading?.close();
+    this.#reading = null;
+  }
+
+  /** The transport has sent what it held. */
+  drained(): void {
+    this.#pendingWrite?.resolve();
+    this.#pendingWrite = null;
+  }
+
+  /** The connection is gone. */
+  closed(cause: Error | undefined): void {
+    const error = new TrivetError("peer-disconnected", "The connection is closed.", { cause });
+    if (cause === undefined) this.endReading();
+    else this.#reading?.error(error);
+    this.#reading = null;
+    if (!this.#isEnded) this.#writing?.error(error);
+    this.#writing = null;
+    this.#pendingWrite?.reject(error);
+    this.#pendingWrite = null;
+  }
+
+  #write(chunk: Uint8Array): Promise<void> | void {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
+    // The transport owns what it is given, and the caller may use its buffer again.
+    this.#writer.outbound.appendBytes(chunk.slice());
+    if (this.#writer.flush()) return;
+    return new Promise((resolve, reject) => {
+      this.#pendingWrite = { resolve, reject };
+    });
+  }
+
+  #endWriting(): void {
+    this.#isEnded = true;
+    this.#transport.end();
+  }
+
+  #resumeReading(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#transport.resume();
+  }
+}

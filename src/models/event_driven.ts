@@ -1,0 +1,37 @@
+/**
+ * The event-driven model: every connection is served at once, and thousands share one event loop.
+ *
+ * A connection that waits costs some memory and nothing else. The handler runs on the loop, so it must not compute for
+ * long.
+ *
+ * @module
+ */
+
+import type { Exchange } from "../exchange/exchange.ts";
+import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Handler } from "../api/handler.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Serves everything at once, on this loop. */
+export class EventDrivenScheduler implements Scheduler {
+  readonly #handler: Handler;
+
+  /** @param handler Called on the loop for each exchange. */
+  constructor(handler: Handler) {
+    this.#handler = handler;
+  }
+
+  admit(connection: HttpConnection): void {
+    connection.serve();
+  }
+
+  run(exchange: Exchange): void {
+    exchange.callHandler(this.#handler);
+  }
+
+  mayPersist(_connection: HttpConnection): boolean {
+    return true;
+  }
+
+  release(_connection: HttpConnection): void {}
+}

@@ -1,0 +1,85 @@
+/**
+ * The event-driven model on several event loops, each on a thread and with a listener of its own on the same port.
+ *
+ * New connections are dealt out to the listeners by the operating system (SO_REUSEPORT), or on Deno taken by whoever is
+ * free first. It decides when the other loops begin to listen and when they stop, and adds up what they count. The loop
+ * of this thread is one of them; the server knows nothing of the connections of the others.
+ *
+ * @module
+ */
+
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { HttpConnection } from "../../http1/connection/http_connection.ts";
+import type { Address } from "../../runtime.ts";
+import { addCounts, NO_COUNTS } from "./loop_protocol.ts";
+import type { LoopThread } from "./loop_thread.ts";
+import type { EventDrivenScheduler } from "../event_driven.ts";
+import type { Scheduler, SchedulerStats, StopCounts } from "../scheduler.ts";
+
+/** Serves everything at once, on this loop and on others. */
+export class EventLoopsScheduler implements Scheduler {
+  readonly sharesPort = true;
+  readonly #here: EventDrivenScheduler;
+  readonly #others: readonly LoopThread[];
+
+  /**
+   * @param here The loop of this thread.
+   * @param others The loops of other threads.
+   */
+  constructor(here: EventDrivenScheduler, others: readonly LoopThread[]) {
+    this.#here = here;
+    this.#others = others;
+  }
+
+  async start(): Promise<void> {
+    const results = await Promise.allSettled(this.#others.map((loop) => loop.start()));
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure !== undefined) throw failure.reason;
+  }
+
+  async listening(address: Address): Promise<void> {
+    const port = address.transport === "tcp" ? address.port : 0;
+    await Promise.all(this.#others.map((loop) => loop.listen(port)));
+  }
+
+  admit(connection: HttpConnection): void {
+    this.#here.admit(connection);
+  }
+
+  run(exchange: Exchange): void {
+    this.#here.run(exchange);
+  }
+
+  mayPersist(connection: HttpConnection): boolean {
+    return this.#here.mayPersist(connection);
+  }
+
+  release(connection: HttpConnection): void {
+    this.#here.release(connection);
+  }
+
+  drain(): void {
+    for (const loop of this.#others) loop.drain();
+  }
+
+  cutOff(): void {
+    for (const loop of this.#others) loop.cutOff();
+  }
+
+  async drained(): Promise<StopCounts> {
+    const counts = await Promise.all(this.#others.map((loop) => loop.stop()));
+    return {
+      drained: counts.reduce((sum, { drained }) => sum + drained, 0),
+      aborted: counts.reduce((sum, { aborted }) => sum + aborted, 0),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.drained();
+  }
+
+  stats(): Partial<SchedulerStats> {
+    const elsewhere = this.#others.reduce((sum, loop) => addCounts(sum, loop.counts), NO_COUNTS);
+    return { loops: 1 + this.#others.filter((loop) => loop.isServing).length, elsewhere };
+  }
+}

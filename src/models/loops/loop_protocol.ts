@@ -1,0 +1,94 @@
+/**
+ * What is said between the thread that has started a server and its other event loops, and what each loop counts.
+ *
+ * @module
+ */
+
+import type { ServeModule } from "../../api/options.ts";
+import type { ErrorCopy } from "../../threads/error_copy.ts";
+
+/** What one event loop counts. */
+export interface LoopCounts {
+  readonly open: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly requests: number;
+  readonly responses: number;
+  readonly activeExchanges: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+/** The first message to the thread. */
+export interface LoopOrders {
+  readonly role: "loop";
+  /** The options of its server, without what can't cross to a thread. */
+  readonly options: ServeModule;
+  /** Whether errors are told to the thread that started it, which may give a response; else they are printed. */
+  readonly reportsErrors: boolean;
+}
+
+/** A request as far as it is told to `onError`. */
+export interface RequestCopy {
+  readonly method: string;
+  readonly url: string;
+  readonly fields: readonly (readonly [string, string])[];
+}
+
+/** A response that `onError` has given. */
+export interface ResponseCopy {
+  readonly status: number;
+  readonly statusText: string;
+  readonly fields: readonly (readonly [string, string])[];
+  readonly content: Uint8Array<ArrayBuffer> | null;
+}
+
+/** What the thread is told behind its orders. */
+export type ToLoop =
+  | { readonly kind: "listen"; readonly port: number }
+  | { readonly kind: "drain" }
+  | { readonly kind: "cut-off" }
+  | { readonly kind: "response"; readonly reportId: number; readonly response: ResponseCopy | null };
+
+/** What the thread tells. */
+export type FromLoop =
+  | { readonly kind: "listening"; readonly error: ErrorCopy | null }
+  | { readonly kind: "counts"; readonly counts: LoopCounts }
+  | {
+    readonly kind: "error";
+    readonly reportId: number;
+    readonly error: ErrorCopy;
+    readonly request: RequestCopy | null;
+  }
+  | { readonly kind: "stopped"; readonly drained: number; readonly aborted: number; readonly counts: LoopCounts };
+
+/** The counts of a loop that has done nothing. */
+export const NO_COUNTS: LoopCounts = {
+  open: 0,
+  accepted: 0,
+  refused: 0,
+  requests: 0,
+  responses: 0,
+  activeExchanges: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  errors: {},
+};
+
+/** The counts of two loops together. */
+export function addCounts(one: LoopCounts, other: LoopCounts): LoopCounts {
+  const errors: Record<string, number> = { ...one.errors };
+  for (const [code, count] of Object.entries(other.errors)) errors[code] = (errors[code] ?? 0) + count;
+  return {
+    open: one.open + other.open,
+    accepted: one.accepted + other.accepted,
+    refused: one.refused + other.refused,
+    requests: one.requests + other.requests,
+    responses: one.responses + other.responses,
+    activeExchanges: one.activeExchanges + other.activeExchanges,
+    bytesReceived: one.bytesReceived + other.bytesReceived,
+    bytesSent: one.bytesSent + other.bytesSent,
+    errors,
+  };
+}

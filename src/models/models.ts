@@ -1,0 +1,128 @@
+/**
+ * The concurrency models by name: the one table that knows all of them.
+ *
+ * @module
+ */
+
+import type { TrivetError } from "../api/errors.ts";
+import type { Handler } from "../api/handler.ts";
+import type { Model, ResolvedOptions } from "../api/options.ts";
+import type { Runtime } from "../runtime.ts";
+import type { LoopThreadOptions } from "./loops/loop_thread.ts";
+import { LoopThread } from "./loops/loop_thread.ts";
+import type { ThreadPoolOptions } from "../threads/thread_pool.ts";
+import type { Warnings } from "../api/warnings.ts";
+import { BlockingScheduler } from "./blocking.ts";
+import { EventDrivenScheduler } from "./event_driven.ts";
+import { EventLoopsScheduler } from "./loops/event_loops.ts";
+import { HybridScheduler } from "./hybrid.ts";
+import { LoopPlaces } from "./loop_places.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { ThreadPlaces } from "./thread_places.ts";
+import { WorkerPoolScheduler } from "./worker_pool.ts";
+
+/** What models are made of. */
+export interface ModelParts {
+  readonly options: ResolvedOptions;
+  readonly runtime: Runtime;
+  /** Calls the user's handler on this loop; a model that runs it on threads has no use for it. */
+  readonly handler: Handler;
+  /** Where a handler that runs on a thread comes from; `null` where it was given as a function. */
+  readonly module: string | null;
+  /** The URL of the module that a thread starts from. */
+  readonly threadEntry: string;
+  /** The options of a server on another thread. */
+  readonly loopOrders: LoopThreadOptions["orders"];
+  readonly warnings: Warnings;
+  /** Tells the user of an error that belongs to no exchange. */
+  readonly reportError: (error: TrivetError) => void;
+}
+
+/** Where a handler that must not be held up by another has a thread of its own, and a function could not follow it. */
+const MODELS: Readonly<Record<Model, (parts: ModelParts) => Scheduler>> = {
+  "blocking": ({ options, handler, runtime, warnings }) =>
+    new BlockingScheduler({
+      handler,
+      maxQueue: options.maxQueue,
+      persists: options.blockingPersists,
+      clock: runtime.clock,
+      warnings,
+    }),
+
+  "worker-pool": (parts) => {
+    const { options, runtime, handler, module, warnings } = parts;
+    const { workers, maxQueue } = options;
+    const places = module === null
+      ? new LoopPlaces(handler)
+      : new ThreadPlaces(runtime, threadsFor(parts, workers), (cause) => reportLoss(parts, cause));
+    return new WorkerPoolScheduler({ places, workers, maxQueue, clock: runtime.clock, warnings });
+  },
+
+  "event-driven": (parts) => {
+    const here = new EventDrivenScheduler(parts.handler);
+    const loops = countLoops(parts);
+    if (loops === 1) return here;
+    const { runtime, options, threadEntry: entry, loopOrders: orders } = parts;
+    const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
+    const others = Array.from(
+      { length: loops - 1 },
+      () => new LoopThread({ runtime, entry, orders, onError: options.onError, onCrash }),
+    );
+    return new EventLoopsScheduler(here, others);
+  },
+
+  "hybrid": (parts) => {
+    const { options, runtime, warnings } = parts;
+    if (parts.module === null) throw needsModule('The model "hybrid"');
+    const threads = threadsFor(parts, options.threads);
+    const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
+    return new HybridScheduler({ runtime, threads, maxQueue: options.maxQueue, warnings, onCrash });
+  },
+};
+
+/**
+ * Makes the concurrency model that the options name.
+ *
+ * @throws {TypeError} It runs handlers on threads, and the handler is a function.
+ */
+export function createScheduler(parts: ModelParts): Scheduler {
+  return MODELS[parts.options.model](parts);
+}
+
+/** Whether the handler is called on the loop of this thread, so that its module has to be loaded here. */
+export function callsHandlerHere(model: Model): boolean {
+  return model === "blocking" || model === "event-driven";
+}
+
+/** One loop where the port can't be shared. */
+function countLoops({ options, runtime, module, warnings }: ModelParts): number {
+  const { loops, hostname, port, unix: unixPath, tcpBacklog, tls } = options;
+  if (loops === 1) return 1;
+  if (module === null) throw needsModule(`The model "event-driven" with ${loops} loops`);
+  const why = runtime.whyNotShared({ hostname, port, unixPath, tcpBacklog, reusePort: true, tls });
+  if (why === null) return loops;
+  warnings.warn("loops-unavailable", `Running one event loop instead of ${loops}: ${why}.`);
+  return 1;
+}
+
+function threadsFor({ options, module, threadEntry: entry }: ModelParts, size: number): ThreadPoolOptions {
+  const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread } = options;
+  const callLimitMs = handlerTimeout === 0 ? 0 : CALL_LIMIT_FACTOR * handlerTimeout + CALL_LIMIT_EXTRA_MS;
+  return { size, entry, maxCallsPerThread, orders: { module: module!, nativeRequest, callLimitMs } };
+}
+
+/** A call is cut short on its thread when the event loop, whose clock is coarse, has surely given it up. */
+const CALL_LIMIT_FACTOR = 1.5;
+const CALL_LIMIT_EXTRA_MS = 100;
+
+function needsModule(what: string): TypeError {
+  return new TypeError(
+    `${what} runs the handler on threads, where a function can't go: give it as \`module\`, a path or a URL.`,
+  );
+}
+
+/** A handler that took too long was reported as such where it happened. */
+function reportLoss({ warnings, reportError }: ModelParts, cause: TrivetError): void {
+  warnings.warn("thread-replaced", `A thread was lost and is replaced: ${cause.message}`);
+  if (cause.code !== "handler-timeout") reportError(cause);
+}

@@ -1,0 +1,92 @@
+/**
+ * The contract of a concurrency model.
+ *
+ * A model decides two things, and nothing else differs between the models: when an accepted connection is served
+ * (admission), and where a handler runs (execution). It sees connections and exchanges, never bytes.
+ *
+ * @module
+ */
+
+import type { Exchange } from "../exchange/exchange.ts";
+import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { TrivetError } from "../api/errors.ts";
+import type { Address } from "../runtime.ts";
+import type { LoopCounts } from "./loops/loop_protocol.ts";
+
+/** One concurrency model at work for one server. */
+export interface Scheduler {
+  /** Whether other listeners share the port with that of the server. */
+  readonly sharesPort?: boolean;
+  /** A connection was accepted: serve it, keep it for later, or refuse it. */
+  admit(connection: HttpConnection): void;
+  /** Runs the handler for an exchange and gives it the result. */
+  run(exchange: Exchange): void;
+  /** Whether the connection may persist after its present response. */
+  mayPersist(connection: HttpConnection): boolean;
+  /** Nothing is read from or written to an admitted connection any more. */
+  release(connection: HttpConnection): void;
+
+  /** A tick of the server's clock, while there are connections. */
+  tick?(): void;
+  /** What the model needs before the server listens. Rejects with a `TrivetError` when it can't be had. */
+  start?(): Promise<void>;
+  /** The server listens at this address. Rejects with a `TrivetError` when the model can't work there. */
+  listening?(address: Address): Promise<void>;
+  /** A graceful stop has begun: what waits gets a 503, what runs goes on. `error` is the one to refuse with. */
+  drain?(error: TrivetError): void;
+  /** Resolves when the connections that are not the server's own have ended, which `drain` has set off. */
+  drained?(): Promise<StopCounts>;
+  /** The time of a graceful stop is over: what still runs elsewhere is cut off. */
+  cutOff?(): void;
+  /** Ends what the model has started. Every connection is closed by now. Resolves when nothing is left. */
+  stop?(): Promise<void>;
+  /** Counts, as of now. */
+  stats?(): Partial<SchedulerStats>;
+}
+
+/** How the connections of other loops have ended. */
+export interface StopCounts {
+  readonly drained: number;
+  readonly aborted: number;
+}
+
+/** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
+export interface QueueStats {
+  /** Waiting now. */
+  readonly waiting: number;
+  /** The longest that anything has waited since the start, in milliseconds. */
+  readonly longestWaitMs: number;
+  /** Refused with 503 since the start because the queue was full. */
+  readonly refused: number;
+}
+
+/** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
+export interface WorkerStats {
+  /** How many there are. */
+  readonly total: number;
+  /** Of these, with a connection or an exchange. */
+  readonly busy: number;
+}
+
+/** Threads that run handlers. */
+export interface ThreadStats {
+  /** Ready now. */
+  readonly ready: number;
+  /** Started since the start. */
+  readonly started: number;
+  /** Crashed, or ended because a handler took too long. */
+  readonly lost: number;
+  /** Replaced because of `maxRequestsPerThread`. */
+  readonly renewed: number;
+}
+
+/** What a model counts. */
+export interface SchedulerStats {
+  readonly queue: QueueStats;
+  readonly workers: WorkerStats;
+  readonly threads: ThreadStats;
+  /** Event loops that serve connections. */
+  readonly loops: number;
+  /** What other event loops count. */
+  readonly elsewhere: LoopCounts;
+}

@@ -1,0 +1,164 @@
+/**
+ * The worker pool: a line of accepted connections, and workers each of which owns one connection from start to close.
+ *
+ * It decides which worker serves which connection, and when a worker gives a connection up because others wait. It must
+ * not know what a worker runs the handler on: a slot of the event loop, or a thread of its own.
+ *
+ * @module
+ */
+
+import type { Exchange } from "../exchange/exchange.ts";
+import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import { TrivetError } from "../api/errors.ts";
+import type { Clock } from "../runtime.ts";
+import type { Warnings } from "../api/warnings.ts";
+import type { Scheduler, SchedulerStats } from "./scheduler.ts";
+import { WaitingLine } from "./waiting_line.ts";
+
+/** What the workers run handlers on: as many places as there are workers, known by their number. */
+export interface WorkPlaces {
+  /** Makes the places ready. */
+  start?(): Promise<void>;
+  /** Whether the handler can be called at this place now. */
+  isReady(place: number): boolean;
+  /** Calls the handler there. */
+  run(place: number, exchange: Exchange): void;
+  /** A graceful stop has begun. */
+  drain?(error: TrivetError): void;
+  /** Gives the places up. Resolves when nothing is left of them. */
+  stop?(): Promise<void>;
+  stats?(): Partial<SchedulerStats>;
+  /** Set by the model, called when a place has become ready. */
+  onReady: (place: number) => void;
+}
+
+/** What the model is made of. */
+export interface WorkerPoolOptions {
+  readonly places: WorkPlaces;
+  readonly workers: number;
+  /** Connections that may wait. */
+  readonly maxQueue: number;
+  readonly clock: Clock;
+  readonly warnings: Warnings;
+}
+
+/** With a greater part of the workers busy, the operator is warned: soon connections have to wait. */
+const BUSY_WARNING_SHARE = 0.8;
+/**
+ * While others wait, a persistent connection without a request is closed after this time. At once would be too soon: a
+ * client that sends its next request just then would lose it.
+ */
+const GIVE_UP_AFTER_MS = 1_000;
+
+/** Serves each connection by one of a fixed number of workers. */
+export class WorkerPoolScheduler implements Scheduler {
+  /** Absent where the places are ready from the start, so that the server can listen at once. */
+  readonly start?: () => Promise<void>;
+  readonly #options: WorkerPoolOptions;
+  readonly #line: WaitingLine<HttpConnection>;
+  /** The connection of each worker; `null` while it has none. */
+  readonly #connections: (HttpConnection | null)[];
+  /** Workers that have one. */
+  #busy = 0;
+  #drainError: TrivetError | null = null;
+
+  /** @param options What the model is made of. */
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#line = new WaitingLine(options.maxQueue, options.clock);
+    this.#connections = new Array(options.workers).fill(null);
+    const { places } = options;
+    places.onReady = (worker) => this.#takeNext(worker);
+    if (places.start !== undefined) this.start = () => places.start!();
+  }
+
+  admit(connection: HttpConnection): void {
+    if (this.#drainError !== null) {
+      connection.refuse(this.#drainError);
+      return;
+    }
+    const worker = this.#findFreeWorker();
+    if (worker >= 0) {
+      this.#serve(worker, connection);
+    } else if (this.#line.hasRoom) {
+      this.#line.join(connection);
+    } else {
+      this.#line.countRefusal();
+      this.#options.warnings.warn("queue-full", "The line is full: connections are refused with 503.");
+      connection.refuse(new TrivetError("queue-full", "The server has as many connections waiting as it takes."));
+    }
+  }
+
+  run(exchange: Exchange): void {
+    const worker = this.#connections.indexOf(exchange.connection as HttpConnection);
+    if (worker >= 0) this.#options.places.run(worker, exchange);
+  }
+
+  /** While others wait, nobody keeps a worker for a next request that may come or not. */
+  mayPersist(_connection: HttpConnection): boolean {
+    return this.#line.length === 0;
+  }
+
+  release(connection: HttpConnection): void {
+    if (this.#line.leave(connection)) return;
+    const worker = this.#connections.indexOf(connection);
+    if (worker < 0) return;
+    this.#connections[worker] = null;
+    this.#busy--;
+    this.#takeNext(worker);
+  }
+
+  /** A worker whose connection merely waits for another request is of more use to those who wait for a worker. */
+  tick(): void {
+    let wanted = this.#line.length;
+    if (wanted === 0) return;
+    // Who gives up is released, and somebody else may have the worker at once.
+    for (const connection of this.#connections.slice()) {
+      if (connection?.giveUp(GIVE_UP_AFTER_MS) === true && --wanted === 0) return;
+    }
+  }
+
+  drain(error: TrivetError): void {
+    this.#drainError = error;
+    for (const connection of this.#line.clear()) connection.refuse(error);
+    this.#options.places.drain?.(error);
+  }
+
+  stop(): Promise<void> {
+    return this.#options.places.stop?.() ?? Promise.resolve();
+  }
+
+  stats(): Partial<SchedulerStats> {
+    const workers = { total: this.#options.workers, busy: this.#busy };
+    return { queue: this.#line.stats, workers, ...this.#options.places.stats?.() };
+  }
+
+  #findFreeWorker(): number {
+    if (this.#busy === this.#options.workers || this.#line.length > 0) return -1;
+    return this.#connections.findIndex((connection, worker) => connection === null && this.#isReady(worker));
+  }
+
+  #isReady(worker: number): boolean {
+    return this.#options.places.isReady(worker);
+  }
+
+  #serve(worker: number, connection: HttpConnection): void {
+    this.#connections[worker] = connection;
+    const busy = ++this.#busy;
+    const { workers, warnings } = this.#options;
+    if (busy > workers * BUSY_WARNING_SHARE) {
+      warnings.warn(
+        "workers-busy",
+        `${busy} of ${workers} workers are busy, and ${this.#line.length} connections wait.`,
+      );
+    }
+    connection.serve();
+  }
+
+  /** A worker is free: whoever has waited longest is served. */
+  #takeNext(worker: number): void {
+    if (this.#connections[worker] !== null || !this.#isReady(worker)) return;
+    const connection = this.#line.next();
+    if (connection !== undefined) this.#serve(worker, connection);
+  }
+}

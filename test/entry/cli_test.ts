@@ -1,0 +1,345 @@
+/** The command-line program, as a process of its own on the runtime that runs the test. */
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { detectRuntime } from "../../runtime/detect.ts";
+import { NUMBER_OPTION_NAMES } from "../../src/api/options.ts";
+import { VERSION } from "../../src/api/version.ts";
+import { type DifferentialRow, get, okText, post } from "../fixtures/differential.ts";
+import { CONNECTION_ROWS } from "../fixtures/differential_connections.ts";
+import { REFUSAL_ROWS } from "../fixtures/differential_refusals.ts";
+import { REQUEST_ROWS } from "../fixtures/differential_requests.ts";
+import { RESPONSE_ROWS } from "../fixtures/differential_responses.ts";
+import { connectRaw } from "../support/raw_client.ts";
+import { type Exit, Program } from "./program.ts";
+
+const CLI = new URL("../../src/entry/cli.ts", import.meta.url);
+const HANDLERS = fileURLToPath(new URL("../fixtures/handlers_module.ts", import.meta.url));
+const { name: runtime, version } = detectRuntime();
+const IMF_FIXDATE = /^Date: .*GMT\r$/gm;
+const ANYWHERE = ["--port", "0", "--hostname", "127.0.0.1"];
+
+function run(...args: readonly string[]): Program {
+  return new Program(CLI, args);
+}
+
+/** Serves a module, and waits until it is served. */
+async function serving(modulePath: string, ...args: readonly string[]) {
+  const program = run("serve", modulePath, ...ANYWHERE, ...args);
+  const [line, port] = await program.line(/^Listening on http:\/\/127\.0\.0\.1:(\d+)\/ .*$/);
+  return { program, line, port: Number(port) };
+}
+
+/** A module of JavaScript in a folder of its own, for as long as a function runs. */
+async function withModule(source: string, use: (path: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "trivet-"));
+  const path = join(folder, "app.mjs");
+  await writeFile(path, source);
+  try {
+    await use(path);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The text of the response to a request for the top, on a connection of its own. */
+async function ask(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
+  return await response.text();
+}
+
+/** A handler that never answers would be waited for to the end. */
+function isAnswered({ talk }: DifferentialRow): boolean {
+  return talk.every((turn) => turn === "FIN" || !("send" in turn) || !turn.send.includes("/never"));
+}
+
+async function stopAndExpectSuccess(program: Program): Promise<Exit> {
+  program.signal("SIGTERM");
+  const exit = await program.ended;
+  assert.deepEqual([exit.code, exit.signal, exit.errors], [0, null, []]);
+  return exit;
+}
+
+describe("trivet serve", () => {
+  test("says where it listens and on what, and serves the module", async () => {
+    const { program, line, port } = await serving(HANDLERS);
+    assert.equal(line, `Listening on http://127.0.0.1:${port}/ (${runtime} ${version}, event-driven)`);
+    const client = await connectRaw({ port });
+    client.send(get("/text", "Connection: close"));
+    const received = (await client.receiveAll()).replace(IMF_FIXDATE, "Date: <date>\r");
+    assert.equal(received, okText("hello", "Connection: close"));
+    client.end();
+    await stopAndExpectSuccess(program);
+  });
+
+  test("finishes at SIGTERM the exchange in flight, and ends with 0 and a report", async () => {
+    const { program, port } = await serving(HANDLERS);
+    const client = await connectRaw({ port });
+    client.send(post("/echo", "Content-Length: 5", "Expect: 100-continue"));
+    await client.receiveUntil((received) => received.includes("100 Continue"));
+    program.signal("SIGTERM");
+    await program.line(/^SIGTERM: finishing 1 exchanges in flight; again to stop at once$/);
+    client.send("hello");
+    assert.match(await client.receiveAll(), /Connection: close\r\n\r\nhello$/);
+    client.end();
+    const { code, output, errors } = await program.ended;
+    assert.deepEqual([code, errors], [0, []]);
+    assert.match(output[2], /^Stopped: 1 connections drained, 0 aborted, \d+ ms$/);
+    assert.equal(output.length, 3);
+  });
+
+  test("stops at SIGINT too", async () => {
+    const { program } = await serving(HANDLERS);
+    program.signal("SIGINT");
+    const { code, output } = await program.ended;
+    assert.equal(code, 0);
+    assert.match(output[1], /^SIGINT: finishing 0 exchanges in flight/);
+    assert.match(output[2], /^Stopped: 0 connections drained, 0 aborted, \d+ ms$/);
+  });
+
+  test("stops at the next signal at once, whatever is in flight", async () => {
+    const { program, port } = await serving(HANDLERS);
+    const client = await connectRaw({ port });
+    client.send(post("/echo", "Content-Length: 5", "Expect: 100-continue"));
+    await client.receiveUntil((received) => received.includes("100 Continue"));
+    program.signal("SIGTERM");
+    await program.line(/^SIGTERM: /);
+    // What comes within half a second is taken for the first signal once more, so it is sent until it counts.
+    const repeated = setInterval(() => program.signal("SIGINT"), 100);
+    await program.line(/^Stopped: /).finally(() => clearInterval(repeated));
+    const { code, output } = await program.ended;
+    assert.equal(code, 0);
+    assert.match(output[2], /^Stopped: 0 connections drained, 1 aborted, \d+ ms$/);
+    client.destroy();
+  });
+
+  test("takes a signal right behind the first for the same one, since Ctrl+C may come from two sides", async () => {
+    const { program, port } = await serving(HANDLERS);
+    const client = await connectRaw({ port });
+    client.send(post("/echo", "Content-Length: 5", "Expect: 100-continue"));
+    await client.receiveUntil((received) => received.includes("100 Continue"));
+    program.signal("SIGINT");
+    program.signal("SIGINT");
+    await program.line(/^SIGINT: /);
+    program.signal("SIGINT");
+    client.send("hello");
+    assert.match(await client.receiveAll(), /hello$/);
+    client.end();
+    const { output } = await program.ended;
+    assert.match(output[2], /^Stopped: 1 connections drained, 0 aborted, \d+ ms$/);
+  });
+
+  test("takes options, which win over those of the module", async () => {
+    const source = 'export default { fetch: () => new Response("hello"), maxRequestTargetSize: 100, port: 1 }';
+    await withModule(source, async (path) => {
+      const { program, port } = await serving(path, "--max-request-target-size=16", "--native-request");
+      const client = await connectRaw({ port });
+      client.send(get(`/${"a".repeat(16)}`));
+      assert.match(await client.receiveAll(), /^HTTP\/1\.1 414 .* more than 16 bytes/s);
+      client.end();
+      await stopAndExpectSuccess(program);
+    });
+  });
+
+  test("survives everything the other tests send, cut off in the middle, and prints nothing of it", async () => {
+    const { program, port } = await serving(HANDLERS);
+    const rows = [...REQUEST_ROWS, ...RESPONSE_ROWS, ...REFUSAL_ROWS, ...CONNECTION_ROWS].filter(isAnswered);
+    for (const [index, { talk }] of rows.entries()) {
+      const client = await connectRaw({ port });
+      for (const turn of talk) {
+        if (turn === "FIN") client.end();
+        else if ("send" in turn) client.send(turn.send.slice(0, 50_000));
+      }
+      // The reset comes while the request is read, handled or answered.
+      setTimeout(() => client.reset(), index % 4);
+    }
+    const client = await connectRaw({ port });
+    client.send(get("/text", "Connection: close"));
+    assert.match(await client.receiveAll(), /\r\n\r\nhello$/);
+    client.end();
+    const { output } = await stopAndExpectSuccess(program);
+    assert.equal(output.length, 3);
+  });
+});
+
+describe("a module that was written for another server", () => {
+  const MODULES: readonly [name: string, source: string][] = [
+    [
+      "bun run",
+      'export default { port: 3000, hostname: "0.0.0.0", idleTimeout: 10, development: false, maxRequestBodySize: 1024,\n' +
+      '  fetch(request, server) { return new Response("hello"); }, error() { return new Response("error"); } };',
+    ],
+    ["deno serve", 'export default { fetch(_request, _info) { return new Response("hello"); }, onListen() {} };'],
+    [
+      "a framework, whose application is an object with state",
+      'class App { #text = "hello"; get routes() { return []; } fetch() { return new Response(this.#text); } }\n' +
+      "export default new App();",
+    ],
+    [
+      "a framework whose fetch is an arrow function, behind a top-level await",
+      'const text = await Promise.resolve("hello");\nexport default { fetch: async () => new Response(text), env: {} };',
+    ],
+  ];
+  for (const [name, source] of MODULES) {
+    test(`runs unchanged: ${name}`, async () => {
+      await withModule(source, async (path) => {
+        const { program, port } = await serving(path);
+        assert.equal(await ask(port), "hello");
+        await stopAndExpectSuccess(program);
+      });
+    });
+  }
+});
+
+describe("a command line that can't be done", () => {
+  /** Exits with 2 for what is wrong in the command line, with 1 for what is wrong in the world. */
+  const WRONG: readonly { name: string; args: readonly string[]; code: 1 | 2; error: string }[] = [
+    { name: "another command", args: ["run"], code: 2, error: 'Unknown command "run", expected "serve".' },
+    {
+      name: "no module",
+      args: ["serve"],
+      code: 2,
+      error: "No module to serve; usage: trivet serve <module> [options].",
+    },
+    {
+      name: "two modules",
+      args: ["serve", HANDLERS, "b.ts"],
+      code: 2,
+      error: 'One module is served, got a second: "b.ts".',
+    },
+    {
+      name: "an unknown option",
+      args: ["serve", HANDLERS, "--prot=1"],
+      code: 2,
+      error: 'Unknown option "--prot"; see trivet --help.',
+    },
+    {
+      name: "an option without its value",
+      args: ["serve", HANDLERS, "--port"],
+      code: 2,
+      error: "The option --port needs a value.",
+    },
+    {
+      name: "an option whose value is no number",
+      args: ["serve", HANDLERS, "--port", "http"],
+      code: 2,
+      error: 'The option --port is "http", allowed is a whole number.',
+    },
+    {
+      name: "a number out of its range",
+      args: ["serve", HANDLERS, "--port", "65536"],
+      code: 2,
+      error: "The option port is 65536, allowed is a whole number from 0 to 65535.",
+    },
+    {
+      name: "a flag with a value",
+      args: ["serve", HANDLERS, "--reuse-port=yes"],
+      code: 2,
+      error: "The option --reuse-port takes no value.",
+    },
+    {
+      name: "an unknown model",
+      args: ["serve", HANDLERS, "--model", "fast"],
+      code: 2,
+      error: 'The option model is "fast", allowed is one of "blocking", "worker-pool", "event-driven", "hybrid".',
+    },
+    {
+      name: "a missing module",
+      args: ["serve", "./no_such.ts"],
+      code: 1,
+      error: 'The module "./no_such.ts" does not exist.',
+    },
+  ];
+  for (const { name, args, code, error } of WRONG) {
+    test(`${name}: one line, and ${code}`, async () => {
+      const exit = await run(...args).ended;
+      assert.deepEqual([exit.code, exit.errors, exit.output], [code, [`trivet: ${error}`], []]);
+    });
+  }
+
+  const BAD_MODULES: readonly { name: string; source: string; code: 1 | 2; error: RegExp }[] = [
+    {
+      name: "without a default export",
+      source: "export const fetch = () => {};",
+      code: 1,
+      error: /has no default export with a fetch function\.$/,
+    },
+    {
+      name: "whose default export has no fetch",
+      source: "export default { port: 1 };",
+      code: 1,
+      error: /has no default export with a fetch function\.$/,
+    },
+    {
+      name: "whose fetch is no function",
+      source: 'export default { fetch: "it" };',
+      code: 1,
+      error: /has no default export with a fetch function\.$/,
+    },
+    {
+      name: "that throws when it is loaded",
+      source: 'throw new Error("Broken\\nfor good");',
+      code: 1,
+      error: /could not be loaded: Broken$/,
+    },
+    { name: "that throws what is no error", source: 'throw "broken";', code: 1, error: /could not be loaded: broken$/ },
+    { name: "that is no JavaScript", source: "export default {", code: 1, error: /could not be loaded: .+$/ },
+    {
+      name: "with a wrong option",
+      source: 'export default { fetch() {}, maxHeaderSize: "big" };',
+      code: 2,
+      error: /The option maxHeaderSize is "big", allowed is a whole number of bytes from 256 to 1048576\.$/,
+    },
+  ];
+  for (const { name, source, code, error } of BAD_MODULES) {
+    test(`a module ${name}: one line, and ${code}`, async () => {
+      await withModule(source, async (path) => {
+        const exit = await run("serve", path, ...ANYWHERE).ended;
+        assert.equal(exit.code, code);
+        assert.equal(exit.errors.length, 1, exit.errors.join("\n"));
+        assert.match(exit.errors[0], /^trivet: /);
+        assert.match(exit.errors[0], error);
+        assert.deepEqual(exit.output, []);
+      });
+    });
+  }
+
+  test("a busy port: one line, and 1", async () => {
+    const busy = createServer();
+    await new Promise<void>((resolve) => busy.listen(0, "127.0.0.1", resolve));
+    const { port } = busy.address() as AddressInfo;
+    const exit = await run("serve", HANDLERS, "--hostname", "127.0.0.1", "--port", String(port)).ended;
+    await new Promise((resolve) => busy.close(resolve));
+    assert.equal(exit.code, 1);
+    assert.equal(exit.errors.length, 1, exit.errors.join("\n"));
+    assert.ok(exit.errors[0].startsWith(`trivet: Can't listen at 127.0.0.1:${port}: `), exit.errors[0]);
+    assert.deepEqual(exit.output, []);
+  });
+});
+
+describe("trivet that is asked about itself", () => {
+  for (const args of [["--help"], ["-h"], ["help"], [], ["serve", "--help"]]) {
+    test(`prints how it is used: ${args.join(" ") || "no arguments"}`, async () => {
+      const { code, output, errors } = await run(...args).ended;
+      assert.deepEqual([code, errors], [0, []]);
+      assert.equal(output[0], "Usage: trivet serve <module> [options]");
+      for (const name of NUMBER_OPTION_NAMES) {
+        const option = `  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} <number>`;
+        assert.ok(output.includes(option), option);
+      }
+    });
+  }
+
+  for (const arg of ["--version", "-V", "version"]) {
+    test(`prints its version and that of the runtime: ${arg}`, async () => {
+      const { code, output } = await run(arg).ended;
+      assert.deepEqual([code, output], [0, [`trivet ${VERSION} on ${runtime} ${version}`]]);
+    });
+  }
+});

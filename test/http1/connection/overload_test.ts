@@ -1,0 +1,234 @@
+/** Limits on connections, the graceful stop and errors of the handler: who is refused, finished, cut off and told. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createGate, get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
+
+const hello = () => text("hello");
+
+describe("maxConnections", () => {
+  test("answers further connections with 503 and Retry-After, and takes new ones when there is room", async () => {
+    const { connect, send, clock, server } = await startMemoryServer(hello, { maxConnections: 2, retryAfter: 7 });
+    const first = connect();
+    connect();
+    await clock.settle();
+    const refused = await send(get());
+    assert.deepEqual(statuses(refused.received()), [503]);
+    assert.match(refused.received(), /retry-after: 7\r\n/);
+    assert.match(refused.received(), /Connection: close\r\n/);
+    first.end();
+    refused.end();
+    await clock.settle();
+    const taken = await send(get());
+    assert.equal(taken.received(), okText("hello"));
+    assert.equal(server.stats().connections.refused, 1);
+  });
+
+  test("closes without a word when too many are being refused", async () => {
+    const { connect, clock, server } = await startMemoryServer(hello, { maxConnections: 1 });
+    const peers = Array.from({ length: 400 }, () => connect());
+    await clock.settle();
+    const told = peers.filter((peer) => peer.received() !== "").length;
+    const cut = peers.filter((peer) => peer.serverSide === "closed").length;
+    assert.deepEqual([told, cut], [256, 143]);
+    assert.equal(server.stats().connections.refused, 399);
+    await clock.advance(10_000);
+    assert.equal(server.stats().connections.open, 1);
+  });
+});
+
+test("maxConnectionsPerIp refuses only the address that has too many", async () => {
+  const { runtime, clock } = await startMemoryServer(hello, { maxConnectionsPerIp: 1 });
+  const from = (hostname: string) => runtime.connect({ transport: "tcp", hostname, port: 1 });
+  const peers = [from("10.0.0.2"), from("10.0.0.2"), from("10.0.0.3")];
+  for (const peer of peers) peer.send(get());
+  await clock.settle();
+  assert.deepEqual(peers.map((peer) => statuses(peer.received())), [[200], [503], [200]]);
+});
+
+test("an accept error is reported and counted, and accepting goes on", async () => {
+  const { runtime, send, reported, server } = await startMemoryServer(hello);
+  runtime.failAccept(new Error("EMFILE"));
+  assert.deepEqual(reported.map((error) => error.code), ["accept-failed"]);
+  assert.equal(server.stats().errors["accept-failed"], 1);
+  assert.equal((await send(get())).received(), okText("hello"));
+});
+
+describe("shutdown", () => {
+  test("closes idle connections, finishes exchanges in flight and says close", async () => {
+    const gate = createGate();
+    const { connect, send, clock, server } = await startMemoryServer(async (request) => {
+      if (request.url.endsWith("/slow")) await gate.opened;
+      return text("hello");
+    });
+    const fresh = connect();
+    const idle = await send(get());
+    const busy = await send(get("/slow"));
+    const report = server.shutdown();
+    await clock.settle();
+    assert.equal(server.stats().state, "draining");
+    assert.deepEqual([fresh.serverSide, idle.serverSide, busy.serverSide], ["ended", "ended", "open"]);
+    gate.open();
+    await clock.settle();
+    assert.equal(busy.received(), okText("hello", "Connection: close"));
+    for (const peer of [fresh, idle, busy]) peer.end();
+    await clock.settle();
+    assert.deepEqual(await report, { drained: 3, aborted: 0, durationMs: 0 });
+    assert.equal(server.stats().state, "stopped");
+    await server.finished;
+    assert.equal(clock.pendingCount, 0);
+  });
+
+  test("answers new requests on open connections with 503", async () => {
+    const gate = createGate();
+    const { send, clock, server } = await startMemoryServer(async () => {
+      await gate.opened;
+      return text("hello");
+    });
+    const late = await send("GET / HTTP/1.1\r\n");
+    const pipelined = await send(get("/a") + get("/b"));
+    server.shutdown();
+    await clock.settle();
+    late.send("Host: a.test\r\n\r\n");
+    gate.open();
+    await clock.settle();
+    assert.deepEqual(statuses(late.received()), [503]);
+    assert.match(late.received(), /retry-after: 5\r\n/);
+    assert.equal(pipelined.received(), okText("hello", "Connection: close"));
+  });
+
+  test("cuts off at its deadline what is left, and reports it", async () => {
+    let signal!: AbortSignal;
+    const { send, clock, server } = await startMemoryServer((request) => {
+      signal = request.signal;
+      return new Promise(() => {});
+    });
+    const peer = await send(get());
+    const report = server.shutdown({ timeout: 3_000 });
+    await clock.advance(2_900);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(200);
+    assert.equal(peer.serverSide, "closed");
+    assert.equal(signal.aborted, true);
+    assert.deepEqual(await report, { drained: 0, aborted: 1, durationMs: 3_000 });
+  });
+
+  test("twice gives the same report; the earlier deadline counts", async () => {
+    const { send, clock, server } = await startMemoryServer(() => new Promise(() => {}));
+    await send(get());
+    const reports = [server.shutdown({ timeout: 60_000 }), server.shutdown({ timeout: 1_000 }), server.shutdown()];
+    await clock.advance(1_100);
+    const [first, ...others] = await Promise.all(reports);
+    assert.deepEqual(first, { drained: 0, aborted: 1, durationMs: 1_000 });
+    assert.deepEqual(others, [first, first]);
+  });
+
+  test("is ended by stop, at once", async () => {
+    const { send, clock, server } = await startMemoryServer(() => new Promise(() => {}));
+    const peer = await send(get());
+    const graceful = server.shutdown({ timeout: 60_000 });
+    const hard = server.stop();
+    await clock.settle();
+    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual(await hard, { drained: 0, aborted: 1, durationMs: 0 });
+    assert.deepEqual(await graceful, await hard);
+  });
+
+  test("does not wait long for peers that do not close", async () => {
+    const { send, clock, server } = await startMemoryServer(hello);
+    await send(get());
+    const report = server.shutdown();
+    await clock.advance(3_000);
+    assert.equal((await report).aborted, 0);
+  });
+
+  test("begins when the signal aborts", async () => {
+    const controller = new AbortController();
+    const { server, clock } = await startMemoryServer(hello, { signal: controller.signal });
+    controller.abort();
+    await clock.settle();
+    assert.equal(server.stats().state, "stopped");
+    await server.finished;
+  });
+});
+
+describe("a handler that fails", () => {
+  const failures: [string, () => Response | Promise<Response>, string][] = [
+    ["throws", () => {
+      throw new Error("secret");
+    }, "handler-failed"],
+    ["rejects", () => Promise.reject(new Error("secret")), "handler-failed"],
+    ["rejects with what is no error", () => Promise.reject(null), "handler-failed"],
+    ["returns nothing", () => undefined as unknown as Response, "response-invalid"],
+    ["returns a text", () => "secret" as unknown as Response, "response-invalid"],
+    ["returns a network error", () => Response.error(), "response-invalid"],
+    [
+      "returns a Response twice",
+      (() => {
+        const once = new Response("x");
+        return () => (once.bodyUsed || void once.text(), once);
+      })(),
+      "response-invalid",
+    ],
+    [
+      "sets a Content-Length that is too long",
+      () => new Response("x", { headers: { "content-length": "2" } }),
+      "response-content-length-mismatch",
+    ],
+    [
+      "sets a Content-Length that is none",
+      () => new Response("x", { headers: { "content-length": "one" } }),
+      "response-content-length-mismatch",
+    ],
+    [
+      "sets a field with a control character",
+      () => new Response("x", { headers: { x: "a\x01b" } }),
+      "response-field-invalid",
+    ],
+  ];
+  for (const [name, handler, code] of failures) {
+    test(`because it ${name} gives 500 without its words, tells onError, and goes on`, async () => {
+      let isFirst = true;
+      const { send, reported, server } = await startMemoryServer((): Response | Promise<Response> => {
+        if (!isFirst) return text("hello");
+        isFirst = false;
+        return handler();
+      });
+      const peer = await send(get(), get());
+      assert.deepEqual(statuses(peer.received()), [500, 200]);
+      assert.doesNotMatch(peer.received(), /secret/);
+      assert.deepEqual(reported.map((error) => [error.code, error.blame]), [[code, "handler"]]);
+      assert.equal(server.stats().errors[code], 1);
+    });
+  }
+
+  test("is answered with what onError gives, also later", async () => {
+    const onError = () => Promise.resolve(new Response("mended", { status: 502 }));
+    const { send } = await startMemoryServer(() => Promise.reject(new Error("x")), { onError });
+    assert.match((await send(get())).received(), /^HTTP\/1\.1 502 Bad Gateway\r\n[^]*mended$/);
+  });
+
+  test("is answered with 500 when onError fails too", async () => {
+    const onError = () => Promise.reject(new Error("y"));
+    const { send } = await startMemoryServer(() => Promise.reject(new Error("x")), { onError });
+    assert.deepEqual(statuses((await send(get())).received()), [500]);
+  });
+
+  test("to a HEAD request gives 500 without content", async () => {
+    const { send } = await startMemoryServer(() => Promise.reject(new Error("x")));
+    const peer = await send("HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n" + post("/", 0));
+    assert.match(peer.received(), /Content-Length: 22\r\n\r\nHTTP\/1\.1 500/);
+  });
+});
+
+test("a connection whose content is still being thrown away when the stop begins is closed when that is over", async () => {
+  const { send, clock, server } = await startMemoryServer(hello);
+  const peer = await send(post("/", 10, "hello"));
+  assert.equal(peer.received(), okText("hello"));
+  server.shutdown();
+  await clock.settle();
+  assert.equal(peer.serverSide, "open");
+  peer.send("world");
+  await clock.settle();
+  assert.equal(peer.serverSide, "ended");
+});

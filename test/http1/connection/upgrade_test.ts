@@ -1,0 +1,64 @@
+/** A connection that leaves HTTP: who writes when, and what waits for what (RFC 9110 section 7.8). */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Handler, UpgradedConnection } from "../../../src/api/handler.ts";
+import { HttpResponse } from "../../../src/web/http_response.ts";
+import { get, startMemoryServer, statuses } from "../../support/memory_server.ts";
+
+const UPGRADE = get("/raw", "Connection: upgrade", "Upgrade: raw");
+/** Two of these are more than the peer takes without reading; with the 101 behind it, one is not too much to gather. */
+const BIG_BYTES = 45_000;
+
+function serveRaw(use: (raw: UpgradedConnection) => void): Handler {
+  return (request, info) => {
+    if (!request.url.endsWith("/raw")) return new HttpResponse(new Uint8Array(BIG_BYTES).fill(0x2e));
+    const { response, connection } = info.upgrade("raw");
+    connection.then(use);
+    return response;
+  };
+}
+
+describe("an upgraded connection", () => {
+  test("passes bytes both ways, those right behind the request included", async () => {
+    const { send } = await startMemoryServer(serveRaw(({ readable, writable }) => void readable.pipeTo(writable)));
+    const peer = await send(`${UPGRADE}early`, "late");
+    assert.match(peer.received(), /^HTTP\/1\.1 101 Switching Protocols\r\n[^]*\r\n\r\nearlylate$/);
+  });
+
+  test("writes behind every response before it, however slowly the peer takes them", async () => {
+    const { connect, clock } = await startMemoryServer(serveRaw(({ writable }) => {
+      void writable.getWriter().write(new TextEncoder().encode("raw bytes"));
+    }));
+    const peer = connect();
+    peer.stopReading();
+    peer.send(get("/"));
+    await clock.settle();
+    peer.send(get("/") + UPGRADE);
+    await clock.settle();
+    peer.read();
+    await clock.settle();
+    assert.deepEqual(statuses(peer.received()), [200, 200, 101]);
+    assert.match(peer.received(), /101 Switching Protocols\r\n[^]*\r\n\r\nraw bytes$/);
+  });
+
+  test("is cut off when the peer does not take what is written", async () => {
+    let outcome: unknown = "pending";
+    const { connect, clock, server } = await startMemoryServer(
+      serveRaw(({ writable }) => {
+        writable.getWriter().write(new Uint8Array(500_000)).then(
+          () => outcome = "written",
+          (error) => outcome = error.code,
+        );
+      }),
+      { writeTimeout: 5_000 },
+    );
+    const peer = connect();
+    peer.stopReading();
+    peer.send(UPGRADE);
+    await clock.advance(8_000);
+    assert.equal(peer.serverSide, "closed");
+    assert.equal(server.stats().errors["write-timeout"], 1);
+    assert.equal(outcome, "peer-disconnected");
+  });
+});

@@ -1,0 +1,379 @@
+/** Content on its way between the loop and a thread, in both directions: whole or in chunks, with credit. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { HttpResponse } from "../../src/web/http_response.ts";
+import type { MemoryPeer } from "../support/memory_runtime.ts";
+import { createGate, get, okText, post, statuses, text } from "../support/memory_server.ts";
+import { type PlacedHandler, startThreadServer, type ThreadServer } from "../support/thread_server.ts";
+
+const encoder = new TextEncoder();
+/** What a stream between threads may be ahead of its reader. */
+const CREDIT_BYTES = 256 * 1024;
+/** What the content of a request may be ahead of its reader on the loop: what is kept, and a read or two. */
+const KEPT_BYTES = 64 * 1024;
+
+function start(handler: PlacedHandler, options: ServeOptions = {}): Promise<ThreadServer> {
+  return startThreadServer(handler, { model: "hybrid", threads: 1, ...options });
+}
+
+/** The kinds of messages that have gone one way, without those about pace. */
+function kindsOf({ batches }: ThreadServer, way: "to" | "from"): string[] {
+  return batches.filter((batch) => batch.way === way).flatMap(({ kinds }) => kinds).filter((kind) => kind !== "pace");
+}
+
+/** Sends pieces as long as the server reads, at most so many. Returns how many were taken. */
+async function sendWhileRead(
+  peer: MemoryPeer,
+  piece: string,
+  count: number,
+  settle: () => Promise<void>,
+): Promise<number> {
+  for (let sent = 0; sent < count; sent++) {
+    if (peer.isPausedByServer) return sent;
+    peer.send(piece);
+    await settle();
+  }
+  return count;
+}
+
+describe("content of a request on its way to a thread", () => {
+  const whole: { name: string; content: string }[] = [
+    { name: "small content", content: "hello" },
+    { name: "large content", content: "x".repeat(200_000) },
+    { name: "content of every byte", content: String.fromCharCode(...Array.from({ length: 256 }, (_, i) => i)) },
+    { name: "content of which there is none, announced as such", content: "" },
+  ];
+  for (const { name, content } of whole) {
+    test(`that came with the head goes with the call: ${name}`, async () => {
+      const server = await start(async (request) => {
+        const bytes = new Uint8Array(await request.arrayBuffer());
+        return text(`${bytes.byteLength} ${bytes.reduce((sum, byte) => (sum * 31 + byte) % 1_000_007, 7)}`);
+      });
+      const peer = await server.send(post("/", content.length, content));
+      const sum = [...content].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 1_000_007, 7);
+      assert.equal(peer.received(), okText(`${content.length} ${sum}`));
+      assert.deepEqual(kindsOf(server, "to"), ["call"]);
+      assert.deepEqual(kindsOf(server, "from"), ["answer"]);
+    });
+  }
+
+  test("that comes later flows when the handler asks for it, and ends", async () => {
+    const pieces: string[] = [];
+    const server = await start(async (request) => {
+      for await (const piece of request.body!) pieces.push(new TextDecoder().decode(piece));
+      return text("done");
+    });
+    const peer = await server.send(post("/", 9), "one");
+    for (const piece of ["two", "end"]) {
+      peer.send(piece);
+      await server.clock.settle();
+    }
+    await server.until(() => peer.received() !== "");
+    assert.deepEqual(pieces, ["one", "two", "end"]);
+    const kinds = kindsOf(server, "to");
+    assert.deepEqual(kinds.slice(0, 5), ["call", "chunk", "chunk", "chunk", "end"]);
+    assert.equal(kindsOf(server, "from")[0], "demand");
+  });
+
+  test("brings 100 (Continue) when the handler asks for it, and not before", async () => {
+    const gate = createGate();
+    const { send, until, clock } = await start(async (request) => {
+      await gate.opened;
+      return text(await request.text());
+    });
+    const peer = await send(post("/", 5, "", "Expect: 100-continue"));
+    assert.equal(peer.received(), "");
+    gate.open();
+    await until(() => peer.received() === "HTTP/1.1 100 Continue\r\n\r\n");
+    peer.send("hello");
+    await until(() => peer.received().endsWith("hello"));
+    await clock.settle();
+    assert.equal(peer.received(), `HTTP/1.1 100 Continue\r\n\r\n${okText("hello")}`);
+  });
+
+  test("carries its trailer section", async () => {
+    const { send, until } = await start(async (request, _place, info) => {
+      const content = await request.text();
+      const trailers = await info.trailers;
+      return text(`${content} ${trailers.get("digest")} ${trailers.get("x")}`);
+    });
+    const head = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const late = await send(head, "5\r\nhello\r\n", "0\r\nDigest: abc\r\nX: y\r\n\r\n");
+    await until(() => late.received() !== "");
+    assert.equal(late.received(), okText("hello abc y"));
+    const whole = await send(`${head}5\r\nhello\r\n0\r\nDigest: abc\r\nX: y\r\n\r\n`);
+    await until(() => whole.received() !== "");
+    assert.equal(whole.received(), okText("hello abc y"));
+  });
+
+  test("stops the peer while the handler does not read, and goes on when it does", async () => {
+    const [begin, goOn] = [createGate(), createGate()];
+    let bytes = 0;
+    const { send, until, clock } = await start(async (request) => {
+      await begin.opened;
+      const reader = request.body!.getReader();
+      for (let first = true;; first = false) {
+        const { value, done } = await reader.read();
+        if (done) return text(String(bytes));
+        bytes += value.byteLength;
+        if (first) await goOn.opened;
+      }
+    });
+    const total = 2_000_000;
+    const piece = "x".repeat(10_000);
+    const settle = () => clock.settle();
+    const peer = await send(post("/", total));
+    const unasked = await sendWhileRead(peer, piece, 200, settle);
+    assert.ok(unasked * 10_000 >= KEPT_BYTES && unasked * 10_000 <= KEPT_BYTES + 20_000, `${unasked}`);
+    begin.open();
+    await clock.settle();
+    await clock.settle();
+    const ahead = unasked + await sendWhileRead(peer, piece, 200 - unasked, settle);
+    assert.equal(peer.isPausedByServer, true);
+    const mostBytes = 2 * (CREDIT_BYTES + KEPT_BYTES);
+    assert.ok(ahead * 10_000 > CREDIT_BYTES && ahead * 10_000 < mostBytes, `${ahead}`);
+    goOn.open();
+    for (let sent = ahead; sent < 200; sent++) {
+      await until(() => !peer.isPausedByServer);
+      peer.send(piece);
+    }
+    await until(() => peer.received() !== "");
+    assert.equal(peer.received(), okText(String(total)));
+    assert.equal(bytes, total);
+  });
+
+  const failures: { name: string; fail: (peer: MemoryPeer) => void; code: string; status: number[] }[] = [
+    { name: "resets its connection", fail: (peer) => peer.reset(), code: "peer-disconnected", status: [] },
+    { name: "ends its connection", fail: (peer) => peer.end(), code: "message-incomplete", status: [400] },
+  ];
+  for (const { name, fail, code, status } of failures) {
+    test(`fails with ${code} when the peer ${name} in the middle`, async () => {
+      const outcome = createGate<{ code?: string }>();
+      const { send, until, clock, server } = await start(async (request) => {
+        await request.text().catch(outcome.open);
+        return text("never");
+      });
+      const peer = await send(post("/", 10), "hello");
+      await clock.settle();
+      fail(peer);
+      await until(() => server.stats().activeExchanges === 0);
+      assert.equal((await outcome.opened).code, code);
+      assert.deepEqual(statuses(peer.received()), status);
+    });
+  }
+
+  test("that a handler cancels is thrown away, and the connection goes on", async () => {
+    const { send, until } = await start(async (request) => {
+      await request.body?.cancel();
+      return text("ok");
+    });
+    const peer = await send(post("/", 200_000), "x".repeat(200_000) + get());
+    await until(() => statuses(peer.received()).length === 2);
+    assert.deepEqual(statuses(peer.received()), [200, 200]);
+  });
+
+  test("that a handler does not read is thrown away, and the connection goes on", async () => {
+    const { send, until } = await start(() => text("ok"));
+    const peer = await send(post("/", 100_000), "x".repeat(60_000), "x".repeat(40_000) + get());
+    await until(() => statuses(peer.received()).length === 2);
+    assert.equal(peer.received(), okText("ok") + okText("ok"));
+  });
+
+  test("can be the content of the response", async () => {
+    const { send, until, clock } = await start((request) => new Response(request.body));
+    const peer = await send(post("/", 10), "hello");
+    await clock.settle();
+    peer.send("world");
+    await until(() => peer.received().endsWith("\r\n0\r\n\r\n"));
+    assert.equal(dechunk(peer.received()), "helloworld");
+  });
+});
+
+/** The content of one chunked response. */
+function dechunk(received: string): string {
+  const chunks = received.slice(received.indexOf("\r\n\r\n") + 4);
+  let content = "";
+  for (let at = 0; at < chunks.length;) {
+    const lineEnd = chunks.indexOf("\r\n", at);
+    const size = parseInt(chunks.slice(at, lineEnd), 16);
+    if (size === 0) break;
+    content += chunks.slice(lineEnd + 2, lineEnd + 2 + size);
+    at = lineEnd + 2 + size + 2;
+  }
+  return content;
+}
+
+describe("content of a response on its way from a thread", () => {
+  const whole: { name: string; respond: () => Response; content: string }[] = [
+    { name: "text", respond: () => new HttpResponse("hällo"), content: "h\xc3\xa4llo" },
+    { name: "bytes", respond: () => new HttpResponse(new Uint8Array([0, 255, 128])), content: "\x00\xff\x80" },
+    {
+      name: "many bytes",
+      respond: () => new HttpResponse(new Uint8Array(100_000).fill(65)),
+      content: "A".repeat(100_000),
+    },
+    { name: "a Response of the runtime", respond: () => text("hello"), content: "hello" },
+    { name: "nothing", respond: () => new HttpResponse(null), content: "" },
+    { name: "an empty text", respond: () => new HttpResponse(""), content: "" },
+  ];
+  for (const { name, respond, content } of whole) {
+    test(`that is whole goes with the answer: ${name}`, async () => {
+      const { send, until } = await start(respond);
+      const peer = await send(get());
+      await until(() => peer.received() !== "");
+      assert.match(peer.received(), new RegExp(`^Content-Length: ${content.length}\r$`, "m"));
+      assert.ok(peer.received().endsWith(`\r\n\r\n${content}`));
+    });
+  }
+
+  test("that is a view of a larger buffer stays the handler's", async () => {
+    const kept = new Uint8Array(10_000).fill(65);
+    const { send, until } = await start(() => new HttpResponse(kept.subarray(100, 5_100)));
+    for (let call = 0; call < 2; call++) {
+      const peer = await send(get());
+      await until(() => peer.received() !== "");
+      assert.match(peer.received(), /^Content-Length: 5000\r$/m);
+    }
+    assert.equal(kept.byteLength, 10_000);
+    assert.equal(kept[0], 65);
+  });
+
+  test("may lie in a buffer that the handler uses again for the next response", async () => {
+    const scratch = new Uint8Array(100);
+    const { send, connect, until, server } = await start((request) => {
+      const { written } = encoder.encodeInto(new URL(request.url).pathname, scratch);
+      return new HttpResponse(scratch.subarray(0, written));
+    });
+    // When it is known that calls are begun fast, many of them come to the thread in one batch.
+    for (let call = 0; call < 50; call++) (await send(get("/first"))).reset();
+    const peers = Array.from({ length: 5 }, () => connect());
+    peers.forEach((peer, index) => peer.send(get(`/${index}`)));
+    await until(() => server.stats().activeExchanges === 0 && server.stats().responses === 55);
+    assert.deepEqual(peers.map((peer) => peer.received().slice(-2)), ["/0", "/1", "/2", "/3", "/4"]);
+  });
+
+  test("that is streamed and given twice the same buffer arrives twice", async () => {
+    const chunk = new Uint8Array(5_000).fill(66);
+    const { send, until } = await start(() => {
+      let left = 3;
+      return new Response(
+        new ReadableStream({
+          async pull(controller) {
+            await new Promise((resolve) => setImmediate(resolve));
+            if (left-- > 0) controller.enqueue(chunk);
+            else controller.close();
+          },
+        }),
+      );
+    });
+    const peer = await send(get());
+    await until(() => /\r\n0\r\n\r\n$|Content-Length/.test(peer.received()));
+    assert.equal(dechunk(peer.received()), "B".repeat(15_000));
+    assert.equal(chunk.byteLength, 5_000);
+  });
+
+  test("flows as it is given", async () => {
+    let controller!: ReadableStreamDefaultController<Uint8Array>;
+    const { send, until } = await start(() =>
+      new Response(new ReadableStream({ start: (given) => void (controller = given) }))
+    );
+    const peer = await send(get());
+    await until(() => peer.received().includes("Transfer-Encoding: chunked"));
+    for (const tick of ["tick", "tock"]) {
+      controller.enqueue(encoder.encode(tick));
+      await until(() => peer.received().endsWith(`4\r\n${tick}\r\n`));
+    }
+    controller.close();
+    await until(() => peer.received().endsWith("\r\n0\r\n\r\n"));
+    assert.equal(peer.serverSide, "open");
+  });
+
+  test("stops while the peer does not read, and goes on when it does", async () => {
+    const total = 4_000_000;
+    let given = 0;
+    const { send, connect, until, clock } = await start(() =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            controller.enqueue(new Uint8Array(20_000));
+            given += 20_000;
+            if (given === total) controller.close();
+          },
+        }),
+      )
+    );
+    const peer = connect();
+    peer.stopReading();
+    peer.send(get());
+    for (let turn = 0; turn < 50; turn++) await clock.settle();
+    const ahead = given;
+    // At most the credit, what waits on the loop, and the windows of both kernels.
+    assert.ok(ahead > CREDIT_BYTES && ahead < 2 * CREDIT_BYTES + 200_000, `${ahead}`);
+    for (let turn = 0; turn < 20; turn++) await clock.settle();
+    assert.equal(given, ahead);
+    peer.read();
+    await until(() => peer.received().endsWith("\r\n0\r\n\r\n"));
+    assert.equal(dechunk(peer.received()).length, total);
+    assert.equal((await send(get("/"))).serverSide, "open");
+  });
+
+  test("is cancelled when the peer goes away", async () => {
+    const cancelled = createGate<unknown>();
+    const { send, until, clock } = await start(() =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => controller.enqueue(encoder.encode("part")),
+          cancel: (reason) => cancelled.open(reason),
+        }),
+      )
+    );
+    const peer = await send(get());
+    await until(() => peer.received().endsWith("part\r\n"));
+    peer.reset();
+    await clock.settle();
+    const reason = await cancelled.opened as { code?: string };
+    assert.equal(reason.code, "peer-disconnected");
+  });
+
+  test("that fails in the middle is cut off, and onError is told why", async () => {
+    let controller!: ReadableStreamDefaultController<Uint8Array>;
+    const { send, until, reported } = await start(() =>
+      new Response(new ReadableStream({ start: (given) => void (controller = given) }))
+    );
+    const peer = await send(get());
+    controller.enqueue(encoder.encode("part"));
+    await until(() => peer.received().endsWith("part\r\n"));
+    controller.error(new RangeError("out of paper"));
+    await until(() => peer.serverSide === "closed");
+    assert.ok(peer.received().endsWith("part\r\n"));
+    assert.deepEqual(reported.map(({ code }) => code), ["response-content-failed"]);
+    const cause = reported[0].cause as Error;
+    assert.deepEqual([cause.name, cause.message, cause instanceof RangeError], ["RangeError", "out of paper", true]);
+  });
+
+  test("to HEAD is not read", async () => {
+    let isCancelled = false;
+    const { send, until } = await start(() =>
+      new Response(new ReadableStream({ cancel: () => void (isCancelled = true) }))
+    );
+    const peer = await send(get().replace("GET", "HEAD"));
+    await until(() => peer.received() !== "");
+    assert.deepEqual(statuses(peer.received()), [200]);
+    await until(() => isCancelled);
+  });
+
+  test("carries a trailer section to who wants one", async () => {
+    const { send, until } = await start((_request, _place, info) => {
+      info.sendTrailers(() => ({ digest: "abc" }));
+      return new HttpResponse("hello");
+    });
+    const peer = await send(get("/", "TE: trailers", "Connection: te"));
+    await until(() => peer.received().endsWith("\r\n\r\n"));
+    await until(() => /0\r\ndigest: abc\r\n\r\n$/.test(peer.received()));
+    const other = await send(get());
+    await until(() => other.received() !== "");
+    assert.match(other.received(), /^Content-Length: 5\r$/m);
+  });
+});

@@ -1,0 +1,183 @@
+/** What crosses between the loop and a thread beside content: requests and responses, aborts, errors, upgrades. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { HandlerInfo } from "../../src/api/handler.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { HttpResponse } from "../../src/web/http_response.ts";
+import { createGate, get, okText, statuses, text } from "../support/memory_server.ts";
+import { type PlacedHandler, startThreadServer, type ThreadServer } from "../support/thread_server.ts";
+
+function start(handler: PlacedHandler, options: ServeOptions = {}): Promise<ThreadServer> {
+  return startThreadServer(handler, { model: "hybrid", threads: 1, ...options });
+}
+
+/** The kinds of messages that have gone to threads. */
+function kindsSent({ batches }: ThreadServer): string[] {
+  return batches.filter(({ way }) => way === "to").flatMap(({ kinds }) => kinds);
+}
+
+describe("an abort crosses to the thread", () => {
+  test("when the peer goes away: request.signal and info.completed say so", async () => {
+    let signal!: AbortSignal;
+    let info!: HandlerInfo;
+    const { send, until, server } = await start((request, _place, given) => {
+      signal = request.signal;
+      info = given;
+      return new Promise(() => {});
+    });
+    const peer = await send(get());
+    assert.equal(signal.aborted, false);
+    peer.reset();
+    await until(() => server.stats().activeExchanges === 0 && signal.aborted);
+    assert.equal(signal.reason.code, "peer-disconnected");
+    await assert.rejects(info.completed, { code: "peer-disconnected" });
+  });
+
+  test("not when the response was delivered", async () => {
+    let signal!: AbortSignal;
+    const outcome = createGate<string>();
+    const { send, until, clock } = await start((request, _place, info) => {
+      signal = request.signal;
+      info.completed.then(() => outcome.open("delivered"), () => outcome.open("aborted"));
+      return text("hello");
+    });
+    const peer = await send(get());
+    await until(() => peer.received() !== "");
+    await clock.settle();
+    assert.equal(await outcome.opened, "delivered");
+    peer.reset();
+    await clock.settle();
+    assert.equal(signal.aborted, false);
+  });
+
+  test("and nothing of the call is left on either side", async () => {
+    const server = await start(() => new Promise(() => {}));
+    for (let i = 0; i < 5; i++) (await server.send(get())).reset();
+    await server.clock.settle();
+    assert.equal(kindsSent(server).filter((kind) => kind === "aborted").length, 5);
+    assert.deepEqual(server.server.stats().workers, { total: 1, busy: 0 });
+  });
+
+  test("a call that nobody waits for any more when it is due to leave does not leave", async () => {
+    const server = await start(() => text("hello"));
+    const peer = server.connect();
+    peer.send(get());
+    peer.reset();
+    await server.clock.settle();
+    assert.deepEqual(kindsSent(server), []);
+  });
+});
+
+describe("what else crosses", () => {
+  test("the request: method, URL, fields, addresses", async () => {
+    const { send, until } = await start((request, _place, info) =>
+      text(JSON.stringify([request.method, request.url, [...request.headers], info.remoteAddr, info.localAddr]))
+    );
+    const peer = await send("PUT /a/../b?c=%20d HTTP/1.1\r\nHost: a.test:80\r\nX: 1\r\nx: 2\r\n\r\n");
+    await until(() => peer.received() !== "");
+    const received = JSON.parse(peer.received().slice(peer.received().indexOf("\r\n\r\n") + 4));
+    assert.deepEqual(received, [
+      "PUT",
+      "http://a.test/b?c=%20d",
+      [["host", "a.test:80"], ["x", "1, 2"]],
+      { transport: "tcp", hostname: "10.0.0.2", port: 50_000 },
+      { transport: "tcp", hostname: "10.0.0.1", port: 80 },
+    ]);
+  });
+
+  test("bytes of field values", async () => {
+    const { send, until } = await start((request) =>
+      new HttpResponse(null, { headers: { y: request.headers.get("x")! } })
+    );
+    const peer = await send(get("/", "X: caf\xe9 \xff"));
+    await until(() => peer.received() !== "");
+    assert.match(peer.received(), /^y: caf\xe9 \xff\r$/m);
+  });
+
+  test("status, reason phrase and fields of the response, with a field that comes twice", async () => {
+    const { send, until } = await start(() => {
+      const headers = new Headers([["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x", "y"]]);
+      return new HttpResponse("no", { status: 404, statusText: "Not Here", headers });
+    });
+    const peer = await send(get());
+    await until(() => peer.received() !== "");
+    assert.match(peer.received(), /^HTTP\/1\.1 404 Not Here\r\n/);
+    assert.match(peer.received(), /set-cookie: a=1\r\nset-cookie: b=2\r\n/);
+  });
+
+  test("informational responses, before the final one", async () => {
+    const { send, until } = await start((_request, _place, info) => {
+      info.inform(103, { link: "</a.css>" });
+      return text("hello");
+    });
+    const peer = await send(get());
+    await until(() => statuses(peer.received()).length === 2);
+    assert.equal(peer.received(), `HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n${okText("hello")}`);
+  });
+
+  const failures: { name: string; handler: PlacedHandler; code: string; cause: string | null }[] = [
+    {
+      name: "throws",
+      handler: () => {
+        throw new TypeError("secret");
+      },
+      code: "handler-failed",
+      cause: "TypeError: secret",
+    },
+    {
+      name: "rejects",
+      handler: () => Promise.reject(new Error("secret")),
+      code: "handler-failed",
+      cause: "Error: secret",
+    },
+    { name: "gives no response", handler: () => null as unknown as Response, code: "response-invalid", cause: null },
+    {
+      name: "sets a wrong Content-Length",
+      handler: () => new HttpResponse("x", { headers: { "content-length": "2" } }),
+      code: "response-content-length-mismatch",
+      cause: null,
+    },
+  ];
+  for (const { name, handler, code, cause } of failures) {
+    test(`the failure of a handler that ${name}: 500 to the peer, the error to onError`, async () => {
+      const { send, until, reported, server } = await start(handler);
+      const peer = await send(get());
+      await until(() => peer.received() !== "");
+      assert.deepEqual(statuses(peer.received()), [500]);
+      assert.doesNotMatch(peer.received(), /secret/);
+      assert.deepEqual(reported.map((error) => error.code), [code]);
+      assert.equal(reported[0].cause === undefined ? null : String(reported[0].cause), cause);
+      assert.deepEqual(server.stats().errors, { [code]: 1 });
+      assert.equal(server.stats().threads.lost, 0);
+    });
+  }
+
+  test("a response that onError gives in place of the handler's", async () => {
+    const { send, until } = await start(() => Promise.reject(new Error("secret")), {
+      onError: (error, request) => text(`${error.code} ${request?.method}`),
+    });
+    const peer = await send(get());
+    await until(() => peer.received() !== "");
+    assert.equal(peer.received(), okText("handler-failed GET"));
+  });
+
+  test("the bytes of an upgraded connection, in both directions, and its end", async () => {
+    let hasEnded = false;
+    const { send, until } = await start((_request, _place, info) => {
+      const { response, connection } = info.upgrade("echo");
+      connection.then(async ({ readable, writable }) => {
+        await readable.pipeTo(writable);
+        hasEnded = true;
+      });
+      return response;
+    });
+    const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo") + "early");
+    await until(() => peer.received().endsWith("early"));
+    assert.match(peer.received(), /^HTTP\/1\.1 101 Switching Protocols\r\n/);
+    peer.send("late");
+    await until(() => peer.received().endsWith("earlylate"));
+    peer.end();
+    await until(() => hasEnded && peer.serverSide === "closed");
+  });
+});

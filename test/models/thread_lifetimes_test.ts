@@ -1,0 +1,378 @@
+/** Threads from start to end: a start that fails, threads that crash again and again, renewal. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { TrivetError } from "../../src/api/errors.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { createGate, get, statuses, text } from "../support/memory_server.ts";
+import {
+  createThreadServer,
+  type PlacedHandler,
+  startThreadServer,
+  type ThreadServer,
+  type ThreadServerSetup,
+} from "../support/thread_server.ts";
+
+const boom = new Error("boom");
+const hello: PlacedHandler = () => text("hello");
+
+/** The models that run handlers on threads, each with three of them. */
+const MODELS: readonly ServeOptions[] = [
+  { model: "hybrid", threads: 3 },
+  { model: "worker-pool", workers: 3 },
+];
+
+/** What a promise rejects with when nothing but turns of the loop is needed for that. */
+async function rejectionOf({ until }: ThreadServer, promise: Promise<unknown>): Promise<TrivetError> {
+  let outcome: { error: unknown } | null = null;
+  promise.then(() => outcome = { error: "It was fulfilled." }, (error) => outcome = { error });
+  await until(() => outcome !== null);
+  const { error } = outcome!;
+  assert.ok(error instanceof TrivetError, String(error));
+  return error;
+}
+
+/** Starts a server that can't start; gives it with the error. */
+async function failToStart(options: ServeOptions, setup: ThreadServerSetup): Promise<[ThreadServer, TrivetError]> {
+  const started = createThreadServer(hello, options, setup);
+  return [started, await rejectionOf(started, started.server.ready())];
+}
+
+/** A thread that never gets ready. */
+const HANGING: ThreadServerSetup = { begin: (number) => number === 1 ? new Promise(() => {}) : undefined };
+
+function assertNothingIsLeft({ alive, clock, server, runtime }: ThreadServer): void {
+  assert.deepEqual(alive(), []);
+  assert.equal(clock.pendingCount, 0);
+  assert.equal(server.stats().state, "stopped");
+  assert.throws(() => runtime.connect(), /Nobody listens/);
+}
+
+for (const options of MODELS) {
+  describe(`the start of the model ${options.model} with a module`, () => {
+    test("is over when every thread is ready", async () => {
+      const last = createGate();
+      const started = createThreadServer(hello, options, { begin: (number) => number === 3 ? last.opened : undefined });
+      const { server, until, clock } = started;
+      await until(() => server.stats().threads.ready === 2);
+      await clock.settle();
+      assert.equal(server.stats().state, "starting");
+      assert.throws(() => server.port, { code: "not-listening" });
+      assert.throws(() => started.runtime.connect(), /Nobody listens/);
+      last.open();
+      await server.ready();
+      assert.equal(server.stats().state, "listening");
+      assert.equal(server.stats().threads.ready, 3);
+      assert.deepEqual(started.threads.map((thread) => thread.isReferenced), [false, false, false]);
+    });
+
+    test("fails with module-invalid, which names the module, when one thread can't load it", async () => {
+      const [started, error] = await failToStart(options, { lacksModule: (number) => number === 2 });
+      assert.equal(error.code, "module-invalid");
+      assert.equal(error.message, 'The module "./handler_module.ts" does not exist.');
+      assertNothingIsLeft(started);
+      await assert.rejects(started.server.finished, (thrown) => thrown === error);
+    });
+
+    test("fails with module-invalid when a thread crashes while it loads the module", async () => {
+      const [started, error] = await failToStart(options, {
+        begin: (number, thread) => number === 3 ? thread.crash(boom) : undefined,
+      });
+      assert.equal(error.code, "module-invalid");
+      assert.equal(error.message, 'The module "./handler_module.ts" has ended its thread while it was loaded.');
+      assert.equal((error.cause as Error).message, "boom");
+      assertNothingIsLeft(started);
+    });
+
+    test("fails with module-invalid when a thread is not ready after 30 s", async () => {
+      const started = createThreadServer(hello, options, HANGING);
+      const failed = started.server.ready();
+      failed.catch(() => {});
+      await started.until(() => started.server.stats().threads.ready === 2);
+      await started.clock.advance(29_999);
+      assert.equal(started.server.stats().state, "starting");
+      await started.clock.advance(1);
+      const error = await rejectionOf(started, failed);
+      assert.equal(error.code, "module-invalid");
+      assert.equal(error.message, 'The module "./handler_module.ts" is not loaded after 30 s.');
+      assertNothingIsLeft(started);
+    });
+
+    test("fails with a TrivetError when the runtime starts no thread", async () => {
+      const [started, error] = await failToStart(options, { isNotStarted: (number) => number === 2 });
+      const message = 'The module "./handler_module.ts" can\'t be loaded, because no thread could be started.';
+      assert.deepEqual([error.code, error.message], ["module-invalid", message]);
+      assert.equal((error.cause as Error).message, "There are no more threads.");
+      assertNothingIsLeft(started);
+    });
+
+    test("fails when a thread crashes as soon as it is ready", async () => {
+      const [started, error] = await failToStart(options, {
+        saidReadiness: (number, thread) => number === 3 ? thread.crash(boom) : undefined,
+      });
+      assert.equal(error.code, "thread-crashed");
+      assertNothingIsLeft(started);
+    });
+
+    test("that fails ends a thread that stands still after 500 ms", async () => {
+      const third = createGate();
+      const started = createThreadServer(hello, options, {
+        begin: (number) => number === 3 ? third.opened : undefined,
+        lacksModule: (number) => number === 3,
+      });
+      const { server, until, threads, alive, clock } = started;
+      const failed = server.ready();
+      failed.catch(() => {});
+      await until(() => server.stats().threads.ready === 2);
+      threads[0].freeze();
+      third.open();
+      await until(() => alive().length === 1);
+      await clock.advance(500);
+      assert.equal((await rejectionOf(started, failed)).code, "module-invalid");
+      assert.equal(threads[0].wasTerminated, true);
+      assertNothingIsLeft(started);
+    });
+
+    test("that is stopped ends at once, without a thread left", async () => {
+      const started = createThreadServer(hello, options, HANGING);
+      const { server, until, clock } = started;
+      await until(() => server.stats().threads.ready === 2);
+      const report = server.stop();
+      assert.equal(server.stats().state, "draining");
+      await clock.advance(1_000);
+      assert.equal(server.stats().state, "stopped");
+      assert.deepEqual(await report, { drained: 0, aborted: 0, durationMs: 0 });
+      assertNothingIsLeft(started);
+      assert.equal(await server.ready(), server);
+      await server.finished;
+    });
+
+    test("that fails behind the stop of the server leaves no timer", async () => {
+      const second = createGate();
+      const started = createThreadServer(hello, options, {
+        begin: (number) => number === 2 ? second.opened : undefined,
+        lacksModule: (number) => number === 2,
+      });
+      const { server, until, clock } = started;
+      await until(() => server.stats().threads.ready === 2);
+      const outcomes = [server.ready(), server.shutdown()].map((promise) => promise.catch(() => {}));
+      second.open();
+      await until(() => server.stats().state === "stopped");
+      await Promise.all(outcomes);
+      assertNothingIsLeft(started);
+      assert.equal(clock.nowMs(), 0);
+    });
+  });
+}
+
+describe("a signal that aborts after a start that has failed", () => {
+  test("is of no consequence", async () => {
+    const controller = new AbortController();
+    const options: ServeOptions = { model: "hybrid", threads: 1, signal: controller.signal };
+    const [{ clock, server }] = await failToStart(options, { lacksModule: () => true });
+    // A rejection that nobody looks at would end the process.
+    controller.abort();
+    await clock.settle();
+    assert.equal(server.stats().state, "stopped");
+  });
+});
+
+describe("a thread that crashes", () => {
+  /** Waits until the newest thread is ready, and has it crash. Returns the time until the next one was started. */
+  async function crashNewest({ until, server, threads, clock, startedAtMs }: ThreadServer): Promise<number> {
+    await until(() => server.stats().threads.ready === 1);
+    const crashedAtMs = clock.nowMs();
+    const { length } = startedAtMs;
+    threads.at(-1)!.crash(boom);
+    for (let tenths = 0; startedAtMs.length === length && tenths < 200; tenths++) await clock.advance(50);
+    return startedAtMs.at(-1)! - crashedAtMs;
+  }
+
+  test("is replaced at once, and after a growing delay if threads do not last: 100 ms up to 5 s", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 });
+    const delaysMs: number[] = [];
+    for (let crash = 0; crash < 9; crash++) delaysMs.push(await crashNewest(started));
+    assert.deepEqual(delaysMs, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    await started.until(() => started.server.stats().threads.ready === 1);
+    assert.deepEqual(started.server.stats().threads, { ready: 1, started: 10, lost: 9, renewed: 0 });
+    assert.deepEqual(statuses((await started.send(get())).received()), [200]);
+    assert.equal(started.reported.length, 9);
+  });
+
+  test("is replaced at once again when it had lasted a second", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 });
+    const delaysMs = [await crashNewest(started), await crashNewest(started), await crashNewest(started)];
+    await started.until(() => started.server.stats().threads.ready === 1);
+    await started.clock.advance(1_000);
+    delaysMs.push(await crashNewest(started), await crashNewest(started));
+    assert.deepEqual(delaysMs, [0, 100, 200, 0, 100]);
+  });
+
+  const misfortunes: { name: string; setup: (isBroken: (number: number) => boolean) => ThreadServerSetup }[] = [
+    { name: "the module can't be loaded any more", setup: (isBroken) => ({ lacksModule: isBroken }) },
+    { name: "the runtime starts no thread any more", setup: (isBroken) => ({ isNotStarted: isBroken }) },
+    {
+      name: "threads crash while they load",
+      setup: (isBroken) => ({ begin: (number, thread) => isBroken(number) ? thread.crash(boom) : undefined }),
+    },
+  ];
+  for (const { name, setup } of misfortunes) {
+    test(`is tried to be replaced again and again, ever more slowly, while ${name}`, async () => {
+      let isMended = false;
+      const isBroken = (number: number): boolean => number > 1 && !isMended;
+      const started = await startThreadServer(hello, { model: "hybrid", threads: 1 }, setup(isBroken));
+      const { clock, threads, startedAtMs, server, until } = started;
+      await clock.advance(60_000);
+      threads[0].crash(boom);
+      const waiting = await started.send(get());
+      for (let tenths = 0; tenths < 200; tenths++) await clock.advance(100);
+      const delaysMs = startedAtMs.slice(1).map((atMs) => atMs - 60_000);
+      assert.deepEqual(delaysMs, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300]);
+      assert.equal(waiting.received(), "");
+      assert.equal(server.stats().threads.ready, 0);
+      isMended = true;
+      await clock.advance(5_000);
+      await until(() => waiting.received() !== "");
+      assert.deepEqual(statuses(waiting.received()), [200]);
+      server.stop();
+      await until(() => server.stats().state === "stopped");
+      assert.equal(clock.pendingCount, 0);
+    });
+  }
+
+  test("as soon as it is ready is replaced like any other", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 }, {
+      saidReadiness: (number, thread) => number === 2 ? thread.crash(boom) : undefined,
+    });
+    const { threads, clock, until, server, send } = started;
+    threads[0].crash(boom);
+    await until(() => threads.length === 2 && !threads[1].isAlive);
+    await clock.advance(100);
+    await until(() => server.stats().threads.ready === 1);
+    assert.deepEqual(statuses((await send(get())).received()), [200]);
+    assert.equal(threads.length, 3);
+  });
+
+  test("is replaced without a delay because of others: each place has its own", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 2 });
+    const { threads, server, until } = started;
+    threads[0].crash(boom);
+    await until(() => server.stats().threads.ready === 2);
+    threads[1].crash(boom);
+    await until(() => server.stats().threads.ready === 2);
+    assert.deepEqual(started.startedAtMs, [0, 0, 0, 0]);
+  });
+
+  test("is not replaced by a server that has stopped meanwhile", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 });
+    await crashNewest(started);
+    await started.until(() => started.server.stats().threads.ready === 1);
+    started.threads[1].crash(boom);
+    await started.clock.settle();
+    const stopped = started.server.shutdown();
+    await started.clock.advance(10_000);
+    await stopped;
+    assert.equal(started.startedAtMs.length, 2);
+    assert.equal(started.clock.pendingCount, 0);
+  });
+
+  test("is not taken for lost when the server has asked it to end", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 });
+    const stopped = started.server.shutdown();
+    started.threads[0].crash(boom);
+    await started.clock.settle();
+    await stopped;
+    assert.deepEqual([started.reported, started.warned], [[], []]);
+    assert.equal(started.server.stats().threads.lost, 0);
+  });
+});
+
+describe("maxRequestsPerThread", () => {
+  test("renews a thread after so many calls, and loses none", async () => {
+    const numbers: number[] = [];
+    const started = await startThreadServer((_request, { number }) => {
+      numbers.push(number);
+      return text("hello");
+    }, { model: "hybrid", threads: 1, maxRequestsPerThread: 3 });
+    const { send, until, server, alive } = started;
+    for (let call = 1; call <= 9; call++) {
+      const peer = await send(get());
+      assert.deepEqual(statuses(peer.received()), [200]);
+      await until(() => server.stats().threads.renewed === Math.floor(call / 3) && alive().length === 1);
+    }
+    assert.deepEqual(numbers, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+    assert.deepEqual(server.stats().threads, { ready: 1, started: 4, lost: 0, renewed: 3 });
+    assert.deepEqual(started.threads.map((thread) => thread.wasTerminated), [false, false, false, false]);
+    assert.deepEqual([started.reported, started.warned], [[], []]);
+  });
+
+  test("lets a thread finish what it runs; others are called on the fresh one", async () => {
+    const gate = createGate();
+    const started = await startThreadServer(async (request, { number }) => {
+      if (request.url.endsWith("/slow")) await gate.opened;
+      return text(String(number));
+    }, { model: "hybrid", threads: 1, maxRequestsPerThread: 2 });
+    const { send, until, server, alive, clock } = started;
+    const slow = await send(get("/slow"));
+    await send(get());
+    await until(() => server.stats().threads.ready === 1 && server.stats().threads.started === 2);
+    await clock.settle();
+    assert.match((await send(get())).received(), /\r\n\r\n2$/);
+    await clock.advance(60_000);
+    assert.deepEqual(alive(), [1, 2]);
+    gate.open();
+    await until(() => alive().length === 1);
+    assert.match(slow.received(), /\r\n\r\n1$/);
+    assert.equal(server.stats().threads.lost, 0);
+  });
+
+  test("lets a thread go on whose successor can't be started", async () => {
+    const started = await startThreadServer((_request, { number }) => text(String(number)), {
+      model: "hybrid",
+      threads: 1,
+      maxRequestsPerThread: 2,
+    }, { lacksModule: (number) => number === 2 || number === 3 });
+    const { send, until, server, alive } = started;
+    const numbers: string[] = [];
+    for (let call = 1; call <= 5; call++) {
+      const peer = await send(get());
+      numbers.push(peer.received().at(-1)!);
+      await until(() => alive().length === 1);
+    }
+    assert.deepEqual(numbers.slice(0, 4), ["1", "1", "1", "1"]);
+    assert.equal(server.stats().threads.renewed, 1);
+    assert.equal(server.stats().threads.lost, 0);
+  });
+
+  test("a retiring thread that crashes loses only what it still runs", async () => {
+    const calls: number[] = [];
+    const started = await startThreadServer((_request, { number }) => {
+      calls.push(number);
+      return number === 1 ? new Promise<Response>(() => {}) : text("hello");
+    }, { model: "hybrid", threads: 1, maxRequestsPerThread: 1 });
+    const { send, until, server, threads } = started;
+    const peer = await send(get());
+    await until(() => server.stats().threads.started === 2 && server.stats().threads.ready === 1);
+    threads[0].crash(boom);
+    await until(() => server.stats().activeExchanges === 0);
+    assert.deepEqual(statuses(peer.received()), [200]);
+    assert.deepEqual(calls, [1, 2]);
+    assert.equal(server.stats().threads.lost, 1);
+  });
+
+  test("a retiring thread is ended with the server", async () => {
+    const started = await startThreadServer(() => new Promise(() => {}), {
+      model: "hybrid",
+      threads: 1,
+      maxRequestsPerThread: 1,
+    });
+    const { send, until, server, alive, clock } = started;
+    await send(get());
+    await until(() => server.stats().threads.started === 2 && server.stats().threads.ready === 1);
+    started.threads[0].freeze();
+    const stopped = server.stop();
+    await clock.advance(500);
+    assert.equal((await stopped).aborted, 1);
+    assert.deepEqual([alive(), clock.pendingCount], [[], 0]);
+  });
+});
