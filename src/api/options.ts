@@ -110,6 +110,8 @@ export interface ServeOptions {
   readonly handlerTimeout?: number;
   /** For the peer to take 64 KiB of a response. Default 30 000. */
   readonly writeTimeout?: number;
+  /** How long a client that has ended its own side is taken to be there. */
+  readonly halfCloseTimeout?: number;
   /** The slowest the content of a request may come. */
   readonly minDataRate?: Partial<MinDataRate>;
   /** Of a header or trailer section. 256 to 1 MiB, default 16 KiB. */
@@ -169,6 +171,7 @@ export interface ResolvedOptions {
   readonly keepAliveTimeout: number;
   readonly handlerTimeout: number;
   readonly writeTimeout: number;
+  readonly halfCloseTimeout: number;
   readonly minDataRate: MinDataRate;
   readonly maxHeaderSize: number;
   readonly maxHeadersCount: number;
@@ -222,6 +225,7 @@ const NUMBER_RULES = {
   keepAliveTimeout: timeout(75_000),
   handlerTimeout: timeout(0),
   writeTimeout: timeout(30_000),
+  halfCloseTimeout: timeout(1_000),
   maxHeaderSize: size(16 * KIB, 256, MIB),
   maxHeadersCount: count(100, 1, 10_000),
   maxRequestTargetSize: size(8 * KIB, 16, MIB),

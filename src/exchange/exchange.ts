@@ -33,7 +33,7 @@ import type { PendingUpgrade } from "../http1/connection/upgraded_connection.ts"
 export type ResponseProgress = "awaited" | "begun" | "complete" | "delivered" | "aborted";
 
 /** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
-export interface ExchangeOwner extends ContentSupply {
+export interface ExchangeOwner extends ContentSupply, ExchangeResponder {
   /** The peer's address. */
   readonly remoteAddress: Address;
   /** The address at which the connection was accepted. */
@@ -42,8 +42,6 @@ export interface ExchangeOwner extends ContentSupply {
   readonly isContentComplete: boolean;
   /** Whether handlers get a Request of the runtime itself. */
   readonly nativeRequest: boolean;
-  /** The answering side. */
-  readonly responder: ExchangeResponder;
   /** The handler is called once more, and has all its time again. */
   restartHandlerTime(): void;
   /** The handler's time is over, and it is not waited for any longer. */
@@ -57,7 +55,7 @@ export interface ExchangeResponder {
   /** The handler has failed, or its response can't be sent. */
   failHandler(exchange: Exchange, error: TrivetError): void;
   /** Answers in place of a handler that is not called, or whose result is not waited for. */
-  refuse(exchange: Exchange, error: TrivetError): void;
+  refuseExchange(exchange: Exchange, error: TrivetError): void;
   /** Whether an informational response can still come before the final one. */
   mayInform(exchange: Exchange): boolean;
   /** Sends an informational response. */
@@ -177,6 +175,11 @@ export class Exchange implements RequestSource {
     return this.head.framing === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
   }
 
+  /** Whether somebody waits for the end of content that nobody reads: only the peer could be waited for then. */
+  get waitsForTrailers(): boolean {
+    return this.#trailersSettlement !== null && !this.content.isBeingRead;
+  }
+
   /** Whether somebody wants to know if the response was delivered. */
   get isWatched(): boolean {
     return this.observer !== null || this.#controller !== null || this.#completion !== null;
@@ -210,12 +213,12 @@ export class Exchange implements RequestSource {
 
   /** Takes the final response in parts. */
   answer(source: ResponseSource): void {
-    this.connection.responder.answer(this, source);
+    this.connection.answer(this, source);
   }
 
   /** Answers with an error in place of the handler, which is not called or not waited for. */
   refuse(error: TrivetError): void {
-    this.connection.responder.refuse(this, error);
+    this.connection.refuseExchange(this, error);
   }
 
   /** Takes what the handler threw. */
@@ -223,7 +226,7 @@ export class Exchange implements RequestSource {
     const error = thrown instanceof TrivetError
       ? thrown
       : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });
-    this.connection.responder.failHandler(this, error);
+    this.connection.failHandler(this, error);
   }
 
   /** The content of the request is complete. */

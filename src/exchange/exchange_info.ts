@@ -56,9 +56,9 @@ export class ExchangeInfo implements HandlerInfo {
     const fields = readFieldLines(new Headers(headers));
     const exchange = this.#exchange;
     // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
-    const { responder } = exchange.connection;
-    if (exchange.head.minorVersion === 0 || !responder.mayInform(exchange)) return;
-    responder.sendInformational(exchange, status, fields);
+    const { connection } = exchange;
+    if (exchange.head.minorVersion === 0 || !connection.mayInform(exchange)) return;
+    connection.sendInformational(exchange, status, fields);
   }
 
   sendTrailers(trailers: () => HeadersInit): void {

@@ -49,6 +49,7 @@ export class IncomingContent implements RequestContent, ContentSink {
   #collector: Collector | null = null;
   #stream: ReadableByteStreamController | null = null;
   #isPulled = false;
+  #wasPulled = false;
 
   /**
    * @param framing Where it ends, or whether there is content at all.
@@ -64,6 +65,11 @@ export class IncomingContent implements RequestContent, ContentSink {
   /** Whether the reader has taken as much as it wants for now. */
   get isHeld(): boolean {
     return this.#kept.byteLength >= HIGH_WATER_BYTES && this.#consumer !== "collector";
+  }
+
+  /** Whether somebody has begun to read it and wants the rest. */
+  get isBeingRead(): boolean {
+    return this.#consumer === "collector" || (this.#consumer === "stream" && this.#wasPulled && this.#stream !== null);
   }
 
   collect(): Promise<Uint8Array<ArrayBuffer>> {
@@ -91,7 +97,7 @@ export class IncomingContent implements RequestContent, ContentSink {
         if (this.#error !== null) controller.error(this.#error);
       },
       pull: () => {
-        this.#isPulled = true;
+        this.#isPulled = this.#wasPulled = true;
         this.#feedStream();
         if (this.#arrival === "arriving" && !this.isHeld) this.#supply.demandContent();
       },

@@ -10,7 +10,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Connection } from "../exchange/connection.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Clock } from "../runtime.ts";
@@ -32,9 +32,9 @@ export interface BlockingOptions {
 /** Serves one connection after another. */
 export class BlockingScheduler implements Scheduler {
   readonly #options: BlockingOptions;
-  readonly #line: WaitingLine<HttpConnection>;
+  readonly #line: WaitingLine<Connection>;
   /** The connection that is being served. */
-  #served: HttpConnection | null = null;
+  #served: Connection | null = null;
   #wakeAcceptor: (() => void) | null = null;
   #wakeReader: ((exchange: Exchange | null) => void) | null = null;
   /** A request that came before the loop asked for it. */
@@ -62,7 +62,7 @@ export class BlockingScheduler implements Scheduler {
   }
 
   /** Waits for the connection that has waited longest. */
-  async #accept(): Promise<HttpConnection> {
+  async #accept(): Promise<Connection> {
     while (true) {
       const connection = this.#line.next();
       if (connection !== undefined) return this.#served = connection;
@@ -78,7 +78,7 @@ export class BlockingScheduler implements Scheduler {
     return await new Promise((resolve) => this.#wakeReader = resolve);
   }
 
-  admit(connection: HttpConnection): void {
+  admit(connection: Connection): void {
     if (this.#drainError !== null) {
       connection.refuse(this.#drainError);
     } else if (this.#line.length < this.#options.maxQueue + (this.#served === null ? 1 : 0)) {
@@ -98,11 +98,11 @@ export class BlockingScheduler implements Scheduler {
     else wake(exchange);
   }
 
-  mayPersist(_connection: HttpConnection): boolean {
+  mayPersist(_connection: Connection): boolean {
     return this.#options.persists;
   }
 
-  release(connection: HttpConnection): void {
+  release(connection: Connection): void {
     if (this.#line.leave(connection) || this.#served !== connection) return;
     this.#served = null;
     this.#cameEarly = null;

@@ -8,7 +8,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Connection } from "../exchange/connection.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -21,7 +21,7 @@ export class EventDrivenScheduler implements Scheduler {
     this.#handler = handler;
   }
 
-  admit(connection: HttpConnection): void {
+  admit(connection: Connection): void {
     connection.serve();
   }
 
@@ -29,9 +29,9 @@ export class EventDrivenScheduler implements Scheduler {
     exchange.callHandler(this.#handler);
   }
 
-  mayPersist(_connection: HttpConnection): boolean {
+  mayPersist(_connection: Connection): boolean {
     return true;
   }
 
-  release(_connection: HttpConnection): void {}
+  release(_connection: Connection): void {}
 }

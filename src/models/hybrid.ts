@@ -9,7 +9,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Connection } from "../exchange/connection.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
 import type { LostCall } from "../threads/handler_thread.ts";
@@ -50,7 +50,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     return this.#pool.start();
   }
 
-  admit(connection: HttpConnection): void {
+  admit(connection: Connection): void {
     connection.serve();
   }
 
@@ -67,11 +67,11 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     }
   }
 
-  mayPersist(_connection: HttpConnection): boolean {
+  mayPersist(_connection: Connection): boolean {
     return true;
   }
 
-  release(_connection: HttpConnection): void {}
+  release(_connection: Connection): void {}
 
   drain(error: TrivetError): void {
     for (const call of this.#line.clear()) call.exchange.refuse(error);

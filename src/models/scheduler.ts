@@ -8,7 +8,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Connection } from "../exchange/connection.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Address } from "../runtime.ts";
 import type { LoopCounts } from "./loops/loop_protocol.ts";
@@ -18,13 +18,13 @@ export interface Scheduler {
   /** Whether other listeners share the port with that of the server. */
   readonly sharesPort?: boolean;
   /** A connection was accepted: serve it, keep it for later, or refuse it. */
-  admit(connection: HttpConnection): void;
+  admit(connection: Connection): void;
   /** Runs the handler for an exchange and gives it the result. */
   run(exchange: Exchange): void;
   /** Whether the connection may persist after its present response. */
-  mayPersist(connection: HttpConnection): boolean;
+  mayPersist(connection: Connection): boolean;
   /** Nothing is read from or written to an admitted connection any more. */
-  release(connection: HttpConnection): void;
+  release(connection: Connection): void;
 
   /** A tick of the server's clock, while there are connections. */
   tick?(): void;

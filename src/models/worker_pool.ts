@@ -8,7 +8,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import type { HttpConnection } from "../http1/connection/http_connection.ts";
+import type { Connection } from "../exchange/connection.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
@@ -55,9 +55,9 @@ export class WorkerPoolScheduler implements Scheduler {
   /** Absent where the places are ready from the start, so that the server can listen at once. */
   readonly start?: () => Promise<void>;
   readonly #options: WorkerPoolOptions;
-  readonly #line: WaitingLine<HttpConnection>;
+  readonly #line: WaitingLine<Connection>;
   /** The connection of each worker; `null` while it has none. */
-  readonly #connections: (HttpConnection | null)[];
+  readonly #connections: (Connection | null)[];
   /** Workers that have one. */
   #busy = 0;
   #drainError: TrivetError | null = null;
@@ -72,7 +72,7 @@ export class WorkerPoolScheduler implements Scheduler {
     if (places.start !== undefined) this.start = () => places.start!();
   }
 
-  admit(connection: HttpConnection): void {
+  admit(connection: Connection): void {
     if (this.#drainError !== null) {
       connection.refuse(this.#drainError);
       return;
@@ -90,16 +90,16 @@ export class WorkerPoolScheduler implements Scheduler {
   }
 
   run(exchange: Exchange): void {
-    const worker = this.#connections.indexOf(exchange.connection as HttpConnection);
+    const worker = this.#connections.indexOf(exchange.connection as unknown as Connection);
     if (worker >= 0) this.#options.places.run(worker, exchange);
   }
 
   /** While others wait, nobody keeps a worker for a next request that may come or not. */
-  mayPersist(_connection: HttpConnection): boolean {
+  mayPersist(_connection: Connection): boolean {
     return this.#line.length === 0;
   }
 
-  release(connection: HttpConnection): void {
+  release(connection: Connection): void {
     if (this.#line.leave(connection)) return;
     const worker = this.#connections.indexOf(connection);
     if (worker < 0) return;
@@ -142,7 +142,7 @@ export class WorkerPoolScheduler implements Scheduler {
     return this.#options.places.isReady(worker);
   }
 
-  #serve(worker: number, connection: HttpConnection): void {
+  #serve(worker: number, connection: Connection): void {
     this.#connections[worker] = connection;
     const busy = ++this.#busy;
     const { workers, warnings } = this.#options;

@@ -10,14 +10,21 @@
 import { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { HeadParsers } from "../http1/connection/head_parsers.ts";
-import { HttpConnection } from "../http1/connection/http_connection.ts";
+import { Http1Connection } from "../http1/connection/http1_connection.ts";
+import { timeoutsOf } from "../http1/connection/lifecycle.ts";
 import { OutboundSlab } from "../http1/connection/outbound.ts";
-import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "../http1/connection/service.ts";
+import type { Connection } from "../exchange/connection.ts";
+import type {
+  ConnectionCounters,
+  ConnectionService,
+  ConnectionSettings,
+  GoneWatcher,
+} from "../http1/connection/service.ts";
 import { TrivetError } from "../api/errors.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
 import type { ResolvedOptions } from "../api/options.ts";
-import type { Address, Runtime, TransportConnection, TransportEvents } from "../runtime.ts";
+import type { Address, Clock, Runtime, Timer, TransportConnection, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 
@@ -31,6 +38,10 @@ const MAX_REFUSALS_AT_ONCE = 256;
 export class OpenConnections implements TransportEvents, ConnectionService {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
+  readonly timeouts: readonly number[];
+  readonly #runtimeClock: Clock;
+  readonly #gone: GoneWatcher[] = [];
+  #goneTimer: Timer | null = null;
   readonly slab: OutboundSlab;
   readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
@@ -57,7 +68,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   readonly #options: ResolvedOptions;
   readonly #scheduler: Scheduler;
   /** In no order: who leaves is replaced by the last one. See `threads/call_table.ts` for what a `Set` would cost. */
-  readonly #open: HttpConnection[] = [];
+  readonly #open: Http1Connection[] = [];
   readonly #openByIp = new Map<string, number>();
   #refusals = 0;
 
@@ -85,6 +96,8 @@ export class OpenConnections implements TransportEvents, ConnectionService {
       [headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs],
       (elapsedMs) => this.#tick(elapsedMs),
     );
+    this.#runtimeClock = runtime.clock;
+    this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
   }
 
   /** How many connections are open. */
@@ -118,7 +131,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
       transport.abort();
       return;
     }
-    const connection = new HttpConnection(transport, this);
+    const connection = new Http1Connection(transport, this);
     transport.session = connection;
     connection.placeAmongOpen = this.#open.push(connection) - 1;
     this.#countByIp(transport.remoteAddress, 1);
@@ -130,19 +143,19 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   }
 
   onData(transport: TransportConnection, borrowed: Uint8Array): void {
-    (transport.session as HttpConnection | undefined)?.onData(borrowed);
+    (transport.session as Http1Connection | undefined)?.onData(borrowed);
   }
 
   onDrain(transport: TransportConnection): void {
-    (transport.session as HttpConnection | undefined)?.onDrain();
+    (transport.session as Http1Connection | undefined)?.onDrain();
   }
 
   onEnd(transport: TransportConnection): void {
-    (transport.session as HttpConnection | undefined)?.onEnd();
+    (transport.session as Http1Connection | undefined)?.onEnd();
   }
 
   onClose(transport: TransportConnection, cause?: Error): void {
-    (transport.session as HttpConnection | undefined)?.onClose(cause);
+    (transport.session as Http1Connection | undefined)?.onClose(cause);
   }
 
   onAcceptError(cause: Error): void {
@@ -159,7 +172,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     else this.#scheduler.run(exchange);
   }
 
-  mayPersist(connection: HttpConnection): boolean {
+  mayPersist(connection: Connection): boolean {
     return this.#scheduler.mayPersist(connection);
   }
 
@@ -179,6 +192,16 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     errors.set(error.code, (errors.get(error.code) ?? 0) + 1);
   }
 
+  preciseNowMs(): number {
+    return this.#runtimeClock.nowMs();
+  }
+
+  watchGone(connection: GoneWatcher): void {
+    this.#gone.push(connection);
+    const everyMs = Math.max(1, Math.min(250, this.settings.halfCloseTimeoutMs / 4));
+    this.#goneTimer ??= this.#runtimeClock.every(everyMs, () => this.#lookAtGone());
+  }
+
   mayTellRefusal(error: TrivetError): boolean {
     this.refusedCount++;
     this.#refusals++;
@@ -186,13 +209,13 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     return error.code === "draining" || this.#refusals <= MAX_REFUSALS_AT_ONCE;
   }
 
-  connectionServed(connection: HttpConnection): void {
+  connectionServed(connection: Connection): void {
     if (!connection.wasRefused) this.#scheduler.release(connection);
   }
 
-  connectionClosed(connection: HttpConnection): void {
+  connectionClosed(connection: Connection): void {
     const last = this.#open.pop()!;
-    if (last !== connection) this.#open[last.placeAmongOpen = connection.placeAmongOpen] = last;
+    if (last !== connection as unknown) this.#open[last.placeAmongOpen = connection.placeAmongOpen] = last;
     this.#countByIp(connection.remoteAddress, -1);
     if (connection.wasRefused) this.#refusals--;
     if (this.#open.length === 0) this.clock.stop();
@@ -236,6 +259,15 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     for (const callback of deferred) callback();
   }
 
+  #lookAtGone(): void {
+    const nowMs = this.preciseNowMs();
+    const still = this.#gone.splice(0).filter((connection) => connection.watchGone(nowMs));
+    this.#gone.push(...still);
+    if (this.#gone.length > 0) return;
+    this.#goneTimer?.cancel();
+    this.#goneTimer = null;
+  }
+
   #tick(elapsedMs: number): void {
     for (const connection of this.#open.slice()) connection.tick(elapsedMs);
     this.#scheduler.tick?.();
@@ -269,6 +301,7 @@ function toSettings(options: ResolvedOptions): ConnectionSettings {
     keepAliveTimeoutMs: options.keepAliveTimeout,
     handlerTimeoutMs: options.handlerTimeout,
     writeTimeoutMs: options.writeTimeout,
+    halfCloseTimeoutMs: options.halfCloseTimeout,
     minContentBytesPerSecond: options.minDataRate.bytesPerSecond,
     contentRateGraceMs: options.minDataRate.gracePeriod,
     maxFieldSectionBytes: options.maxHeaderSize,

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -32,10 +32,9 @@ export interface HostLink {
 }
 
 /** One call on the thread's side. */
-export class HostedExchange implements ExchangeOwner, ExchangeResponder {
+export class HostedExchange implements ExchangeOwner {
   readonly exchange: Exchange;
   readonly nativeRequest: boolean;
-  readonly responder: ExchangeResponder = this;
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
@@ -148,7 +147,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#sayFailure(error);
   }
 
-  refuse(exchange: Exchange, error: TrivetError): void {
+  refuseExchange(exchange: Exchange, error: TrivetError): void {
     this.failHandler(exchange, error);
   }
 

@@ -221,10 +221,10 @@ export class RemoteCall implements ExchangeObserver {
 
   #inform(status: number, fields: readonly string[]): void {
     const { exchange } = this;
-    const { responder } = exchange.connection;
-    if (exchange.head.minorVersion === 0 || !responder.mayInform(exchange)) return;
+    const { connection } = exchange;
+    if (exchange.head.minorVersion === 0 || !connection.mayInform(exchange)) return;
     this.#hasInformed = true;
-    responder.sendInformational(exchange, status, fields);
+    connection.sendInformational(exchange, status, fields);
   }
 
   /** The handler reads the content. */

@@ -95,8 +95,7 @@ export class ChunkedDecoder implements ContentDecoder {
     while (at < end) {
       switch (this.#phase) {
         case "chunk-data":
-          at = this.#takeData(bytes, at, end, sink);
-          break;
+          return this.#takeData(bytes, at, end, sink);
         case "trailer-section":
           return this.#takeTrailers(bytes, at, end);
         case "complete":

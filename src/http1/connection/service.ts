@@ -14,7 +14,7 @@ import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { HeadParsers } from "./head_parsers.ts";
-import type { HttpConnection } from "./http_connection.ts";
+import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
 
 /** The bounds of every connection, in milliseconds, bytes and counts; a timeout of 0 is none. */
@@ -24,6 +24,8 @@ export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
   readonly keepAliveTimeoutMs: number;
   readonly handlerTimeoutMs: number;
   readonly writeTimeoutMs: number;
+  /** How long a peer that has sent FIN is taken to be there. */
+  readonly halfCloseTimeoutMs: number;
   /** The slowest content may come, in bytes per second; 0 is no bound. */
   readonly minContentBytesPerSecond: number;
   /** How long content may come slower at first. */
@@ -49,10 +51,18 @@ export interface ConnectionCounters {
   readonly errors: Map<string, number>;
 }
 
+/** Somebody whose peer may be gone. */
+export interface GoneWatcher {
+  /** Returns whether it has to be looked at again. */
+  watchGone(nowMs: number): boolean;
+}
+
 /** The server as its connections see it. */
 export interface ConnectionService {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
+  /** The timeouts by deadline, see `lifecycle.ts`. */
+  readonly timeouts: readonly number[];
   readonly slab: OutboundSlab;
   readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder;
@@ -64,10 +74,14 @@ export interface ConnectionService {
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
   /** Calls back when this turn of the event loop is over. */
   defer(callback: () => void): void;
+  /** The time, exact. */
+  preciseNowMs(): number;
+  /** Watches a peer that has sent FIN. */
+  watchGone(connection: GoneWatcher): void;
   /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
   run(exchange: Exchange): void;
   /** Whether the concurrency model lets a connection persist after the present response. */
-  mayPersist(connection: HttpConnection): boolean;
+  mayPersist(connection: Connection): boolean;
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
   /** Counts an error. */
@@ -75,7 +89,7 @@ export interface ConnectionService {
   /** Whether one more connection that is refused may be told why. */
   mayTellRefusal(error: TrivetError): boolean;
   /** Nothing is read from or written to the connection any more: it is closing, or gone. */
-  connectionServed(connection: HttpConnection): void;
+  connectionServed(connection: Connection): void;
   /** The connection is gone. */
-  connectionClosed(connection: HttpConnection): void;
+  connectionClosed(connection: Connection): void;
 }

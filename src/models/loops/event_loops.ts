@@ -9,7 +9,7 @@
  */
 
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { HttpConnection } from "../../http1/connection/http_connection.ts";
+import type { Connection } from "../../exchange/connection.ts";
 import type { Address } from "../../runtime.ts";
 import { addCounts, NO_COUNTS } from "./loop_protocol.ts";
 import type { LoopThread } from "./loop_thread.ts";
@@ -42,7 +42,7 @@ export class EventLoopsScheduler implements Scheduler {
     await Promise.all(this.#others.map((loop) => loop.listen(port)));
   }
 
-  admit(connection: HttpConnection): void {
+  admit(connection: Connection): void {
     this.#here.admit(connection);
   }
 
@@ -50,11 +50,11 @@ export class EventLoopsScheduler implements Scheduler {
     this.#here.run(exchange);
   }
 
-  mayPersist(connection: HttpConnection): boolean {
+  mayPersist(connection: Connection): boolean {
     return this.#here.mayPersist(connection);
   }
 
-  release(connection: HttpConnection): void {
+  release(connection: Connection): void {
     this.#here.release(connection);
   }
 

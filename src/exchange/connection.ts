@@ -1,0 +1,29 @@
+/**
+ * A connection as concurrency models and the server see it, whatever protocol it speaks.
+ *
+ * @module
+ */
+
+import type { TrivetError } from "../api/errors.ts";
+import type { Address } from "../runtime.ts";
+
+/** One connection. */
+export interface Connection {
+  /** Where the connection stands among those of its server, which the server knows. */
+  placeAmongOpen: number;
+  /** Where the connection stands while it waits to be served, which the model knows. */
+  placeInLine: number;
+  /** Whether it was answered with an error instead of being served. */
+  readonly wasRefused: boolean;
+  readonly remoteAddress: Address;
+  /** Serves the connection: its requests are read and answered from now on. */
+  serve(): void;
+  /** Answers with an error and closes, without a request. */
+  refuse(error: TrivetError): void;
+  /** Closes a connection that has merely waited for another request for so long. Returns whether it did. */
+  giveUp(idleForMs: number): boolean;
+  /** Takes nothing new. */
+  drain(): void;
+  /** Closes at once, whatever is in flight. */
+  abort(error: TrivetError): void;
+}

@@ -1,0 +1,323 @@
+/**
+ * The responses of one connection, put into bytes.
+ *
+ * It decides in which form a response is sent, when its head may go out, and how fast its stream is read. It must not
+ * know the connection: it is told whether that persists, and tells how far it has come.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../../api/errors.ts";
+import { ContentEncoder } from "../codec/content_encoder.ts";
+import {
+  type AnsweredRequest,
+  hasContent,
+  RESPONSE_CHUNKED,
+  RESPONSE_UNTIL_CLOSE,
+  type ResponseFraming,
+  type ResponseHeadBuilder,
+} from "../codec/response_head.ts";
+import type { ResponseContent, ResponseSource } from "../../web/response_source.ts";
+import type { CoarseClock } from "../../exchange/coarse_clock.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Outbound } from "./outbound.ts";
+import { trailerLines, wantsTrailers } from "../../exchange/response_trailers.ts";
+import { type StreamRead, StreamStart, type StreamStartEvents } from "../../web/stream_start.ts";
+
+/** There is no response under way, or the whole of it was gathered. */
+export const DONE = 0;
+/** A stream was begun; its head is held back until its turn is over. */
+export const HOLDING = 1;
+/** The stream's turn is over: its head may go out. */
+export const HEAD_DUE = 2;
+/** The head is out, and content comes. */
+export const STREAMING = 3;
+/** The content has failed: `error`. */
+export const FAILED = 4;
+
+/** What a request without a readable head is answered as. */
+const UNKNOWN_REQUEST: AnsweredRequest = { method: "GET", minorVersion: 1 };
+/** Content gathered before it is written without waiting for the end of the turn. */
+const FLUSH_BYTES = 16 * 1024;
+const textEncoder = new TextEncoder();
+
+type WholeContent = Exclude<ResponseContent, ReadableStream>;
+
+/** What writers share, and who is woken when a stream has come further. */
+export interface WriterHost {
+  readonly headBuilder: ResponseHeadBuilder;
+  readonly clock: CoarseClock;
+  readonly defer: (callback: () => void) => void;
+}
+
+/** Who looks at the writer again. */
+export interface Driver {
+  /** The stream has come further: `progress` says how far. */
+  streamAdvanced(): void;
+}
+
+/** Writes one response after another. */
+export class ResponseWriter implements StreamStartEvents {
+  /** How far the response has come. */
+  progress = DONE;
+  /** Whether the connection persists behind the response whose head was written last. */
+  persists = true;
+  /** Whether the head of the present response is out. */
+  headIsOut = false;
+  /** Whether what was gathered goes out now, and not at the end of the turn. */
+  isUrgent = false;
+  /** Why the content has failed. */
+  error: TrivetError | null = null;
+  readonly #host: WriterHost;
+  readonly #outbound: Outbound;
+  readonly #driver: Driver;
+  #stream: StreamOut | null = null;
+
+  constructor(host: WriterHost, outbound: Outbound, driver: Driver) {
+    this.#host = host;
+    this.#outbound = outbound;
+    this.#driver = driver;
+  }
+
+  /**
+   * Begins a response.
+   *
+   * @returns `DONE` or `HOLDING`, or `HEAD_DUE` for a stream whose first turn was elsewhere.
+   * @throws {TrivetError} With the blame "handler"; nothing was gathered then.
+   */
+  begin(exchange: Exchange | null, source: ResponseSource, persists: boolean): number {
+    const request = exchange === null ? UNKNOWN_REQUEST : exchange.head;
+    const content = source.content;
+    const isSent = hasContent(request, source.status);
+    if (!(content instanceof ReadableStream)) {
+      this.#writeWhole(exchange, request, source, content, 0, isSent, persists);
+    } else if (exchange !== null && isSent) {
+      return this.#beginStream(exchange, source, content);
+    } else {
+      // The stream is of no use: its source is told so, and is free to fail at it.
+      content.cancel().catch(ignore);
+      this.#writeWhole(exchange, request, source, null, source.streamBytes, isSent, persists);
+    }
+    return DONE;
+  }
+
+  /** The head of the stream goes out, and what was held with it. Returns how far the response has come then. */
+  sendHead(persists: boolean): number {
+    const stream = this.#stream!;
+    const { exchange, source } = stream;
+    if (stream.whole !== null) {
+      try {
+        this.#writeWhole(exchange, exchange.head, source, stream.whole, 0, true, persists);
+      } catch (error) {
+        return this.#fail(error);
+      }
+      return this.#finish();
+    }
+    const { headBuilder } = this.#host;
+    try {
+      headBuilder.begin(source.status, source.statusText, source.fields);
+      const framing = wantsTrailers(exchange)
+        ? RESPONSE_CHUNKED
+        : headBuilder.decideFraming(exchange.head, source.streamBytes);
+      this.#outbound.appendLatin1(this.#finishHead(exchange, source, framing, persists));
+      stream.encoder = new ContentEncoder(framing);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.headIsOut = true;
+    this.progress = STREAMING;
+    const { held } = stream;
+    stream.held = NOTHING_HELD;
+    for (const bytes of held) {
+      if (!this.#encode(stream, bytes)) return this.progress;
+    }
+    this.isUrgent = source.isUnderWay !== true;
+    stream.wantsRead = true;
+    return STREAMING;
+  }
+
+  /** Reads on, once what was gathered is on its way. Returns nothing: the driver is woken. */
+  readOn(): void {
+    const stream = this.#stream;
+    this.isUrgent = false;
+    if (stream === null || !stream.wantsRead || this.progress !== STREAMING) return;
+    stream.wantsRead = false;
+    const read = stream.pending ?? stream.reader.read();
+    stream.pending = null;
+    read.then(stream.onRead, stream.onFailure);
+  }
+
+  /** Nobody wants the rest. */
+  cancel(reason: unknown): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    this.#stream = null;
+    this.progress = DONE;
+    stream.start?.cancel(reason);
+    stream.reader.cancel(reason).catch(ignore);
+  }
+
+  onWhole(content: Uint8Array): void {
+    this.#stream!.whole = content;
+    this.progress = HEAD_DUE;
+    this.#driver.streamAdvanced();
+  }
+
+  onUnderWay(held: readonly Uint8Array[], pending: StreamRead | null): void {
+    const stream = this.#stream!;
+    stream.held = held;
+    stream.pending = pending;
+    this.progress = HEAD_DUE;
+    this.#driver.streamAdvanced();
+  }
+
+  onStartFailure(cause: unknown): void {
+    this.#fail(cause);
+    this.#driver.streamAdvanced();
+  }
+
+  takeRead(stream: StreamOut, result: ReadableStreamReadResult<Uint8Array>): void {
+    if (this.#stream !== stream) return;
+    if (result.done) this.#end(stream);
+    else if (!(result.value instanceof Uint8Array)) {
+      this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
+    } else if (this.#encode(stream, result.value)) {
+      stream.wantsRead = true;
+      this.isUrgent = this.#outbound.gatheredBytes >= FLUSH_BYTES;
+    }
+    this.#driver.streamAdvanced();
+  }
+
+  takeFailure(stream: StreamOut, cause: unknown): void {
+    if (this.#stream !== stream) return;
+    this.#fail(cause);
+    this.#driver.streamAdvanced();
+  }
+
+  #beginStream(exchange: Exchange, source: ResponseSource, content: ReadableStream<Uint8Array>): number {
+    this.headIsOut = false;
+    const stream = this.#stream = new StreamOut(this, exchange, source, content.getReader());
+    if (source.isUnderWay === true) return this.progress = HEAD_DUE;
+    this.progress = HOLDING;
+    stream.start = new StreamStart(stream.reader, this.#host.defer, this);
+    return HOLDING;
+  }
+
+  #encode(stream: StreamOut, bytes: Uint8Array): boolean {
+    try {
+      stream.encoder!.encode(bytes, this.#outbound);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  #end(stream: StreamOut): void {
+    try {
+      stream.encoder!.finish(trailerLines(stream.exchange), this.#outbound);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#finish();
+  }
+
+  #finish(): number {
+    this.#stream = null;
+    return this.progress = DONE;
+  }
+
+  #fail(cause: unknown): number {
+    this.cancel(cause);
+    this.error = cause instanceof TrivetError
+      ? cause
+      : new TrivetError("response-content-failed", "The content of the response failed.", { cause });
+    return this.progress = FAILED;
+  }
+
+  /** Head and content leave together. */
+  #writeWhole(
+    exchange: Exchange | null,
+    request: AnsweredRequest,
+    source: ResponseSource,
+    content: WholeContent,
+    contentBytes: number | null,
+    isSent: boolean,
+    persists: boolean,
+  ): void {
+    const { headBuilder } = this.#host;
+    headBuilder.begin(source.status, source.statusText, source.fields);
+    const hasTrailers = isSent && exchange !== null && exchange.trailersToSend !== null && wantsTrailers(exchange);
+    const outbound = this.#outbound;
+    let bytes: Uint8Array | null = null;
+    if (typeof content === "string") {
+      // Most text is ASCII, of which each char is a byte.
+      if (isSent && !hasTrailers && headBuilder.contentLength === null) {
+        const framing = headBuilder.decideFraming(request, content.length);
+        if (outbound.appendAscii(this.#finishHead(exchange, source, framing, persists) + content)) return;
+      }
+      bytes = textEncoder.encode(content);
+    } else {
+      bytes = content;
+    }
+    const framing = headBuilder.decideFraming(request, bytes === null ? contentBytes : bytes.byteLength);
+    if (hasTrailers) {
+      // Trailers need the chunked coding, even where the length is known.
+      const head = this.#finishHead(exchange, source, RESPONSE_CHUNKED, persists);
+      const lines = trailerLines(exchange);
+      outbound.appendLatin1(head);
+      const encoder = new ContentEncoder(RESPONSE_CHUNKED);
+      if (bytes !== null) encoder.encode(bytes, outbound);
+      encoder.finish(lines, outbound);
+      return;
+    }
+    outbound.appendLatin1(this.#finishHead(exchange, source, framing, persists));
+    if (isSent && bytes !== null) outbound.appendBytes(bytes);
+  }
+
+  #finishHead(exchange: Exchange | null, source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
+    const { headBuilder, clock } = this.#host;
+    this.persists = persists && !headBuilder.wantsClose && framing !== RESPONSE_UNTIL_CLOSE;
+    const option = source.status === 101
+      ? ""
+      : !this.persists
+      ? "close"
+      : exchange!.head.minorVersion === 0
+      ? "keep-alive"
+      : "";
+    return headBuilder.finish(framing, clock.dateLine, option);
+  }
+}
+
+const NOTHING_HELD: readonly Uint8Array[] = [];
+
+/** One stream on its way out. */
+class StreamOut {
+  start: StreamStart | null = null;
+  whole: Uint8Array | null = null;
+  held: readonly Uint8Array[] = NOTHING_HELD;
+  pending: StreamRead | null = null;
+  encoder: ContentEncoder | null = null;
+  wantsRead = false;
+  readonly exchange: Exchange;
+  readonly source: ResponseSource;
+  readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly onRead: (result: ReadableStreamReadResult<Uint8Array>) => void;
+  readonly onFailure: (cause: unknown) => void;
+
+  constructor(
+    writer: ResponseWriter,
+    exchange: Exchange,
+    source: ResponseSource,
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+  ) {
+    this.exchange = exchange;
+    this.source = source;
+    this.reader = reader;
+    this.onRead = (result) => writer.takeRead(this, result);
+    this.onFailure = (cause) => writer.takeFailure(this, cause);
+  }
+}
+
+function ignore(): void {}
