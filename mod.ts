@@ -16,17 +16,16 @@
 
 import { detectRuntime } from "./runtime/detect.ts";
 import type { Handler } from "./src/api/handler.ts";
+import { THREAD_ENTRY } from "./src/entry/thread_entry.ts";
 import { createServer } from "./src/server/create_server.ts";
 import type { ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
-import type { Server } from "./src/server/server.ts";
+import type { Server } from "./src/api/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
 export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/api/handler.ts";
 export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
-export type { Server, ShutdownOptions, ShutdownReport } from "./src/server/server.ts";
-export type { ServerState } from "./src/server/server_state.ts";
-export type { ServerStats } from "./src/api/stats.ts";
-export type { QueueStats, ThreadStats, WorkerStats } from "./src/models/scheduler.ts";
+export type { Server, ShutdownOptions, ShutdownReport } from "./src/api/server.ts";
+export type { QueueStats, ServerState, ServerStats, ThreadStats, WorkerStats } from "./src/api/stats.ts";
 export type { Warning, WarningCode } from "./src/api/warnings.ts";
 export { type Blame, type ErrorCode, TrivetError } from "./src/api/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";
@@ -69,5 +68,5 @@ export function serve(options: ServeOptions, handler: Handler): Server;
  */
 export function serve(init: ServeInit | ServeModule): Server;
 export function serve(first: Handler | ServeOptions | ServeInit | ServeModule, second?: Handler): Server {
-  return createServer(detectRuntime(), first, second);
+  return createServer(detectRuntime(), THREAD_ENTRY, first, second);
 }

@@ -59,7 +59,6 @@ export class CallWriter {
       writeCall(batch, id, id, {
         method: "GET",
         uri: "http://localhost:8000/users/42?page=2",
-        minorVersion: 1,
         fields: this.#fields,
         upgrade: null,
         content: this.#content === null ? null : batch.attachCopy(this.#content),

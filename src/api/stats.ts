@@ -1,14 +1,10 @@
 /**
- * What `stats()` reports.
+ * What `stats()` reports: types only.
  *
  * @module
  */
 
-import type { OpenConnections } from "../server/open_connections.ts";
 import type { Model } from "./options.ts";
-import type { QueueStats, Scheduler, SchedulerStats, ThreadStats, WorkerStats } from "../models/scheduler.ts";
-import type { ServerState } from "../server/server_state.ts";
-import { addCounts, type LoopCounts, NO_COUNTS } from "../models/loops/loop_protocol.ts";
 
 /** A snapshot of a server's counts. Those of event loops on other threads are at most a tenth of a second old. */
 export interface ServerStats {
@@ -51,47 +47,35 @@ export interface ServerStats {
   readonly loops: number;
 }
 
-const NO_SCHEDULER_STATS: SchedulerStats = {
-  queue: { waiting: 0, longestWaitMs: 0, refused: 0 },
-  workers: { total: 0, busy: 0 },
-  threads: { ready: 0, started: 0, lost: 0, renewed: 0 },
-  loops: 1,
-  elsewhere: NO_COUNTS,
-};
+/** What a server is doing. */
+export type ServerState = "starting" | "listening" | "draining" | "joining" | "stopped";
 
-/** What the connections of one event loop count. */
-export function countConnections(connections: OpenConnections): LoopCounts {
-  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = connections.counters;
-  return {
-    open: connections.count,
-    accepted: connections.acceptedCount,
-    refused: connections.refusedCount,
-    requests,
-    responses,
-    activeExchanges,
-    bytesReceived,
-    bytesSent,
-    errors: Object.fromEntries(errors),
-  };
+/** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
+export interface QueueStats {
+  /** Waiting now. */
+  readonly waiting: number;
+  /** The longest that anything has waited since the start, in milliseconds. */
+  readonly longestWaitMs: number;
+  /** Refused with 503 since the start because the queue was full. */
+  readonly refused: number;
 }
 
-/** Puts a snapshot together. */
-export function collectStats(
-  state: ServerState,
-  model: Model,
-  uptimeMs: number,
-  connections: OpenConnections,
-  scheduler: Scheduler,
-): ServerStats {
-  const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
-  const { open, accepted, refused, ...counts } = addCounts(countConnections(connections), elsewhere);
-  return {
-    state,
-    draining: state === "draining",
-    model,
-    uptimeMs,
-    connections: { open, accepted, refused },
-    ...counts,
-    ...schedulerStats,
-  };
+/** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
+export interface WorkerStats {
+  /** How many there are. */
+  readonly total: number;
+  /** Of these, with a connection or an exchange. */
+  readonly busy: number;
+}
+
+/** Threads that run handlers. */
+export interface ThreadStats {
+  /** Ready now. */
+  readonly ready: number;
+  /** Started since the start. */
+  readonly started: number;
+  /** Crashed, or ended because a handler took too long. */
+  readonly lost: number;
+  /** Replaced because of `maxRequestsPerThread`. */
+  readonly renewed: number;
 }

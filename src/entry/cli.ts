@@ -9,11 +9,12 @@
 
 import { detectRuntime } from "../../runtime/detect.ts";
 import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
+import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
 import { OPTION_NAMES, type ServeModule } from "../api/options.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Server, ShutdownReport } from "../server/server.ts";
+import type { Server, ShutdownReport } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { VERSION } from "../api/version.ts";
 
@@ -40,7 +41,7 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   const options: ServeModule = { ...await readModuleOptions(runtime, command.modulePath), ...command.options };
   let server: Server;
   try {
-    server = createServer(runtime, { ...options, onListen: options.onListen ?? (() => {}) });
+    server = createServer(runtime, THREAD_ENTRY, { ...options, onListen: options.onListen ?? (() => {}) });
   } catch (error) {
     // A bad option of the command line is the user's to mend, like a bad argument.
     throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;

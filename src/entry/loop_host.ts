@@ -8,10 +8,11 @@
 
 import { createServer } from "../server/create_server.ts";
 import type { TrivetError } from "../api/errors.ts";
+import { THREAD_ENTRY } from "./thread_entry.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
 import type { ServeModule } from "../api/options.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
-import type { Server, ShutdownReport } from "../server/server.ts";
+import type { Server, ShutdownReport } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { copyError } from "../threads/error_copy.ts";
 import {
@@ -85,8 +86,8 @@ export class LoopHost {
       ...(this.#orders.reportsErrors ? { onError } : {}),
     };
     try {
-      this.#server = createServer(this.#runtime, options);
-      await this.#server.ready();
+      const server = this.#server = createServer(this.#runtime, THREAD_ENTRY, options);
+      await server.ready();
       this.#runtime.clock.every(COUNTS_INTERVAL_MS, () => this.#sayCounts());
       this.#say({ kind: "listening", error: null });
     } catch (error) {

@@ -10,27 +10,43 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerInfo } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
-import type { RequestHead } from "../http1/codec/request_head.ts";
+import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
+import { StateTable } from "../states.ts";
 import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import { ExchangeInfo } from "./exchange_info.ts";
 import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
-import type { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+import type { PendingUpgrade } from "./pending_upgrade.ts";
 
-/**
- * How far the response has come.
- *
- * | from        | to          | when                                                            |
- * |-------------|-------------|-----------------------------------------------------------------|
- * | `awaited`   | `begun`     | the handler, or the server in its place, has given a response   |
- * | `begun`     | `complete`  | its last byte was gathered for sending                          |
- * | `complete`  | `delivered` | the transport has taken all of it                               |
- * | any earlier | `aborted`   | it can't be delivered any more                                  |
- */
+/** How far the response has come. */
 export type ResponseProgress = "awaited" | "begun" | "complete" | "delivered" | "aborted";
+
+/** The states of an exchange. */
+export const EXCHANGE_STATES: StateTable<ResponseProgress> = new StateTable<ResponseProgress>(
+  "an exchange",
+  "awaited",
+  {
+    awaited: {
+      begun: "the handler, or the server in its place, has given a response whose content is still to come",
+      complete: "the whole response was given and gathered for sending at once",
+      aborted: "it can't be delivered any more",
+    },
+    begun: {
+      awaited: "the content has failed before the head was out: another response is made",
+      complete: "the last byte was gathered for sending",
+      aborted: "it can't be delivered any more",
+    },
+    complete: {
+      delivered: "the transport has taken all of it",
+      aborted: "it can't be delivered any more",
+    },
+    delivered: {},
+    aborted: {},
+  },
+);
 
 /** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
 export interface ExchangeOwner extends ContentSupply, ExchangeResponder {
@@ -87,8 +103,6 @@ export class Exchange implements RequestSource {
   readonly connection: ExchangeOwner;
   /** Told how the exchange ends. */
   observer: ExchangeObserver | null = null;
-  /** How far the response has come. */
-  progress: ResponseProgress = "awaited";
   /** Whether `onError` has given a response in place of the handler's. */
   hasCustomResponse = false;
   /** Gives the trailer section of the response, if the handler has set one. */
@@ -96,6 +110,7 @@ export class Exchange implements RequestSource {
   /** The upgrade the handler has asked for. */
   pendingUpgrade: PendingUpgrade | null = null;
   readonly #uri: string;
+  #progress: ResponseProgress = EXCHANGE_STATES.initial;
   #request: Request | null = null;
   #content: IncomingContent | null = null;
   #abortCause: TrivetError | null = null;
@@ -116,6 +131,11 @@ export class Exchange implements RequestSource {
     this.connection = connection;
   }
 
+  /** How far the response has come. */
+  get progress(): ResponseProgress {
+    return this.#progress;
+  }
+
   get method(): string {
     return this.head.method;
   }
@@ -126,7 +146,7 @@ export class Exchange implements RequestSource {
 
   /** The content of the request, made when somebody asks: most requests have none. */
   get content(): IncomingContent {
-    return this.#content ??= new IncomingContent(this.head.framing, this.connection);
+    return this.#content ??= new IncomingContent(this.head.contentLength, this.connection);
   }
 
   /** What the handler is called with. */
@@ -163,7 +183,7 @@ export class Exchange implements RequestSource {
     if (this.#trailersSettlement === null) {
       this.#trailersSettlement = createSettlement();
       this.#trailersSettlement.promise.catch(ignore);
-      if (this.head.framing === 0) this.#trailers = EMPTY_FIELD_SECTION;
+      if (this.head.contentLength === 0) this.#trailers = EMPTY_FIELD_SECTION;
       if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
       else if (this.#contentError !== null) this.#trailersSettlement.reject(this.#contentError);
     }
@@ -172,7 +192,7 @@ export class Exchange implements RequestSource {
 
   /** The trailer section as it came; `null` while the content is not complete. */
   get trailerSection(): FieldSection | null {
-    return this.head.framing === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
+    return this.head.contentLength === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
   }
 
   /** Whether somebody waits for the end of content that nobody reads: only the peer could be waited for then. */
@@ -238,7 +258,7 @@ export class Exchange implements RequestSource {
 
   /** The rest of the content will not come. */
   failContent(error: TrivetError): void {
-    if (this.head.framing !== 0) this.content.fail(error);
+    if (this.head.contentLength !== 0) this.content.fail(error);
     if (this.#trailers !== null) return;
     this.#contentError = error;
     this.#trailersSettlement?.reject(error);
@@ -250,24 +270,43 @@ export class Exchange implements RequestSource {
     this.content.discard();
   }
 
+  /** A response was given whose content is still to come. */
+  begin(): void {
+    this.#enter("begun");
+  }
+
+  /** The response that was begun will not be sent, and its head was not: another one is made. */
+  rollBack(): void {
+    this.#enter("awaited");
+  }
+
+  /** The last byte of the response was gathered. That of an exchange that was aborted is not its handler's response. */
+  complete(): void {
+    if (this.#progress !== "aborted") this.#enter("complete");
+  }
+
   /** The transport has taken the whole response. */
   deliver(): void {
-    if (this.progress !== "complete") return;
-    this.progress = "delivered";
+    if (this.#progress !== "complete") return;
+    this.#enter("delivered");
     this.#completion?.resolve();
     this.observer?.delivered();
   }
 
   /** The response can't be delivered any more. */
   abort(cause: TrivetError): void {
-    if (this.progress === "delivered" || this.progress === "aborted") return;
-    this.progress = "aborted";
+    if (this.#progress === "delivered" || this.#progress === "aborted") return;
+    this.#enter("aborted");
     this.#abortCause = cause;
     this.failContent(cause);
     this.pendingUpgrade?.reject(cause);
     this.#completion?.reject(cause);
     this.#controller?.abort(cause);
     this.observer?.aborted(cause);
+  }
+
+  #enter(progress: ResponseProgress): void {
+    this.#progress = EXCHANGE_STATES.enter(this.#progress, progress);
   }
 }
 

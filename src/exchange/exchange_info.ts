@@ -15,7 +15,7 @@ import type { Address } from "../runtime.ts";
 import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import type { Exchange } from "./exchange.ts";
-import { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+import { PendingUpgrade } from "./pending_upgrade.ts";
 
 /** The view of one exchange that its handler gets. */
 export class ExchangeInfo implements HandlerInfo {
@@ -57,7 +57,7 @@ export class ExchangeInfo implements HandlerInfo {
     const exchange = this.#exchange;
     // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
     const { connection } = exchange;
-    if (exchange.head.minorVersion === 0 || !connection.mayInform(exchange)) return;
+    if (!connection.mayInform(exchange)) return;
     connection.sendInformational(exchange, status, fields);
   }
 

@@ -8,8 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { ContentSink } from "../http1/codec/content_decoder.ts";
-import { CHUNKED, type RequestFraming } from "../http1/codec/framing.ts";
+import { UNKNOWN_LENGTH } from "../http/request_head.ts";
 import type { RequestContent } from "../web/request_source.ts";
 import { ContentBuffer } from "./content_buffer.ts";
 
@@ -37,10 +36,10 @@ interface Collector {
 }
 
 /** The content of one request. */
-export class IncomingContent implements RequestContent, ContentSink {
+export class IncomingContent implements RequestContent {
   readonly present: boolean;
   readonly #supply: ContentSupply;
-  /** Bytes of the whole content; `Infinity` when its framing does not tell. */
+  /** Bytes of the whole content; `Infinity` while that is not known. */
   readonly #announcedBytes: number;
   #consumer: Consumer = "nobody";
   #arrival: Arrival;
@@ -52,12 +51,12 @@ export class IncomingContent implements RequestContent, ContentSink {
   #wasPulled = false;
 
   /**
-   * @param framing Where it ends, or whether there is content at all.
+   * @param contentLength Its length in bytes, 0 where there is none, or `UNKNOWN_LENGTH`.
    * @param supply The connection.
    */
-  constructor(framing: RequestFraming, supply: ContentSupply) {
-    this.present = framing !== 0;
-    this.#announcedBytes = framing === CHUNKED ? Infinity : framing;
+  constructor(contentLength: number, supply: ContentSupply) {
+    this.present = contentLength !== 0;
+    this.#announcedBytes = contentLength === UNKNOWN_LENGTH ? Infinity : contentLength;
     this.#supply = supply;
     this.#arrival = this.present ? "arriving" : "complete";
   }
@@ -108,7 +107,8 @@ export class IncomingContent implements RequestContent, ContentSink {
     });
   }
 
-  onContent(bytes: Uint8Array, start: number, end: number): void {
+  /** Takes a borrowed piece of the content. */
+  append(bytes: Uint8Array, start: number, end: number): void {
     if (this.#consumer === "discarded") return;
     this.#kept.append(bytes, start, end, this.#wantedBytes());
     this.#keptMore();

@@ -11,7 +11,7 @@ import type { Exchange } from "./exchange.ts";
 
 /** Whether the response gets a trailer section: the handler has one, and the peer takes it (RFC 9110 section 6.5.1). */
 export function wantsTrailers(exchange: Exchange): boolean {
-  return exchange.trailersToSend !== null && exchange.head.acceptsTrailers && exchange.head.minorVersion === 1;
+  return exchange.trailersToSend !== null && exchange.head.acceptsTrailers;
 }
 
 /** Fields that direct framing, routing or authentication, and must not come in trailers (RFC 9110 section 6.5.1). */

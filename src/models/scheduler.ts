@@ -10,6 +10,7 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { TrivetError } from "../api/errors.ts";
+import type { QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
 import type { Address } from "../runtime.ts";
 import type { LoopCounts } from "./loops/loop_protocol.ts";
 
@@ -48,36 +49,6 @@ export interface Scheduler {
 export interface StopCounts {
   readonly drained: number;
   readonly aborted: number;
-}
-
-/** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */
-export interface QueueStats {
-  /** Waiting now. */
-  readonly waiting: number;
-  /** The longest that anything has waited since the start, in milliseconds. */
-  readonly longestWaitMs: number;
-  /** Refused with 503 since the start because the queue was full. */
-  readonly refused: number;
-}
-
-/** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
-export interface WorkerStats {
-  /** How many there are. */
-  readonly total: number;
-  /** Of these, with a connection or an exchange. */
-  readonly busy: number;
-}
-
-/** Threads that run handlers. */
-export interface ThreadStats {
-  /** Ready now. */
-  readonly ready: number;
-  /** Started since the start. */
-  readonly started: number;
-  /** Crashed, or ended because a handler took too long. */
-  readonly lost: number;
-  /** Replaced because of `maxRequestsPerThread`. */
-  readonly renewed: number;
 }
 
 /** What a model counts. */

@@ -7,7 +7,7 @@
  */
 
 import type { Clock } from "../runtime.ts";
-import type { QueueStats } from "./scheduler.ts";
+import type { QueueStats } from "../api/stats.ts";
 
 /** What can wait in a line. */
 export interface Waiter {

@@ -16,7 +16,8 @@ import {
 } from "../api/options.ts";
 import type { Runtime } from "../runtime.ts";
 import { callsHandlerHere, createScheduler } from "../models/models.ts";
-import { HttpServer, type Server } from "./server.ts";
+import type { Server } from "../api/server.ts";
+import { HttpServer } from "./server.ts";
 import { Warnings } from "../api/warnings.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
@@ -27,7 +28,12 @@ import { linkRequestPrototype } from "../web/lazy_request.ts";
  * @throws {TypeError} For a handler that is no function, an unknown option or one of the wrong type.
  * @throws {RangeError} For a number out of its range.
  */
-export function createServer(runtime: Runtime, first: Handler | ServeOptions | ServeInit, second?: Handler): Server {
+export function createServer(
+  runtime: Runtime,
+  threadEntry: string,
+  first: Handler | ServeOptions | ServeInit,
+  second?: Handler,
+): Server {
   const given = typeof first === "function" ? {} : first;
   if (typeof given !== "object" || given === null) {
     throw new TypeError("serve() takes a handler, options and a handler, or options with a handler as `fetch`.");
@@ -43,7 +49,7 @@ export function createServer(runtime: Runtime, first: Handler | ServeOptions | S
     runtime,
     handler: handle,
     module: options.module ?? null,
-    threadEntry: threadEntry(),
+    threadEntry,
     loopOrders: { role: "loop", options: optionsOfLoop(options), reportsErrors: options.onError !== undefined },
     warnings,
     reportError: (error) => connections.reportError(error),
@@ -68,13 +74,4 @@ function takeHandler(runtime: Runtime, options: ResolvedOptions, handler: Handle
     loaded = handlerOf(await loadHandlerModule(runtime.host, module));
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere(options.model) ? load : null };
-}
-
-/**
- * The module that threads start from. It stands beside this one, and is TypeScript in the sources and JavaScript in the
- * package; tools that rewrite import specifiers leave URLs alone.
- */
-function threadEntry(): string {
-  const { pathname } = new URL(import.meta.url);
-  return new URL(`./thread_main${pathname.slice(pathname.lastIndexOf("."))}`, import.meta.url).href;
 }

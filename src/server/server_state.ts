@@ -1,33 +1,21 @@
 /**
- * The states of a server and the ways between them: one table.
- *
- * `src/server/server.ts` goes no other way, and the diagram in `src/ARCHITECTURE.md` is drawn from it.
+ * The states of a server and the ways between them.
  *
  * @module
  */
 
-/** What a server is doing. */
-export type ServerState = "starting" | "listening" | "draining" | "joining" | "stopped";
+import type { ServerState } from "../api/stats.ts";
+import { StateTable } from "../states.ts";
 
-/** One way from a state to another. */
-export interface ServerTransition {
-  readonly from: ServerState;
-  readonly to: ServerState;
-  /** When it is gone. */
-  readonly when: string;
-}
-
-/** Every way there is. */
-export const SERVER_TRANSITIONS: readonly ServerTransition[] = [
-  { from: "starting", to: "listening", when: "threads are ready and the port is bound" },
-  { from: "starting", to: "draining", when: "it is stopped before that" },
-  { from: "starting", to: "joining", when: "a thread can't start, or the port can't be bound" },
-  { from: "listening", to: "draining", when: "shutdown(), the signal or stop(): nothing new is taken" },
-  { from: "draining", to: "joining", when: "the last connection is closed, in order or cut off at the deadline" },
-  { from: "joining", to: "stopped", when: "the last thread has ended" },
-];
-
-/** Whether a server may go from one state to another. */
-export function isTransition(from: ServerState, to: ServerState): boolean {
-  return SERVER_TRANSITIONS.some((transition) => transition.from === from && transition.to === to);
-}
+/** The states of a server. */
+export const SERVER_STATES: StateTable<ServerState> = new StateTable<ServerState>("a server", "starting", {
+  starting: {
+    listening: "threads are ready and the port is bound",
+    draining: "it is stopped before that",
+    joining: "a thread can't start, or the port can't be bound",
+  },
+  listening: { draining: "shutdown(), the signal or stop(): nothing new is taken" },
+  draining: { joining: "the last connection is closed, in order or cut off at the deadline" },
+  joining: { stopped: "the last thread has ended" },
+  stopped: {},
+});

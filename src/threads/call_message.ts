@@ -16,7 +16,6 @@ import type { CallContent, CallMessage, FieldLines, SentPort } from "./protocol.
 export interface CallParts {
   readonly method: string;
   readonly uri: string;
-  readonly minorVersion: 0 | 1;
   readonly fields: FieldSection;
   readonly upgrade: string | null;
   readonly content: CallContent;
@@ -27,7 +26,7 @@ export interface CallParts {
 
 /** Adds a call to a batch. */
 export function writeCall(batch: OutgoingBatch, id: number, sequence: number, parts: CallParts): void {
-  const { method, uri, minorVersion, fields, upgrade, content, trailers, remoteAddress, localAddress } = parts;
+  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress } = parts;
   const remote = hostOf(remoteAddress);
   // The field section comes first, so that its offsets hold in the whole text.
   const text = fields.text + method + uri + remote + hostOf(localAddress);
@@ -41,7 +40,6 @@ export function writeCall(batch: OutgoingBatch, id: number, sequence: number, pa
       method.length,
       uri.length,
       remote.length,
-      minorVersion,
       fields.offsets,
       upgrade,
       content,
@@ -58,7 +56,6 @@ export class ReceivedCall implements CallParts {
   readonly sequence: number;
   readonly method: string;
   readonly uri: string;
-  readonly minorVersion: 0 | 1;
   readonly fields: FieldSection;
   readonly upgrade: string | null;
   readonly content: CallContent;
@@ -86,13 +83,12 @@ export class ReceivedCall implements CallParts {
     this.#localStart = this.#remoteStart + message[7];
     this.method = text.substring(methodStart, uriStart);
     this.uri = text.substring(uriStart, this.#remoteStart);
-    this.minorVersion = message[8];
-    this.fields = new FieldSection(text, message[9]);
-    this.upgrade = message[10];
-    this.content = message[11];
-    this.trailers = message[12];
-    this.#remotePort = message[13];
-    this.#localPort = message[14];
+    this.fields = new FieldSection(text, message[8]);
+    this.upgrade = message[9];
+    this.content = message[10];
+    this.trailers = message[11];
+    this.#remotePort = message[12];
+    this.#localPort = message[13];
   }
 
   /** The peer's address, made when somebody asks, which few handlers do. */

@@ -13,8 +13,7 @@ import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
-import { CHUNKED } from "../http1/codec/framing.ts";
-import { RequestHead } from "../http1/codec/request_head.ts";
+import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
@@ -59,9 +58,9 @@ export class HostedExchange implements ExchangeOwner {
     this.#link = link;
     this.nativeRequest = nativeRequest;
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
-    const head = new RequestHead(call.method, "", true, call.minorVersion, call.fields);
-    // The thread never asks how content was framed, only whether there is some.
-    if (call.content !== null) head.framing = CHUNKED;
+    const head = new RequestHead(call.method, "", true, call.fields);
+    // The thread never asks how long content is, only whether there is some.
+    if (call.content !== null) head.contentLength = UNKNOWN_LENGTH;
     head.upgrade = call.upgrade;
     this.isContentComplete = call.content !== "to-come";
     this.exchange = new Exchange(head, call.uri, this);
@@ -136,14 +135,14 @@ export class HostedExchange implements ExchangeOwner {
       if (content instanceof ReadableStream) content.cancel().catch(() => {});
       return;
     }
-    exchange.progress = "begun";
-    if (content instanceof ReadableStream) this.#beginStream(source, content.getReader());
-    else this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
+    if (content instanceof ReadableStream) {
+      exchange.begin();
+      this.#beginStream(source, content.getReader());
+    } else this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
   }
 
   failHandler(exchange: Exchange, error: TrivetError): void {
     if (exchange.progress !== "awaited") return;
-    exchange.progress = "begun";
     this.#sayFailure(error);
   }
 
@@ -211,7 +210,7 @@ export class HostedExchange implements ExchangeOwner {
   #sayAnswer(source: ResponseSource, content: AnswerContent, trailers: AnswerTrailers): void {
     const { status, statusText, fields, streamBytes } = source;
     const { exchange } = this;
-    exchange.progress = "complete";
+    exchange.complete();
     const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
     if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
     const { id } = this.#call;
@@ -233,7 +232,7 @@ export class HostedExchange implements ExchangeOwner {
   }
 
   #sayFailure(error: unknown): void {
-    this.exchange.progress = "complete";
+    this.exchange.complete();
     this.#say("failed", copyError(error));
   }
 

@@ -47,7 +47,6 @@ export type CallMessage = readonly [
   methodLength: number,
   uriLength: number,
   remoteLength: number,
-  minorVersion: 0 | 1,
   fieldOffsets: readonly number[],
   upgrade: string | null,
   content: CallContent,

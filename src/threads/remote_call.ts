@@ -8,7 +8,7 @@
  */
 
 import type { Exchange, ExchangeObserver } from "../exchange/exchange.ts";
-import { PendingUpgrade } from "../http1/connection/upgraded_connection.ts";
+import { PendingUpgrade } from "../exchange/pending_upgrade.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
@@ -95,12 +95,11 @@ export class RemoteCall implements ExchangeObserver {
     const { exchange } = this;
     const { head, connection } = exchange;
     this.sequence = sequence;
-    this.#content ??= head.framing === 0 ? null : exchange.content.takeWhole();
-    const hasMore = head.framing !== 0 && this.#content === null;
+    this.#content ??= head.contentLength === 0 ? null : exchange.content.takeWhole();
+    const hasMore = head.contentLength !== 0 && this.#content === null;
     writeCall(batch, this.id, sequence, {
       method: head.method,
       uri: exchange.url(),
-      minorVersion: head.minorVersion,
       fields: head.fields,
       upgrade: head.upgrade,
       content: hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
@@ -222,7 +221,7 @@ export class RemoteCall implements ExchangeObserver {
   #inform(status: number, fields: readonly string[]): void {
     const { exchange } = this;
     const { connection } = exchange;
-    if (exchange.head.minorVersion === 0 || !connection.mayInform(exchange)) return;
+    if (!connection.mayInform(exchange)) return;
     this.#hasInformed = true;
     connection.sendInformational(exchange, status, fields);
   }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, type HandlerInfo, HttpResponse, serve, type ServeOptions, type TrivetError } from "../../mod.ts";
-import type { Server } from "../../src/server/server.ts";
+import type { Server } from "../../src/api/server.ts";
 import { get, post } from "../fixtures/differential.ts";
 import { createGate } from "../support/memory_server.ts";
 import { connectRaw, type RawClient } from "../support/raw_client.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Address, type Handler, HttpResponse, serve, type ServeOptions, TrivetError } from "../../mod.ts";
-import type { Server } from "../../src/server/server.ts";
+import type { Server } from "../../src/api/server.ts";
 import { get, okText } from "../fixtures/differential.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { createGate } from "../support/memory_server.ts";

@@ -4,13 +4,15 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import type { ServeOptions } from "../../src/api/options.ts";
-import { isTransition, SERVER_TRANSITIONS, type ServerState } from "../../src/server/server_state.ts";
+import type { ServerState } from "../../src/api/stats.ts";
+import { SERVER_STATES } from "../../src/server/server_state.ts";
 import { createGate, createMemoryServer, get, type MemoryServer, text } from "../support/memory_server.ts";
 import { createMemoryRuntime, type MemoryRuntime } from "../support/memory_runtime.ts";
-import { drawStateDiagram, endsOf, findDiagram } from "../support/state_diagram.ts";
+import { drawStateDiagram, endsOf, findDiagram, transitionsOf } from "../support/state_diagram.ts";
 import { createThreadServer } from "../support/thread_server.ts";
 
 const ARCHITECTURE = new URL("../../src/ARCHITECTURE.md", import.meta.url);
+const SERVER_TRANSITIONS = transitionsOf(SERVER_STATES);
 const { states, first, last } = endsOf(SERVER_TRANSITIONS);
 
 /** The states that can be reached from one, it among them. */
@@ -44,11 +46,14 @@ describe("the table of transitions", () => {
     for (const { when } of SERVER_TRANSITIONS) assert.match(when, /^[a-z]/);
   });
 
-  test("is what isTransition says", () => {
-    const ways = states.flatMap((from) => states.map((to) => [from, to] as [ServerState, ServerState]));
-    const allowed = ways.filter(([from, to]) => isTransition(from, to));
-    const listed = SERVER_TRANSITIONS.map(({ from, to }) => [from, to]);
-    assert.deepEqual(allowed.map(String).sort(), listed.map(String).sort());
+  test("is the only way a state is entered: any other throws", () => {
+    for (const from of Object.keys(SERVER_STATES.ways) as ServerState[]) {
+      for (const to of Object.keys(SERVER_STATES.ways) as ServerState[]) {
+        const isListed = SERVER_TRANSITIONS.some((way) => way.from === from && way.to === to);
+        if (isListed) assert.equal(SERVER_STATES.enter(from, to), to);
+        else assert.throws(() => SERVER_STATES.enter(from, to), { name: "NoWayError" });
+      }
+    }
   });
 
   test("is drawn in the documentation", async () => {
@@ -152,7 +157,7 @@ describe("a server", () => {
     look();
     await stopped;
     assert.deepEqual(seen, ["starting", "listening", "draining", "joining", "stopped"]);
-    for (let i = 1; i < seen.length; i++) assert.ok(isTransition(seen[i - 1], seen[i]));
+    for (let i = 1; i < seen.length; i++) assert.ok(seen[i] in SERVER_STATES.ways[seen[i - 1] as ServerState]);
   });
 
   test("stays where it is when it is told to stop a second time", async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse, serve, type ServeOptions, type TrivetError } from "../../mod.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { Server } from "../../src/server/server.ts";
+import type { Server } from "../../src/api/server.ts";
 import { get, okText, post } from "../fixtures/differential.ts";
 import { handler } from "../fixtures/handlers.ts";
 import { connectRaw } from "../support/raw_client.ts";

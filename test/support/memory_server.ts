@@ -4,10 +4,11 @@
  * @module
  */
 
+import { THREAD_ENTRY } from "../../src/entry/thread_entry.ts";
 import { createServer } from "../../src/server/create_server.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Server } from "../../src/server/server.ts";
+import type { Server } from "../../src/api/server.ts";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Warning, WarningCode } from "../../src/api/warnings.ts";
 import { createMemoryRuntime, type MemoryPeer, type MemoryRuntime } from "./memory_runtime.ts";
@@ -43,7 +44,7 @@ export function createMemoryServer(runtime: MemoryRuntime, options: ServeOptions
   const warned: WarningCode[] = [];
   const onError = (error: TrivetError): void => void reported.push(error);
   const onWarning = ({ code }: Warning): void => void warned.push(code);
-  const server = createServer(runtime, { onListen: () => {}, onError, onWarning, ...options }, handler);
+  const server = createServer(runtime, THREAD_ENTRY, { onListen: () => {}, onError, onWarning, ...options }, handler);
   return {
     server,
     runtime,

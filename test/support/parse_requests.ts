@@ -113,7 +113,7 @@ class Reading {
       upgrade: head.upgrade,
     };
     this.#content = "";
-    this.#decoder = createContentDecoder(head.framing, FIXTURE_LIMITS, decodeLatin1);
+    this.#decoder = createContentDecoder(head.contentLength, FIXTURE_LIMITS, decodeLatin1);
     this.#finishIfComplete();
     return at + this.#parser.consumedBytes;
   }

@@ -4,12 +4,21 @@
  * @module
  */
 
+import type { StateTable } from "../../src/states.ts";
+
 /** One way from a state to another. */
 export interface Transition {
   readonly from: string;
   readonly to: string;
   /** When it is gone. */
   readonly when: string;
+}
+
+/** The ways of a table of states, one by one. */
+export function transitionsOf<State extends string>({ ways }: StateTable<State>): Transition[] {
+  return Object.entries<Readonly<Partial<Record<string, string>>>>(ways).flatMap(([from, to]) =>
+    Object.entries(to).map(([state, when]) => ({ from, to: state, when: when! }))
+  );
 }
 
 /**

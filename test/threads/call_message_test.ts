@@ -16,7 +16,6 @@ const UNNAMED: Address = { transport: "unix", path: "" };
 const PLAIN: CallParts = {
   method: "GET",
   uri: "http://a.test/b?c=d",
-  minorVersion: 1,
   fields: EMPTY_FIELD_SECTION,
   upgrade: null,
   content: null,
@@ -36,17 +35,16 @@ function cross(calls: readonly CallParts[]): ReceivedCall[] {
 }
 
 function partsOf(call: ReceivedCall): CallParts {
-  const { method, uri, minorVersion, fields, upgrade, content, trailers, remoteAddress, localAddress } = call;
-  return { method, uri, minorVersion, fields, upgrade, content, trailers, remoteAddress, localAddress };
+  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress } = call;
+  return { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress };
 }
 
 describe("a call that is sent to a thread", () => {
   const calls: Record<string, CallParts> = {
     "with nothing but a target": PLAIN,
-    "of HTTP/1.0, with content and trailers": {
+    "with content and trailers": {
       ...PLAIN,
       method: "POST",
-      minorVersion: 0,
       content: 3,
       trailers: ["a", "b"],
     },

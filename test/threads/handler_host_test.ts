@@ -20,7 +20,6 @@ function callBatch(callId: number): unknown {
   writeCall(batch, callId, callId, {
     method: "GET",
     uri: `http://a.test/${callId}`,
-    minorVersion: 1,
     fields: EMPTY_FIELD_SECTION,
     upgrade: null,
     content: null,

@@ -8,14 +8,15 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import { UNKNOWN_LENGTH } from "../../http/request_head.ts";
 import { trimOws } from "../../http/token_list.ts";
 import { DIGIT, isAllOfClass, isToken } from "../../http/grammar.ts";
 
 /** How the content of a request is delimited: its length in bytes, 0 for none, or {@linkcode CHUNKED}. */
 export type RequestFraming = number;
 
-/** The content has the chunked transfer coding (RFC 9112 section 7.1). */
-export const CHUNKED: RequestFraming = -1;
+/** By the chunked transfer coding (RFC 9112 section 7.1), the only way to send content of unknown length. */
+export const CHUNKED: RequestFraming = UNKNOWN_LENGTH;
 
 /** The fields that message framing hangs on, as they came. */
 export interface FramingFields {

@@ -10,9 +10,10 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import { FieldSection } from "../../http/field_section.ts";
+import { RequestHead } from "../../http/request_head.ts";
 import { ControlFields } from "./control_fields.ts";
 import { FieldSectionParser } from "./field_section_parser.ts";
-import { decideRequestFraming, type RequestFraming } from "./framing.ts";
+import { decideRequestFraming } from "./framing.ts";
 import { CLASSES, CR, DIGIT, LF, PLAIN_TARGET, SP, TARGET, TOKEN } from "../../http/grammar.ts";
 import { isAuthority, parseSpecialTarget } from "./request_target.ts";
 
@@ -39,37 +40,16 @@ const MINOR_AT = 7;
 const DIGIT_ZERO = 0x30;
 const SLASH = 0x2f;
 
-/** A request head that was parsed and found in order. */
-export class RequestHead {
-  /** The method, case-sensitive. */
-  readonly method: string;
+/** The head of an HTTP/1.1 or HTTP/1.0 request: beside what every version has, what its connection wants to know. */
+export class Http1RequestHead extends RequestHead {
   /** The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1 and for the later ones that do not exist. */
   readonly minorVersion: 0 | 1;
-  /** The field lines of the header section. */
-  readonly fields: FieldSection;
-  /** The path and query of the target, or "*". */
-  pathAndQuery: string;
-  /** Whether the URL Standard leaves the path and query as they are. */
-  isPlainTarget: boolean;
-  /** Host and port: of the absolute-form if the target has it, else of Host; `null` for HTTP/1.0 without Host. */
-  authority: string | null = null;
-  /** How the content is delimited. */
-  framing: RequestFraming = 0;
   /** Whether the peer wants the connection to persist (RFC 9112 section 9.3). */
   persistent = false;
-  /** Whether the peer waits for 100 (Continue) before it sends the content (RFC 9110 section 10.1.1). */
-  expectsContinue = false;
-  /** The value of Upgrade if the peer really asks for an upgrade, else `null` (RFC 9110 section 7.8). */
-  upgrade: string | null = null;
-  /** Whether the peer takes trailer fields (RFC 9110 section 10.1.4). */
-  acceptsTrailers = false;
 
   constructor(method: string, target: string, isPlainTarget: boolean, minorVersion: 0 | 1, fields: FieldSection) {
-    this.method = method;
-    this.pathAndQuery = target;
-    this.isPlainTarget = isPlainTarget;
+    super(method, target, isPlainTarget, fields);
     this.minorVersion = minorVersion;
-    this.fields = fields;
   }
 }
 
@@ -113,7 +93,7 @@ export class RequestHeadParser {
    * @returns The head, of {@linkcode consumedBytes} bytes; or `null` while it is not complete.
    * @throws {TrivetError} With the blame "peer".
    */
-  parse(bytes: Uint8Array, origin: number, end: number): RequestHead | null {
+  parse(bytes: Uint8Array, origin: number, end: number): Http1RequestHead | null {
     if (this.#phase !== "header-section") {
       if (!this.#parseRequestLine(bytes, origin, end)) return null;
       this.#section.begin(this.#scannedTo);
@@ -219,14 +199,14 @@ export class RequestHeadParser {
     return true;
   }
 
-  #makeHead(bytes: Uint8Array, origin: number): RequestHead {
+  #makeHead(bytes: Uint8Array, origin: number): Http1RequestHead {
     const text = this.#decodeLatin1(bytes, origin, origin + this.#section.position);
     const method = text.substring(this.#lineStart, this.#methodEnd);
     const target = text.substring(this.#methodEnd + 1, this.#targetEnd);
     const fields = new FieldSection(text, this.#section.offsets);
     // "/." may begin a dot segment, which the URL Standard removes.
     const isPlain = this.#targetClasses !== 0 && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
-    const head = new RequestHead(method, target, isPlain, this.#minorVersion, fields);
+    const head = new Http1RequestHead(method, target, isPlain, this.#minorVersion, fields);
     const control = new ControlFields(fields);
     interpretMessage(head, control);
     head.authority = this.#checkHost(head.minorVersion, control);
@@ -250,16 +230,16 @@ export class RequestHeadParser {
 }
 
 /** Decides what the connection wants to know of a request beside its target. */
-function interpretMessage(head: RequestHead, control: ControlFields): void {
+function interpretMessage(head: Http1RequestHead, control: ControlFields): void {
   // RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered, so neither is attempted.
   if (head.method === "CONNECT" || head.method === "TRACE") {
     throw new TrivetError("method-unsupported", "This server implements neither CONNECT nor TRACE.");
   }
-  head.framing = decideRequestFraming(head.minorVersion, control);
+  head.contentLength = decideRequestFraming(head.minorVersion, control);
   head.persistent = !control.close && (head.minorVersion === 1 || control.keepAlive);
-  head.acceptsTrailers = control.acceptsTrailers;
-  // RFC 9110 sections 7.8 and 10.1.1: both are ignored in HTTP/1.0.
+  // RFC 9110 sections 7.8 and 10.1.1: both are ignored in HTTP/1.0, which has no trailer sections either.
   if (head.minorVersion === 0) return;
+  head.acceptsTrailers = control.acceptsTrailers;
   if (control.upgradeOption) head.upgrade = control.upgrade;
   if (control.expect === null) return;
   if (control.expect.toLowerCase() !== "100-continue") {
@@ -269,7 +249,7 @@ function interpretMessage(head: RequestHead, control: ControlFields): void {
 }
 
 /** Decides what an absolute-form or asterisk-form means (RFC 9112 section 3.2). */
-function interpretSpecialTarget(head: RequestHead): void {
+function interpretSpecialTarget(head: Http1RequestHead): void {
   const target = parseSpecialTarget(head.method, head.pathAndQuery);
   head.pathAndQuery = target.pathAndQuery;
   head.isPlainTarget = false;

@@ -314,13 +314,15 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
 
   mayInform(exchange: Exchange): boolean {
     const { writing } = this.#life;
+    // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
+    if (this.#writer.minorVersion === 0) return false;
     return exchange === this.exchange && (writing === AWAITING || writing === HELD);
   }
 
   sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void {
     const { headBuilder } = this.#service;
     headBuilder.begin(status, "", fields);
-    this.outbound.appendLatin1(headBuilder.finish(headBuilder.decideFraming(exchange.head, 0), "", ""));
+    this.outbound.appendLatin1(headBuilder.finish(headBuilder.decideFraming(this.#writer, 0), "", ""));
     this.flush();
   }
 
@@ -433,19 +435,22 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     counters.activeExchanges++;
     const authority = head.authority ?? defaultAuthority(this.localAddress);
     const uri = service.targetUris.compose(authority, head.pathAndQuery, head.isPlainTarget);
+    this.#writer.method = head.method;
+    this.#writer.minorVersion = head.minorVersion;
+    if (!head.persistent) this.#isLast = true;
     const exchange = this.exchange = new Exchange(head, uri, this);
     if (service.isDraining) {
       this.#life.enter(COMPLETE, AWAITING);
       throw new TrivetError("draining", "The server is shutting down and takes no new requests.");
     }
-    if (head.framing === 0) {
+    if (head.contentLength === 0) {
       this.#life.enter(COMPLETE, AWAITING);
     } else {
       const isWithheld = head.expectsContinue && decoder.pendingBytes === 0;
       this.#life.enter(isWithheld ? WITHHELD : CONTENT, AWAITING);
       this.#contentActiveMs = 0;
       this.#arriving = exchange;
-      decoder.expectContent(head.framing);
+      decoder.expectContent(head.contentLength);
     }
     service.run(exchange);
   }
@@ -454,7 +459,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const decoder = this.#decoder;
     if (reading === WITHHELD) this.#life.enter(CONTENT, this.#life.writing);
     if (reading !== SKIPPING) {
-      this.#arriving!.content.onContent(decoder.bytes, decoder.start, decoder.end);
+      this.#arriving!.content.append(decoder.bytes, decoder.start, decoder.end);
       return;
     }
     this.#skippedBytes += decoder.end - decoder.start;
@@ -481,7 +486,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const writer = this.#writer;
     let { progress } = writer;
     if (progress === Writer.HEAD_DUE) {
-      progress = writer.sendHead(this.#persistsAfter(exchange));
+      progress = writer.sendHead(this.#persists());
       if (progress === Writer.STREAMING) life.enter(life.reading, STREAMING);
     }
     if (progress === Writer.DONE) this.#endExchange(exchange);
@@ -587,7 +592,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const life = this.#life;
     let progress: number;
     try {
-      progress = this.#writer.begin(exchange, source, this.#persistsAfter(exchange));
+      progress = this.#writer.begin(exchange, source, this.#persists());
     } catch (error) {
       this.failHandler(exchange, toHandlerError(error));
       return;
@@ -595,7 +600,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     if (progress === Writer.DONE) {
       this.#endExchange(exchange);
     } else {
-      exchange.progress = "begun";
+      exchange.begin();
       life.enter(life.reading, HELD);
       this.#turn();
     }
@@ -633,14 +638,14 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     }
     exchange.pendingUpgrade = null;
     exchange.trailersToSend = null;
-    this.#writer.begin(exchange, source, this.#persistsAfter(exchange));
+    this.#writer.begin(exchange, source, this.#persists());
     this.#endExchange(exchange);
   }
 
   /** Whether the connection persists behind the response, as far as the response does not say otherwise. */
-  #persistsAfter({ head }: Exchange): boolean {
+  #persists(): boolean {
     const service = this.#service;
-    if (!head.persistent || this.#isLast || service.isDraining) return false;
+    if (this.#isLast || service.isDraining) return false;
     const { maxRequestsPerConnection } = service.settings;
     if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;
     const { reading } = this.#life;
@@ -660,7 +665,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     this.exchange = null;
     counters.activeExchanges--;
     counters.responses++;
-    if (exchange.progress !== "aborted") exchange.progress = "complete";
+    exchange.complete();
     if (exchange.isWatched) {
       if (this.#undelivered === NOBODY_WATCHES) this.#undelivered = [];
       this.#undelivered.push(exchange);
@@ -693,7 +698,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
   #failStream(exchange: Exchange, error: TrivetError): void {
     const isOfHandler = error.blame === "handler";
     if (!this.#writer.headIsOut) {
-      exchange.progress = "awaited";
+      exchange.rollBack();
       this.#life.enter(this.#life.reading, AWAITING);
       if (isOfHandler) this.failHandler(exchange, error);
       else this.#sendError(exchange, error);

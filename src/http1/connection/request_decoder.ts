@@ -15,7 +15,7 @@ import {
 } from "../codec/content_decoder.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../../http/field_section.ts";
 import type { RequestFraming } from "../codec/framing.ts";
-import type { RequestHead, RequestHeadParser } from "../codec/request_head.ts";
+import type { Http1RequestHead, RequestHeadParser } from "../codec/request_head.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import { InboundBuffer } from "./inbound_buffer.ts";
 
@@ -33,7 +33,7 @@ const NO_BYTES = new Uint8Array(0);
 /** Decodes the requests of one connection, one after another. */
 export class RequestDecoder implements ContentSink {
   /** The head that was found. Whoever takes it sets this to `null`: an idle connection must not keep its last head. */
-  head: RequestHead | null = null;
+  head: Http1RequestHead | null = null;
   /** The last piece of content, valid until the next call. */
   bytes: Uint8Array = NO_BYTES;
   start = 0;

@@ -35,8 +35,6 @@ export const STREAMING = 3;
 /** The content has failed: `error`. */
 export const FAILED = 4;
 
-/** What a request without a readable head is answered as. */
-const UNKNOWN_REQUEST: AnsweredRequest = { method: "GET", minorVersion: 1 };
 /** Content gathered before it is written without waiting for the end of the turn. */
 const FLUSH_BYTES = 16 * 1024;
 const textEncoder = new TextEncoder();
@@ -57,7 +55,10 @@ export interface Driver {
 }
 
 /** Writes one response after another. */
-export class ResponseWriter implements StreamStartEvents {
+export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
+  /** What is being answered. */
+  method = "GET";
+  minorVersion: 0 | 1 = 1;
   /** How far the response has come. */
   progress = DONE;
   /** Whether the connection persists behind the response whose head was written last. */
@@ -86,17 +87,17 @@ export class ResponseWriter implements StreamStartEvents {
    * @throws {TrivetError} With the blame "handler"; nothing was gathered then.
    */
   begin(exchange: Exchange | null, source: ResponseSource, persists: boolean): number {
-    const request = exchange === null ? UNKNOWN_REQUEST : exchange.head;
+    if (exchange === null) this.method = "GET";
     const content = source.content;
-    const isSent = hasContent(request, source.status);
+    const isSent = hasContent(this, source.status);
     if (!(content instanceof ReadableStream)) {
-      this.#writeWhole(exchange, request, source, content, 0, isSent, persists);
+      this.#writeWhole(exchange, source, content, 0, isSent, persists);
     } else if (exchange !== null && isSent) {
       return this.#beginStream(exchange, source, content);
     } else {
       // The stream is of no use: its source is told so, and is free to fail at it.
       content.cancel().catch(ignore);
-      this.#writeWhole(exchange, request, source, null, source.streamBytes, isSent, persists);
+      this.#writeWhole(exchange, source, null, source.streamBytes, isSent, persists);
     }
     return DONE;
   }
@@ -107,7 +108,7 @@ export class ResponseWriter implements StreamStartEvents {
     const { exchange, source } = stream;
     if (stream.whole !== null) {
       try {
-        this.#writeWhole(exchange, exchange.head, source, stream.whole, 0, true, persists);
+        this.#writeWhole(exchange, source, stream.whole, 0, true, persists);
       } catch (error) {
         return this.#fail(error);
       }
@@ -116,9 +117,7 @@ export class ResponseWriter implements StreamStartEvents {
     const { headBuilder } = this.#host;
     try {
       headBuilder.begin(source.status, source.statusText, source.fields);
-      const framing = wantsTrailers(exchange)
-        ? RESPONSE_CHUNKED
-        : headBuilder.decideFraming(exchange.head, source.streamBytes);
+      const framing = wantsTrailers(exchange) ? RESPONSE_CHUNKED : headBuilder.decideFraming(this, source.streamBytes);
       this.#outbound.appendLatin1(this.#finishHead(exchange, source, framing, persists));
       stream.encoder = new ContentEncoder(framing);
     } catch (error) {
@@ -239,7 +238,6 @@ export class ResponseWriter implements StreamStartEvents {
   /** Head and content leave together. */
   #writeWhole(
     exchange: Exchange | null,
-    request: AnsweredRequest,
     source: ResponseSource,
     content: WholeContent,
     contentBytes: number | null,
@@ -254,14 +252,14 @@ export class ResponseWriter implements StreamStartEvents {
     if (typeof content === "string") {
       // Most text is ASCII, of which each char is a byte.
       if (isSent && !hasTrailers && headBuilder.contentLength === null) {
-        const framing = headBuilder.decideFraming(request, content.length);
+        const framing = headBuilder.decideFraming(this, content.length);
         if (outbound.appendAscii(this.#finishHead(exchange, source, framing, persists) + content)) return;
       }
       bytes = textEncoder.encode(content);
     } else {
       bytes = content;
     }
-    const framing = headBuilder.decideFraming(request, bytes === null ? contentBytes : bytes.byteLength);
+    const framing = headBuilder.decideFraming(this, bytes === null ? contentBytes : bytes.byteLength);
     if (hasTrailers) {
       // Trailers need the chunked coding, even where the length is known.
       const head = this.#finishHead(exchange, source, RESPONSE_CHUNKED, persists);
@@ -279,13 +277,7 @@ export class ResponseWriter implements StreamStartEvents {
   #finishHead(exchange: Exchange | null, source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
     const { headBuilder, clock } = this.#host;
     this.persists = persists && !headBuilder.wantsClose && framing !== RESPONSE_UNTIL_CLOSE;
-    const option = source.status === 101
-      ? ""
-      : !this.persists
-      ? "close"
-      : exchange!.head.minorVersion === 0
-      ? "keep-alive"
-      : "";
+    const option = source.status === 101 ? "" : !this.persists ? "close" : this.minorVersion === 0 ? "keep-alive" : "";
     return headBuilder.finish(framing, clock.dateLine, option);
   }
 }

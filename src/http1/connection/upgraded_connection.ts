@@ -13,33 +13,6 @@ import type { Address, TransportConnection } from "../../runtime.ts";
 /** Bytes kept for a reader that does not keep up, before the transport stops reading. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** An upgrade the handler has asked for, until the 101 is sent. */
-export class PendingUpgrade {
-  /** Gives the connection once it has left HTTP. */
-  readonly connection: Promise<UpgradedConnection>;
-  #resolve!: (connection: UpgradedConnection) => void;
-  #reject!: (error: unknown) => void;
-
-  constructor() {
-    this.connection = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // A handler may drop it; the connection is closed then by its deadline or its peer.
-    this.connection.catch(() => {});
-  }
-
-  /** The 101 was sent. */
-  resolve(connection: UpgradedConnection): void {
-    this.#resolve(connection);
-  }
-
-  /** It never will be. */
-  reject(error: unknown): void {
-    this.#reject(error);
-  }
-}
-
 /** The one writer of the connection's socket. */
 export interface RawWriter {
   readonly outbound: { appendBytes(bytes: Uint8Array): void };

@@ -1,0 +1,76 @@
+/**
+ * What `serve()` gives: types only.
+ *
+ * @module
+ */
+
+import type { Address } from "../runtime.ts";
+import type { ServerStats } from "./stats.ts";
+
+/** How a server has stopped. */
+export interface ShutdownReport {
+  /** Connections that were open when the stop began and have closed in order. */
+  readonly drained: number;
+  /** Connections that were cut off. */
+  readonly aborted: number;
+  /** How long it took, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** How to stop gracefully. */
+export interface ShutdownOptions {
+  /** Milliseconds until what is still open is cut off, 0 to 2 147 483 647. Default 10 000. */
+  readonly timeout?: number;
+}
+
+/**
+ * A running server, as `serve()` gives it.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "@trivet/http";
+ *
+ * await using server = await serve({ port: 0, hostname: "127.0.0.1" }, () => new Response("hello")).ready();
+ * const response = await fetch(server.url);
+ * console.assert(await response.text() === "hello");
+ * ```
+ */
+export interface Server extends AsyncDisposable {
+  /**
+   * Where the server listens. It is known after `ready()`; on Deno and Bun, with a function as handler, already when
+   * `serve()` returns.
+   *
+   * @throws {TrivetError} `not-listening` before it is known.
+   */
+  readonly addr: Address;
+  /** The TCP port, 0 for a Unix domain socket. Throws as `addr` does. */
+  readonly port: number;
+  /** A URL under which this machine reaches the server, with a slash at its end. Throws as `addr` does. */
+  readonly url: string;
+  /**
+   * Resolves to the server when it listens, on every event loop.
+   *
+   * Rejects with a `TrivetError`: `listen-failed` when it can't, for example because the port is taken, with the
+   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nobody looks at
+   * this promise the failure ends the process, as an unhandled rejection does.
+   */
+  ready(): Promise<Server>;
+  /** Resolves when the last connection is closed and the last thread has ended; rejects when it could not start. */
+  readonly finished: Promise<void>;
+  /**
+   * Stops gracefully: takes no new connection, finishes the exchanges in flight, answers new requests on open
+   * connections and what still waits in a queue with 503, closes idle connections, cuts off at the deadline what is
+   * left, and ends every thread. A later call waits for the same stop; its timeout counts if it ends earlier.
+   *
+   * @throws {RangeError} For a timeout out of its range.
+   */
+  shutdown(options?: ShutdownOptions): Promise<ShutdownReport>;
+  /** Stops at once: cuts off every connection, also during a graceful stop. */
+  stop(): Promise<ShutdownReport>;
+  /** Counts, as of now. */
+  stats(): ServerStats;
+  /** Lets the listener keep the process alive, as it does from the start. */
+  ref(): void;
+  /** Lets the process end although the server listens. */
+  unref(): void;
+}

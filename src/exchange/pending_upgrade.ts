@@ -1,0 +1,34 @@
+/**
+ * An upgrade between the handler's wish and the connection it gets.
+ *
+ * @module
+ */
+
+import type { UpgradedConnection } from "../api/handler.ts";
+
+/** An upgrade the handler has asked for, until the 101 is sent. */
+export class PendingUpgrade {
+  /** Gives the connection once it has left HTTP. */
+  readonly connection: Promise<UpgradedConnection>;
+  #resolve!: (connection: UpgradedConnection) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor() {
+    this.connection = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // A handler may drop it; the connection is closed then by its deadline or its peer.
+    this.connection.catch(() => {});
+  }
+
+  /** The 101 was sent. */
+  resolve(connection: UpgradedConnection): void {
+    this.#resolve(connection);
+  }
+
+  /** It never will be. */
+  reject(error: unknown): void {
+    this.#reject(error);
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Puts together what `stats()` reports.
+ *
+ * @module
+ */
+
+import type { Model } from "../api/options.ts";
+import type { ServerState, ServerStats } from "../api/stats.ts";
+import { addCounts, type LoopCounts, NO_COUNTS } from "../models/loops/loop_protocol.ts";
+import type { Scheduler, SchedulerStats } from "../models/scheduler.ts";
+import type { OpenConnections } from "./open_connections.ts";
+
+const NO_SCHEDULER_STATS: SchedulerStats = {
+  queue: { waiting: 0, longestWaitMs: 0, refused: 0 },
+  workers: { total: 0, busy: 0 },
+  threads: { ready: 0, started: 0, lost: 0, renewed: 0 },
+  loops: 1,
+  elsewhere: NO_COUNTS,
+};
+
+/** What the connections of one event loop count. */
+export function countConnections(connections: OpenConnections): LoopCounts {
+  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = connections.counters;
+  return {
+    open: connections.count,
+    accepted: connections.acceptedCount,
+    refused: connections.refusedCount,
+    requests,
+    responses,
+    activeExchanges,
+    bytesReceived,
+    bytesSent,
+    errors: Object.fromEntries(errors),
+  };
+}
+
+/** Puts a snapshot together. */
+export function collectStats(
+  state: ServerState,
+  model: Model,
+  uptimeMs: number,
+  connections: OpenConnections,
+  scheduler: Scheduler,
+): ServerStats {
+  const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
+  const { open, accepted, refused, ...counts } = addCounts(countConnections(connections), elsewhere);
+  return {
+    state,
+    draining: state === "draining",
+    model,
+    uptimeMs,
+    connections: { open, accepted, refused },
+    ...counts,
+    ...schedulerStats,
+  };
+}
