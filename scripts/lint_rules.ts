@@ -3,8 +3,8 @@
  *
  * It decides which file may import which, which files stay free of a runtime's globals and of promises, and which
  * TypeScript is written. The decisions are pure functions over paths relative to the repository, so that they can be
- * tested on every runtime; the plugin only finds the places in a syntax tree to which they apply. It reads no file and
- * knows nothing of what the files are for.
+ * tested on every runtime; the plugin only finds the places in a syntax tree to which they apply, and reads what files
+ * import. It knows nothing of what they are for.
  *
  * @module
  */
@@ -15,28 +15,45 @@
 /** Where a file stands, by its path. */
 type Zone = "entry" | "shared" | "layer" | "runtime" | "unlisted" | "outside";
 
-/** The layers of the core, top first: an import goes down the list or stays within its entry, never up. */
-const LAYERS: readonly { readonly name: string; readonly files: RegExp }[] = [
-  { name: "the files of src/", files: /^src\/[^/]+\.ts$/ },
-  { name: "src/scheduling/", files: /^src\/scheduling\// },
-  { name: "src/threads/", files: /^src\/threads\// },
-  { name: "src/connection/", files: /^src\/connection\// },
-  { name: "src/web/", files: /^src\/web\// },
-  { name: "src/http1/", files: /^src\/http1\// },
-  { name: "src/http/", files: /^src\/http\// },
+/** The rooms of the core, top first, and which of those below each may look into. */
+const LAYERS: readonly { readonly folder: string; readonly imports: readonly string[] }[] = [
+  {
+    folder: "src/server/",
+    imports: [
+      "src/models/",
+      "src/http1/connection/",
+      "src/http1/codec/",
+      "src/websocket/",
+      "src/threads/",
+      "src/exchange/",
+      "src/web/",
+      "src/api/",
+      "src/http/",
+    ],
+  },
+  // A model sees connections as an interface, whatever protocol they speak.
+  { folder: "src/models/", imports: ["src/threads/", "src/exchange/", "src/web/", "src/api/", "src/http/"] },
+  {
+    folder: "src/http1/connection/",
+    imports: ["src/http1/codec/", "src/exchange/", "src/web/", "src/api/", "src/http/"],
+  },
+  { folder: "src/http1/codec/", imports: ["src/api/", "src/http/"] },
+  { folder: "src/websocket/", imports: ["src/exchange/", "src/web/", "src/api/", "src/http/"] },
+  { folder: "src/threads/", imports: ["src/exchange/", "src/web/", "src/api/", "src/http/"] },
+  { folder: "src/exchange/", imports: ["src/web/", "src/api/", "src/http/"] },
+  { folder: "src/web/", imports: ["src/api/", "src/http/"] },
+  { folder: "src/api/", imports: ["src/http/"] },
+  { folder: "src/http/", imports: [] },
 ];
 
 /** The entry points join the two halves of the package: the core and the adapters. */
-const ENTRIES = /^(?:mod|src\/cli|src\/thread_main)\.ts$/;
-/** What every file of the core may import: the errors, and the contract with a runtime. */
-const SHARED = /^src\/(?:errors|runtime)\.ts$/;
+const ENTRIES = /^(?:mod\.ts$|src\/entry\/)/;
+/** What every file of the core may import: the contract with a runtime, and the tables of states. */
+const SHARED = /^src\/(?:runtime|states)\.ts$/;
 /** The one file of the core an adapter may know, and only its types. */
 const RUNTIME_CONTRACT = "src/runtime.ts";
-/** Types of the public interface, which the layers that run handlers need although the files stand above them. */
-const TYPES_FOR_LOWER_LAYERS = /^src\/(?:handler|options|warnings)\.ts$/;
-const READERS_OF_THOSE_TYPES = /^src\/(?:scheduling|threads|connection)\//;
 /** The protocol: bytes in, values out, in one synchronous call. */
-const SYNCHRONOUS_FILES = /^src\/http1?\//;
+const SYNCHRONOUS_FILES = /^src\/(?:http|http1\/codec)\//;
 const CORE_FILES = /^src\//;
 const PUBLISHED_FILES = /^(?:mod\.ts$|src\/|runtime\/)/;
 
@@ -62,9 +79,8 @@ const ASYNCHRONOUS_GLOBALS: ReadonlySet<string> = new Set([
   "fetch",
 ]);
 
-const ORDER = `Imports go one way: mod.ts, src/entry/cli.ts and src/entry/thread_main.ts > ${
-  LAYERS.map((layer) => layer.name).join(" > ")
-}.`;
+const ORDER = "Imports go one way: mod.ts and src/entry/ > src/server/ > src/models/ > (src/http1/, src/websocket/, " +
+  "src/threads/) > src/exchange/ > src/web/ > src/api/ > src/http/.";
 
 /**
  * Says why one file may not import another.
@@ -79,7 +95,7 @@ export function refusalOfImport(importer: string, specifier: string, typeOnly: b
   if (zone === "outside") return null;
   if (!/^\.{1,2}\//.test(specifier)) return refusalOfPackage(zone, specifier);
 
-  const imported = new URL(specifier, `file:///${importer}`).pathname.slice(1);
+  const imported = resolve(importer, specifier);
   const target = zoneOf(imported);
   if (target === "outside") {
     return `${imported} is not part of the package: published files import only mod.ts, src/ and runtime/.`;
@@ -93,7 +109,7 @@ export function refusalOfImport(importer: string, specifier: string, typeOnly: b
   }
   if (target === "entry") return `${imported} is an entry point and stands above this file. ${ORDER}`;
   if (target === "runtime") {
-    return `The core knows no runtime: only mod.ts and src/entry/cli.ts import runtime/. What is needed of a runtime ` +
+    return `The core knows no runtime: only mod.ts and src/entry/ import runtime/. What is needed of a runtime ` +
       `belongs into the contract, ${RUNTIME_CONTRACT}.`;
   }
   if (zone === "unlisted" || target === "unlisted") {
@@ -102,11 +118,40 @@ export function refusalOfImport(importer: string, specifier: string, typeOnly: b
   }
   if (target === "shared") return null;
   if (zone === "shared") return `Everything may import ${importer}, so it imports nothing of the layers. ${ORDER}`;
-  if (layerOf(imported) >= layerOf(importer)) return null;
-  if (TYPES_FOR_LOWER_LAYERS.test(imported) && READERS_OF_THOSE_TYPES.test(importer)) {
-    return typeOnly ? null : `${imported} stands above this file, which may use its types only: write \`import type\`.`;
+  const from = layerOf(importer)!;
+  const to = layerOf(imported)!;
+  if (from === to || from.imports.includes(to.folder)) return null;
+  return `${imported} stands above or beside this file. ${ORDER}`;
+}
+
+/**
+ * Finds the way back from an imported file to the one that imports it: a circle, in which no file can be understood
+ * alone. Imports of types count, since a reader follows them too.
+ *
+ * @param importer The importing file's path, relative to the repository.
+ * @param imported The path of the file it imports.
+ * @param importsOf The paths that a file imports.
+ * @returns The files of the circle in order, or `null` where there is none.
+ */
+export function findCircle(
+  importer: string,
+  imported: string,
+  importsOf: (path: string) => readonly string[],
+): readonly string[] | null {
+  const cameFrom = new Map<string, string>([[imported, importer]]);
+  for (const path of cameFrom.keys()) {
+    if (path === importer) {
+      const circle = [importer];
+      for (let at = cameFrom.get(importer)!; at !== importer; at = cameFrom.get(at)!) circle.unshift(at);
+      return [importer, ...circle];
+    }
+    for (const next of importsOf(path)) if (!cameFrom.has(next)) cameFrom.set(next, path);
   }
-  return `${imported} stands above this file. ${ORDER}`;
+  return null;
+}
+
+function resolve(importer: string, specifier: string): string {
+  return new URL(specifier, `file:///${importer}`).pathname.slice(1);
 }
 
 function refusalOfPackage(zone: Zone, specifier: string): string | null {
@@ -122,12 +167,12 @@ function zoneOf(path: string): Zone {
   if (ENTRIES.test(path)) return "entry";
   if (SHARED.test(path)) return "shared";
   if (path.startsWith("runtime/")) return "runtime";
-  if (layerOf(path) !== -1) return "layer";
+  if (layerOf(path) !== undefined) return "layer";
   return CORE_FILES.test(path) ? "unlisted" : "outside";
 }
 
-function layerOf(path: string): number {
-  return LAYERS.findIndex((layer) => layer.files.test(path));
+function layerOf(path: string): (typeof LAYERS)[number] | undefined {
+  return LAYERS.find((layer) => path.startsWith(layer.folder));
 }
 
 /** The repository, which holds this file's folder. */
@@ -220,6 +265,46 @@ const layers: Deno.lint.Rule = {
   },
 };
 
+/** What each file imports, read once: a run of the linter sees one state of the repository. */
+const knownImports = new Map<string, readonly string[]>();
+
+function importsOf(path: string): readonly string[] {
+  const known = knownImports.get(path);
+  if (known !== undefined) return known;
+  let source = "";
+  try {
+    source = Deno.readTextFileSync(ROOT + path);
+  } catch {
+    // A file that is not there is reported by the type check.
+  }
+  const specifiers = source.matchAll(/^(?:import|export|\} from)\b[^"]*?"(\.{1,2}\/[^"]+)";$/gm);
+  const paths = [...specifiers].map(([, specifier]) => resolve(path, specifier));
+  knownImports.set(path, paths);
+  return paths;
+}
+
+const noCircles: Deno.lint.Rule = {
+  create(context) {
+    const importer = relativePath(context.filename);
+    if (!PUBLISHED_FILES.test(importer)) return {};
+    const check = (node: Deno.lint.Node, specifier: string | undefined): void => {
+      if (specifier === undefined || !/^\.{1,2}\//.test(specifier)) return;
+      const circle = findCircle(importer, resolve(importer, specifier), importsOf);
+      if (circle === null) return;
+      context.report({
+        node,
+        message: `This import closes a circle: ${circle.join(" > ")}. Move what both need into a file of its own, or ` +
+          "let the lower one return what the upper one decides by.",
+      });
+    };
+    return {
+      ImportDeclaration: (node) => check(node, node.source.value),
+      ExportAllDeclaration: (node) => check(node, node.source.value),
+      ExportNamedDeclaration: (node) => check(node, node.source?.value),
+    };
+  },
+};
+
 const portableCore: Deno.lint.Rule = {
   create(context) {
     if (!CORE_FILES.test(relativePath(context.filename))) return {};
@@ -239,8 +324,8 @@ const synchronousProtocol: Deno.lint.Rule = {
     const report = (node: Deno.lint.Node, what: string): void =>
       context.report({
         node,
-        message: `${what} has no place in src/http1/ and src/http/, which turn bytes into values in one synchronous ` +
-          "call. Waiting, timers and streams belong into src/connection/.",
+        message: `${what} has no place in src/http1/codec/ and src/http/, which turn bytes into values in one ` +
+          "synchronous call. Waiting, timers and streams belong into src/http1/connection/.",
       });
     const checkFunction = (node: Deno.lint.Node & { async: boolean }): void => {
       if (node.async) report(node, "An async function");
@@ -299,6 +384,7 @@ const plugin: Deno.lint.Plugin = {
   name: "trivet",
   rules: {
     "layers": layers,
+    "no-circles": noCircles,
     "portable-core": portableCore,
     "synchronous-protocol": synchronousProtocol,
     "no-default-export": noDefaultExport,

@@ -8,7 +8,6 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { Handler, HandlerInfo } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
@@ -17,7 +16,6 @@ import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
-import { ExchangeInfo } from "./exchange_info.ts";
 import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
 import type { PendingUpgrade } from "./pending_upgrade.ts";
 
@@ -78,8 +76,8 @@ export interface ExchangeResponder {
   sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void;
 }
 
-/** Somebody who runs the handler elsewhere and has to know how the exchange ends. */
-export interface ExchangeObserver {
+/** A run of the handler on another thread, which has to know how the exchange ends. */
+export interface HandlerRun {
   /** The transport has taken the whole response. */
   delivered(): void;
   /** The response can't be delivered any more. */
@@ -101,8 +99,8 @@ export class Exchange implements RequestSource {
   readonly head: RequestHead;
   /** The connection it takes place on. */
   readonly connection: ExchangeOwner;
-  /** Told how the exchange ends. */
-  observer: ExchangeObserver | null = null;
+  /** Where the handler runs, if that is another thread. */
+  run: HandlerRun | null = null;
   /** Whether `onError` has given a response in place of the handler's. */
   hasCustomResponse = false;
   /** Gives the trailer section of the response, if the handler has set one. */
@@ -202,21 +200,7 @@ export class Exchange implements RequestSource {
 
   /** Whether somebody wants to know if the response was delivered. */
   get isWatched(): boolean {
-    return this.observer !== null || this.#controller !== null || this.#completion !== null;
-  }
-
-  /** Calls a handler with this exchange and takes its result. */
-  callHandler(handler: Handler): void {
-    let result: Response | Promise<Response>;
-    try {
-      const info: HandlerInfo = new ExchangeInfo(this);
-      result = handler(this.request, info);
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
-    if (isPromiseLike(result)) result.then((response) => this.respond(response), (error) => this.fail(error));
-    else this.respond(result);
+    return this.run !== null || this.#controller !== null || this.#completion !== null;
   }
 
   /** Takes what the handler returned. What comes too late is thrown away. */
@@ -290,7 +274,7 @@ export class Exchange implements RequestSource {
     if (this.#progress !== "complete") return;
     this.#enter("delivered");
     this.#completion?.resolve();
-    this.observer?.delivered();
+    this.run?.delivered();
   }
 
   /** The response can't be delivered any more. */
@@ -302,7 +286,7 @@ export class Exchange implements RequestSource {
     this.pendingUpgrade?.reject(cause);
     this.#completion?.reject(cause);
     this.#controller?.abort(cause);
-    this.observer?.aborted(cause);
+    this.run?.aborted(cause);
   }
 
   #enter(progress: ResponseProgress): void {
@@ -324,10 +308,6 @@ function toHeaders(section: FieldSection): Headers {
   const headers = new Headers();
   for (let i = 0; i < section.count; i++) headers.append(section.nameAt(i), section.valueAt(i));
   return headers;
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<Response> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 function ignore(): void {}

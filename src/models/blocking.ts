@@ -10,6 +10,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
+import { callHandler } from "../exchange/handler_call.ts";
 import type { Connection } from "../exchange/connection.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
@@ -55,7 +56,7 @@ export class BlockingScheduler implements Scheduler {
       connection.serve();
       let exchange = await this.#readRequest();
       while (exchange !== null) {
-        exchange.callHandler(this.#options.handler);
+        callHandler(this.#options.handler, exchange);
         exchange = await this.#readRequest();
       }
     }

@@ -8,6 +8,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
+import { callHandler } from "../exchange/handler_call.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -26,7 +27,7 @@ export class EventDrivenScheduler implements Scheduler {
   }
 
   run(exchange: Exchange): void {
-    exchange.callHandler(this.#handler);
+    callHandler(this.#handler, exchange);
   }
 
   mayPersist(_connection: Connection): boolean {

@@ -5,6 +5,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
+import { callHandler } from "../exchange/handler_call.ts";
 import type { Handler } from "../api/handler.ts";
 import type { WorkPlaces } from "./worker_pool.ts";
 
@@ -23,6 +24,6 @@ export class LoopPlaces implements WorkPlaces {
   }
 
   run(_place: number, exchange: Exchange): void {
-    exchange.callHandler(this.#handler);
+    callHandler(this.#handler, exchange);
   }
 }

@@ -8,6 +8,7 @@
  */
 
 import type { Handler } from "../api/handler.ts";
+import { callHandler } from "../exchange/handler_call.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
@@ -125,7 +126,7 @@ export class HandlerHost implements HostLink {
     Atomics.store(this.#orders.begun, 0, received.sequence);
     const hasReturned = this.#parent.runWithin(
       this.#orders.callLimitMs,
-      () => call.exchange.callHandler(this.#handler),
+      () => callHandler(this.#handler, call.exchange),
     );
     // The handler was stopped in the middle of something, so nothing here can be relied on. The event loop has given
     // the call up, and gets a fresh thread.

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Exchange, ExchangeObserver } from "../exchange/exchange.ts";
+import type { Exchange, HandlerRun } from "../exchange/exchange.ts";
 import { PendingUpgrade } from "../exchange/pending_upgrade.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -43,7 +43,7 @@ const MAX_ATTEMPTS = 3;
 const IDEMPOTENT_METHODS = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
 /** One call. */
-export class RemoteCall implements ExchangeObserver {
+export class RemoteCall implements HandlerRun {
   readonly exchange: Exchange;
   /** Where the call stands while it waits for a thread, which the model knows. */
   placeInLine = 0;
@@ -74,7 +74,7 @@ export class RemoteCall implements ExchangeObserver {
   constructor(exchange: Exchange, keeper: CallKeeper) {
     this.exchange = exchange;
     this.#keeper = keeper;
-    exchange.observer = this;
+    exchange.run = this;
   }
 
   /** Whether the exchange still waits for the response. */

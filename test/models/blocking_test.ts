@@ -57,7 +57,7 @@ describe("the blocking model", () => {
       return text("hello");
     });
     await send(get());
-    const waiting = await send(get() + "x".repeat(50_000));
+    const waiting = await send(get() + "x".repeat(70_000));
     assert.equal(server.stats().requests, 1);
     assert.equal(waiting.isPausedByServer, true, "what it sends is not taken without bound");
     // Even what can't be a request is not seen before it is its turn.

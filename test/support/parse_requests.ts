@@ -6,7 +6,8 @@
 
 import { TrivetError } from "../../src/api/errors.ts";
 import type { FieldSection } from "../../src/http/field_section.ts";
-import { type ContentDecoder, createContentDecoder } from "../../src/http1/codec/content_decoder.ts";
+import type { ContentDecoder } from "../../src/http1/codec/content_decoder.ts";
+import { createContentDecoder } from "../../src/http1/codec/request_content.ts";
 import { RequestHeadParser } from "../../src/http1/codec/request_head.ts";
 import { TargetUriComposer } from "../../src/http1/codec/request_target.ts";
 
@@ -119,10 +120,9 @@ class Reading {
   }
 
   #takeContent(bytes: Uint8Array, at: number): number {
-    const onContent = (piece: Uint8Array, start: number, end: number) => {
-      this.#content += decodeLatin1(piece, start, end);
-    };
-    const next = this.#decoder!.decode(bytes, at, bytes.byteLength, { onContent });
+    const decoder = this.#decoder!;
+    const next = decoder.decode(bytes, at, bytes.byteLength);
+    this.#content += decodeLatin1(bytes, next - decoder.pieceBytes, next);
     this.#finishIfComplete();
     return next;
   }

@@ -16,7 +16,7 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../../http/field_section.ts";
-import type { ContentDecoder, ContentLimits, ContentSink } from "./content_decoder.ts";
+import type { ContentDecoder, ContentLimits } from "./content_decoder.ts";
 import { FieldSectionParser } from "./field_section_parser.ts";
 import { contentTooLarge } from "./framing.ts";
 import {
@@ -67,6 +67,7 @@ const MAX_SIZE_DIGITS = 16;
 /** Decodes one chunked message. */
 export class ChunkedDecoder implements ContentDecoder {
   readonly remainingBytes = null;
+  pieceBytes = 0;
   trailers: FieldSection = EMPTY_FIELD_SECTION;
   readonly #limits: ContentLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
@@ -90,12 +91,13 @@ export class ChunkedDecoder implements ContentDecoder {
     return this.#phase === "complete";
   }
 
-  decode(bytes: Uint8Array, start: number, end: number, sink: ContentSink): number {
+  decode(bytes: Uint8Array, start: number, end: number): number {
+    this.pieceBytes = 0;
     let at = start;
     while (at < end) {
       switch (this.#phase) {
         case "chunk-data":
-          return this.#takeData(bytes, at, end, sink);
+          return this.#takeData(at, end);
         case "trailer-section":
           return this.#takeTrailers(bytes, at, end);
         case "complete":
@@ -108,11 +110,10 @@ export class ChunkedDecoder implements ContentDecoder {
     return at;
   }
 
-  #takeData(bytes: Uint8Array, start: number, end: number, sink: ContentSink): number {
-    const takenBytes = Math.min(end - start, this.#chunkBytes);
+  #takeData(start: number, end: number): number {
+    const takenBytes = this.pieceBytes = Math.min(end - start, this.#chunkBytes);
     this.#chunkBytes -= takenBytes;
     if (this.#chunkBytes === 0) this.#phase = "data-carriage-return";
-    sink.onContent(bytes, start, start + takenBytes);
     return start + takenBytes;
   }
 

@@ -264,7 +264,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const life = this.#life;
     // A head that is held goes out within a turn, or gives its state back.
     if (exchange === null || life.writing !== AWAITING) return;
-    const extraMs = exchange.observer?.overdue() ?? 0;
+    const extraMs = exchange.run?.overdue() ?? 0;
     if (extraMs > 0) {
       life.extendHandler(extraMs);
       return;
@@ -319,7 +319,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     return exchange === this.exchange && (writing === AWAITING || writing === HELD);
   }
 
-  sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void {
+  sendInformational(_exchange: Exchange, status: number, fields: readonly string[]): void {
     const { headBuilder } = this.#service;
     headBuilder.begin(status, "", fields);
     this.outbound.appendLatin1(headBuilder.finish(headBuilder.decideFraming(this.#writer, 0), "", ""));

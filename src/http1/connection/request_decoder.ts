@@ -7,12 +7,8 @@
  * @module
  */
 
-import {
-  type ContentDecoder,
-  type ContentLimits,
-  type ContentSink,
-  createContentDecoder,
-} from "../codec/content_decoder.ts";
+import type { ContentDecoder, ContentLimits } from "../codec/content_decoder.ts";
+import { createContentDecoder } from "../codec/request_content.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../../http/field_section.ts";
 import type { RequestFraming } from "../codec/framing.ts";
 import type { Http1RequestHead, RequestHeadParser } from "../codec/request_head.ts";
@@ -31,7 +27,7 @@ export const FOUND_END = 3;
 const NO_BYTES = new Uint8Array(0);
 
 /** Decodes the requests of one connection, one after another. */
-export class RequestDecoder implements ContentSink {
+export class RequestDecoder {
   /** The head that was found. Whoever takes it sets this to `null`: an idle connection must not keep its last head. */
   head: Http1RequestHead | null = null;
   /** The last piece of content, valid until the next call. */
@@ -162,20 +158,18 @@ export class RequestDecoder implements ContentSink {
     this.at = this.limit;
   }
 
-  onContent(bytes: Uint8Array, start: number, end: number): void {
-    this.bytes = bytes;
-    this.start = start;
-    this.end = end;
-  }
-
   #nextOfContent(content: ContentDecoder): number {
     if (!content.isComplete) {
       const from = this.at;
       if (from === this.limit) return NEED_MORE;
-      this.start = this.end = 0;
-      this.at = content.decode(this.#window, from, this.limit, this);
+      this.at = content.decode(this.#window, from, this.limit);
       this.contentBytes += this.at - from;
-      if (this.end > this.start) return FOUND_CONTENT;
+      if (content.pieceBytes > 0) {
+        this.bytes = this.#window;
+        this.start = this.at - content.pieceBytes;
+        this.end = this.at;
+        return FOUND_CONTENT;
+      }
       if (!content.isComplete) return NEED_MORE;
     }
     this.#content = null;

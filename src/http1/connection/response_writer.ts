@@ -118,7 +118,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     try {
       headBuilder.begin(source.status, source.statusText, source.fields);
       const framing = wantsTrailers(exchange) ? RESPONSE_CHUNKED : headBuilder.decideFraming(this, source.streamBytes);
-      this.#outbound.appendLatin1(this.#finishHead(exchange, source, framing, persists));
+      this.#outbound.appendLatin1(this.#finishHead(source, framing, persists));
       stream.encoder = new ContentEncoder(framing);
     } catch (error) {
       return this.#fail(error);
@@ -253,7 +253,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
       // Most text is ASCII, of which each char is a byte.
       if (isSent && !hasTrailers && headBuilder.contentLength === null) {
         const framing = headBuilder.decideFraming(this, content.length);
-        if (outbound.appendAscii(this.#finishHead(exchange, source, framing, persists) + content)) return;
+        if (outbound.appendAscii(this.#finishHead(source, framing, persists) + content)) return;
       }
       bytes = textEncoder.encode(content);
     } else {
@@ -262,7 +262,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const framing = headBuilder.decideFraming(this, bytes === null ? contentBytes : bytes.byteLength);
     if (hasTrailers) {
       // Trailers need the chunked coding, even where the length is known.
-      const head = this.#finishHead(exchange, source, RESPONSE_CHUNKED, persists);
+      const head = this.#finishHead(source, RESPONSE_CHUNKED, persists);
       const lines = trailerLines(exchange);
       outbound.appendLatin1(head);
       const encoder = new ContentEncoder(RESPONSE_CHUNKED);
@@ -270,11 +270,11 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
       encoder.finish(lines, outbound);
       return;
     }
-    outbound.appendLatin1(this.#finishHead(exchange, source, framing, persists));
+    outbound.appendLatin1(this.#finishHead(source, framing, persists));
     if (isSent && bytes !== null) outbound.appendBytes(bytes);
   }
 
-  #finishHead(exchange: Exchange | null, source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
+  #finishHead(source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
     const { headBuilder, clock } = this.#host;
     this.persists = persists && !headBuilder.wantsClose && framing !== RESPONSE_UNTIL_CLOSE;
     const option = source.status === 101 ? "" : !this.persists ? "close" : this.minorVersion === 0 ? "keep-alive" : "";

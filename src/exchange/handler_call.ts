@@ -1,14 +1,14 @@
 /**
- * The second argument of a handler: what it can know and do beside reading the request.
+ * The call of a handler, and its second argument: what it can know and do beside reading the request.
  *
- * It decides which of these are still possible. It is a view of the exchange, made so that the exchange itself stays
- * out of the handler's hands.
+ * It decides which of these are still possible. The argument is a view of the exchange, made so that the exchange itself
+ * stays out of the handler's hands.
  *
  * @module
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/handler.ts";
+import type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/handler.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
 import type { Address } from "../runtime.ts";
@@ -16,6 +16,24 @@ import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
+
+/** Calls a handler with an exchange, which takes the result. */
+export function callHandler(handler: Handler, exchange: Exchange): void {
+  let result: Response | Promise<Response>;
+  try {
+    const info: HandlerInfo = new ExchangeInfo(exchange);
+    result = handler(exchange.request, info);
+  } catch (error) {
+    exchange.fail(error);
+    return;
+  }
+  if (isPromiseLike(result)) result.then((response) => exchange.respond(response), (error) => exchange.fail(error));
+  else exchange.respond(result);
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<Response> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
 
 /** The view of one exchange that its handler gets. */
 export class ExchangeInfo implements HandlerInfo {
