@@ -8,7 +8,7 @@
  */
 
 /** Who is to blame for an error. */
-export type Blame = "peer" | "handler" | "transport" | "timeout" | "overload";
+export type Blame = "peer" | "handler" | "transport" | "timeout" | "overload" | "server";
 
 /** What the table says of one code. */
 interface ErrorEntry {
@@ -60,10 +60,12 @@ export type ErrorCode =
   | "module-invalid"
   | "connection-limit"
   | "queue-full"
+  | "queue-timeout"
   | "draining"
   | "listen-failed"
   | "accept-failed"
-  | "not-listening";
+  | "not-listening"
+  | "internal-error";
 
 const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   // The peer sent what RFC 9112 does not allow, or what Trivet refuses.
@@ -115,12 +117,16 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   // More work than the server takes.
   "connection-limit": { blame: "overload", status: 503 },
   "queue-full": { blame: "overload", status: 503 },
+  "queue-timeout": { blame: "overload", status: 503 },
   "draining": { blame: "overload", status: 503 },
 
   // The operating system or the runtime.
   "listen-failed": { blame: "transport", status: null },
   "accept-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },
+
+  // This program.
+  "internal-error": { blame: "server", status: null },
 };
 
 /**

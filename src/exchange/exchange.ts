@@ -47,7 +47,7 @@ export const EXCHANGE_STATES: StateTable<ResponseProgress> = new StateTable<Resp
 );
 
 /** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
-export interface ExchangeOwner extends ContentSupply, ExchangeResponder {
+export interface ExchangeOwner extends ContentSupply {
   /** The peer's address. */
   readonly remoteAddress: Address;
   /** The address at which the connection was accepted. */
@@ -56,24 +56,26 @@ export interface ExchangeOwner extends ContentSupply, ExchangeResponder {
   readonly isContentComplete: boolean;
   /** Whether handlers get a Request of the runtime itself. */
   readonly nativeRequest: boolean;
-  /** The handler is called once more, and has all its time again. */
-  restartHandlerTime(): void;
-  /** The handler's time is over, and it is not waited for any longer. */
-  endHandlerTime(): void;
+  /** What takes the response. */
+  readonly responder: ExchangeResponder;
 }
 
-/** Who takes what becomes of an exchange. */
+/** What takes the response of an exchange, in whichever version of HTTP that is written. */
 export interface ExchangeResponder {
   /** Takes the final response. One that comes too late is thrown away. */
   answer(exchange: Exchange, source: ResponseSource): void;
   /** The handler has failed, or its response can't be sent. */
-  failHandler(exchange: Exchange, error: TrivetError): void;
+  fail(exchange: Exchange, error: TrivetError): void;
   /** Answers in place of a handler that is not called, or whose result is not waited for. */
-  refuseExchange(exchange: Exchange, error: TrivetError): void;
+  refuse(exchange: Exchange, error: TrivetError): void;
   /** Whether an informational response can still come before the final one. */
   mayInform(exchange: Exchange): boolean;
   /** Sends an informational response. */
-  sendInformational(exchange: Exchange, status: number, fields: readonly string[]): void;
+  inform(exchange: Exchange, status: number, fields: readonly string[]): void;
+  /** The handler is called once more, and has all its time again. */
+  restartHandlerTime(): void;
+  /** The handler's time is over, and it is not waited for any longer. */
+  endHandlerTime(): void;
 }
 
 /** A run of the handler on another thread, which has to know how the exchange ends. */
@@ -193,7 +195,7 @@ export class Exchange implements RequestSource {
     return this.head.contentLength === 0 ? EMPTY_FIELD_SECTION : this.#trailers;
   }
 
-  /** Whether somebody waits for the end of content that nobody reads: only the peer could be waited for then. */
+  /** Whether the handler awaits the end of content that it does not read. */
   get waitsForTrailers(): boolean {
     return this.#trailersSettlement !== null && !this.content.isBeingRead;
   }
@@ -217,12 +219,12 @@ export class Exchange implements RequestSource {
 
   /** Takes the final response in parts. */
   answer(source: ResponseSource): void {
-    this.connection.answer(this, source);
+    this.connection.responder.answer(this, source);
   }
 
   /** Answers with an error in place of the handler, which is not called or not waited for. */
   refuse(error: TrivetError): void {
-    this.connection.refuseExchange(this, error);
+    this.connection.responder.refuse(this, error);
   }
 
   /** Takes what the handler threw. */
@@ -230,7 +232,7 @@ export class Exchange implements RequestSource {
     const error = thrown instanceof TrivetError
       ? thrown
       : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });
-    this.connection.failHandler(this, error);
+    this.connection.responder.fail(this, error);
   }
 
   /** The content of the request is complete. */
@@ -252,6 +254,25 @@ export class Exchange implements RequestSource {
   discardContent(): void {
     this.failContent(new TrivetError("too-late", "The response was complete before the content of the request was."));
     this.content.discard();
+  }
+
+  /**
+   * An upgrade and a 101 come together or not at all; a handler that answers otherwise has given its upgrade up.
+   *
+   * @returns What is wrong with a response of this status, or `null`.
+   */
+  settleUpgrade(status: number): TrivetError | null {
+    if (status !== 101) this.#rejectUpgrade("The handler gave another response than 101.");
+    else if (this.pendingUpgrade === null) {
+      return new TrivetError("response-invalid", "A 101 is only for an exchange that was upgraded.");
+    }
+    return null;
+  }
+
+  /** Another response is sent than the handler's: what it had set for its own is not meant for that one. */
+  giveUpExtras(): void {
+    this.trailersToSend = null;
+    this.#rejectUpgrade("The response to the upgrade could not be sent.");
   }
 
   /** A response was given whose content is still to come. */
@@ -287,6 +308,11 @@ export class Exchange implements RequestSource {
     this.#completion?.reject(cause);
     this.#controller?.abort(cause);
     this.run?.aborted(cause);
+  }
+
+  #rejectUpgrade(message: string): void {
+    this.pendingUpgrade?.reject(new TrivetError("response-invalid", message));
+    this.pendingUpgrade = null;
   }
 
   #enter(progress: ResponseProgress): void {

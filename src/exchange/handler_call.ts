@@ -19,6 +19,8 @@ import { PendingUpgrade } from "./pending_upgrade.ts";
 
 /** Calls a handler with an exchange, which takes the result. */
 export function callHandler(handler: Handler, exchange: Exchange): void {
+  // It was answered or aborted while it waited for its turn.
+  if (exchange.progress !== "awaited") return;
   let result: Response | Promise<Response>;
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);
@@ -73,14 +75,25 @@ export class ExchangeInfo implements HandlerInfo {
     }
     const fields = readFieldLines(new Headers(headers));
     const exchange = this.#exchange;
-    // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
-    const { connection } = exchange;
-    if (!connection.mayInform(exchange)) return;
-    connection.sendInformational(exchange, status, fields);
+    if (!this.#isAwaited("inform() is called")) return;
+    const { responder } = exchange.connection;
+    if (responder.mayInform(exchange)) responder.inform(exchange, status, fields);
   }
 
   sendTrailers(trailers: () => HeadersInit): void {
-    this.#exchange.trailersToSend = trailers;
+    if (this.#isAwaited("sendTrailers() is called")) this.#exchange.trailersToSend = trailers;
+  }
+
+  /**
+   * Whether the response is still awaited; it is not when the client has left.
+   *
+   * @throws {TrivetError} `too-late` when the handler has given it already.
+   */
+  #isAwaited(what: string): boolean {
+    const { progress } = this.#exchange;
+    if (progress === "awaited") return true;
+    if (progress === "aborted") return false;
+    throw new TrivetError("too-late", `${what} after the response was given: call it before the handler returns.`);
   }
 
   upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer {

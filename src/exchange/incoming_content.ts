@@ -66,7 +66,7 @@ export class IncomingContent implements RequestContent {
     return this.#kept.byteLength >= HIGH_WATER_BYTES && this.#consumer !== "collector";
   }
 
-  /** Whether somebody has begun to read it and wants the rest. */
+  /** Whether its reader has begun and wants the rest. */
   get isBeingRead(): boolean {
     return this.#consumer === "collector" || (this.#consumer === "stream" && this.#wasPulled && this.#stream !== null);
   }
@@ -87,8 +87,14 @@ export class IncomingContent implements RequestContent {
     return this.#kept.take();
   }
 
-  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  /**
+   * Takes the content as a stream.
+   *
+   * @param isReadAtOnce Whether it is certain to be read, although no read has come yet.
+   */
+  stream(isReadAtOnce = false): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#take("stream");
+    this.#wasPulled = isReadAtOnce;
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       type: "bytes",
       start: (controller) => {

@@ -36,8 +36,13 @@ const FORBIDDEN_IN_TRAILERS = new Set([
  */
 export function trailerLines(exchange: Exchange): string {
   if (exchange.trailersToSend === null || !wantsTrailers(exchange)) return "";
+  const trailers = exchange.trailersToSend();
+  if (isPromiseLike(trailers)) {
+    trailers.then(ignore, ignore);
+    throw new TypeError("The function given to sendTrailers() returned a promise, expected headers.");
+  }
   let lines = "";
-  const fields = readFieldLines(new Headers(exchange.trailersToSend()));
+  const fields = readFieldLines(new Headers(trailers));
   for (let i = 0; i < fields.length; i += 2) {
     if (FORBIDDEN_IN_TRAILERS.has(fields[i])) {
       throw new TypeError(`The field "${fields[i]}" is not allowed in trailers.`);
@@ -46,3 +51,10 @@ export function trailerLines(exchange: Exchange): string {
   }
   return lines;
 }
+
+/** A function that is `async` gives its fields too late: the content has ended when it is called. */
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === "function";
+}
+
+function ignore(): void {}

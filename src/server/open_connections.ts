@@ -14,17 +14,13 @@ import { Http1Connection } from "../http1/connection/http1_connection.ts";
 import { timeoutsOf } from "../http1/connection/lifecycle.ts";
 import { OutboundSlab } from "../http1/connection/outbound.ts";
 import type { Connection } from "../exchange/connection.ts";
-import type {
-  ConnectionCounters,
-  ConnectionService,
-  ConnectionSettings,
-  GoneWatcher,
-} from "../http1/connection/service.ts";
+import { GoneClients } from "../http1/connection/gone_clients.ts";
+import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "../http1/connection/service.ts";
 import { TrivetError } from "../api/errors.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
 import type { ResolvedOptions } from "../api/options.ts";
-import type { Address, Clock, Runtime, Timer, TransportConnection, TransportEvents } from "../runtime.ts";
+import type { Address, Clock, Runtime, TransportConnection, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 
@@ -40,8 +36,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   readonly clock: CoarseClock;
   readonly timeouts: readonly number[];
   readonly #runtimeClock: Clock;
-  readonly #gone: GoneWatcher[] = [];
-  #goneTimer: Timer | null = null;
+  readonly goneClients: GoneClients;
   readonly slab: OutboundSlab;
   readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
@@ -97,6 +92,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.#runtimeClock = runtime.clock;
+    this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
   }
 
@@ -196,12 +192,6 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     return this.#runtimeClock.nowMs();
   }
 
-  watchGone(connection: GoneWatcher): void {
-    this.#gone.push(connection);
-    const everyMs = Math.max(1, Math.min(250, this.settings.halfCloseTimeoutMs / 4));
-    this.#goneTimer ??= this.#runtimeClock.every(everyMs, () => this.#lookAtGone());
-  }
-
   mayTellRefusal(error: TrivetError): boolean {
     this.refusedCount++;
     this.#refusals++;
@@ -259,15 +249,6 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     for (const callback of deferred) callback();
   }
 
-  #lookAtGone(): void {
-    const nowMs = this.preciseNowMs();
-    const still = this.#gone.splice(0).filter((connection) => connection.watchGone(nowMs));
-    this.#gone.push(...still);
-    if (this.#gone.length > 0) return;
-    this.#goneTimer?.cancel();
-    this.#goneTimer = null;
-  }
-
   #tick(elapsedMs: number): void {
     for (const connection of this.#open.slice()) connection.tick(elapsedMs);
     this.#scheduler.tick?.();
@@ -301,6 +282,7 @@ function toSettings(options: ResolvedOptions): ConnectionSettings {
     keepAliveTimeoutMs: options.keepAliveTimeout,
     handlerTimeoutMs: options.handlerTimeout,
     writeTimeoutMs: options.writeTimeout,
+    queueTimeoutMs: 0,
     halfCloseTimeoutMs: options.halfCloseTimeout,
     minContentBytesPerSecond: options.minDataRate.bytesPerSecond,
     contentRateGraceMs: options.minDataRate.gracePeriod,

@@ -300,7 +300,7 @@ export class HandlerThread implements CallLink {
     const overdue = this.#overdue;
     this.#overdue = [];
     for (const call of overdue) {
-      if (this.#calls.get(call.id) === call && call.isAwaited) call.exchange.connection.endHandlerTime();
+      if (this.#calls.get(call.id) === call && call.isAwaited) call.exchange.connection.responder.endHandlerTime();
     }
   }
 

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner } from "../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -31,9 +31,10 @@ export interface HostLink {
 }
 
 /** One call on the thread's side. */
-export class HostedExchange implements ExchangeOwner {
+export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly exchange: Exchange;
   readonly nativeRequest: boolean;
+  readonly responder: ExchangeResponder = this;
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
@@ -141,20 +142,20 @@ export class HostedExchange implements ExchangeOwner {
     } else this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
   }
 
-  failHandler(exchange: Exchange, error: TrivetError): void {
+  fail(exchange: Exchange, error: TrivetError): void {
     if (exchange.progress !== "awaited") return;
     this.#sayFailure(error);
   }
 
-  refuseExchange(exchange: Exchange, error: TrivetError): void {
-    this.failHandler(exchange, error);
+  refuse(exchange: Exchange, error: TrivetError): void {
+    this.fail(exchange, error);
   }
 
   mayInform(exchange: Exchange): boolean {
     return exchange.progress === "awaited" || this.#start !== null;
   }
 
-  sendInformational(_exchange: Exchange, status: number, fields: readonly string[]): void {
+  inform(_exchange: Exchange, status: number, fields: readonly string[]): void {
     this.#say("inform", status, fields);
   }
 

@@ -131,7 +131,7 @@ export class RemoteCall implements HandlerRun {
   takeBack(): void {
     this.#link = null;
     this.#isOverdue = false;
-    this.exchange.connection.restartHandlerTime();
+    this.exchange.connection.responder.restartHandlerTime();
   }
 
   /** Takes a message of the thread, with what came beside it. */
@@ -220,10 +220,10 @@ export class RemoteCall implements HandlerRun {
 
   #inform(status: number, fields: readonly string[]): void {
     const { exchange } = this;
-    const { connection } = exchange;
-    if (!connection.mayInform(exchange)) return;
+    const { responder } = exchange.connection;
+    if (!responder.mayInform(exchange)) return;
     this.#hasInformed = true;
-    connection.sendInformational(exchange, status, fields);
+    responder.inform(exchange, status, fields);
   }
 
   /** The handler reads the content. */
@@ -231,7 +231,7 @@ export class RemoteCall implements HandlerRun {
     if (this.#contentIsTaken) return;
     this.#contentIsTaken = true;
     const { exchange } = this;
-    this.#sender = new StreamSender(exchange.content.stream().getReader(), {
+    this.#sender = new StreamSender(exchange.content.stream(true).getReader(), {
       chunk: (bytes) => {
         const batch = this.#link?.outgoing();
         batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);

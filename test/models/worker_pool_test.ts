@@ -277,8 +277,9 @@ describe("the line of the worker pool", () => {
   test("refuses 256 at once with a response, and cuts off who comes beyond", async () => {
     const { connect, clock, server } = await start(never, { workers: 1, maxQueue: 0 });
     const peers = Array.from({ length: 401 }, () => connect());
-    await clock.settle();
     const [, ...refused] = peers;
+    for (const peer of refused) peer.send(get());
+    await clock.settle();
     const told = refused.filter((peer) => statuses(peer.received())[0] === 503);
     const cut = refused.filter((peer) => peer.serverSide === "closed" && peer.received() === "");
     assert.deepEqual([told.length, cut.length], [256, 144]);
@@ -287,15 +288,16 @@ describe("the line of the worker pool", () => {
     for (const peer of told) peer.end();
     await clock.settle();
     const late = connect();
+    late.send(get());
     await clock.settle();
     assert.deepEqual(statuses(late.received()), [503]);
     assert.equal(server.stats().connections.open, 2);
   });
 
   test("a refused client that does not close is cut off when it has had the time to read", async () => {
-    const { connect, send, clock, server } = await start(never, { workers: 1, maxQueue: 0, headersTimeout: 0 });
+    const { send, clock, server } = await start(never, { workers: 1, maxQueue: 0, headersTimeout: 0 });
     await send(get());
-    const refused = connect();
+    const refused = await send(get());
     await clock.advance(4_900);
     assert.equal(refused.serverSide, "ended");
     await clock.advance(1_000);

@@ -35,6 +35,7 @@ const MAX_METHOD_SCAN_BYTES = 1024;
 const MAX_LEADING_EMPTY_LINES = 4;
 /** `HTTP-version = HTTP-name "/" DIGIT "." DIGIT` and CRLF, with the digits of HTTP/1.1; the name is case-sensitive. */
 const VERSION_LINE_END = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e, 0x31, CR, LF];
+const HEAD_METHOD = [0x48, 0x45, 0x41, 0x44];
 const MAJOR_AT = 5;
 const MINOR_AT = 7;
 const DIGIT_ZERO = 0x30;
@@ -84,6 +85,15 @@ export class RequestHeadParser {
   /** Whether more than empty lines of the next request has come: a peer that goes away now leaves a request half sent. */
   get hasBegun(): boolean {
     return this.#phase !== "empty-lines";
+  }
+
+  /** Whether the request-line that begins at `origin`, of a head that was refused, has the method HEAD. */
+  isOfHeadMethod(bytes: Uint8Array, origin: number): boolean {
+    const start = origin + this.#lineStart;
+    if (this.#phase === "empty-lines" || this.#phase === "method" || this.#methodEnd - this.#lineStart !== 4) {
+      return false;
+    }
+    return HEAD_METHOD.every((byte, place) => bytes[start + place] === byte);
   }
 
   /**

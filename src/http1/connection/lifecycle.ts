@@ -1,190 +1,269 @@
 /**
  * The two states of an HTTP/1.1 connection, and everything that hangs on them.
  *
- * It decides which way leads from which state to which, and what the row that was entered means: which deadline runs,
- * when the socket is read, what a FIN means. It must not know who reads or writes.
+ * Its tables decide which way leads from which state to which, which two states go together, and what the row that was
+ * entered means: when the socket is read, which deadline runs, what the peer's FIN means and what follows when the
+ * deadline passes. It must not know what is read or written.
  *
  * @module
  */
 
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
+import { NoWayError, transitionRecorder } from "../../states.ts";
 import type { ConnectionSettings } from "./service.ts";
 
-// Reading.
-export const PARKED = 0;
-export const FIRST = 1;
-export const IDLE = 2;
-export const WAITING = 3;
-export const HEAD = 4;
-export const WITHHELD = 5;
-export const CONTENT = 6;
-export const COMPLETE = 7;
-export const SKIPPING = 8;
-export const IN_UPGRADE = 9;
-export const DISCARDING = 10;
-export const LINGERING = 11;
-export const CLOSED = 12;
+/** What is being read: an index into {@linkcode READING}. */
 export type Reading = number;
+export const PARKED: Reading = 0;
+export const REFUSING: Reading = 1;
+export const FIRST: Reading = 2;
+export const IDLE: Reading = 3;
+export const WAITING: Reading = 4;
+export const HEAD: Reading = 5;
+export const WITHHELD: Reading = 6;
+export const CONTENT: Reading = 7;
+export const COMPLETE: Reading = 8;
+export const SKIPPING: Reading = 9;
+export const IN_UPGRADE: Reading = 10;
+export const DISCARDING: Reading = 11;
+export const LINGERING: Reading = 12;
+export const CLOSED: Reading = 13;
 
-// Writing.
-export const NONE = 0;
-export const AWAITING = 1;
-export const HELD = 2;
-export const STREAMING = 3;
-export const DONE = 4;
-export const UPGRADED = 5;
-export const FLUSHING = 6;
-export const ENDED = 7;
-export const CUT = 8;
-export const GONE = 9;
+/** What is being written: an index into {@linkcode WRITING}. */
 export type Writing = number;
+export const NONE: Writing = 0;
+export const AWAITING: Writing = 1;
+export const HELD: Writing = 2;
+export const STREAMING: Writing = 3;
+export const DONE: Writing = 4;
+export const UPGRADED: Writing = 5;
+export const FLUSHING: Writing = 6;
+export const ENDED: Writing = 7;
+export const CUT: Writing = 8;
+export const GONE: Writing = 9;
 
-// When the socket is read.
-export const READ_ALWAYS = 0;
-export const READ_UNLESS_CONGESTED = 1;
-export const READ_UNLESS_HELD = 2;
-export const READ_UNTIL_KEPT = 3;
-export const READ_BY_STREAM = 4;
-
-// What the peer's FIN means.
-export const FIN_NOTHING = 0;
-export const FIN_CLOSE = 1;
-export const FIN_HEAD = 2;
-export const FIN_FAILS_CONTENT = 3;
-export const FIN_GONE_TIMER = 4;
-export const FIN_TO_STREAM = 5;
-
-// What the passing of a deadline means; also the place of its length among the timeouts.
-export const NO_DEADLINE = 0;
-export const HEADERS = 1;
-export const KEEP_ALIVE = 2;
-export const REQUEST = 3;
-export const HANDLER = 4;
-export const LINGER = 5;
-export const QUEUE = 6;
+/** When the socket is read: always; while the peer takes responses; while content is taken; up to a bound. */
+export type Reads = "always" | "unless-congested" | "unless-held" | "until-kept" | "by-stream";
+/** What the peer's FIN means. */
+export type Fin = "nothing" | "close" | "close-unless-kept" | "end-of-head" | "fails-content" | "gone" | "to-stream";
+/** What follows when the deadline of a row passes. */
+export type Late = "never" | "refuse" | "answer" | "close" | "408" | "fail-content" | "abort";
+/** Whose length a deadline has. */
+type Deadline = "none" | "queue" | "refusal" | "headers" | "keep-alive" | "request" | "handler" | "linger";
 
 interface ReadingRow {
   readonly name: string;
-  readonly reads: number;
-  readonly deadline: number;
-  readonly fin: number;
+  readonly reads: Reads;
+  readonly deadline: Deadline;
+  readonly fin: Fin;
+  readonly late: Late;
+  /** The states that may follow; that the connection closes is always possible. */
   readonly to: readonly Reading[];
+  /** The states of writing that may go with it. */
+  readonly with: readonly Writing[];
 }
 
 interface WritingRow {
   readonly name: string;
-  readonly deadline: number;
+  readonly deadline: "none" | "handler";
+  /** The states that may follow; that it is cut off or gone is always possible. */
   readonly to: readonly Writing[];
 }
 
+const IN_FLIGHT = [AWAITING, HELD, STREAMING, DONE];
+const OF_A_REQUEST = [WITHHELD, CONTENT, COMPLETE];
+
+/** What is read. */
 export const READING: readonly ReadingRow[] = [
-  { name: "parked", reads: READ_UNTIL_KEPT, deadline: QUEUE, fin: FIN_CLOSE, to: [FIRST, DISCARDING] },
+  // It is not its turn yet.
+  {
+    name: "parked",
+    reads: "until-kept",
+    deadline: "queue",
+    fin: "close-unless-kept",
+    late: "refuse",
+    to: [FIRST, REFUSING],
+    with: [NONE],
+  },
+  // It will be answered with an error as soon as something was read: unread bytes would make a reset of the close.
+  {
+    name: "refusing",
+    reads: "always",
+    deadline: "refusal",
+    fin: "close",
+    late: "answer",
+    to: [DISCARDING],
+    with: [NONE],
+  },
+  // It has just connected, and no byte has come.
   {
     name: "first",
-    reads: READ_UNLESS_CONGESTED,
-    deadline: HEADERS,
-    fin: FIN_CLOSE,
-    to: [HEAD, WITHHELD, CONTENT, COMPLETE, DISCARDING],
+    reads: "unless-congested",
+    deadline: "headers",
+    fin: "close",
+    late: "close",
+    to: [WAITING, HEAD, ...OF_A_REQUEST, DISCARDING],
+    with: [NONE],
   },
   {
     name: "idle",
-    reads: READ_UNLESS_CONGESTED,
-    deadline: KEEP_ALIVE,
-    fin: FIN_CLOSE,
-    to: [WAITING, HEAD, WITHHELD, CONTENT, COMPLETE, DISCARDING],
+    reads: "unless-congested",
+    deadline: "keep-alive",
+    fin: "close",
+    late: "close",
+    to: [WAITING, HEAD, ...OF_A_REQUEST, DISCARDING],
+    with: [NONE],
   },
+  // Bytes are kept: the peer does not take the responses before, or it is the turn of other connections.
   {
-    // Bytes are there whose turn it is not: the peer does not take the responses, or others are served first.
     name: "waiting",
-    reads: READ_UNTIL_KEPT,
-    deadline: NO_DEADLINE,
-    fin: FIN_GONE_TIMER,
-    to: [HEAD, WITHHELD, CONTENT, COMPLETE, DISCARDING],
+    reads: "until-kept",
+    deadline: "none",
+    fin: "gone",
+    late: "never",
+    to: [HEAD, ...OF_A_REQUEST, DISCARDING],
+    with: [NONE],
   },
   {
     name: "head",
-    reads: READ_UNLESS_CONGESTED,
-    deadline: HEADERS,
-    fin: FIN_HEAD,
-    to: [WITHHELD, CONTENT, COMPLETE, DISCARDING],
+    reads: "unless-congested",
+    deadline: "headers",
+    fin: "end-of-head",
+    late: "408",
+    to: [...OF_A_REQUEST, DISCARDING],
+    with: [NONE],
   },
+  // The peer waits for 100 (Continue) before it sends the content.
   {
     name: "withheld",
-    reads: READ_ALWAYS,
-    deadline: NO_DEADLINE,
-    fin: FIN_FAILS_CONTENT,
+    reads: "always",
+    deadline: "none",
+    fin: "fails-content",
+    late: "never",
     to: [CONTENT, COMPLETE, DISCARDING],
+    with: IN_FLIGHT,
   },
   {
     name: "content",
-    reads: READ_UNLESS_HELD,
-    deadline: REQUEST,
-    fin: FIN_FAILS_CONTENT,
+    reads: "unless-held",
+    deadline: "request",
+    fin: "fails-content",
+    late: "fail-content",
     to: [COMPLETE, SKIPPING, DISCARDING],
+    with: IN_FLIGHT,
   },
   {
     name: "complete",
-    reads: READ_UNTIL_KEPT,
-    deadline: NO_DEADLINE,
-    fin: FIN_GONE_TIMER,
+    reads: "until-kept",
+    deadline: "none",
+    fin: "gone",
+    late: "never",
     to: [IDLE, IN_UPGRADE, DISCARDING],
+    with: IN_FLIGHT,
   },
-  { name: "skipping", reads: READ_ALWAYS, deadline: REQUEST, fin: FIN_CLOSE, to: [IDLE, DISCARDING] },
-  { name: "upgraded", reads: READ_BY_STREAM, deadline: NO_DEADLINE, fin: FIN_TO_STREAM, to: [] },
-  { name: "discarding", reads: READ_ALWAYS, deadline: NO_DEADLINE, fin: FIN_NOTHING, to: [LINGERING] },
-  { name: "lingering", reads: READ_ALWAYS, deadline: LINGER, fin: FIN_NOTHING, to: [] },
-  { name: "closed", reads: READ_BY_STREAM, deadline: NO_DEADLINE, fin: FIN_NOTHING, to: [] },
+  // Content that is not wanted stands before the next request.
+  {
+    name: "skipping",
+    reads: "always",
+    deadline: "request",
+    fin: "close",
+    late: "fail-content",
+    to: [IDLE, DISCARDING],
+    with: [DONE],
+  },
+  {
+    name: "upgraded",
+    reads: "by-stream",
+    deadline: "none",
+    fin: "to-stream",
+    late: "never",
+    to: [],
+    with: [UPGRADED, ENDED],
+  },
+  // The connection is to end, as soon as what was gathered has left.
+  {
+    name: "discarding",
+    reads: "always",
+    deadline: "none",
+    fin: "nothing",
+    late: "never",
+    to: [LINGERING],
+    with: [FLUSHING],
+  },
+  {
+    name: "lingering",
+    reads: "always",
+    deadline: "linger",
+    fin: "nothing",
+    late: "abort",
+    to: [],
+    with: [ENDED],
+  },
+  { name: "closed", reads: "by-stream", deadline: "none", fin: "nothing", late: "never", to: [], with: [CUT, GONE] },
 ];
 
+/** What is written. */
 export const WRITING: readonly WritingRow[] = [
-  { name: "none", deadline: NO_DEADLINE, to: [AWAITING, FLUSHING] },
-  { name: "awaiting", deadline: HANDLER, to: [HELD, STREAMING, DONE] },
-  { name: "held", deadline: HANDLER, to: [AWAITING, STREAMING, DONE] },
-  { name: "streaming", deadline: NO_DEADLINE, to: [DONE] },
-  { name: "done", deadline: NO_DEADLINE, to: [NONE, UPGRADED, FLUSHING] },
-  { name: "upgraded", deadline: NO_DEADLINE, to: [ENDED] },
-  { name: "flushing", deadline: NO_DEADLINE, to: [ENDED] },
-  { name: "ended", deadline: NO_DEADLINE, to: [] },
-  { name: "cut", deadline: NO_DEADLINE, to: [] },
-  { name: "gone", deadline: NO_DEADLINE, to: [] },
+  { name: "none", deadline: "none", to: [AWAITING, FLUSHING] },
+  { name: "awaiting", deadline: "handler", to: [HELD, DONE] },
+  // A stream was given, and its head waits for what its first turn brings. A roll-back goes on with the time it had.
+  { name: "held", deadline: "handler", to: [AWAITING, STREAMING, DONE] },
+  { name: "streaming", deadline: "none", to: [DONE] },
+  { name: "done", deadline: "none", to: [NONE, UPGRADED, FLUSHING] },
+  { name: "upgraded", deadline: "none", to: [ENDED] },
+  { name: "flushing", deadline: "none", to: [ENDED] },
+  // FIN was sent.
+  { name: "ended", deadline: "none", to: [] },
+  // By us.
+  { name: "cut", deadline: "none", to: [] },
+  // By the peer.
+  { name: "gone", deadline: "none", to: [] },
 ];
 
-const toMask = (to: readonly number[], always: number): number => to.reduce((mask, each) => mask | 1 << each, always);
-/** Every connection can be cut off, and every peer can go. */
-const READING_TO: readonly number[] = READING.map(({ to }) => toMask(to, 1 << CLOSED));
-const WRITING_TO: readonly number[] = WRITING.map(({ to }) => toMask(to, 1 << CUT | 1 << GONE));
-/** For tests. */
-export const MASKS = { reading: READING_TO as number[], writing: WRITING_TO as number[] };
-const READING_DEADLINE: readonly number[] = READING.map(({ deadline }) => deadline);
-const WRITING_DEADLINE: readonly number[] = WRITING.map(({ deadline }) => deadline);
-export const READS: readonly number[] = READING.map(({ reads }) => reads);
-export const FIN: readonly number[] = READING.map(({ fin }) => fin);
+const toMask = (states: readonly number[], always: number): number =>
+  states.reduce((mask, state) => mask | 1 << state, always);
+const READING_TO = READING.map(({ to }, reading) => reading === CLOSED ? 0 : toMask(to, 1 << CLOSED));
+const WRITING_TO = WRITING.map(({ to }, writing) => writing >= CUT ? 0 : toMask(to, 1 << CUT | 1 << GONE));
+const PAIRS = READING.map((row) => toMask(row.with, 0));
 
-/** Rows whose deadline depends on the row before. */
-const IS_OF_REQUEST = 1 << HEAD | 1 << WITHHELD | 1 << CONTENT | 1 << SKIPPING;
+const DEADLINES: readonly Deadline[] = [
+  "none",
+  "queue",
+  "refusal",
+  "headers",
+  "keep-alive",
+  "request",
+  "handler",
+  "linger",
+];
+const READING_DEADLINE = READING.map(({ deadline }) => DEADLINES.indexOf(deadline));
+const WRITING_DEADLINE = WRITING.map(({ deadline }) => DEADLINES.indexOf(deadline));
+const HEADERS = DEADLINES.indexOf("headers");
+const REQUEST = DEADLINES.indexOf("request");
+const HANDLER = DEADLINES.indexOf("handler");
 
+/** What is read and thrown away after our FIN takes no longer than this. */
 const LINGER_MS = 5_000;
 const DRAINING_LINGER_MS = 1_000;
-/** What `onError` has, beyond what is left of the handler's time. */
+/** How long a connection that is refused may take to say something first. */
+const REFUSAL_MS = 1_000;
+/** What `onError` has to give a response, where the handler has no time limit of its own. */
 const RESCUE_MS = 10_000;
 
-/** The timeouts of a server by deadline, a tick added so that none is early. */
+/** The timeouts of a server by deadline, a tick added so that none is early; `Infinity` for none. */
 export function timeoutsOf(settings: ConnectionSettings, tickMs: number): readonly number[] {
-  const { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, handlerTimeoutMs } = settings;
-  return [0, headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, handlerTimeoutMs, LINGER_MS, 0]
+  const { queueTimeoutMs, headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, handlerTimeoutMs } = settings;
+  return [
+    0,
+    queueTimeoutMs,
+    REFUSAL_MS,
+    headersTimeoutMs,
+    keepAliveTimeoutMs,
+    requestTimeoutMs,
+    handlerTimeoutMs,
+    LINGER_MS,
+  ]
     .map((timeoutMs) => timeoutMs === 0 ? Infinity : timeoutMs + tickMs);
-}
-
-/** What tests set: who is told of each transition, and whether a way that is not there throws. */
-export const recorder: {
-  record: ((side: "reading" | "writing", from: string, to: string) => void) | null;
-  isStrict: boolean;
-} = { record: null, isStrict: false };
-
-/** Whose states they are. */
-export interface StateOwner {
-  /** A state was to be entered to which no way leads: the connection is cut off, and nothing else is. */
-  breakDown(fault: Error): void;
 }
 
 /** The two states of one connection. */
@@ -192,100 +271,110 @@ export class Lifecycle {
   reading: Reading = PARKED;
   writing: Writing = NONE;
   /** When the deadline of each state passes, on the coarse clock. */
-  readingAtMs = Infinity;
+  readingAtMs: number;
   writingAtMs = Infinity;
-  /** When the present state of reading was entered, and when the request began. */
-  sinceMs = 0;
+  /** When the present state of reading was entered. */
+  sinceMs: number;
+  /** When the first byte of the present request came. */
   #beganAtMs = 0;
+  /** What the request had used of its time when its peer was to wait for 100 (Continue). */
   #usedMs = 0;
   readonly #clock: CoarseClock;
   readonly #timeouts: readonly number[];
 
-  readonly #owner: StateOwner;
-
-  constructor(clock: CoarseClock, timeouts: readonly number[], owner: StateOwner) {
-    this.#owner = owner;
+  /**
+   * @param clock The clock of the server.
+   * @param timeouts What {@linkcode timeoutsOf} gives.
+   */
+  constructor(clock: CoarseClock, timeouts: readonly number[]) {
     this.#clock = clock;
     this.#timeouts = timeouts;
+    this.sinceMs = clock.nowMs;
+    this.readingAtMs = clock.nowMs + timeouts[READING_DEADLINE[PARKED]];
   }
 
-  /** The only way to change a state. */
+  /**
+   * The only way to change a state. Both are given, since only some go together.
+   *
+   * @throws {NoWayError} No way leads there: a fault of this program. Both states stay what they were.
+   */
   enter(reading: Reading, writing: Writing): void {
     const fromReading = this.reading;
     const fromWriting = this.writing;
-    if (reading !== fromReading) {
-      if ((READING_TO[fromReading] & 1 << reading) === 0) {
-        this.#refuse(noWay(READING, fromReading, reading));
-        return;
-      }
-      if (recorder.record !== null) recorder.record("reading", READING[fromReading].name, READING[reading].name);
+    const isReading = reading !== fromReading;
+    const isWriting = writing !== fromWriting;
+    if (
+      (PAIRS[reading] & 1 << writing) === 0 || (isReading && (READING_TO[fromReading] & 1 << reading) === 0) ||
+      (isWriting && (WRITING_TO[fromWriting] & 1 << writing) === 0)
+    ) {
+      throw new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing));
+    }
+    if (transitionRecorder.record !== null) record(fromReading, fromWriting, reading, writing);
+    if (isReading) {
       this.reading = reading;
-      const { nowMs } = this.#clock;
-      this.sinceMs = nowMs;
-      if ((IS_OF_REQUEST & 1 << reading) !== 0) this.#timeRequest(fromReading, reading, nowMs);
-      else this.readingAtMs = nowMs + this.#timeouts[READING_DEADLINE[reading]];
+      this.#setReadingDeadline(fromReading, reading);
     }
-    if (writing !== fromWriting) {
-      if ((WRITING_TO[fromWriting] & 1 << writing) === 0) {
-        this.#refuse(noWay(WRITING, fromWriting, writing));
-        return;
-      }
-      if (recorder.record !== null) recorder.record("writing", WRITING[fromWriting].name, WRITING[writing].name);
-      this.writing = writing;
-      // A held head and a roll-back go on with the handler's time.
-      if (WRITING_DEADLINE[writing] !== HANDLER) this.writingAtMs = Infinity;
-      else if (fromWriting === NONE) this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
-    }
+    if (!isWriting) return;
+    this.writing = writing;
+    if (WRITING_DEADLINE[writing] !== HANDLER) this.writingAtMs = Infinity;
+    else if (fromWriting === NONE) this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
   }
 
-  /** The handler is called once more. */
+  /** The handler is called once more, and has all its time again. */
   restartHandler(): void {
     this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
   }
 
-  /** Somebody has so much more time, or at most so much. */
+  /** The handler has so much time from now on. */
   extendHandler(extraMs: number): void {
     this.writingAtMs = this.#clock.nowMs + this.#clock.tickMs + extraMs;
   }
 
-  /** onError was called: it has what is left of the handler's time, or a time of its own. */
+  /** `onError` was asked for a response: it has what is left of the handler's time, or else a time of its own. */
   boundRescue(): void {
     if (this.writingAtMs === Infinity) this.extendHandler(RESCUE_MS);
   }
 
+  /** So much time has passed that is not the peer's. */
+  extendReading(elapsedMs: number): void {
+    this.readingAtMs += elapsedMs;
+  }
+
+  /** Lingering takes no longer than a server that drains can wait. */
   hurryLinger(): void {
     this.readingAtMs = Math.min(this.readingAtMs, this.#clock.nowMs + this.#clock.tickMs + DRAINING_LINGER_MS);
   }
 
-  #refuse(fault: Error): void {
-    if (recorder.isStrict) throw fault;
-    // What was to be entered is not: from here only the end can be.
-    if (this.reading !== CLOSED) this.#owner.breakDown(fault);
-  }
-
-  /** The deadlines that depend on where the state was entered from. */
-  #timeRequest(from: Reading, reading: Reading, nowMs: number): void {
-    const timeoutMs = this.#timeouts[READING_DEADLINE[reading]];
-    // What is skipped goes on with the time of the content.
-    if (reading === SKIPPING) return;
-    if (reading === CONTENT) {
-      // The time of the request counts from its first byte, without that in which the peer was to wait.
-      if (from === WITHHELD) this.#beganAtMs = nowMs - this.#usedMs;
-      else if (from !== HEAD) this.#beganAtMs = nowMs;
-      this.readingAtMs = Math.max(nowMs + 1 + this.#clock.tickMs, this.#beganAtMs + timeoutMs);
+  #setReadingDeadline(from: Reading, reading: Reading): void {
+    const { nowMs } = this.#clock;
+    this.sinceMs = nowMs;
+    const deadline = READING_DEADLINE[reading];
+    // A peer that has just connected has one time for the first byte and the head.
+    if (deadline === HEADERS && from === FIRST) {
+      this.#beganAtMs = nowMs;
       return;
     }
-    if (reading === HEAD) {
-      this.#beganAtMs = nowMs;
-      // Who has just connected has one time for the first byte and the head.
-      if (from === FIRST) return;
-    } else if (reading === WITHHELD) {
-      this.#usedMs = from === HEAD ? nowMs - this.#beganAtMs : 0;
-    }
-    this.readingAtMs = nowMs + timeoutMs;
+    // What is skipped goes on with the time of the content it is the rest of.
+    if (reading === SKIPPING && from === CONTENT) return;
+    if (deadline === HEADERS) this.#beganAtMs = nowMs;
+    if (reading === WITHHELD) this.#usedMs = from === HEAD ? nowMs - this.#beganAtMs : 0;
+    this.readingAtMs = nowMs + this.#timeouts[deadline];
+    if (deadline !== REQUEST) return;
+    // The time of the request counts from its first byte, without that in which the peer was to wait.
+    if (from === WITHHELD) this.#beganAtMs = nowMs - this.#usedMs;
+    else if (from !== HEAD) this.#beganAtMs = nowMs;
+    this.readingAtMs = Math.max(nowMs + this.#clock.tickMs + 1, this.#beganAtMs + this.#timeouts[REQUEST]);
   }
 }
 
-function noWay(rows: readonly { readonly name: string }[], from: number, to: number): Error {
-  return new Error(`No way leads from ${rows[from].name} to ${rows[to].name}.`);
+function nameOf(reading: Reading, writing: Writing): string {
+  return `${READING[reading].name} and ${WRITING[writing].name}`;
+}
+
+/** For tests: each state on its own, and the pair. */
+function record(fromReading: Reading, fromWriting: Writing, reading: Reading, writing: Writing): void {
+  const tell = transitionRecorder.record!;
+  if (reading !== fromReading) tell("reading", READING[fromReading].name, READING[reading].name);
+  if (writing !== fromWriting) tell("writing", WRITING[fromWriting].name, WRITING[writing].name);
+  tell("pairs", READING[reading].name, WRITING[writing].name);
 }

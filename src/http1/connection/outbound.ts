@@ -1,12 +1,13 @@
 /**
  * What a connection sends: the one writer of its socket.
  *
- * It decides how text and bytes become as few writes as possible, and knows whether the peer keeps up. It must not know
- * what the bytes mean.
+ * It decides how text and bytes become as few writes as possible, and knows whether the peer keeps up and until when it
+ * has to. It must not know what the bytes mean.
  *
  * @module
  */
 
+import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Runtime, TransportConnection } from "../../runtime.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
@@ -54,11 +55,21 @@ export class OutboundSlab {
   }
 }
 
+/** What the connections of a server share for sending. */
+export interface OutboundHost {
+  readonly slab: OutboundSlab;
+  readonly clock: CoarseClock;
+  /** Where sent bytes are counted. */
+  readonly counters: { bytesSent: number };
+  /** How long the peer may take for what the transport holds; 0 is no bound. */
+  readonly settings: { readonly writeTimeoutMs: number };
+}
+
 /** Gathers what one connection sends until it is flushed. */
 export class Outbound {
   readonly #transport: TransportConnection;
   readonly #slab: OutboundSlab;
-  readonly #counters: { bytesSent: number };
+  readonly #host: OutboundHost;
   /** Complete pieces before the open one, in order, of which those before `#sentPieces` are sent; rarely any. */
   #pieces: Uint8Array[] = NO_PIECES;
   #sentPieces = 0;
@@ -69,16 +80,17 @@ export class Outbound {
   #gatheredBytes = 0;
   /** Whether the transport holds more than it likes, until its next drain. */
   isCongested = false;
+  /** When the peer must have taken what the transport holds, on the clock of the server. */
+  writeAtMs = Infinity;
 
   /**
    * @param transport Where to.
-   * @param slab The storage shared by the server's connections.
-   * @param counters Where sent bytes are counted.
+   * @param host What the server's connections share.
    */
-  constructor(transport: TransportConnection, slab: OutboundSlab, counters: { bytesSent: number }) {
+  constructor(transport: TransportConnection, host: OutboundHost) {
     this.#transport = transport;
-    this.#slab = slab;
-    this.#counters = counters;
+    this.#slab = host.slab;
+    this.#host = host;
   }
 
   /** Bytes gathered and not handed to the transport yet. */
@@ -151,6 +163,7 @@ export class Outbound {
   /** The transport has sent what it held: hands over more. Returns whether nothing is left to send. */
   drained(): boolean {
     this.isCongested = false;
+    this.writeAtMs = Infinity;
     return this.flush();
   }
 
@@ -170,8 +183,14 @@ export class Outbound {
   }
 
   #write(bytes: Uint8Array, start: number, end: number): void {
-    this.#counters.bytesSent += end - start;
-    this.isCongested = !this.#transport.write(bytes, start, end);
+    this.#host.counters.bytesSent += end - start;
+    if (!this.#transport.write(bytes, start, end)) this.#congest();
+  }
+
+  /** The wait for the peer begins, for each write anew. */
+  #congest(): void {
+    this.isCongested = true;
+    this.writeAtMs = this.#host.clock.deadlineAfter(this.#host.settings.writeTimeoutMs);
   }
 
   /** Hands over the next pieces, as many as may go together. */
@@ -189,9 +208,9 @@ export class Outbound {
       this.#write(pieces[first], 0, jointBytes);
       return;
     }
-    this.#counters.bytesSent += jointBytes;
+    this.#host.counters.bytesSent += jointBytes;
     const isWhole = end - first === pieces.length;
-    this.isCongested = !this.#transport.writeAll(isWhole ? pieces : pieces.slice(first, end));
+    if (!this.#transport.writeAll(isWhole ? pieces : pieces.slice(first, end))) this.#congest();
   }
 
   #addPiece(piece: Uint8Array): void {

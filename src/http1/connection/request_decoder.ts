@@ -17,7 +17,7 @@ import { InboundBuffer } from "./inbound_buffer.ts";
 
 /** More bytes are needed. */
 export const NEED_MORE = 0;
-/** A head is whole: `head`. */
+/** A head is whole: `takeHead()`. */
 export const FOUND_HEAD = 1;
 /** A piece of content: `bytes` from `start` up to `end`. */
 export const FOUND_CONTENT = 2;
@@ -28,8 +28,6 @@ const NO_BYTES = new Uint8Array(0);
 
 /** Decodes the requests of one connection, one after another. */
 export class RequestDecoder {
-  /** The head that was found. Whoever takes it sets this to `null`: an idle connection must not keep its last head. */
-  head: Http1RequestHead | null = null;
   /** The last piece of content, valid until the next call. */
   bytes: Uint8Array = NO_BYTES;
   start = 0;
@@ -38,16 +36,16 @@ export class RequestDecoder {
   trailers: FieldSection = EMPTY_FIELD_SECTION;
   /** Bytes of the present content that have come, with their framing. */
   contentBytes = 0;
-  /** What was fed and not used yet lies from here up to there. */
-  at = 0;
-  limit = 0;
   readonly #parsers: HeadParsers;
   readonly #limits: ContentLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
+  #head: Http1RequestHead | null = null;
   #parser: RequestHeadParser | null = null;
   #content: ContentDecoder | null = null;
-  /** What was fed and not used yet, and who owns it if it is kept. */
+  /** What was fed and not used yet lies from `#at` up to `#limit`; it is borrowed, or that of `#kept`. */
   #window: Uint8Array = NO_BYTES;
+  #at = 0;
+  #limit = 0;
   #kept: InboundBuffer | null = null;
 
   constructor(
@@ -62,7 +60,7 @@ export class RequestDecoder {
 
   /** Bytes that were fed and not used yet. */
   get pendingBytes(): number {
-    return this.limit - this.at;
+    return this.#limit - this.#at;
   }
 
   /** Whether more than empty lines of a head has come. */
@@ -70,7 +68,19 @@ export class RequestDecoder {
     return this.#parser !== null && this.#parser.hasBegun;
   }
 
-  /** Bytes of the present content still to come; `null` when nobody knows. */
+  /** Whether the request whose head could not be understood has the method HEAD. */
+  get isOfHeadMethod(): boolean {
+    return this.#parser !== null && this.#parser.isOfHeadMethod(this.#window, this.#at);
+  }
+
+  /** Gives the head that was found, and keeps it no longer: an idle connection must not hold its last head. */
+  takeHead(): Http1RequestHead {
+    const head = this.#head!;
+    this.#head = null;
+    return head;
+  }
+
+  /** Bytes of the present content still to come; `null` when that is not known. */
   get remainingBytes(): number | null {
     return this.#content === null ? 0 : this.#content.remainingBytes;
   }
@@ -80,13 +90,13 @@ export class RequestDecoder {
     const kept = this.#kept;
     if (kept === null) {
       this.#window = borrowed;
-      this.at = 0;
-      this.limit = borrowed.byteLength;
+      this.#at = 0;
+      this.#limit = borrowed.byteLength;
     } else {
       kept.append(borrowed, 0, borrowed.byteLength);
       this.#window = kept.bytes;
-      this.at = kept.start;
-      this.limit = kept.end;
+      this.#at = kept.start;
+      this.#limit = kept.end;
     }
   }
 
@@ -98,14 +108,14 @@ export class RequestDecoder {
   next(): number {
     const content = this.#content;
     if (content !== null) return this.#nextOfContent(content);
-    if (this.at === this.limit) return NEED_MORE;
+    if (this.#at === this.#limit) return NEED_MORE;
     const parser = this.#parser ??= this.#parsers.lend();
-    const head = parser.parse(this.#window, this.at, this.limit);
+    const head = parser.parse(this.#window, this.#at, this.#limit);
     if (head === null) return NEED_MORE;
-    this.at += parser.consumedBytes;
+    this.#at += parser.consumedBytes;
     this.#parser = null;
     this.#parsers.takeBack(parser);
-    this.head = head;
+    this.#head = head;
     return FOUND_HEAD;
   }
 
@@ -119,29 +129,29 @@ export class RequestDecoder {
     this.contentBytes = 0;
   }
 
-  /** Everything that is left, as it is: whoever is behind HTTP now gets it. */
+  /** Everything that is left, as it is, for what comes behind HTTP. */
   takeRest(): Uint8Array {
-    const rest = this.#window.subarray(this.at, this.limit);
-    this.at = this.limit;
+    const rest = this.#window.subarray(this.#at, this.#limit);
+    this.#at = this.#limit;
     return rest;
   }
 
   /** The borrowed bytes go back to their owner: what was not used is copied. */
   keepRest(): void {
     const kept = this.#kept;
-    if (this.at === this.limit) {
+    if (this.#at === this.#limit) {
       if (this.#window === NO_BYTES) return;
       this.#kept = null;
       this.#window = NO_BYTES;
-      this.at = this.limit = 0;
+      this.#at = this.#limit = 0;
     } else if (kept === null) {
       const buffer = this.#kept = new InboundBuffer();
-      buffer.append(this.#window, this.at, this.limit);
+      buffer.append(this.#window, this.#at, this.#limit);
       this.#window = buffer.bytes;
-      this.at = buffer.start;
-      this.limit = buffer.end;
+      this.#at = buffer.start;
+      this.#limit = buffer.end;
     } else {
-      kept.consumeTo(this.at);
+      kept.consumeTo(this.#at);
     }
     this.bytes = NO_BYTES;
   }
@@ -155,19 +165,19 @@ export class RequestDecoder {
   close(): void {
     this.#content = null;
     this.#parser = null;
-    this.at = this.limit;
+    this.#at = this.#limit;
   }
 
   #nextOfContent(content: ContentDecoder): number {
     if (!content.isComplete) {
-      const from = this.at;
-      if (from === this.limit) return NEED_MORE;
-      this.at = content.decode(this.#window, from, this.limit);
-      this.contentBytes += this.at - from;
+      const from = this.#at;
+      if (from === this.#limit) return NEED_MORE;
+      this.#at = content.decode(this.#window, from, this.#limit);
+      this.contentBytes += this.#at - from;
       if (content.pieceBytes > 0) {
         this.bytes = this.#window;
-        this.start = this.at - content.pieceBytes;
-        this.end = this.at;
+        this.start = this.#at - content.pieceBytes;
+        this.end = this.#at;
         return FOUND_CONTENT;
       }
       if (!content.isComplete) return NEED_MORE;

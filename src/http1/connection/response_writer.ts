@@ -48,19 +48,13 @@ export interface WriterHost {
   readonly defer: (callback: () => void) => void;
 }
 
-/** Who looks at the writer again. */
-export interface Driver {
-  /** The stream has come further: `progress` says how far. */
-  streamAdvanced(): void;
-}
-
 /** Writes one response after another. */
 export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   /** What is being answered. */
   method = "GET";
   minorVersion: 0 | 1 = 1;
   /** How far the response has come. */
-  progress = DONE;
+  progress: number = DONE;
   /** Whether the connection persists behind the response whose head was written last. */
   persists = true;
   /** Whether the head of the present response is out. */
@@ -71,35 +65,43 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   error: TrivetError | null = null;
   readonly #host: WriterHost;
   readonly #outbound: Outbound;
-  readonly #driver: Driver;
+  readonly #wake: () => void;
   #stream: StreamOut | null = null;
 
-  constructor(host: WriterHost, outbound: Outbound, driver: Driver) {
+  constructor(host: WriterHost, outbound: Outbound, wake: () => void) {
     this.#host = host;
     this.#outbound = outbound;
-    this.#driver = driver;
+    this.#wake = wake;
   }
 
   /**
    * Begins a response.
    *
-   * @returns `DONE` or `HOLDING`, or `HEAD_DUE` for a stream whose first turn was elsewhere.
+   * Afterwards `progress` is `DONE` or `HOLDING`, or `HEAD_DUE` for a stream whose first turn was elsewhere.
+   *
    * @throws {TrivetError} With the blame "handler"; nothing was gathered then.
    */
-  begin(exchange: Exchange | null, source: ResponseSource, persists: boolean): number {
-    if (exchange === null) this.method = "GET";
+  begin(exchange: Exchange | null, source: ResponseSource, persists: boolean): void {
     const content = source.content;
     const isSent = hasContent(this, source.status);
     if (!(content instanceof ReadableStream)) {
       this.#writeWhole(exchange, source, content, 0, isSent, persists);
     } else if (exchange !== null && isSent) {
-      return this.#beginStream(exchange, source, content);
+      this.#beginStream(exchange, source, content);
+      return;
     } else {
       // The stream is of no use: its source is told so, and is free to fail at it.
       content.cancel().catch(ignore);
       this.#writeWhole(exchange, source, null, source.streamBytes, isSent, persists);
     }
-    return DONE;
+    this.progress = DONE;
+  }
+
+  /** Writes an informational response (RFC 9110 section 15.2). */
+  writeInformational(status: number, fields: readonly string[]): void {
+    const { headBuilder } = this.#host;
+    headBuilder.begin(status, "", fields);
+    this.#outbound.appendLatin1(headBuilder.finish(headBuilder.decideFraming(this, 0), "", ""));
   }
 
   /** The head of the stream goes out, and what was held with it. Returns how far the response has come then. */
@@ -159,7 +161,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   onWhole(content: Uint8Array): void {
     this.#stream!.whole = content;
     this.progress = HEAD_DUE;
-    this.#driver.streamAdvanced();
+    this.#wake();
   }
 
   onUnderWay(held: readonly Uint8Array[], pending: StreamRead | null): void {
@@ -167,12 +169,12 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     stream.held = held;
     stream.pending = pending;
     this.progress = HEAD_DUE;
-    this.#driver.streamAdvanced();
+    this.#wake();
   }
 
   onStartFailure(cause: unknown): void {
     this.#fail(cause);
-    this.#driver.streamAdvanced();
+    this.#wake();
   }
 
   takeRead(stream: StreamOut, result: ReadableStreamReadResult<Uint8Array>): void {
@@ -184,22 +186,20 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
       stream.wantsRead = true;
       this.isUrgent = this.#outbound.gatheredBytes >= FLUSH_BYTES;
     }
-    this.#driver.streamAdvanced();
+    this.#wake();
   }
 
   takeFailure(stream: StreamOut, cause: unknown): void {
     if (this.#stream !== stream) return;
     this.#fail(cause);
-    this.#driver.streamAdvanced();
+    this.#wake();
   }
 
-  #beginStream(exchange: Exchange, source: ResponseSource, content: ReadableStream<Uint8Array>): number {
+  #beginStream(exchange: Exchange, source: ResponseSource, content: ReadableStream<Uint8Array>): void {
     this.headIsOut = false;
     const stream = this.#stream = new StreamOut(this, exchange, source, content.getReader());
-    if (source.isUnderWay === true) return this.progress = HEAD_DUE;
-    this.progress = HOLDING;
-    stream.start = new StreamStart(stream.reader, this.#host.defer, this);
-    return HOLDING;
+    this.progress = source.isUnderWay === true ? HEAD_DUE : HOLDING;
+    if (this.progress === HOLDING) stream.start = new StreamStart(stream.reader, this.#host.defer, this);
   }
 
   #encode(stream: StreamOut, bytes: Uint8Array): boolean {

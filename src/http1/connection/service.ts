@@ -13,6 +13,7 @@ import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
+import type { GoneClients } from "./gone_clients.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
@@ -24,7 +25,9 @@ export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
   readonly keepAliveTimeoutMs: number;
   readonly handlerTimeoutMs: number;
   readonly writeTimeoutMs: number;
-  /** How long a peer that has sent FIN is taken to be there. */
+  /** How long a connection may wait for its turn. */
+  readonly queueTimeoutMs: number;
+  /** How long a client that has sent FIN is taken for there; 0 is not at all, `Infinity` for ever. */
   readonly halfCloseTimeoutMs: number;
   /** The slowest content may come, in bytes per second; 0 is no bound. */
   readonly minContentBytesPerSecond: number;
@@ -51,12 +54,6 @@ export interface ConnectionCounters {
   readonly errors: Map<string, number>;
 }
 
-/** Somebody whose peer may be gone. */
-export interface GoneWatcher {
-  /** Returns whether it has to be looked at again. */
-  watchGone(nowMs: number): boolean;
-}
-
 /** The server as its connections see it. */
 export interface ConnectionService {
   readonly settings: ConnectionSettings;
@@ -65,6 +62,7 @@ export interface ConnectionService {
   readonly timeouts: readonly number[];
   readonly slab: OutboundSlab;
   readonly headParsers: HeadParsers;
+  readonly goneClients: GoneClients;
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters;
@@ -76,14 +74,14 @@ export interface ConnectionService {
   defer(callback: () => void): void;
   /** The time, exact. */
   preciseNowMs(): number;
-  /** Watches a peer that has sent FIN. */
-  watchGone(connection: GoneWatcher): void;
   /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
   run(exchange: Exchange): void;
   /** Whether the concurrency model lets a connection persist after the present response. */
   mayPersist(connection: Connection): boolean;
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
+  /** Counts and tells an error that is no handler's and belongs to no exchange. */
+  reportError(error: TrivetError): void;
   /** Counts an error. */
   countError(error: TrivetError): void;
   /** Whether one more connection that is refused may be told why. */

@@ -13,11 +13,15 @@ import type { Address, TransportConnection } from "../../runtime.ts";
 /** Bytes kept for a reader that does not keep up, before the transport stops reading. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** The one writer of the connection's socket. */
-export interface RawWriter {
+/** The connection underneath, which is the one writer of its socket. */
+export interface UpgradeOwner {
   readonly outbound: { appendBytes(bytes: Uint8Array): void };
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean;
+  /** Sends FIN behind it. */
+  end(): void;
+  /** Closes at once. */
+  abort(error: TrivetError): void;
 }
 
 /** Bytes in both directions, with back-pressure. */
@@ -27,7 +31,7 @@ export class RawConnection implements UpgradedConnection {
   readonly remoteAddr: Address;
   readonly localAddr: Address;
   readonly #transport: TransportConnection;
-  readonly #writer: RawWriter;
+  readonly #owner: UpgradeOwner;
   #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
   #writing: WritableStreamDefaultController | null = null;
   /** The write that waits for the peer. */
@@ -37,11 +41,11 @@ export class RawConnection implements UpgradedConnection {
 
   /**
    * @param transport The connection, whose events its owner passes on from now on.
-   * @param writer What sends, behind everything that was sent before.
+   * @param owner What sends, behind everything that was sent before.
    */
-  constructor(transport: TransportConnection, writer: RawWriter) {
+  constructor(transport: TransportConnection, owner: UpgradeOwner) {
     this.#transport = transport;
-    this.#writer = writer;
+    this.#owner = owner;
     this.remoteAddr = transport.remoteAddress;
     this.localAddr = transport.localAddress;
     this.readable = new ReadableStream<Uint8Array>({
@@ -63,9 +67,14 @@ export class RawConnection implements UpgradedConnection {
       close: () => this.#endWriting(),
       abort: () => {
         this.#writing = null;
-        transport.abort();
+        owner.abort(new TrivetError("peer-disconnected", "The handler has aborted the upgraded connection."));
       },
     }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
+  }
+
+  /** Whether the handler reads or writes, or is about to. */
+  get isHeld(): boolean {
+    return this.readable.locked || this.writable.locked;
   }
 
   /** Bytes came. */
@@ -105,8 +114,8 @@ export class RawConnection implements UpgradedConnection {
   #write(chunk: Uint8Array): Promise<void> | void {
     if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
     // The transport owns what it is given, and the caller may use its buffer again.
-    this.#writer.outbound.appendBytes(chunk.slice());
-    if (this.#writer.flush()) return;
+    this.#owner.outbound.appendBytes(chunk.slice());
+    if (this.#owner.flush()) return;
     return new Promise((resolve, reject) => {
       this.#pendingWrite = { resolve, reject };
     });
@@ -114,7 +123,7 @@ export class RawConnection implements UpgradedConnection {
 
   #endWriting(): void {
     this.#isEnded = true;
-    this.#transport.end();
+    this.#owner.end();
   }
 
   #resumeReading(): void {

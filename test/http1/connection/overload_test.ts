@@ -27,6 +27,7 @@ describe("maxConnections", () => {
   test("closes without a word when too many are being refused", async () => {
     const { connect, clock, server } = await startMemoryServer(hello, { maxConnections: 1 });
     const peers = Array.from({ length: 400 }, () => connect());
+    for (const peer of peers.slice(1)) peer.send(get());
     await clock.settle();
     const told = peers.filter((peer) => peer.received() !== "").length;
     const cut = peers.filter((peer) => peer.serverSide === "closed").length;
@@ -34,6 +35,17 @@ describe("maxConnections", () => {
     assert.equal(server.stats().connections.refused, 399);
     await clock.advance(10_000);
     assert.equal(server.stats().connections.open, 1);
+  });
+
+  test("tells a client that says nothing after a second: unread bytes would make a reset of the close", async () => {
+    const { connect, clock } = await startMemoryServer(hello, { maxConnections: 1 });
+    connect();
+    const silent = connect();
+    await clock.advance(900);
+    assert.equal(silent.received(), "");
+    await clock.advance(1_000);
+    assert.deepEqual(statuses(silent.received()), [503]);
+    assert.equal(silent.serverSide, "ended");
   });
 });
 

@@ -216,15 +216,27 @@ describe("content the handler did not read (RFC 9112 section 9.3)", () => {
     assert.equal(peer.serverSide, "open");
   });
 
-  test("that is chunked is thrown away up to a bound", async () => {
-    const { send } = await startMemoryServer(path);
+  test("that is chunked is thrown away up to maxRequestBodySize, however long that takes its peer to send", async () => {
+    const { send } = await startMemoryServer(path, { maxRequestBodySize: 640 * 1024 });
     const chunk = `4000\r\n${"x".repeat(0x4000)}\r\n`;
     const head = "POST /a HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const peer = await send(head, chunk.repeat(8), `0\r\n\r\n${get("/b")}`);
+    const peer = await send(head, chunk.repeat(40), `0\r\n\r\n${get("/b")}`);
     assert.equal(peer.received(), okText("/a") + okText("/b"));
-    const endless = await send(head, chunk.repeat(20));
+    const endless = await send(head, chunk.repeat(41));
     assert.equal(endless.received(), okText("/a"));
     assert.equal(endless.serverSide, "ended");
+  });
+
+  test("that is chunked is thrown away until requestTimeout", async () => {
+    const { send, clock } = await startMemoryServer(path, { requestTimeout: 2_000, keepAliveTimeout: 60_000 });
+    const head = "POST /a HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const peer = await send(head, "5\r\nhello\r\n");
+    assert.equal(peer.received(), okText("/a"));
+    await clock.advance(1_900);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(1_000);
+    assert.equal(peer.serverSide, "ended");
+    assert.equal(peer.received(), okText("/a"), "the response is out, so that no other can follow");
   });
 
   test("and is known to be long closes the connection, and says so", async () => {

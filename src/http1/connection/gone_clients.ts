@@ -1,0 +1,92 @@
+/**
+ * The clients of one server that have sent FIN and may be gone.
+ *
+ * A FIN behind a complete request nearly always comes from a client that has closed, and sometimes from one that has
+ * merely ended its own side, as `nc` does. Such connections are few, so they are watched by a timer of their own: the
+ * server's clock, which looks at every connection, need not tick faster for them.
+ *
+ * @module
+ */
+
+import type { Clock, Timer } from "../../runtime.ts";
+
+/** A connection whose client has sent FIN. */
+export interface HalfClosed {
+  /** Ends the connection if its client counts as gone now. Returns whether it has to be looked at again. */
+  watchGone(nowMs: number): boolean;
+}
+
+const MAX_INTERVAL_MS = 250;
+/** A client may be taken for there by at most this part of the timeout longer. */
+const LOOKS_PER_TIMEOUT = 4;
+
+/** Looks at half-closed connections until they are closed. */
+export class GoneClients {
+  /** How long a client that has sent FIN is taken for there; 0 is not at all, `Infinity` is for ever. */
+  readonly timeoutMs: number;
+  readonly #clock: Clock;
+  readonly #watched: HalfClosed[] = [];
+  #timer: Timer | null = null;
+
+  /**
+   * @param clock The runtime's clock.
+   * @param timeoutMs `halfCloseTimeout`.
+   */
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.timeoutMs = timeoutMs;
+  }
+
+  /** The time, on the clock by which connections are looked at. */
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  /** Looks at a connection from now on. */
+  watch(connection: HalfClosed): void {
+    if (this.timeoutMs === Infinity) return;
+    this.#watched.push(connection);
+    const intervalMs = Math.max(1, Math.min(MAX_INTERVAL_MS, this.timeoutMs / LOOKS_PER_TIMEOUT));
+    this.#timer ??= this.#clock.every(intervalMs, () => this.#look());
+  }
+
+  #look(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const connection of this.#watched.splice(0)) {
+      if (connection.watchGone(nowMs)) this.#watched.push(connection);
+    }
+    if (this.#watched.length > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+}
+
+/** What follows from the FIN of one client. */
+export class PeerEnd {
+  /** When the client counts as gone, unless it is seen to be there; 0 while its connection has a use for it. */
+  goneAtMs = 0;
+  readonly #clients: GoneClients;
+
+  constructor(clients: GoneClients) {
+    this.#clients = clients;
+  }
+
+  /** Nothing but a response is left for the client. Returns whether it counts as gone at once. */
+  expect(connection: HalfClosed): boolean {
+    if (this.goneAtMs !== 0) return false;
+    this.goneAtMs = this.#clients.nowMs() + this.#clients.timeoutMs;
+    if (this.#clients.timeoutMs === 0) return true;
+    this.#clients.watch(connection);
+    return false;
+  }
+
+  /** The transport has taken everything: a client that was gone would have answered with a reset before. */
+  seen(): void {
+    if (this.goneAtMs !== 0) this.goneAtMs = this.#clients.nowMs() + this.#clients.timeoutMs;
+  }
+
+  /** Whether the client counts as gone now. */
+  isOver(): boolean {
+    return this.goneAtMs !== 0 && this.#clients.nowMs() >= this.goneAtMs;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The answering side of a connection: from the answer of a handler to the last byte that was gathered for sending.
+ *
+ * It decides which response an exchange gets, that of the handler, that of `onError` or the standard one, and whether the
+ * connection persists behind it. It moves the state of writing from `awaiting` to `done`, wakes the driver of the
+ * connection and otherwise knows nothing of it.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../../api/errors.ts";
+import type { Connection } from "../../exchange/connection.ts";
+import { createErrorResponse } from "../../exchange/error_response.ts";
+import type { Exchange, ExchangeResponder } from "../../exchange/exchange.ts";
+import type { ResponseSource } from "../../web/response_source.ts";
+import type { Http1RequestHead } from "../codec/request_head.ts";
+import * as State from "./lifecycle.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+import type { Outbound } from "./outbound.ts";
+import { askForRescue, reportFailure } from "./rescue.ts";
+import * as Progress from "./response_writer.ts";
+import { ResponseWriter } from "./response_writer.ts";
+import type { ConnectionService } from "./service.ts";
+
+/** A known rest of content that may be skipped to keep a connection; beyond it a new one is cheaper for both sides. */
+const MAX_SKIPPED_BYTES = 256 * 1024;
+
+/** What the responder is told by what reads the connection. */
+export interface ReadingSide {
+  /** Bytes of the present content still to come; `null` when that is not known. */
+  readonly remainingBytes: number | null;
+}
+
+/** Answers the exchanges of one connection, one after another. */
+export class Responder implements ExchangeResponder {
+  /** The exchange whose response is not complete. */
+  exchange: Exchange | null = null;
+  /** Whether no request is taken behind the present one. */
+  isLast = false;
+  readonly writer: ResponseWriter;
+  readonly #service: ConnectionService;
+  readonly #connection: Connection;
+  readonly #life: Lifecycle;
+  readonly #outbound: Outbound;
+  readonly #reading: ReadingSide;
+  readonly #wake: () => void;
+  /** What `onError` was asked to give a response for. */
+  #rescued: TrivetError | null = null;
+  #requests = 0;
+
+  /**
+   * @param connection Whose side it is: concurrency models are asked whether it may persist.
+   * @param wake Turns the loop of the driver.
+   */
+  constructor(
+    service: ConnectionService,
+    connection: Connection,
+    life: Lifecycle,
+    outbound: Outbound,
+    reading: ReadingSide,
+    wake: () => void,
+  ) {
+    this.#service = service;
+    this.#connection = connection;
+    this.#life = life;
+    this.#outbound = outbound;
+    this.#reading = reading;
+    this.#wake = wake;
+    this.writer = new ResponseWriter(service, outbound, wake);
+  }
+
+  /** Awaits the response to a request. */
+  expect(exchange: Exchange, head: Http1RequestHead): void {
+    this.exchange = exchange;
+    this.#rescued = null;
+    this.#requests++;
+    if (!head.persistent) this.isLast = true;
+    this.writer.method = head.method;
+    this.writer.minorVersion = head.minorVersion;
+  }
+
+  // What the exchange asks for.
+
+  answer(exchange: Exchange, source: ResponseSource): void {
+    if (!this.#isAwaiting(exchange)) {
+      if (source.content instanceof ReadableStream) source.content.cancel().catch(() => {});
+      return;
+    }
+    const isUpgrade = source.status === 101 || exchange.pendingUpgrade !== null;
+    const error = isUpgrade ? exchange.settleUpgrade(source.status) : null;
+    if (error === null) this.#send(exchange, source);
+    else this.fail(exchange, error);
+  }
+
+  fail(exchange: Exchange, error: TrivetError): void {
+    if (!this.#isAwaiting(exchange)) return;
+    const rescue = askForRescue(this.#service, exchange, error);
+    if (rescue === null) {
+      this.sendError(error);
+      return;
+    }
+    this.#rescued = error;
+    this.#life.boundRescue();
+    rescue.then((source) => {
+      if (!this.#isAwaiting(exchange)) return;
+      if (source === null) this.sendError(error);
+      else this.#send(exchange, source);
+    });
+  }
+
+  refuse(exchange: Exchange, error: TrivetError): void {
+    if (!this.#isAwaiting(exchange)) return;
+    this.#service.countError(error);
+    this.sendError(error);
+  }
+
+  mayInform(exchange: Exchange): boolean {
+    const { writing } = this.#life;
+    // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.
+    if (this.writer.minorVersion === 0 || exchange !== this.exchange) return false;
+    return writing === State.AWAITING || writing === State.HELD;
+  }
+
+  inform(_exchange: Exchange, status: number, fields: readonly string[]): void {
+    this.writer.writeInformational(status, fields);
+    this.#outbound.flush();
+  }
+
+  restartHandlerTime(): void {
+    this.#life.restartHandler();
+  }
+
+  endHandlerTime(): void {
+    const { exchange } = this;
+    // A head that is held goes out within a turn, or gives its state back.
+    if (exchange === null || this.#life.writing !== State.AWAITING) return;
+    if (this.#rescued !== null) {
+      // It is `onError` that gave nothing: its time was the rest of the handler's.
+      this.sendError(this.#rescued);
+      return;
+    }
+    const extraMs = exchange.run?.overdue() ?? 0;
+    if (extraMs > 0) this.#life.extendHandler(extraMs);
+    else this.abort(new TrivetError("handler-timeout", "The server did not make a response in time."));
+  }
+
+  // What the driver asks for.
+
+  /** Answers an exchange with an error although its handler may still be at work: its response is not awaited. */
+  abort(error: TrivetError): void {
+    this.#service.countError(error);
+    this.exchange!.abort(error);
+    this.sendError(error);
+  }
+
+  /** Sends the response to an error, of the exchange or of a request that is none. */
+  sendError(error: TrivetError): void {
+    const { exchange } = this;
+    const source = createErrorResponse(error, this.#service.settings.retryAfterSeconds);
+    if (exchange === null || (error.blame !== "handler" && error.code !== "handler-timeout")) this.isLast = true;
+    exchange?.giveUpExtras();
+    this.writer.begin(exchange, source, this.#mayPersist());
+    if (exchange !== null) this.#complete();
+  }
+
+  /**
+   * The stream of the response has come further.
+   *
+   * @returns The error with which the connection has to be cut off, since only that tells the peer; else `null`.
+   */
+  advance(): TrivetError | null {
+    const life = this.#life;
+    const { writer } = this;
+    if (life.writing !== State.HELD && life.writing !== State.STREAMING) return null;
+    if (writer.progress === Progress.HEAD_DUE) {
+      const progress = writer.sendHead(this.#mayPersist());
+      if (progress === Progress.STREAMING) life.enter(life.reading, State.STREAMING);
+    }
+    if (writer.progress === Progress.DONE) this.#complete();
+    else if (writer.progress === Progress.FAILED) return this.#failStream(writer.error!);
+    return null;
+  }
+
+  /** Whether a further request is taken behind the response that is complete. */
+  get persists(): boolean {
+    return !this.isLast && this.writer.persists;
+  }
+
+  /** Whether the loop has to turn again: a stream goes on that is not waited for, or the response is complete. */
+  get isDue(): boolean {
+    const { writing } = this.#life;
+    if (writing === State.HELD) return this.writer.progress !== Progress.HOLDING;
+    return writing === State.DONE && this.exchange !== null;
+  }
+
+  #isAwaiting(exchange: Exchange): boolean {
+    return exchange === this.exchange && this.#life.writing === State.AWAITING;
+  }
+
+  #send(exchange: Exchange, source: ResponseSource): void {
+    const { writer } = this;
+    try {
+      writer.begin(exchange, source, this.#mayPersist());
+    } catch (error) {
+      this.fail(exchange, toHandlerError(error));
+      return;
+    }
+    if (writer.progress === Progress.DONE) {
+      this.#complete();
+    } else {
+      exchange.begin();
+      this.#life.enter(this.#life.reading, State.HELD);
+      this.#wake();
+    }
+  }
+
+  /** The last byte of the response was gathered. */
+  #complete(): void {
+    this.exchange!.complete();
+    this.#life.enter(this.#life.reading, State.DONE);
+    this.#wake();
+  }
+
+  #failStream(error: TrivetError): TrivetError | null {
+    const exchange = this.exchange!;
+    const isOfHandler = error.blame === "handler";
+    if (this.writer.headIsOut) {
+      if (isOfHandler) reportFailure(this.#service, exchange, error);
+      return error;
+    }
+    exchange.rollBack();
+    this.#life.enter(this.#life.reading, State.AWAITING);
+    if (isOfHandler) this.fail(exchange, error);
+    else this.sendError(error);
+    return null;
+  }
+
+  /** Whether the connection persists behind the response, as far as the response does not say otherwise. */
+  #mayPersist(): boolean {
+    const service = this.#service;
+    if (this.isLast || service.isDraining) return false;
+    const { maxRequestsPerConnection } = service.settings;
+    if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;
+    const { reading } = this.#life;
+    // Content that was announced and not asked for may come or not: only a close makes that sure.
+    if (reading === State.WITHHELD) return false;
+    const remainingBytes = reading === State.CONTENT ? this.#reading.remainingBytes ?? 0 : 0;
+    if (remainingBytes > MAX_SKIPPED_BYTES && !this.exchange!.content.isBeingRead) return false;
+    return service.mayPersist(this.#connection);
+  }
+}
+
+function toHandlerError(error: unknown): TrivetError {
+  if (error instanceof TrivetError) return error;
+  return new TrivetError("response-invalid", "The response could not be sent.", { cause: error });
+}
