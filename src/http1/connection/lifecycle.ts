@@ -138,11 +138,11 @@ export const READING: readonly ReadingRow[] = [
 
 export const WRITING: readonly WritingRow[] = [
   { name: "none", deadline: NO_DEADLINE, to: [AWAITING, FLUSHING] },
-  { name: "awaiting", deadline: HANDLER, to: [HELD, STREAMING, DONE] },
+  { name: "awaiting", deadline: HANDLER, to: [HELD, DONE] },
   { name: "held", deadline: HANDLER, to: [AWAITING, STREAMING, DONE] },
   { name: "streaming", deadline: NO_DEADLINE, to: [DONE] },
   { name: "done", deadline: NO_DEADLINE, to: [NONE, UPGRADED, FLUSHING] },
-  { name: "upgraded", deadline: NO_DEADLINE, to: [ENDED] },
+  { name: "upgraded", deadline: NO_DEADLINE, to: [] },
   { name: "flushing", deadline: NO_DEADLINE, to: [ENDED] },
   { name: "ended", deadline: NO_DEADLINE, to: [] },
   { name: "cut", deadline: NO_DEADLINE, to: [] },
