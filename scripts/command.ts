@@ -25,6 +25,8 @@ export interface CommandOptions {
   readonly cwd: string;
   /** When the command is ended. */
   readonly deadlineMs: number;
+  /** What its environment has beside this program's. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The time a command has between the polite signal and the last one, to say what it was doing. */
@@ -51,7 +53,7 @@ export async function runCommand(argv: readonly string[], options: CommandOption
   const child = new Deno.Command("sh", {
     args: ["-c", LIFELINE, "sh", ...argv],
     cwd: options.cwd,
-    env: commandEnvironment(),
+    env: { ...commandEnvironment(), ...options.env },
     clearEnv: true,
     stdin: "piped",
     stdout: "piped",

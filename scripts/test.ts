@@ -3,13 +3,15 @@
  *
  * Usage: `deno task test [--only=deno,bun] [--jobs=2] [--deadline=240] [filter ...]`. A filter selects the test files
  * whose path contains it. A runtime that cannot be started, runs no test, leaves out a file or exceeds its deadline
- * (seconds) has failed: a suite must not pass because it silently did not run.
+ * (seconds) has failed: a suite must not pass because it silently did not run. When every test of a runtime has run, the
+ * ways that states took must be those of the tables, all of them and no others.
  *
  * @module
  */
 
 import { runCommand } from "./command.ts";
 import { emit } from "./emit.ts";
+import { compareWays, findListedWays, readTakenWays, RECORDS_VARIABLE, type Way } from "./state_ways.ts";
 import { readTestReport, type TestCase } from "./test_report.ts";
 import { TEST_RUNTIMES, type TestRuntime } from "./test_runtimes.ts";
 
@@ -30,6 +32,8 @@ interface Suite {
   readonly folder: string;
   /** The folder of the emitted JavaScript, once it is written. */
   readonly emitted: Promise<string>;
+  /** The ways that every runtime has to take through the states; `null` where only some of the tests run. */
+  readonly listedWays: readonly Way[] | null;
 }
 
 /** How one runtime did. */
@@ -107,7 +111,10 @@ async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
     const reason = error instanceof Error ? error.message : String(error);
     return { name: runtime.name, title, cases: [], problems: ["could not be started"], seconds: 0, output: reason };
   }
-  const { exitCode, output, seconds, timedOut } = await runCommand(argv, { cwd, deadlineMs: suite.deadlineMs });
+  const records = `${suite.folder}/${runtime.name}_transitions`;
+  await Deno.mkdir(records);
+  const env = { [RECORDS_VARIABLE]: records };
+  const { exitCode, output, seconds, timedOut } = await runCommand(argv, { cwd, deadlineMs: suite.deadlineMs, env });
 
   const report = await Deno.readTextFile(reportPath).catch(() => "");
   const { cases, filesWithoutTest } = runtime.read(readTestReport(report), suite.files);
@@ -117,6 +124,13 @@ async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
   else problems.push(...filesWithoutTest.map((file) => `ran no test of ${file}`));
   const strayErrors = output.match(runtime.strayErrors)?.length ?? 0;
   if (strayErrors > 0) problems.push(`met ${strayErrors} uncaught errors outside of a test`);
+  // What failed or was ended may have left out a way.
+  const mayCompare = problems.length === 0 && cases.every((testCase) => testCase.outcome !== "failed");
+  if (suite.listedWays !== null && mayCompare) {
+    const { unlisted, untaken } = compareWays(suite.listedWays, await readTakenWays(records));
+    problems.push(...unlisted.map((way) => `took a way that is in no table of states: ${way}`));
+    problems.push(...untaken.map((way) => `took in no test the way "${way}" of the tables of states`));
+  }
   const succeeded = problems.length === 0 && cases.every((testCase) => testCase.outcome !== "failed");
   const result = { name: runtime.name, title, cases, problems, seconds };
   if (succeeded && exitCode !== 0) problems.push(`ended with exit code ${exitCode} although no test failed`);
@@ -207,7 +221,8 @@ async function main(): Promise<number> {
   // Each runtime that waits for it reports a failure itself.
   emitted.catch(() => undefined);
 
-  const results = await runAll(options, { root, files, deadlineMs: options.deadlineMs, folder, emitted });
+  const listedWays = files.length === all.length ? await findListedWays(root) : null;
+  const results = await runAll(options, { root, files, deadlineMs: options.deadlineMs, folder, emitted, listedWays });
   printSummary(results);
   return results.every(isGood) ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 /**
- * The tools that run the tests: how emitted modules find each other, and how the runners' reports are read.
+ * The tools that run the tests: how emitted modules find each other, how the runners' reports are read, and how the
+ * ways that states took are compared with their tables.
  *
  * A mistake here would let a suite pass that did not run, so the reports are those the runners really write.
  *
@@ -9,7 +10,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { rewriteSpecifiers } from "../scripts/specifiers.ts";
+import { compareWays, readWays, type Way, waysOfConnections, waysOfTables, writeWay } from "../scripts/state_ways.ts";
 import { readTestReport, type TestCase, withoutGroups } from "../scripts/test_report.ts";
+import { StateTable } from "../src/states.ts";
 
 interface RewriteCase {
   readonly name: string;
@@ -176,5 +179,72 @@ describe("reports of test runners", () => {
     const group: TestCase = { name: "group", file: "./a_test.ts", outcome: "failed" };
     const inside: TestCase = { name: "group > test", file: undefined, outcome: "passed" };
     assert.deepEqual(withoutGroups([group, inside]), [group, inside]);
+  });
+});
+
+const LIGHTS = new StateTable<"green" | "yellow" | "red">("a light", "green", {
+  green: { yellow: "a minute is over" },
+  yellow: { red: "nobody crosses" },
+  red: {},
+});
+const GREEN_TO_YELLOW: Way = ["a light", "green", "yellow"];
+const YELLOW_TO_RED: Way = ["a light", "yellow", "red"];
+const RED_TO_GREEN: Way = ["a light", "red", "green"];
+
+describe("the comparison of tables of states with the ways that were taken", () => {
+  const rows: { name: string; taken: Way[]; unlisted: string[]; untaken: string[] }[] = [
+    {
+      name: "finds nothing when every way was taken, however often",
+      taken: [GREEN_TO_YELLOW, YELLOW_TO_RED, GREEN_TO_YELLOW],
+      unlisted: [],
+      untaken: [],
+    },
+    {
+      name: "names a way that no test took",
+      taken: [GREEN_TO_YELLOW],
+      unlisted: [],
+      untaken: ["a light: yellow > red"],
+    },
+    {
+      name: "names a way that is in no table, once",
+      taken: [GREEN_TO_YELLOW, YELLOW_TO_RED, RED_TO_GREEN, RED_TO_GREEN],
+      unlisted: ["a light: red > green"],
+      untaken: [],
+    },
+    {
+      name: "does not take the way of another table for one of this",
+      taken: [GREEN_TO_YELLOW, ["another light", "yellow", "red"]],
+      unlisted: ["another light: yellow > red"],
+      untaken: ["a light: yellow > red"],
+    },
+    {
+      name: "finds that nothing was recorded",
+      taken: [],
+      unlisted: [],
+      untaken: ["a light: green > yellow", "a light: yellow > red"],
+    },
+  ];
+  for (const { name, taken, ...expected } of rows) {
+    test(name, () => assert.deepEqual(compareWays(waysOfTables([{ LIGHTS }]), taken), expected));
+  }
+
+  test("finds each exported table once, and nothing else that is exported", () => {
+    const modules = [{ LIGHTS, other: 1, nothing: null }, { again: LIGHTS }];
+    assert.deepEqual(waysOfTables(modules), [GREEN_TO_YELLOW, YELLOW_TO_RED]);
+  });
+
+  test("finds the ways of connections, among them the end of each state and none behind an end", () => {
+    const ways = waysOfConnections().map((way) => way.join(" "));
+    for (const way of ["reading idle head", "reading head closed", "writing awaiting held", "writing held cut"]) {
+      assert.ok(ways.includes(way), way);
+    }
+    for (const last of ["reading closed ", "writing cut ", "writing gone "]) {
+      assert.ok(!ways.some((way) => way.startsWith(last)), last);
+    }
+  });
+
+  test("reads what was written, and no line that was not", () => {
+    assert.deepEqual(readWays(writeWay(GREEN_TO_YELLOW) + writeWay(YELLOW_TO_RED)), [GREEN_TO_YELLOW, YELLOW_TO_RED]);
+    for (const record of ["a light\tgreen", "a light\tgreen\tyellow\tred"]) assert.throws(() => readWays(record));
   });
 });

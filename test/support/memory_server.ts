@@ -4,6 +4,7 @@
  * @module
  */
 
+import "./record_transitions.ts";
 import { THREAD_ENTRY } from "../../src/entry/thread_entry.ts";
 import { createServer } from "../../src/server/create_server.ts";
 import type { Handler } from "../../src/api/handler.ts";
