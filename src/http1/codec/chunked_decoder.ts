@@ -61,9 +61,6 @@ type Phase =
  */
 const MAX_EXTENSION_BYTES = 4096;
 
-/** Sixteen hexadecimal digits hold more than any safe integer; the value is checked beside this. */
-const MAX_SIZE_DIGITS = 16;
-
 /** Decodes one chunked message. */
 export class ChunkedDecoder implements ContentDecoder {
   readonly remainingBytes = null;
@@ -73,7 +70,6 @@ export class ChunkedDecoder implements ContentDecoder {
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   #phase: Phase = "size-start";
   #chunkBytes = 0;
-  #sizeDigits = 0;
   #contentBytes = 0;
   #extensionBytes = 0;
   #trailerSection: FieldSectionParser | null = null;
@@ -135,11 +131,12 @@ export class ChunkedDecoder implements ContentDecoder {
       case "size-start":
         if ((CLASSES[byte] & HEX_DIGIT) === 0) throw invalidChunk("a chunk size that is not hexadecimal");
         this.#chunkBytes = 0;
-        this.#sizeDigits = 0;
         this.#takeSizeDigit(byte);
         return "size";
       case "size":
         if ((CLASSES[byte] & HEX_DIGIT) === 0) return this.#leaveSize(byte);
+        // All digits so far were zeros, which carry no size: they count as an extension, so that their number has a bound.
+        if (this.#chunkBytes === 0) this.#countExtensionByte();
         this.#takeSizeDigit(byte);
         return "size";
       case "size-line-feed":
@@ -152,21 +149,16 @@ export class ChunkedDecoder implements ContentDecoder {
         if (byte !== LF) throw invalidChunk("data of another length than its size");
         return "size-start";
       default:
-        this.#countExtensionByte();
+        // The line end belongs to no extension.
+        if (byte !== CR) this.#countExtensionByte();
         return stepExtension(phase, byte);
     }
   }
 
   #takeSizeDigit(byte: number): void {
-    if (this.#chunkBytes === 0) {
-      // A leading zero carries no size; it is counted as an extension so that their number has a bound.
-      if (this.#sizeDigits > 0) this.#countExtensionByte();
-      this.#sizeDigits = 0;
-    }
     const digit = byte <= 0x39 ? byte - 0x30 : (byte | 0x20) - 0x57;
     this.#chunkBytes = this.#chunkBytes * 16 + digit;
-    this.#sizeDigits++;
-    if (this.#sizeDigits > MAX_SIZE_DIGITS || !Number.isSafeInteger(this.#chunkBytes)) {
+    if (!Number.isSafeInteger(this.#chunkBytes)) {
       throw invalidChunk("a size beyond every integer this server can count with");
     }
   }

@@ -22,8 +22,10 @@ export class ControlFields implements FramingFields {
   contentLengthLines = 0;
   /** The Transfer-Encoding lines, joined. */
   transferEncoding: string | null = null;
-  /** The Expect lines, joined. */
-  expect: string | null = null;
+  /** Expect has "100-continue". */
+  expectsContinue = false;
+  /** Expect has something else. */
+  expectsMore = false;
   /** The Upgrade lines, joined. */
   upgrade: string | null = null;
   /** Connection has "close". */
@@ -52,7 +54,7 @@ export class ControlFields implements FramingFields {
         this.hostLines++;
         return;
       case 6:
-        if (fields.isNamed(index, "expect")) this.expect = joined(this.expect, fields.valueAt(index));
+        if (fields.isNamed(index, "expect")) this.#readExpect(fields.valueAt(index));
         return;
       case 7:
         if (fields.isNamed(index, "upgrade")) this.upgrade = joined(this.upgrade, fields.valueAt(index));
@@ -77,6 +79,14 @@ export class ControlFields implements FramingFields {
       if (option === "close") this.close = true;
       else if (option === "keep-alive") this.keepAlive = true;
       else if (option === "upgrade") this.upgradeOption = true;
+    });
+  }
+
+  /** `Expect = #expectation`, case-insensitive (RFC 9110 section 10.1.1). */
+  #readExpect(value: string): void {
+    forEachListElement(value, (expectation) => {
+      if (expectation === "100-continue") this.expectsContinue = true;
+      else this.expectsMore = true;
     });
   }
 

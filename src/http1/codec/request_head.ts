@@ -251,11 +251,10 @@ function interpretMessage(head: Http1RequestHead, control: ControlFields): void 
   if (head.minorVersion === 0) return;
   head.acceptsTrailers = control.acceptsTrailers;
   if (control.upgradeOption) head.upgrade = control.upgrade;
-  if (control.expect === null) return;
-  if (control.expect.toLowerCase() !== "100-continue") {
+  if (control.expectsMore) {
     throw new TrivetError("expectation-unknown", "The only expectation this server meets is '100-continue'.");
   }
-  head.expectsContinue = true;
+  head.expectsContinue = control.expectsContinue;
 }
 
 /** Decides what an absolute-form or asterisk-form means (RFC 9112 section 3.2). */
