@@ -8,7 +8,7 @@
  */
 
 /** Who is to blame for an error. */
-export type Blame = "peer" | "handler" | "transport" | "timeout" | "overload";
+export type Blame = "peer" | "handler" | "transport" | "timeout" | "overload" | "server";
 
 /** What the table says of one code. */
 interface ErrorEntry {
@@ -63,7 +63,8 @@ export type ErrorCode =
   | "draining"
   | "listen-failed"
   | "accept-failed"
-  | "not-listening";
+  | "not-listening"
+  | "internal-error";
 
 const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   // The peer sent what RFC 9112 does not allow, or what Trivet refuses.
@@ -121,6 +122,9 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "listen-failed": { blame: "transport", status: null },
   "accept-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },
+
+  // Trivet itself: a fault to report.
+  "internal-error": { blame: "server", status: 500 },
 };
 
 /**
