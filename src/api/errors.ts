@@ -125,8 +125,8 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "accept-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },
 
-  // This program.
-  "internal-error": { blame: "server", status: null },
+  // Trivet itself: a fault to report.
+  "internal-error": { blame: "server", status: 500 },
 };
 
 /**

@@ -7,7 +7,7 @@
 import type { Address } from "../runtime.ts";
 import type { ServerStats } from "./stats.ts";
 
-/** How a server has stopped. */
+/** How a server has stopped. Connections that were refused with 503, then or before, are in neither count. */
 export interface ShutdownReport {
   /** Connections that were open when the stop began and have closed in order. */
   readonly drained: number;

@@ -101,6 +101,11 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     return this.#open.length;
   }
 
+  /** Of these, the ones that were not refused. */
+  get servedCount(): number {
+    return this.#open.length - this.#refusals;
+  }
+
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
@@ -108,11 +113,11 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     for (const connection of this.#open.slice()) connection.drain();
   }
 
-  /** Cuts off every connection. Returns how many there were. */
+  /** Cuts off every connection. Returns how many of them had not been refused anyway. */
   abort(error: TrivetError): number {
-    const cut = this.#open.slice();
-    for (const connection of cut) connection.abort(error);
-    return cut.length;
+    const cut = this.servedCount;
+    for (const connection of this.#open.slice()) connection.abort(error);
+    return cut;
   }
 
   // What the transport tells.

@@ -13,14 +13,19 @@ import type { OpenConnections } from "./open_connections.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
 import type { ResolvedOptions } from "../api/options.ts";
 import type { Address, Listener, Runtime, Timer } from "../runtime.ts";
-import type { Scheduler, StopCounts } from "../models/scheduler.ts";
-import { SERVER_STATES } from "./server_state.ts";
-import type { ServerState, ServerStats } from "../api/stats.ts";
+import type { Scheduler } from "../models/scheduler.ts";
+import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
+import type { ServerStats } from "../api/stats.ts";
 import { collectStats } from "./collect_stats.ts";
 
 /** The default of `shutdown`; a third of the 30 s Kubernetes waits before it kills. */
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+/**
+ * How long a stop waits for what should end by itself once everything was cut off: the port, other loops, threads. Each
+ * of them has a shorter deadline of its own; this one makes sure that a stop ends whatever becomes of them.
+ */
+const PATIENCE_MS = 3_000;
 
 /** One server over one listener. */
 export class HttpServer implements Server {
@@ -29,27 +34,28 @@ export class HttpServer implements Server {
   readonly #connections: OpenConnections;
   readonly #scheduler: Scheduler;
   readonly #startedAtMs: number;
-  readonly #ready: Promise<Server>;
-  readonly #finished: Promise<void>;
+  readonly #ready = new Settlement<Server>();
+  readonly #finished = new Settlement<void>();
   readonly #onSignal = (): void => void this.shutdown().catch(ignore);
-  #resolveFinished!: () => void;
-  #rejectFinished!: (error: TrivetError) => void;
-  #state: ServerState = SERVER_STATES.initial;
-  /** Whether the server is still on its way to listening; it can be told to stop meanwhile. */
-  #isStarting = true;
-  #giveUpStart: () => void = () => {};
+  #phase: ServerPhase = SERVER_PHASES.initial;
   #listener: Listener | null = null;
   #isReferenced = true;
+  /** Resolves when the port is free, where that takes a moment. */
+  #released: Promise<void> | void = undefined;
+  /** Leaves the present phase, which waits for something, without it. */
+  #goOn: () => void = () => {};
+  /** Why the server could not start. */
+  #failure: TrivetError | null = null;
   #stopBeganAtMs = 0;
   #stoppedAtMs = 0;
-  /** Resolves when the port is free, where that takes a moment. */
-  #released: Promise<void> | null = null;
   #openAtStop = 0;
   #aborted = 0;
   /** Connections of other event loops that have closed in order. */
   #drainedElsewhere = 0;
+  /** When what is open is cut off, and after that, when what does not end is given up. */
   #deadline: Timer | null = null;
   #deadlineAtMs = Infinity;
+  #wasCutOff = false;
 
   /**
    * Begins to start.
@@ -69,15 +75,14 @@ export class HttpServer implements Server {
     this.#connections = connections;
     this.#scheduler = scheduler;
     this.#startedAtMs = runtime.clock.nowMs();
-    this.#finished = new Promise((resolve, reject) => {
-      this.#resolveFinished = resolve;
-      this.#rejectFinished = reject;
-    });
-    this.#finished.catch(ignore);
+    this.#finished.promise.catch(ignore);
     connections.onChange = () => this.#finishIfDone();
-    this.#ready = this.#start(prepare);
-    if (options.signal?.aborted === true) this.#onSignal();
-    else options.signal?.addEventListener("abort", this.#onSignal, { once: true });
+    if (options.signal?.aborted === true) {
+      this.#onSignal();
+    } else {
+      options.signal?.addEventListener("abort", this.#onSignal, { once: true });
+      this.#load(prepare);
+    }
   }
 
   get addr(): Address {
@@ -96,12 +101,12 @@ export class HttpServer implements Server {
 
   get finished(): Promise<void> {
     // Who waits for the end hears of a failed start there.
-    this.#ready.catch(ignore);
-    return this.#finished;
+    this.#ready.promise.catch(ignore);
+    return this.#finished.promise;
   }
 
   ready(): Promise<Server> {
-    return this.#ready;
+    return this.#ready.promise;
   }
 
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
@@ -122,7 +127,8 @@ export class HttpServer implements Server {
 
   stats(): ServerStats {
     const uptimeMs = Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs);
-    return collectStats(this.#state, this.#options.model, uptimeMs, this.#connections, this.#scheduler);
+    const state = SHOWN_STATES[this.#phase];
+    return collectStats(state, this.#options.model, uptimeMs, this.#connections, this.#scheduler);
   }
 
   ref(): void {
@@ -139,152 +145,212 @@ export class HttpServer implements Server {
     await this.shutdown();
   }
 
+  // The start.
+
   /** Without threads or a module to wait for it binds at once where the runtime can, and `addr` is there already. */
-  #start(prepare: (() => Promise<void>) | null): Promise<Server> {
-    const started = prepare === null
-      ? this.#scheduler.start?.()
-      : prepare().then(() => this.#state === "starting" ? this.#scheduler.start?.() : undefined);
-    if (started === undefined) return this.#listen();
-    // Nobody waits for a module that is still being loaded when the server is stopped.
-    const gaveUp = new Promise<void>((resolve) => this.#giveUpStart = resolve);
-    return Promise.race([started, gaveUp]).then(
-      () => this.#state === "starting" ? this.#listen() : this.#startInVain(),
-      (error) => this.#state === "starting" ? this.#failToStart(error) : this.#startInVain(),
-    );
+  #load(prepare: (() => Promise<void>) | null): void {
+    const startModel = (): Promise<void> | void => {
+      // A server that was stopped while its module was loaded has no use for threads.
+      if (this.#phase === "loading") return this.#scheduler.start?.();
+    };
+    const loaded = prepare === null ? startModel() : prepare().then(startModel);
+    if (loaded === undefined) this.#bind();
+    else loaded.then(() => this.#bind(), (error) => this.#fail(error));
   }
 
-  #listen(): Promise<Server> {
+  #bind(): void {
+    if (this.#phase !== "loading") return;
+    this.#enter("binding");
     const { hostname, port, unix, tcpBacklog, tls } = this.#options;
     const reusePort = this.#options.reusePort || this.#scheduler.sharesPort === true;
-    let listening: Listener | Promise<Listener>;
+    let bound: Listener | Promise<Listener>;
     try {
       const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
-      listening = this.#runtime.listen(where, this.#connections);
+      bound = this.#runtime.listen(where, this.#connections);
     } catch (cause) {
-      return this.#failToListen(cause);
+      this.#failToBind(cause);
+      return;
     }
-    if (!(listening instanceof Promise)) return this.#takeListener(listening);
-    return listening.then((listener) => this.#takeListener(listener), (cause) => this.#failToListen(cause));
+    if (bound instanceof Promise) bound.then((listener) => this.#take(listener), (cause) => this.#failToBind(cause));
+    else this.#take(bound);
   }
 
-  #takeListener(listener: Listener): Promise<Server> {
+  #take(listener: Listener): void {
     this.#listener = listener;
     if (!this.#isReferenced) listener.unref();
-    if (this.#state !== "starting") {
-      listener.close();
-      return this.#startInVain();
+    if (this.#phase !== "binding") {
+      this.#released = listener.close();
+      this.#withdraw();
+      return;
     }
     const everywhere = this.#scheduler.listening?.(listener.address);
-    if (everywhere === undefined) return this.#becomeListening();
-    return everywhere.then(() => this.#becomeListening(), (error) => {
-      listener.close();
-      return this.#failToStart(error);
-    });
+    if (everywhere === undefined) {
+      this.#listen();
+      return;
+    }
+    this.#enter("spreading");
+    everywhere.then(() => this.#listen(), (error) => this.#fail(error));
   }
 
-  #becomeListening(): Promise<Server> {
-    if (this.#state !== "starting") return this.#startInVain();
-    this.#isStarting = false;
+  #listen(): void {
+    if (this.#phase !== "binding" && this.#phase !== "spreading") return;
     this.#enter("listening");
+    this.#ready.resolve(this);
     const { onListen } = this.#options;
-    if (onListen !== undefined) onListen(this.addr);
-    else console.log(`Listening on ${this.url}`);
-    return Promise.resolve(this);
+    try {
+      if (onListen !== undefined) onListen(this.addr);
+      else this.#runtime.host.print(`Listening on ${this.url}`);
+    } catch (cause) {
+      // The server listens all the same.
+      this.#connections.reportError(new TrivetError("handler-failed", "The function onListen threw.", { cause }));
+    }
   }
 
-  /** The server was stopped before it could listen. */
-  #startInVain(): Promise<Server> {
-    this.#isStarting = false;
-    this.#finishIfDone();
-    return Promise.resolve(this);
-  }
-
-  #failToListen(cause: unknown): Promise<never> {
+  #failToBind(cause: unknown): void {
+    if (this.#phase !== "binding") {
+      this.#withdraw();
+      return;
+    }
     const { hostname, port, unix } = this.#options;
     const where = unix ?? `${hostname}:${port}`;
-    const reason = reasonOf(cause);
-    return this.#failToStart(new TrivetError("listen-failed", `Can't listen at ${where}: ${reason}`, { cause }));
+    this.#fail(new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause }));
   }
 
-  async #failToStart(error: TrivetError): Promise<never> {
-    this.#isStarting = false;
-    this.#options.signal?.removeEventListener("abort", this.#onSignal);
-    this.#enter("joining");
+  #fail(cause: unknown): void {
+    // A start that was given up may fail as it likes.
+    if (this.#isEnding) return;
+    this.#enter("failing");
+    const error = cause instanceof TrivetError
+      ? cause
+      : new TrivetError("internal-error", "The server could not start.", { cause });
+    this.#failure = error;
+    this.#leaveListening();
     // Connections may have come already, when another event loop could not listen.
     this.#connections.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
-    await this.#scheduler.stop?.();
-    this.#deadline?.cancel();
-    this.#enter("stopped");
-    this.#rejectFinished(error);
-    throw error;
+    this.#giveUpAfterPatience();
+    this.#follow([this.#released, this.#scheduler.stop?.()], () => this.#finish());
   }
 
+  // The stop.
+
   #beginStop(): void {
-    if (this.#state !== "starting" && this.#state !== "listening") return;
-    this.#enter("draining");
+    if (this.#isEnding) return;
+    this.#enter(this.#phase === "binding" ? "withdrawing" : "draining");
     this.#stopBeganAtMs = this.#runtime.clock.nowMs();
-    this.#openAtStop = this.#connections.count;
-    this.#options.signal?.removeEventListener("abort", this.#onSignal);
-    this.#released = this.#listener?.close() ?? null;
-    this.#connections.drain();
-    this.#giveUpStart();
+    this.#leaveListening();
+    // Those that only wait to be told that they were refused are neither drained nor aborted.
+    this.#openAtStop = this.#connections.servedCount;
+    if (this.#phase === "withdrawing") this.#goOn = () => this.#withdraw();
     this.#finishIfDone();
+  }
+
+  #leaveListening(): void {
+    this.#options.signal?.removeEventListener("abort", this.#onSignal);
+    this.#released = this.#listener?.close();
+    this.#connections.drain();
   }
 
   #bringForwardDeadline(timeoutMs: number): void {
-    const { clock } = this.#runtime;
-    const atMs = clock.nowMs() + timeoutMs;
-    if (this.#state === "stopped" || atMs >= this.#deadlineAtMs) return;
+    const atMs = this.#runtime.clock.nowMs() + timeoutMs;
+    if (this.#wasCutOff || this.#hasEnded || atMs >= this.#deadlineAtMs) return;
     this.#deadline?.cancel();
     this.#deadlineAtMs = atMs;
-    this.#deadline = clock.after(timeoutMs, () => this.#cutOff());
+    this.#deadline = this.#runtime.clock.after(timeoutMs, () => this.#cutOff());
   }
 
   #cutOff(): void {
+    if (this.#wasCutOff || this.#hasEnded) return;
     const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
+    this.#giveUpAfterPatience();
     this.#aborted += this.#connections.abort(error);
     this.#scheduler.cutOff?.();
   }
 
-  #finishIfDone(): void {
-    if (this.#state !== "draining" || this.#isStarting || this.#connections.count > 0) return;
-    if (this.#released !== null) {
-      // Whoever waits for the end may want to listen at the same port.
-      this.#released.then(() => {
-        this.#released = null;
-        this.#finishIfDone();
-      });
-      return;
-    }
-    const drained = this.#scheduler.drained?.();
-    if (drained === undefined) this.#join();
-    else drained.then((elsewhere) => this.#join(elsewhere));
+  /** From now on nothing is waited for any longer than that. */
+  #giveUpAfterPatience(): void {
+    this.#wasCutOff = true;
+    this.#deadline?.cancel();
+    this.#deadline = this.#runtime.clock.after(PATIENCE_MS, () => {
+      this.#giveUpAfterPatience();
+      this.#goOn();
+    });
   }
 
-  #join(elsewhere: StopCounts = { drained: 0, aborted: 0 }): void {
-    // While others drained, a connection of this loop may have closed once more.
-    if (this.#state !== "draining") return;
+  /** Goes on when all of this has ended, whatever has become of it. */
+  #follow(endings: readonly (Promise<unknown> | void)[], next: () => void): void {
+    this.#goOn = next;
+    const pending = endings.filter((ending) => ending !== undefined);
+    if (pending.length === 0) {
+      next();
+      return;
+    }
+    Promise.allSettled(pending).then((results) => {
+      for (const result of results) {
+        if (result.status === "fulfilled") continue;
+        const { reason: cause } = result;
+        this.#connections.reportError(
+          new TrivetError("internal-error", "A part of the server has not ended in order.", { cause }),
+        );
+      }
+      next();
+    });
+  }
+
+  #withdraw(): void {
+    if (this.#phase !== "withdrawing") return;
+    this.#enter("draining");
+    this.#finishIfDone();
+  }
+
+  #finishIfDone(): void {
+    if (this.#phase !== "draining" || this.#connections.count > 0) return;
+    this.#enter("settling");
+    const drained = this.#scheduler.drained?.().then((elsewhere) => {
+      this.#drainedElsewhere = elsewhere.drained;
+      this.#aborted += elsewhere.aborted;
+    });
+    // Who waits for the end may want to listen at the same port.
+    this.#follow([this.#released, drained], () => this.#join());
+  }
+
+  #join(): void {
+    if (this.#phase !== "settling") return;
     this.#enter("joining");
-    this.#drainedElsewhere = elsewhere.drained;
-    this.#aborted += elsewhere.aborted;
-    const stopping = this.#scheduler.stop?.();
-    if (stopping === undefined) this.#finish();
-    else stopping.then(() => this.#finish());
+    // A connection can have been accepted while the port was given back.
+    this.#connections.abort(new TrivetError("draining", "The server has stopped."));
+    this.#giveUpAfterPatience();
+    this.#follow([this.#scheduler.stop?.()], () => this.#finish());
   }
 
   #finish(): void {
-    this.#enter("stopped");
+    if (this.#phase !== "joining" && this.#phase !== "failing") return;
+    this.#enter(this.#phase === "joining" ? "stopped" : "failed");
     this.#deadline?.cancel();
     this.#stoppedAtMs = this.#runtime.clock.nowMs();
-    this.#resolveFinished();
+    if (this.#failure === null) {
+      // Of a server that was stopped before it could listen, this is the first that is heard.
+      this.#ready.resolve(this);
+      this.#finished.resolve();
+    } else {
+      this.#ready.reject(this.#failure);
+      this.#finished.reject(this.#failure);
+    }
   }
 
-  #enter(state: ServerState): void {
-    this.#state = SERVER_STATES.enter(this.#state, state);
+  get #isEnding(): boolean {
+    return SHOWN_STATES[this.#phase] !== "starting" && this.#phase !== "listening";
+  }
+
+  get #hasEnded(): boolean {
+    return SHOWN_STATES[this.#phase] === "stopped";
+  }
+
+  #enter(phase: ServerPhase): void {
+    this.#phase = SERVER_PHASES.enter(this.#phase, phase);
   }
 
   async #report(): Promise<ShutdownReport> {
-    await this.#finished;
+    await this.#finished.promise;
     const abortedHere = Math.min(this.#aborted, this.#openAtStop);
     return {
       drained: this.#openAtStop - abortedHere + this.#drainedElsewhere,
@@ -292,6 +358,16 @@ export class HttpServer implements Server {
       durationMs: Math.round(this.#stoppedAtMs - this.#stopBeganAtMs),
     };
   }
+}
+
+/** A promise that its owner settles. */
+class Settlement<T> {
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+  readonly promise: Promise<T> = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
 }
 
 /** An address at which every interface is meant can't be connected to by that name everywhere. */

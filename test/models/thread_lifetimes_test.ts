@@ -138,7 +138,7 @@ for (const options of MODELS) {
       const { server, until, clock } = started;
       await until(() => server.stats().threads.ready === 2);
       const report = server.stop();
-      assert.equal(server.stats().state, "draining");
+      assert.equal(server.stats().state, "joining");
       await clock.advance(1_000);
       assert.equal(server.stats().state, "stopped");
       assert.deepEqual(await report, { drained: 0, aborted: 0, durationMs: 0 });

@@ -103,8 +103,9 @@ for (const model of TESTED_MODELS) {
         peer.destroy();
         const report = await stopping;
         // A loop that had not heard of the stop yet may have taken one of those that tried whether it still accepts.
-        const drained = model.hasLoops ? Math.min(report.drained, 4) : report.drained;
-        assert.deepEqual([drained, report.aborted], [4, 0]);
+        const expected = 4 - waiting.length;
+        const drained = model.hasLoops ? Math.min(report.drained, expected) : report.drained;
+        assert.deepEqual([drained, report.aborted], [expected, 0]);
         assert.ok(report.durationMs < SOON_MS, `It took ${report.durationMs} ms.`);
       }),
     );
@@ -226,7 +227,8 @@ describe("what waits in a queue when a graceful stop begins gets a 503", () => {
         for (const answer of answers) if (!refused.includes(answer)) assert.match(answer, /hello$/);
         for (const other of [peer, ...queued]) other.destroy();
         const report = await stopping;
-        assert.deepEqual([report.drained, report.aborted], [5, 0]);
+        // In hybrid a connection is served, and only its request is refused.
+        assert.deepEqual([report.drained, report.aborted], [isHybrid ? 5 : 5 - waiting, 0]);
       } finally {
         await watch.open();
         await server.stop();
