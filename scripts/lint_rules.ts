@@ -38,7 +38,11 @@ const LAYERS: readonly { readonly folder: string; readonly imports: readonly str
     imports: ["src/http1/codec/", "src/exchange/", "src/web/", "src/api/", "src/http/"],
   },
   { folder: "src/http1/codec/", imports: ["src/api/", "src/http/"] },
-  { folder: "src/websocket/", imports: ["src/exchange/", "src/web/", "src/api/", "src/http/"] },
+  { folder: "src/websocket/codec/", imports: ["src/api/", "src/http/"] },
+  {
+    folder: "src/websocket/",
+    imports: ["src/websocket/codec/", "src/exchange/", "src/web/", "src/api/", "src/http/"],
+  },
   { folder: "src/threads/", imports: ["src/exchange/", "src/web/", "src/api/", "src/http/"] },
   { folder: "src/exchange/", imports: ["src/web/", "src/api/", "src/http/"] },
   { folder: "src/web/", imports: ["src/api/", "src/http/"] },
@@ -53,7 +57,7 @@ const SHARED = /^src\/(?:runtime|states)\.ts$/;
 /** The one file of the core an adapter may know, and only its types. */
 const RUNTIME_CONTRACT = "src/runtime.ts";
 /** The protocol: bytes in, values out, in one synchronous call. */
-const SYNCHRONOUS_FILES = /^src\/(?:http|http1\/codec)\//;
+const SYNCHRONOUS_FILES = /^src\/(?:http|http1\/codec|websocket\/codec)\//;
 const CORE_FILES = /^src\//;
 const PUBLISHED_FILES = /^(?:mod\.ts$|src\/|runtime\/)/;
 
@@ -324,8 +328,8 @@ const synchronousProtocol: Deno.lint.Rule = {
     const report = (node: Deno.lint.Node, what: string): void =>
       context.report({
         node,
-        message: `${what} has no place in src/http1/codec/ and src/http/, which turn bytes into values in one ` +
-          "synchronous call. Waiting, timers and streams belong into src/http1/connection/.",
+        message: `${what} has no place in a codec and in src/http/, which turn bytes into values in one synchronous ` +
+          "call. Waiting, timers and streams belong into the room around the codec, such as src/http1/connection/.",
       });
     const checkFunction = (node: Deno.lint.Node & { async: boolean }): void => {
       if (node.async) report(node, "An async function");
