@@ -8,7 +8,13 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import type { Address } from "../../runtime.ts";
+import type { RequestHead } from "../../http/request_head.ts";
+import { composeAuthority } from "../../http/authority.ts";
 import { DIGIT, isAllOfClass, REG_NAME } from "../../http/grammar.ts";
+
+/** What a head says of the target: its authority if it has one, and a path and query the URL Standard may leave as is. */
+export type TargetParts = Pick<RequestHead, "authority" | "pathAndQuery" | "isPlainTarget">;
 
 /** A request-target taken apart. */
 export interface RequestTarget {
@@ -96,12 +102,14 @@ export class TargetUriComposer {
   /**
    * Composes `scheme "://" authority path [ "?" query ]`.
    *
-   * @param isPlain Whether the URL Standard would leave the path and query as they are.
+   * @param localAddress Where the request arrived: RFC 9110 section 7.2 lets HTTP/1.0 come without Host, and then it is
+   * for that.
    * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it.
    */
-  compose(authority: string, pathAndQuery: string, isPlain: boolean): string {
+  compose({ authority: given, pathAndQuery, isPlainTarget }: TargetParts, localAddress: Address): string {
+    const authority = given ?? defaultAuthority(localAddress);
     const origin = authority === this.#lastAuthority ? this.#lastOrigin : this.#originOf(authority);
-    if (isPlain) return origin + pathAndQuery;
+    if (isPlainTarget) return origin + pathAndQuery;
     // RFC 9110 section 7.1: the target URI of '*' has neither path nor query.
     if (pathAndQuery === "*") return `${origin}/`;
     try {
@@ -126,6 +134,10 @@ export class TargetUriComposer {
     this.#lastOrigin = origin;
     return origin;
   }
+}
+
+function defaultAuthority(address: Address): string {
+  return address.transport === "unix" ? "localhost" : composeAuthority(address.hostname, address.port);
 }
 
 function invalidTarget(message: string): TrivetError {

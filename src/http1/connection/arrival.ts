@@ -9,6 +9,7 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
+import type { Lifecycle } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./service.ts";
 
 /** Content on its way to an exchange. */
@@ -40,13 +41,18 @@ export class Arrival {
   }
 
   /**
-   * Counts time in which the peer could send.
+   * Counts time, for the peer or for the handler.
    *
    * @param elapsedMs How much.
    * @param receivedBytes What has come in all, with its framing.
+   * @param life Whose deadline moves by time that is not the peer's.
    * @returns The error of a peer that is too slow, or `null`.
    */
-  watch(elapsedMs: number, receivedBytes: number, settings: ConnectionSettings): TrivetError | null {
+  watch(elapsedMs: number, receivedBytes: number, settings: ConnectionSettings, life: Lifecycle): TrivetError | null {
+    if (this.isExcused) {
+      life.extendReading(elapsedMs);
+      return null;
+    }
     const { minContentBytesPerSecond, contentRateGraceMs } = settings;
     this.#activeMs += elapsedMs;
     if (minContentBytesPerSecond === 0 || this.#activeMs <= contentRateGraceMs) return null;

@@ -11,7 +11,6 @@
 import { TrivetError } from "../../api/errors.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
-import { composeAuthority } from "../../http/authority.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
@@ -19,20 +18,18 @@ import { type HalfClosed, PeerEnd } from "./gone_clients.ts";
 import * as State from "./lifecycle.ts";
 import { Lifecycle, READING } from "./lifecycle.ts";
 import { Outbound } from "./outbound.ts";
+import { ReadGate } from "./read_gate.ts";
 import { FOUND_CONTENT, FOUND_HEAD, NEED_MORE, RequestDecoder } from "./request_decoder.ts";
 import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
-import { Undelivered } from "./undelivered.ts";
+import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
+import { incompleteMessage, lateMessage, type Verdict, verdictOnFin, verdictOnLateness } from "./verdicts.ts";
 
 /** What is read and thrown away after our FIN; a peer that sends more is cut off. */
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
 /** Responses to pipelined requests gathered before they are written within a turn. */
 const MAX_GATHERED_BYTES = 64 * 1024;
-/** What is kept of further requests, or before it is a connection's turn, before the peer is not read any more. */
-const MAX_KEPT_BYTES = 64 * 1024;
-/** How long one connection may answer pipelined requests before others are served. */
-const MAX_TURN_MS = 4;
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /** One connection. */
@@ -47,19 +44,18 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   readonly #transport: TransportConnection;
   readonly #life: Lifecycle;
   readonly #decoder: RequestDecoder;
+  readonly #gate: ReadGate;
   /** The content that comes: of the exchange in flight, or of one whose response is complete and that is read on. */
   #arrival: Arrival | null = null;
-  #undelivered: Undelivered | null = null;
   #raw: RawConnection | null = null;
   /** What follows from the peer's FIN; `null` while it has not come. */
   #peerEnd: PeerEnd | null = null;
   /** What the connection is refused with. */
   #refusal: TrivetError | null = null;
   #discardedBytes = 0;
-  /** Requests begun since bytes came or others were served, and when the second of them was. */
-  #requestsOfTurn = 0;
-  #turnBeganMs = 0;
-  #isPaused = false;
+  /** Whether a request was begun since bytes came, and how long more of them may be. */
+  #hasBegunOne = false;
+  #share: TurnShare | null = null;
   #isTurning = false;
   #flushIsDeferred = false;
 
@@ -71,6 +67,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
     this.responder = new Responder(service, this, this.#life, this.outbound, this.#decoder, () => this.#turn());
+    this.#gate = new ReadGate(transport);
   }
 
   get remoteAddress(): Address {
@@ -143,7 +140,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       if (this.#discardedBytes > MAX_DISCARDED_BYTES) this.#transport.abort();
     } else {
       this.#decoder.feed(borrowed);
-      this.#requestsOfTurn = 0;
+      this.#hasBegunOne = false;
+      this.#share?.renew();
       this.#turn();
     }
   }
@@ -163,14 +161,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   onClose(cause: Error | undefined): void {
     if (this.#life.reading === State.CLOSED) return;
     this.#raw?.closed(cause);
-    const { exchange } = this.responder;
-    // Nearly every connection is closed with nothing in flight, and an error costs a stack: it is made for those that
-    // have something to learn from it.
-    const isWaitedFor = exchange !== null || this.#arrival !== null || this.#undelivered?.isEmpty === false;
-    const error = isWaitedFor
-      ? new TrivetError("peer-disconnected", "The peer closed the connection.", { cause })
-      : null;
-    if (error !== null && exchange !== null) this.#service.countError(error);
+    // Nearly every connection is closed with nothing in flight, and an error costs a stack: it is made where something
+    // is to learn from it.
+    const isAwaited = this.responder.isAwaited || this.#arrival !== null;
+    const error = isAwaited ? new TrivetError("peer-disconnected", "The peer closed the connection.", { cause }) : null;
+    if (this.responder.exchange !== null) this.#service.countError(error!);
     this.#leave(error, State.GONE);
   }
 
@@ -179,13 +174,17 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     try {
       const life = this.#life;
       const { nowMs } = this.#service.clock;
-      if (this.#arrival !== null && life.reading !== State.WITHHELD) this.#watchContent(this.#arrival, elapsedMs);
+      if (this.#arrival !== null && life.reading !== State.WITHHELD) {
+        const { settings } = this.#service;
+        const error = this.#arrival.watch(elapsedMs, this.#decoder.contentBytes, settings, life);
+        if (error !== null) this.#failContent(error);
+      }
       if (nowMs >= this.outbound.writeAtMs && life.reading !== State.LINGERING) {
         this.abort(new TrivetError("write-timeout", "The peer did not take the response in time."));
       } else if (nowMs >= life.writingAtMs) {
         this.responder.endHandlerTime();
       } else if (nowMs >= life.readingAtMs) {
-        this.#readingIsLate();
+        this.#carryOut(verdictOnLateness(life.reading, this.#decoder), () => lateMessage(this.#arrival));
       }
     } catch (fault) {
       this.#breakDown(fault);
@@ -217,7 +216,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean {
     if (!this.outbound.flush()) return false;
-    if (this.#peerEnd !== null || this.#undelivered !== null) this.#everythingLeft();
+    this.#everythingLeft();
     return true;
   }
 
@@ -236,10 +235,12 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     try {
       do {
         const error = this.responder.advance();
-        if (error !== null) this.#cutShort(error);
+        if (error !== null) this.#cutOff(error);
         this.#decode();
         if (this.#service.isDraining) this.drain();
-        if (this.#peerEnd !== null) this.#takePeerEnd(this.#peerEnd);
+        if (this.#peerEnd !== null) {
+          this.#carryOut(verdictOnFin(this.#life.reading, this.#decoder, this.outbound.isCongested), incompleteMessage);
+        }
       } while (this.responder.isDue);
       this.#decoder.keepRest();
       this.#settle();
@@ -295,20 +296,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #mustWait(): boolean {
     const { outbound } = this;
     if (outbound.isCongested || (outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.flush())) return true;
-    if (++this.#requestsOfTurn === 1) return false;
-    const nowMs = this.#service.preciseNowMs();
-    if (this.#requestsOfTurn === 2) this.#turnBeganMs = nowMs;
-    const usedMs = nowMs - this.#turnBeganMs;
-    if (usedMs < MAX_TURN_MS) return false;
-    if (usedMs < Infinity) {
-      // Whatever else turns the loop meanwhile waits as well, and does not ask once more.
-      this.#turnBeganMs = -Infinity;
-      this.#service.defer(() => {
-        this.#requestsOfTurn = 0;
-        this.#turn();
-      });
-    }
-    return true;
+    const isFirst = !this.#hasBegunOne;
+    this.#hasBegunOne = true;
+    return !isFirst && !(this.#share ??= new TurnShare(this.#service, () => this.#turn())).take();
   }
 
   #beginExchange(): void {
@@ -316,10 +306,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     const decoder = this.#decoder;
     const head = decoder.takeHead();
     service.counters.requests++;
-    service.counters.activeExchanges++;
-    const authority = head.authority ?? defaultAuthority(this.localAddress);
-    const uri = service.targetUris.compose(authority, head.pathAndQuery, head.isPlainTarget);
-    const exchange = new Exchange(head, uri, this);
+    const exchange = new Exchange(head, service.targetUris.compose(head, this.localAddress), this);
     this.responder.expect(exchange, head);
     if (head.contentLength === 0) {
       this.#life.enter(State.COMPLETE, State.AWAITING);
@@ -353,12 +340,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   /** The response is complete: the connection goes on to its next phase. */
   #endExchange(exchange: Exchange): void {
     const { responder } = this;
-    const { counters } = this.#service;
     const { reading } = this.#life;
-    responder.exchange = null;
-    counters.activeExchanges--;
-    counters.responses++;
-    if (exchange.isWatched) (this.#undelivered ??= new Undelivered()).add(exchange);
+    responder.finish(exchange);
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
     } else if (reading === State.COMPLETE) {
@@ -408,96 +391,48 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   #readOrPause(): void {
-    let isPaused = false;
-    switch (READING[this.#life.reading].reads) {
-      case "unless-congested":
-        isPaused = this.outbound.isCongested;
-        break;
-      case "unless-held":
-        isPaused = this.#arrival!.isHeld;
-        break;
-      case "until-kept":
-        isPaused = this.#decoder.pendingBytes >= MAX_KEPT_BYTES;
-        break;
-      case "by-stream":
-        return;
-    }
-    if (isPaused === this.#isPaused) return;
-    this.#isPaused = isPaused;
-    if (isPaused) this.#transport.pause();
-    else this.#transport.resume();
+    const { reads } = READING[this.#life.reading];
+    const isHeld = reads === "unless-held" && this.#arrival!.isHeld;
+    this.#gate.settle(reads, this.outbound.isCongested, isHeld, this.#decoder.pendingBytes);
   }
 
-  // What the rows of the tables ask for: after the peer's FIN, and when a deadline has passed.
+  // What follows from the client's FIN, from deadlines and from errors.
 
-  #takePeerEnd(peerEnd: PeerEnd): void {
-    switch (READING[this.#life.reading].fin) {
-      case "close-unless-kept":
-        if (this.#decoder.pendingBytes === 0) this.#close();
-        else this.#expectGone(peerEnd);
-        return;
+  /** Does what was decided by the tables, for one of the errors where there has to be one. */
+  #carryOut(verdict: Verdict, error: () => TrivetError): void {
+    switch (verdict) {
       case "close":
         this.#close();
         return;
-      case "end-of-head":
-        // While the responses before are not taken, what was kept may be more than a part of a head.
-        if (this.outbound.isCongested) return;
-        if (this.#decoder.hasBegunHead) this.#failPeer(incompleteMessage());
-        else this.#close();
+      case "fail-head":
+        this.#failPeer(error());
         return;
-      case "fails-content":
-        this.#failContent(incompleteMessage());
-        if (this.#life.reading === State.COMPLETE) this.#expectGone(peerEnd);
+      case "fail-content":
+        this.#failContent(error());
+        if (this.#peerEnd !== null && this.#life.reading === State.COMPLETE) this.#expectGone();
         return;
-      case "to-stream":
+      case "end-stream":
         this.#raw!.endReading();
-        this.#expectGone(peerEnd);
+        this.#expectGone();
         return;
-      case "gone":
-        this.#expectGone(peerEnd);
-    }
-  }
-
-  #readingIsLate(): void {
-    switch (READING[this.#life.reading].late) {
+      case "expect-gone":
+        this.#expectGone();
+        return;
       case "refuse":
         // The concurrency model has to forget it before it is refused.
         this.#service.connectionServed(this);
         this.refuse(new TrivetError("queue-timeout", "The connection has waited for its turn as long as it may."));
         return;
-      case "answer":
+      case "answer-refusal":
         this.#failPeer(this.#refusal!);
-        return;
-      case "408":
-        // RFC 9110 section 15.5.9 is for a request that was begun; a connection that never asked is just closed.
-        if (this.#decoder.hasBegunHead) {
-          this.#failPeer(new TrivetError("head-timeout", "The head of the request did not come whole in time."));
-        } else {
-          this.#close();
-        }
-        return;
-      case "close":
-        this.#close();
-        return;
-      case "fail-content":
-        this.#failContent(this.#arrival!.timeout());
         return;
       case "abort":
         this.#transport.abort();
     }
   }
 
-  #watchContent(arrival: Arrival, elapsedMs: number): void {
-    if (arrival.isExcused) {
-      this.#life.extendReading(elapsedMs);
-      return;
-    }
-    const error = arrival.watch(elapsedMs, this.#decoder.contentBytes, this.#service.settings);
-    if (error !== null) this.#failContent(error);
-  }
-
-  #expectGone(peerEnd: PeerEnd): void {
-    if (peerEnd.expect(this)) this.#peerIsGone();
+  #expectGone(): void {
+    if (this.#peerEnd!.expect(this)) this.#peerIsGone();
   }
 
   #peerIsGone(): void {
@@ -506,7 +441,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   #everythingLeft(): void {
     this.#peerEnd?.seen();
-    this.#undelivered?.deliver();
+    this.responder.everythingLeft();
   }
 
   #tellToContinue(): void {
@@ -520,8 +455,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#failContent(new TrivetError("too-late", message));
     }
   }
-
-  // Errors.
 
   /** The peer has sent what can't be served, in the head or in the content. */
   #failPeer(error: TrivetError): void {
@@ -557,12 +490,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (exchange === null) this.#close();
   }
 
-  /** The response has failed behind its head. What its stream gave before that still goes out. */
-  #cutShort(error: TrivetError): void {
-    this.outbound.flush();
-    this.#cutOff(error);
-  }
-
   /** Something is wrong with this program: this one connection pays for it. */
   #breakDown(fault: unknown): void {
     if (transitionRecorder.record !== null) throw fault;
@@ -587,8 +514,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #leaveHttp(exchange: Exchange): void {
     const upgrade = exchange.pendingUpgrade!;
     this.flush();
-    if (this.#isPaused) this.#transport.resume();
-    this.#isPaused = false;
+    this.#gate.open();
     this.#life.enter(State.IN_UPGRADE, State.UPGRADED);
     this.#raw = new RawConnection(this.#transport, this);
     exchange.deliver();
@@ -626,30 +552,12 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#life.enter(State.CLOSED, writing);
     this.#decoder.close();
     this.outbound.discard();
-    if (error !== null) this.#failWaiting(error);
+    if (error !== null) {
+      this.responder.leave(error);
+      this.#arrival?.exchange.failContent(error);
+      this.#arrival = null;
+    }
     if (!wasServed) service.connectionServed(this);
     service.connectionClosed(this);
   }
-
-  #failWaiting(error: TrivetError): void {
-    const { responder } = this;
-    const { exchange } = responder;
-    responder.writer.cancel(error);
-    responder.exchange = null;
-    this.#undelivered?.abort(error);
-    this.#arrival?.exchange.failContent(error);
-    this.#arrival = null;
-    if (exchange === null) return;
-    this.#service.counters.activeExchanges--;
-    exchange.abort(error);
-  }
-}
-
-/** RFC 9110 section 7.2 lets HTTP/1.0 come without Host; then the request is for where it arrived. */
-function defaultAuthority(address: Address): string {
-  return address.transport === "unix" ? "localhost" : composeAuthority(address.hostname, address.port);
-}
-
-function incompleteMessage(): TrivetError {
-  return new TrivetError("message-incomplete", "The peer ended the connection before the request was complete.");
 }

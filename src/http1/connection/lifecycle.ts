@@ -82,7 +82,7 @@ export const READING: readonly ReadingRow[] = [
     deadline: "queue",
     fin: "close-unless-kept",
     late: "refuse",
-    to: [FIRST, REFUSING],
+    to: [FIRST, REFUSING, DISCARDING],
     with: [NONE],
   },
   // It will be answered with an error as soon as something was read: unread bytes would make a reset of the close.

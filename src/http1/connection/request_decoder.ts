@@ -40,6 +40,7 @@ export class RequestDecoder {
   readonly #limits: ContentLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   #head: Http1RequestHead | null = null;
+  #wasHeadMethod = false;
   #parser: RequestHeadParser | null = null;
   #content: ContentDecoder | null = null;
   /** What was fed and not used yet lies from `#at` up to `#limit`; it is borrowed, or that of `#kept`. */
@@ -68,15 +69,16 @@ export class RequestDecoder {
     return this.#parser !== null && this.#parser.hasBegun;
   }
 
-  /** Whether the request whose head could not be understood has the method HEAD. */
+  /** Whether the request that is being read, or was taken last, has the method HEAD. */
   get isOfHeadMethod(): boolean {
-    return this.#parser !== null && this.#parser.isOfHeadMethod(this.#window, this.#at);
+    return this.#parser === null ? this.#wasHeadMethod : this.#parser.isOfHeadMethod(this.#window, this.#at);
   }
 
   /** Gives the head that was found, and keeps it no longer: an idle connection must not hold its last head. */
   takeHead(): Http1RequestHead {
     const head = this.#head!;
     this.#head = null;
+    this.#wasHeadMethod = head.method === "HEAD";
     return head;
   }
 

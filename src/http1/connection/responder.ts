@@ -21,6 +21,7 @@ import { askForRescue, reportFailure } from "./rescue.ts";
 import * as Progress from "./response_writer.ts";
 import { ResponseWriter } from "./response_writer.ts";
 import type { ConnectionService } from "./service.ts";
+import { Undelivered } from "./undelivered.ts";
 
 /** A known rest of content that may be skipped to keep a connection; beyond it a new one is cheaper for both sides. */
 const MAX_SKIPPED_BYTES = 256 * 1024;
@@ -47,6 +48,8 @@ export class Responder implements ExchangeResponder {
   /** What `onError` was asked to give a response for. */
   #rescued: TrivetError | null = null;
   #requests = 0;
+  /** Responses that the transport has not taken. */
+  #undelivered: Undelivered | null = null;
 
   /**
    * @param connection Whose side it is: concurrency models are asked whether it may persist.
@@ -69,8 +72,14 @@ export class Responder implements ExchangeResponder {
     this.writer = new ResponseWriter(service, outbound, wake);
   }
 
+  /** Whether anything waits to hear that a response was delivered. */
+  get isAwaited(): boolean {
+    return this.exchange !== null || this.#undelivered?.isEmpty === false;
+  }
+
   /** Awaits the response to a request. */
   expect(exchange: Exchange, head: Http1RequestHead): void {
+    this.#service.counters.activeExchanges++;
     this.exchange = exchange;
     this.#rescued = null;
     this.#requests++;
@@ -181,6 +190,31 @@ export class Responder implements ExchangeResponder {
     return null;
   }
 
+  /** The response is complete: the connection goes on. */
+  finish(exchange: Exchange): void {
+    const { counters } = this.#service;
+    this.exchange = null;
+    counters.activeExchanges--;
+    counters.responses++;
+    if (exchange.isWatched) (this.#undelivered ??= new Undelivered()).add(exchange);
+  }
+
+  /** The transport has taken everything that was gathered. */
+  everythingLeft(): void {
+    this.#undelivered?.deliver();
+  }
+
+  /** What was not delivered never will be. */
+  leave(error: TrivetError): void {
+    const { exchange } = this;
+    this.exchange = null;
+    this.writer.cancel(error);
+    this.#undelivered?.abort(error);
+    if (exchange === null) return;
+    this.#service.counters.activeExchanges--;
+    exchange.abort(error);
+  }
+
   /** Whether a further request is taken behind the response that is complete. */
   get persists(): boolean {
     return !this.isLast && this.writer.persists;
@@ -225,6 +259,8 @@ export class Responder implements ExchangeResponder {
     const exchange = this.exchange!;
     const isOfHandler = error.blame === "handler";
     if (this.writer.headIsOut) {
+      // What the stream gave before it failed still goes out.
+      this.#outbound.flush();
       if (isOfHandler) reportFailure(this.#service, exchange, error);
       return error;
     }
