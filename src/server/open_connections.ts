@@ -109,7 +109,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
-    this.#scheduler.drain?.(new TrivetError("draining", "The server is shutting down and takes no new requests."));
+    this.#scheduler.drain?.(new TrivetError("draining", DRAINING));
     for (const connection of this.#open.slice()) connection.drain();
   }
 
@@ -169,7 +169,8 @@ export class OpenConnections implements TransportEvents, ConnectionService {
 
   run(exchange: Exchange): void {
     const { healthPath } = this.#options;
-    if (healthPath !== undefined && isHealthCheck(exchange, healthPath)) exchange.answer(HEALTHY);
+    if (this.isDraining) exchange.refuse(new TrivetError("draining", DRAINING));
+    else if (healthPath !== undefined && isHealthCheck(exchange, healthPath)) exchange.answer(HEALTHY);
     else this.#scheduler.run(exchange);
   }
 
@@ -259,6 +260,8 @@ export class OpenConnections implements TransportEvents, ConnectionService {
     this.#scheduler.tick?.();
   }
 }
+
+const DRAINING = "The server is shutting down and takes no new requests.";
 
 /** The answer to a health check. A server that drains has refused it before, like any other request. */
 const HEALTHY: ResponseSource = {

@@ -24,18 +24,23 @@ import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
 import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
-import { incompleteMessage, lateMessage, type Verdict, verdictOnFin, verdictOnLateness } from "./verdicts.ts";
+import {
+  incompleteMessage,
+  lateMessage,
+  tooLateToContinue,
+  type Verdict,
+  verdictOnFin,
+  verdictOnLateness,
+} from "./verdicts.ts";
 
-/** What is read and thrown away after our FIN; a peer that sends more is cut off. */
-const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
 /** Responses to pipelined requests gathered before they are written within a turn. */
 const MAX_GATHERED_BYTES = 64 * 1024;
-const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /** One connection. */
 export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   placeAmongOpen = 0;
   placeInLine = 0;
+  wasRefused = false;
   /** The one writer of its socket, for an upgraded connection too. */
   readonly outbound: Outbound;
   readonly responder: Responder;
@@ -52,12 +57,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #peerEnd: PeerEnd | null = null;
   /** What the connection is refused with. */
   #refusal: TrivetError | null = null;
-  #discardedBytes = 0;
   /** Whether a request was begun since bytes came, and how long more of them may be. */
   #hasBegunOne = false;
   #share: TurnShare | null = null;
   #isTurning = false;
-  #flushIsDeferred = false;
 
   constructor(transport: TransportConnection, service: ConnectionService) {
     this.#transport = transport;
@@ -78,13 +81,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     return this.#transport.localAddress;
   }
 
-  get wasRefused(): boolean {
-    return this.#refusal !== null;
-  }
-
   get isContentComplete(): boolean {
-    const { reading } = this.#life;
-    return reading !== State.CONTENT && reading !== State.WITHHELD && reading !== State.SKIPPING;
+    return this.#arrival === null;
   }
 
   // What the concurrency model and the server ask for.
@@ -99,6 +97,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   refuse(error: TrivetError): void {
     if (this.#life.reading !== State.PARKED) return;
     this.#refusal = error;
+    this.wasRefused = true;
     if (!this.#service.mayTellRefusal(error)) {
       this.abort(error);
       return;
@@ -136,8 +135,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (reading === State.IN_UPGRADE) {
       this.#raw!.push(borrowed);
     } else if (reading >= State.DISCARDING) {
-      this.#discardedBytes += borrowed.byteLength;
-      if (this.#discardedBytes > MAX_DISCARDED_BYTES) this.#transport.abort();
+      if (!this.#decoder.discard(borrowed.byteLength)) this.#transport.abort();
     } else {
       this.#decoder.feed(borrowed);
       this.#hasBegunOne = false;
@@ -203,7 +201,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   // What the content of a request asks for.
 
   demandContent(): void {
-    if (this.#life.reading === State.WITHHELD) this.#tellToContinue();
+    if (this.#life.reading === State.WITHHELD && !this.responder.tellToContinue()) {
+      this.#failContent(tooLateToContinue());
+    }
     this.contentKeptChanged();
   }
 
@@ -218,13 +218,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (!this.outbound.flush()) return false;
     this.#everythingLeft();
     return true;
-  }
-
-  /** The writable side of an upgraded connection was closed. */
-  end(): void {
-    if (this.#life.writing !== State.UPGRADED) return;
-    this.#enter(State.IN_UPGRADE, State.ENDED);
-    this.#transport.end();
   }
 
   // The loop.
@@ -316,12 +309,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#arrival = new Arrival(exchange);
       decoder.expectContent(head.contentLength);
     }
-    if (service.isDraining) {
-      const message = "The server is shutting down and takes no new requests.";
-      this.responder.refuse(exchange, new TrivetError("draining", message));
-    } else {
-      service.run(exchange);
-    }
+    service.run(exchange);
   }
 
   #completeContent(): void {
@@ -372,22 +360,13 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (outbound.gatheredBytes > 0) {
       // What stands before a response in the making may wait for it until the turn is over.
       if (responder.exchange === null || responder.writer.isUrgent) this.flush();
-      else this.#deferFlush();
+      else outbound.flushLater(() => this.flush());
     }
     if (!outbound.isCongested) {
       if (life.writing === State.FLUSHING) this.#end();
       else if (life.writing === State.STREAMING) responder.writer.readOn();
     }
     this.#readOrPause();
-  }
-
-  #deferFlush(): void {
-    if (this.#flushIsDeferred) return;
-    this.#flushIsDeferred = true;
-    this.#service.defer(() => {
-      this.#flushIsDeferred = false;
-      if (this.#life.reading !== State.CLOSED) this.flush();
-    });
   }
 
   #readOrPause(): void {
@@ -444,30 +423,13 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.responder.everythingLeft();
   }
 
-  #tellToContinue(): void {
-    const { exchange } = this.responder;
-    if (exchange !== null && this.responder.mayInform(exchange)) {
-      this.outbound.appendLatin1(CONTINUE);
-      this.#enter(State.CONTENT, this.#life.writing);
-      this.flush();
-    } else {
-      const message = "The final response is out, so that the peer can't be asked for content.";
-      this.#failContent(new TrivetError("too-late", message));
-    }
-  }
-
   /** The peer has sent what can't be served, in the head or in the content. */
   #failPeer(error: TrivetError): void {
-    const { exchange, writer } = this.responder;
-    if (exchange !== null || this.#life.writing === State.DONE) {
+    if (this.responder.exchange !== null || this.#life.writing === State.DONE) {
       this.#failContent(error);
       return;
     }
-    this.#service.countError(error);
-    // RFC 9110 section 9.3.2: the response to HEAD has no content, whatever is wrong with the request.
-    writer.method = this.#decoder.isOfHeadMethod ? "HEAD" : "GET";
-    writer.minorVersion = 1;
-    this.responder.sendError(error);
+    this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod);
     this.#close();
   }
 
@@ -516,7 +478,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.flush();
     this.#gate.open();
     this.#life.enter(State.IN_UPGRADE, State.UPGRADED);
-    this.#raw = new RawConnection(this.#transport, this);
+    this.#raw = new RawConnection(this.#transport, this, this.#life);
     exchange.deliver();
     upgrade.resolve(this.#raw);
   }

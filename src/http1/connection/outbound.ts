@@ -61,6 +61,8 @@ export interface OutboundHost {
   readonly clock: CoarseClock;
   /** Where sent bytes are counted. */
   readonly counters: { bytesSent: number };
+  /** Calls back when this turn of the event loop is over. */
+  defer(callback: () => void): void;
   /** How long the peer may take for what the transport holds; 0 is no bound. */
   readonly settings: { readonly writeTimeoutMs: number };
 }
@@ -78,6 +80,7 @@ export class Outbound {
   #openStart = 0;
   #openEnd = 0;
   #gatheredBytes = 0;
+  #isFlushDue = false;
   /** Whether the transport holds more than it likes, until its next drain. */
   isCongested = false;
   /** When the peer must have taken what the transport holds, on the clock of the server. */
@@ -158,6 +161,20 @@ export class Outbound {
       this.#sentPieces = 0;
     }
     return !this.isCongested;
+  }
+
+  /**
+   * Has what was gathered handed over when this turn of the event loop is over, once however often that is asked for.
+   *
+   * @param flush Hands it over, unless it was meanwhile.
+   */
+  flushLater(flush: () => void): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#host.defer(() => {
+      this.#isFlushDue = false;
+      if (this.gatheredBytes > 0) flush();
+    });
   }
 
   /** The transport has sent what it held: hands over more. Returns whether nothing is left to send. */

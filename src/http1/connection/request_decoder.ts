@@ -24,6 +24,9 @@ export const FOUND_CONTENT = 2;
 /** The content has come whole: `trailers`. */
 export const FOUND_END = 3;
 
+/** What is read and thrown away behind the last request; a peer that sends more is cut off. */
+const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** Decodes the requests of one connection, one after another. */
@@ -41,6 +44,7 @@ export class RequestDecoder {
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   #head: Http1RequestHead | null = null;
   #wasHeadMethod = false;
+  #discardedBytes = 0;
   #parser: RequestHeadParser | null = null;
   #content: ContentDecoder | null = null;
   /** What was fed and not used yet lies from `#at` up to `#limit`; it is borrowed, or that of `#kept`. */
@@ -85,6 +89,12 @@ export class RequestDecoder {
   /** Bytes of the present content still to come; `null` when that is not known. */
   get remainingBytes(): number | null {
     return this.#content === null ? 0 : this.#content.remainingBytes;
+  }
+
+  /** Throws bytes away behind the last request. Returns whether that were not too many. */
+  discard(byteLength: number): boolean {
+    this.#discardedBytes += byteLength;
+    return this.#discardedBytes <= MAX_DISCARDED_BYTES;
   }
 
   /** Takes borrowed bytes, behind those that are kept. */

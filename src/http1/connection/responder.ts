@@ -26,6 +26,8 @@ import { Undelivered } from "./undelivered.ts";
 /** A known rest of content that may be skipped to keep a connection; beyond it a new one is cheaper for both sides. */
 const MAX_SKIPPED_BYTES = 256 * 1024;
 
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+
 /** What the responder is told by what reads the connection. */
 export interface ReadingSide {
   /** Bytes of the present content still to come; `null` when that is not known. */
@@ -154,6 +156,28 @@ export class Responder implements ExchangeResponder {
   }
 
   // What the driver asks for.
+
+  /** Lets the peer send the content it has announced (RFC 9110 section 10.1.1). Returns whether that is still possible. */
+  tellToContinue(): boolean {
+    const { exchange } = this;
+    if (exchange === null || !this.mayInform(exchange)) return false;
+    this.#outbound.appendLatin1(CONTINUE);
+    this.#life.enter(State.CONTENT, this.#life.writing);
+    this.#outbound.flush();
+    return true;
+  }
+
+  /**
+   * Answers what is no request, or is not served.
+   *
+   * @param isOfHeadMethod RFC 9110 section 9.3.2: the response to HEAD has no content, whatever is wrong with the request.
+   */
+  refuseRequest(error: TrivetError, isOfHeadMethod: boolean): void {
+    this.#service.countError(error);
+    this.writer.method = isOfHeadMethod ? "HEAD" : "GET";
+    this.writer.minorVersion = 1;
+    this.sendError(error);
+  }
 
   /** Answers an exchange with an error although its handler may still be at work: its response is not awaited. */
   abort(error: TrivetError): void {

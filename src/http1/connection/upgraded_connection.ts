@@ -9,6 +9,7 @@
 import { TrivetError } from "../../api/errors.ts";
 import type { UpgradedConnection } from "../../api/handler.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
+import { ENDED, IN_UPGRADE, type Lifecycle, UPGRADED } from "./lifecycle.ts";
 
 /** Bytes kept for a reader that does not keep up, before the transport stops reading. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -18,8 +19,6 @@ export interface UpgradeOwner {
   readonly outbound: { appendBytes(bytes: Uint8Array): void };
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean;
-  /** Sends FIN behind it. */
-  end(): void;
   /** Closes at once. */
   abort(error: TrivetError): void;
 }
@@ -32,6 +31,7 @@ export class RawConnection implements UpgradedConnection {
   readonly localAddr: Address;
   readonly #transport: TransportConnection;
   readonly #owner: UpgradeOwner;
+  readonly #life: Lifecycle;
   #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
   #writing: WritableStreamDefaultController | null = null;
   /** The write that waits for the peer. */
@@ -42,10 +42,12 @@ export class RawConnection implements UpgradedConnection {
   /**
    * @param transport The connection, whose events its owner passes on from now on.
    * @param owner What sends, behind everything that was sent before.
+   * @param life The states of the connection: the writable side ends one of them.
    */
-  constructor(transport: TransportConnection, owner: UpgradeOwner) {
+  constructor(transport: TransportConnection, owner: UpgradeOwner, life: Lifecycle) {
     this.#transport = transport;
     this.#owner = owner;
+    this.#life = life;
     this.remoteAddr = transport.remoteAddress;
     this.localAddr = transport.localAddress;
     this.readable = new ReadableStream<Uint8Array>({
@@ -123,7 +125,9 @@ export class RawConnection implements UpgradedConnection {
 
   #endWriting(): void {
     this.#isEnded = true;
-    this.#owner.end();
+    if (this.#life.writing !== UPGRADED) return;
+    this.#life.enter(IN_UPGRADE, ENDED);
+    this.#transport.end();
   }
 
   #resumeReading(): void {

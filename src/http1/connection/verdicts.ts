@@ -83,3 +83,8 @@ export function lateMessage(arrival: Arrival | null): TrivetError {
   if (arrival !== null) return arrival.timeout();
   return new TrivetError("head-timeout", "The head of the request did not come whole in time.");
 }
+
+/** The error of content that is asked for when its peer can't be told any more to send it. */
+export function tooLateToContinue(): TrivetError {
+  return new TrivetError("too-late", "The final response is out, so that the peer can't be asked for content.");
+}
