@@ -145,12 +145,9 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
   refuse(error: TrivetError): void {
     if (this.#life.reading !== PARKED) return;
     this.wasRefused = true;
-    if (this.#service.mayTellRefusal(error)) {
-      this.#failPeer(error);
-      this.#turn();
-    } else {
-      this.abort(error);
-    }
+    this.#service.connectionRefused(this);
+    this.#failPeer(error);
+    this.#turn();
   }
 
   giveUp(idleForMs: number): boolean {
@@ -168,8 +165,10 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
   }
 
   abort(error: TrivetError): void {
-    if (this.#life.reading === CLOSED) return;
-    this.#service.countError(error);
+    const { reading } = this.#life;
+    if (reading === CLOSED) return;
+    // A connection that has said everything loses nothing.
+    if (reading !== LINGERING) this.#service.countError(error);
     this.#cutOff(error);
   }
 
@@ -347,8 +346,7 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
   /** Something is wrong with this program: this one connection pays for it. */
   breakDown(fault: Error): void {
     if (this.#life.reading === CLOSED) return;
-    // The prototype has no error "internal-error" yet.
-    const error = new TrivetError("handler-failed", "The server has failed this connection.", { cause: fault });
+    const error = new TrivetError("internal-error", "The server has failed this connection.", { cause: fault });
     this.abort(error);
   }
 
@@ -437,8 +435,11 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const uri = service.targetUris.compose(authority, head.pathAndQuery, head.isPlainTarget);
     this.#writer.method = head.method;
     this.#writer.minorVersion = head.minorVersion;
+    this.#writer.status = 0;
+    this.#writer.contentBytes = 0;
     if (!head.persistent) this.#isLast = true;
     const exchange = this.exchange = new Exchange(head, uri, this);
+    if (service.observer !== null) service.observer.requestBegun(exchange, service.preciseNowMs());
     if (service.isDraining) {
       this.#life.enter(COMPLETE, AWAITING);
       throw new TrivetError("draining", "The server is shutting down and takes no new requests.");
@@ -661,11 +662,15 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
   #endExchange(exchange: Exchange): void {
     const life = this.#life;
     const { reading } = life;
-    const { counters } = this.#service;
+    const service = this.#service;
+    const { counters, observer } = service;
     this.exchange = null;
     counters.activeExchanges--;
     counters.responses++;
     exchange.complete();
+    if (observer !== null) {
+      observer.responseEnded(exchange, this.#writer.status, this.#writer.contentBytes, service.preciseNowMs());
+    }
     if (exchange.isWatched) {
       if (this.#undelivered === NOBODY_WATCHES) this.#undelivered = [];
       this.#undelivered.push(exchange);
@@ -879,8 +884,12 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
     const { exchange } = this;
     if (exchange === null) return;
     this.exchange = null;
-    this.#service.counters.activeExchanges--;
+    const service = this.#service;
+    service.counters.activeExchanges--;
     exchange.abort(error);
+    if (service.observer === null) return;
+    const { status, contentBytes } = this.#writer;
+    service.observer.responseEnded(exchange, status, contentBytes, service.preciseNowMs());
   }
 }
 

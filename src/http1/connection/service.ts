@@ -13,6 +13,7 @@ import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
+import type { Observer } from "../../exchange/observer.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
@@ -68,6 +69,8 @@ export interface ConnectionService {
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters;
+  /** Who is told of requests and responses, if anyone is. */
+  readonly observer: Observer | null;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */
@@ -84,10 +87,12 @@ export interface ConnectionService {
   mayPersist(connection: Connection): boolean;
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
+  /** Counts and tells an error that is no handler's and belongs to no exchange. */
+  reportError(error: TrivetError): void;
   /** Counts an error. */
   countError(error: TrivetError): void;
-  /** Whether one more connection that is refused may be told why. */
-  mayTellRefusal(error: TrivetError): boolean;
+  /** The connection is told that it is refused. */
+  connectionRefused(connection: Connection): void;
   /** Nothing is read from or written to the connection any more: it is closing, or gone. */
   connectionServed(connection: Connection): void;
   /** The connection is gone. */
