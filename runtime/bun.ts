@@ -80,12 +80,15 @@ export function createBunRuntime(): Runtime {
   };
 }
 
+/** "http/1.1" as it goes over the wire, in which form alone Bun takes it (RFC 7301 section 3.1). */
+const ALPNProtocols = new Uint8Array([8, ...new TextEncoder().encode("http/1.1")]);
+
 function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener {
   const { hostname, port, unixPath, tcpBacklog: backlog, reusePort, tls } = options;
   const where = unixPath === undefined ? { hostname, port, backlog, reusePort } : { unix: unixPath };
   const security = tls === undefined
     ? {}
-    : { tls: { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined } };
+    : { tls: { ...tls, ALPNProtocols, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined } };
   let address: Address = { transport: "unix", path: unixPath ?? "" };
   const handshakes = tls === undefined ? null : new Handshakes();
   const socket: BunSocketHandlers = {

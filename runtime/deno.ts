@@ -61,7 +61,7 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
 
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
-  const acceptor = new Acceptor(listener, (conn) => new DenoConnection(conn, events).open(), events);
+  const acceptor = new Acceptor(listener, (conn, alpn) => new DenoConnection(conn, events, alpn).open(), events);
   acceptor.accept();
   return {
     address: toAddress(listener.addr),
@@ -115,6 +115,7 @@ const readTurns = new ReadTurns();
 
 class DenoConnection extends SocketConnection implements TurnTaker {
   readonly #conn: Deno.Conn;
+  readonly #negotiatedProtocol: string | null;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);
   readonly #onReadFailure = (cause: unknown): void => this.#failReading(cause as Error);
@@ -128,9 +129,14 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   #isWriting = false;
   #nagle: Nagle = "untouched";
 
-  constructor(conn: Deno.Conn, events: TransportEvents) {
+  constructor(conn: Deno.Conn, events: TransportEvents, negotiatedProtocol: string | null) {
     super(events);
     this.#conn = conn;
+    this.#negotiatedProtocol = negotiatedProtocol;
+  }
+
+  override get negotiatedProtocol(): string | null {
+    return this.#negotiatedProtocol;
   }
 
   open(): void {

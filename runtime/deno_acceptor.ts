@@ -25,7 +25,7 @@ export function portsAreFree(): Promise<unknown> {
 /** Accepts connections one after another, and rests when that fails. */
 export class Acceptor {
   readonly #listener: Deno.Listener;
-  readonly #onConnection: (conn: Deno.Conn) => void;
+  readonly #onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void;
   readonly #events: TransportEvents;
   readonly #handshakes = new Handshakes();
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
@@ -39,7 +39,11 @@ export class Acceptor {
    * @param onConnection Takes a connection that is ready.
    * @param events Told of failures.
    */
-  constructor(listener: Deno.Listener, onConnection: (conn: Deno.Conn) => void, events: TransportEvents) {
+  constructor(
+    listener: Deno.Listener,
+    onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void,
+    events: TransportEvents,
+  ) {
     this.#listener = listener;
     this.#onConnection = onConnection;
     this.#events = events;
@@ -64,7 +68,7 @@ export class Acceptor {
   #take(conn: Deno.Conn): void {
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
     if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
-    else this.#onConnection(conn);
+    else this.#onConnection(conn, null);
     this.accept();
   }
 
@@ -75,9 +79,9 @@ export class Acceptor {
       closeQuietly(conn);
       return;
     }
-    conn.handshake().then(() => {
+    conn.handshake().then(({ alpnProtocol }) => {
       end();
-      this.#onConnection(conn);
+      this.#onConnection(conn, alpnProtocol);
     }, () => {
       end();
       closeQuietly(conn);

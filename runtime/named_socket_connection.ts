@@ -11,6 +11,8 @@ import { SocketConnection } from "./socket_connection.ts";
 
 /** A socket that tells its addresses and reads by itself until it is paused. */
 interface PausableSocket extends NamedSocket {
+  /** What TLS has agreed on; Bun and Node say `false` where that is nothing. */
+  readonly alpnProtocol?: string | false | null;
   pause(): unknown;
   resume(): unknown;
 }
@@ -29,6 +31,10 @@ export abstract class NamedSocketConnection<Socket extends PausableSocket> exten
     super(events);
     this.socket = socket;
     this.#listener = listener;
+  }
+
+  override get negotiatedProtocol(): string | null {
+    return this.socket.alpnProtocol || null;
   }
 
   protected findRemoteAddress(): Address {

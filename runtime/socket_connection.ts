@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Address, TransportConnection, TransportEvents } from "../src/runtime.ts";
+import type { Address, TransportConnection, TransportEvents, TransportSession } from "../src/runtime.ts";
 
 /**
  * How far reading has come. A FIN that comes while reading is paused is held; `end-due` is the moment between `resume`
@@ -20,7 +20,7 @@ type Output = "open" | "ending" | "ended";
 
 /** A connection whose events come in the order of the contract, whatever its socket does. */
 export abstract class SocketConnection implements TransportConnection {
-  session: unknown = undefined;
+  session: TransportSession | undefined = undefined;
   protected readonly events: TransportEvents;
   protected input: Input = "flowing";
   protected output: Output = "open";
@@ -40,6 +40,11 @@ export abstract class SocketConnection implements TransportConnection {
 
   get localAddress(): Address {
     return this.#localAddress ??= this.findLocalAddress();
+  }
+
+  /** Only TLS negotiates one. */
+  get negotiatedProtocol(): string | null {
+    return null;
   }
 
   abstract write(bytes: Uint8Array, start?: number, end?: number): boolean;

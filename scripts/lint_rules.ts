@@ -69,6 +69,8 @@ const RUNTIME_GLOBALS: ReadonlySet<string> = new Set([
   "require",
   "__dirname",
   "__filename",
+  // Standard output can be closed, full or slow, and `console` throws or blocks then: `Host.print` does not.
+  "console",
 ]);
 
 const ASYNCHRONOUS_GLOBALS: ReadonlySet<string> = new Set([

@@ -58,10 +58,24 @@ export interface ListenOptions {
   readonly tls: TlsOptions | undefined;
 }
 
+/** What takes the events of one connection: {@linkcode TransportEvents} passes them on to it. */
+export interface TransportSession {
+  /** Bytes came; see {@linkcode TransportEvents.onData}. */
+  onData(borrowed: Uint8Array): void;
+  /** All that was waiting has left. */
+  onDrain(): void;
+  /** The peer sent FIN. */
+  onEnd(): void;
+  /** The connection is gone. */
+  onClose(cause: Error | undefined): void;
+}
+
 /** One accepted connection: a byte stream in each direction. */
 export interface TransportConnection {
   /** The core's slot: the adapter sets it to `undefined` before `onOpen` and never touches it again. */
-  session: unknown;
+  session: TransportSession | undefined;
+  /** The protocol that was agreed on with the peer in the TLS handshake (ALPN, RFC 7301); `null` without one. */
+  readonly negotiatedProtocol: string | null;
   /** The peer's address. */
   readonly remoteAddress: Address;
   /** The address at which the connection was accepted. */

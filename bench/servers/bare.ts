@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Address, TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import type { ResponseSource } from "../../src/web/response_source.ts";
 import { createHandler } from "../handlers.ts";
 import { announce, readLaunchOptions } from "./launch.ts";
@@ -38,7 +38,7 @@ let slab = new Uint8Array(SLAB_BYTES);
 let usedBytes = 0;
 
 /** One connection, on which one request is answered at a time. */
-class BareConnection {
+class BareConnection implements TransportSession {
   readonly #transport: TransportConnection;
   readonly #lines = new EmptyLineFinder();
   readonly #request: Request;
@@ -49,7 +49,7 @@ class BareConnection {
   #gatheredFrom = -1;
   #isTaking = false;
   /** Reads on from the stream that waits for the peer. */
-  resume: () => void = () => {};
+  onDrain: () => void = () => {};
 
   constructor(transport: TransportConnection) {
     this.#transport = transport;
@@ -59,7 +59,7 @@ class BareConnection {
   }
 
   /** Answers pipelined requests in one write. */
-  take(bytes: Uint8Array): void {
+  onData(bytes: Uint8Array): void {
     this.#isTaking = true;
     this.#takeAll(bytes);
     this.#isTaking = false;
@@ -89,6 +89,12 @@ class BareConnection {
     this.#contentEnd = 0;
     return buffer;
   }
+
+  onEnd(): void {
+    this.#transport.end();
+  }
+
+  onClose(): void {}
 
   #answer(): void {
     const response = handle(this.#request);
@@ -147,7 +153,7 @@ class BareConnection {
       }
       const sizeLine = encoder.encode(`${value.byteLength.toString(16)}\r\n`);
       if (this.#transport.writeAll([sizeLine, value, lineEnd])) read();
-      else this.resume = read;
+      else this.onDrain = read;
     };
     read();
   }
@@ -187,10 +193,10 @@ function linesOf({ status, fields }: ResponseSource): string {
 
 const events: TransportEvents = {
   onOpen: (transport) => void (transport.session = new BareConnection(transport)),
-  onData: ({ session }, bytes) => (session as BareConnection).take(bytes),
-  onDrain: ({ session }) => (session as BareConnection).resume(),
-  onEnd: (transport) => transport.end(),
-  onClose: () => {},
+  onData: ({ session }, bytes) => session!.onData(bytes),
+  onDrain: ({ session }) => session!.onDrain(),
+  onEnd: ({ session }) => session!.onEnd(),
+  onClose: ({ session }) => session!.onClose(undefined),
   onAcceptError: (cause) => console.error(cause),
 };
 const listener = await runtime.listen(

@@ -6,7 +6,8 @@
  * @module
  */
 
-import type { Clock } from "../runtime.ts";
+import type { Clock, Host } from "../runtime.ts";
+import { tellUser } from "./telling.ts";
 
 /** The stable name of a warning. */
 export type WarningCode =
@@ -33,15 +34,18 @@ const INTERVAL_MS = 10_000;
 /** Tells warnings, each at most once in an interval. */
 export class Warnings {
   readonly #clock: Clock;
+  readonly #host: Host;
   readonly #onWarning: ((warning: Warning) => void) | undefined;
   readonly #toldAtMs = new Map<WarningCode, number>();
 
   /**
    * @param clock The runtime's clock.
+   * @param host Where warnings are printed.
    * @param onWarning The user's; without it warnings are printed.
    */
-  constructor(clock: Clock, onWarning: ((warning: Warning) => void) | undefined) {
+  constructor(clock: Clock, host: Host, onWarning: ((warning: Warning) => void) | undefined) {
     this.#clock = clock;
+    this.#host = host;
     this.#onWarning = onWarning;
   }
 
@@ -50,12 +54,7 @@ export class Warnings {
     const nowMs = this.#clock.nowMs();
     if (nowMs - (this.#toldAtMs.get(code) ?? -Infinity) < INTERVAL_MS) return;
     this.#toldAtMs.set(code, nowMs);
-    try {
-      if (this.#onWarning !== undefined) this.#onWarning({ code, message });
-      else console.warn(`Trivet: ${message}`);
-    } catch (thrown) {
-      // The user's own report has failed; its cause is the user's to see, and the server goes on.
-      console.error(thrown);
-    }
+    if (this.#onWarning === undefined) this.#host.printError(`Trivet: ${message}`);
+    else tellUser(this.#host, () => this.#onWarning!({ code, message }));
   }
 }

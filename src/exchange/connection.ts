@@ -9,7 +9,7 @@ import type { Address } from "../runtime.ts";
 
 /** One connection. */
 export interface Connection {
-  /** Where the connection stands among those of its server, which the server knows. */
+  /** Where the connection stands among the open ones of its server, which the server sets; negative when it is gone. */
   placeAmongOpen: number;
   /** Where the connection stands while it waits to be served, which the model knows. */
   placeInLine: number;

@@ -8,7 +8,7 @@ import type { Model } from "../api/options.ts";
 import type { ServerState, ServerStats } from "../api/stats.ts";
 import { addCounts, type LoopCounts, NO_COUNTS } from "../models/loops/loop_protocol.ts";
 import type { Scheduler, SchedulerStats } from "../models/scheduler.ts";
-import type { OpenConnections } from "./open_connections.ts";
+import type { ConnectionServices } from "./connection_services.ts";
 
 const NO_SCHEDULER_STATS: SchedulerStats = {
   queue: { waiting: 0, longestWaitMs: 0, refused: 0 },
@@ -19,12 +19,12 @@ const NO_SCHEDULER_STATS: SchedulerStats = {
 };
 
 /** What the connections of one event loop count. */
-export function countConnections(connections: OpenConnections): LoopCounts {
-  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = connections.counters;
+export function countConnections({ open, admission, counters }: ConnectionServices): LoopCounts {
+  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = counters;
   return {
-    open: connections.count,
-    accepted: connections.acceptedCount,
-    refused: connections.refusedCount,
+    open: open.count,
+    accepted: admission.acceptedCount,
+    refused: admission.refusedCount,
     requests,
     responses,
     activeExchanges,
@@ -39,11 +39,11 @@ export function collectStats(
   state: ServerState,
   model: Model,
   uptimeMs: number,
-  connections: OpenConnections,
+  services: ConnectionServices,
   scheduler: Scheduler,
 ): ServerStats {
   const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
-  const { open, accepted, refused, ...counts } = addCounts(countConnections(connections), elsewhere);
+  const { open, accepted, refused, ...counts } = addCounts(countConnections(services), elsewhere);
   return {
     state,
     draining: state === "draining",

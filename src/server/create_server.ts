@@ -6,7 +6,12 @@
 
 import type { Handler } from "../api/handler.ts";
 import { handlerOf, loadHandlerModule } from "./load_handler.ts";
-import { OpenConnections } from "./open_connections.ts";
+import { ConnectionServices } from "./connection_services.ts";
+import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
+import { Reports } from "./reports.ts";
+import { Http1Connection } from "../http1/connection/http1_connection.ts";
+import type { Observer } from "../exchange/observer.ts";
+import type { Scheduler } from "../models/scheduler.ts";
 import {
   optionsOfLoop,
   type ResolvedOptions,
@@ -43,7 +48,8 @@ export function createServer(
   const { handle, prepare } = takeHandler(runtime, options, handler);
   linkRequestPrototype();
   linkResponsePrototype();
-  const warnings = new Warnings(runtime.clock, options.onWarning);
+  const reports = new Reports(options.onError, runtime.host);
+  const warnings = new Warnings(runtime.clock, runtime.host, options.onWarning);
   const scheduler = createScheduler({
     options,
     runtime,
@@ -52,10 +58,45 @@ export function createServer(
     threadEntry,
     loopOrders: { role: "loop", options: optionsOfLoop(options), reportsErrors: options.onError !== undefined },
     warnings,
-    reportError: (error) => connections.reportError(error),
+    reportError: (error) => reports.report(error),
   });
-  const connections = new OpenConnections(options, scheduler, runtime);
-  return new HttpServer(options, runtime, connections, scheduler, prepare);
+  return assembleServer({ options, runtime, scheduler, reports, prepare });
+}
+
+/** What a server is assembled from. */
+export interface AssemblyParts {
+  readonly options: ResolvedOptions;
+  readonly runtime: Runtime;
+  readonly scheduler: Scheduler;
+  readonly reports: Reports;
+  /** What has to be done before anything else, such as loading the handler. */
+  readonly prepare: (() => Promise<void>) | null;
+  /** Told of everything that happens on this event loop. */
+  readonly observer?: Observer;
+  /** Chooses who speaks on a connection; `http1` speaks HTTP/1.1. Default: HTTP/1.1 at once. */
+  readonly choice?: (http1: Speaker) => ProtocolChoice;
+}
+
+/** Puts the parts of one server together. */
+export function assembleServer(parts: AssemblyParts): HttpServer {
+  const { options, runtime, scheduler, reports, observer = null, choice = alwaysHttp1 } = parts;
+  const services = new ConnectionServices(options, runtime, scheduler, reports, observer);
+  const { open, admission, clock } = services;
+  const choose = choice((transport) => new Http1Connection(transport, services));
+  const events = new Preface({
+    choose,
+    open,
+    admission,
+    clock,
+    headersTimeoutMs: options.headersTimeout,
+    reports,
+    observer,
+  });
+  return new HttpServer({ ...parts, services, events });
+}
+
+function alwaysHttp1(http1: Speaker): ProtocolChoice {
+  return () => http1;
 }
 
 /** What the loop calls for each exchange, and what has to be done before it can. */

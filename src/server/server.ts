@@ -8,11 +8,13 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import { tellUser } from "../api/telling.ts";
 import { composeAuthority } from "../http/authority.ts";
-import type { OpenConnections } from "./open_connections.ts";
+import type { ConnectionServices } from "./connection_services.ts";
+import type { Reports } from "./reports.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
 import type { ResolvedOptions } from "../api/options.ts";
-import type { Address, Listener, Runtime, Timer } from "../runtime.ts";
+import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
 import type { ServerStats } from "../api/stats.ts";
@@ -27,11 +29,27 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
  */
 const PATIENCE_MS = 3_000;
 
+/** What a server is made of. */
+export interface ServerParts {
+  readonly options: ResolvedOptions;
+  readonly runtime: Runtime;
+  /** The concurrency model. */
+  readonly scheduler: Scheduler;
+  readonly services: ConnectionServices;
+  readonly reports: Reports;
+  /** Takes what the listener tells. */
+  readonly events: TransportEvents;
+  /** What has to be done before anything else, such as loading the handler. */
+  readonly prepare: (() => Promise<void>) | null;
+}
+
 /** One server over one listener. */
 export class HttpServer implements Server {
   readonly #options: ResolvedOptions;
   readonly #runtime: Runtime;
-  readonly #connections: OpenConnections;
+  readonly #services: ConnectionServices;
+  readonly #reports: Reports;
+  readonly #events: TransportEvents;
   readonly #scheduler: Scheduler;
   readonly #startedAtMs: number;
   readonly #ready = new Settlement<Server>();
@@ -60,23 +78,18 @@ export class HttpServer implements Server {
   /**
    * Begins to start.
    *
-   * @param scheduler The concurrency model.
-   * @param prepare What has to be done before anything else, such as loading the handler.
+   * @param parts What it is made of.
    */
-  constructor(
-    options: ResolvedOptions,
-    runtime: Runtime,
-    connections: OpenConnections,
-    scheduler: Scheduler,
-    prepare: (() => Promise<void>) | null,
-  ) {
+  constructor({ options, runtime, scheduler, services, reports, events, prepare }: ServerParts) {
     this.#options = options;
     this.#runtime = runtime;
-    this.#connections = connections;
     this.#scheduler = scheduler;
+    this.#services = services;
+    this.#reports = reports;
+    this.#events = events;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished.promise.catch(ignore);
-    connections.onChange = () => this.#finishIfDone();
+    services.open.onClosed = () => this.#finishIfDone();
     if (options.signal?.aborted === true) {
       this.#onSignal();
     } else {
@@ -128,7 +141,7 @@ export class HttpServer implements Server {
   stats(): ServerStats {
     const uptimeMs = Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs);
     const state = SHOWN_STATES[this.#phase];
-    return collectStats(state, this.#options.model, uptimeMs, this.#connections, this.#scheduler);
+    return collectStats(state, this.#options.model, uptimeMs, this.#services, this.#scheduler);
   }
 
   ref(): void {
@@ -166,7 +179,7 @@ export class HttpServer implements Server {
     let bound: Listener | Promise<Listener>;
     try {
       const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
-      bound = this.#runtime.listen(where, this.#connections);
+      bound = this.#runtime.listen(where, this.#events);
     } catch (cause) {
       this.#failToBind(cause);
       return;
@@ -197,13 +210,9 @@ export class HttpServer implements Server {
     this.#enter("listening");
     this.#ready.resolve(this);
     const { onListen } = this.#options;
-    try {
-      if (onListen !== undefined) onListen(this.addr);
-      else this.#runtime.host.print(`Listening on ${this.url}`);
-    } catch (cause) {
-      // The server listens all the same.
-      this.#connections.reportError(new TrivetError("handler-failed", "The function onListen threw.", { cause }));
-    }
+    const { host } = this.#runtime;
+    if (onListen === undefined) host.print(`Listening on ${this.url}`);
+    else tellUser(host, () => onListen(this.addr));
   }
 
   #failToBind(cause: unknown): void {
@@ -226,7 +235,7 @@ export class HttpServer implements Server {
     this.#failure = error;
     this.#leaveListening();
     // Connections may have come already, when another event loop could not listen.
-    this.#connections.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
+    this.#services.open.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
     this.#giveUpAfterPatience();
     this.#follow([this.#released, this.#scheduler.stop?.()], () => this.#finish());
   }
@@ -239,7 +248,7 @@ export class HttpServer implements Server {
     this.#stopBeganAtMs = this.#runtime.clock.nowMs();
     this.#leaveListening();
     // Those that only wait to be told that they were refused are neither drained nor aborted.
-    this.#openAtStop = this.#connections.servedCount;
+    this.#openAtStop = this.#services.open.servedCount;
     if (this.#phase === "withdrawing") this.#goOn = () => this.#withdraw();
     this.#finishIfDone();
   }
@@ -247,7 +256,7 @@ export class HttpServer implements Server {
   #leaveListening(): void {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
     this.#released = this.#listener?.close();
-    this.#connections.drain();
+    this.#services.drain();
   }
 
   #bringForwardDeadline(timeoutMs: number): void {
@@ -262,7 +271,7 @@ export class HttpServer implements Server {
     if (this.#wasCutOff || this.#hasEnded) return;
     const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
     this.#giveUpAfterPatience();
-    this.#aborted += this.#connections.abort(error);
+    this.#aborted += this.#services.open.abort(error);
     this.#scheduler.cutOff?.();
   }
 
@@ -288,7 +297,7 @@ export class HttpServer implements Server {
       for (const result of results) {
         if (result.status === "fulfilled") continue;
         const { reason: cause } = result;
-        this.#connections.reportError(
+        this.#reports.report(
           new TrivetError("internal-error", "A part of the server has not ended in order.", { cause }),
         );
       }
@@ -303,7 +312,7 @@ export class HttpServer implements Server {
   }
 
   #finishIfDone(): void {
-    if (this.#phase !== "draining" || this.#connections.count > 0) return;
+    if (this.#phase !== "draining" || this.#services.open.count > 0) return;
     this.#enter("settling");
     const drained = this.#scheduler.drained?.().then((elsewhere) => {
       this.#drainedElsewhere = elsewhere.drained;
@@ -317,7 +326,7 @@ export class HttpServer implements Server {
     if (this.#phase !== "settling") return;
     this.#enter("joining");
     // A connection can have been accepted while the port was given back.
-    this.#connections.abort(new TrivetError("draining", "The server has stopped."));
+    this.#services.open.abort(new TrivetError("draining", "The server has stopped."));
     this.#giveUpAfterPatience();
     this.#follow([this.#scheduler.stop?.()], () => this.#finish());
   }

@@ -9,7 +9,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Address, TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const DEADLINE_MS = 15_000;
@@ -45,19 +45,19 @@ export class EventRecorder implements TransportEvents {
   }
 
   onData(transport: TransportConnection, borrowed: Uint8Array): void {
-    this.#tell(() => this.#find(transport, "onData")?.takeData(borrowed), "onData");
+    this.#tell(() => this.#find(transport, "onData")?.onData(borrowed), "onData");
   }
 
   onDrain(transport: TransportConnection): void {
-    this.#tell(() => this.#find(transport, "onDrain")?.takeDrain(), "onDrain");
+    this.#tell(() => this.#find(transport, "onDrain")?.onDrain(), "onDrain");
   }
 
   onEnd(transport: TransportConnection): void {
-    this.#tell(() => this.#find(transport, "onEnd")?.takeEnd(), "onEnd");
+    this.#tell(() => this.#find(transport, "onEnd")?.onEnd(), "onEnd");
   }
 
   onClose(transport: TransportConnection, cause?: Error): void {
-    this.#tell(() => this.#find(transport, "onClose")?.takeClose(cause), "onClose");
+    this.#tell(() => this.#find(transport, "onClose")?.onClose(cause), "onClose");
   }
 
   onAcceptError(cause: Error): void {
@@ -113,7 +113,7 @@ export class EventRecorder implements TransportEvents {
 }
 
 /** One connection of a transport, with what happened to it. */
-export class RecordedConnection {
+export class RecordedConnection implements TransportSession {
   /** The events, in order; "data" for each onData. */
   readonly log: string[] = [];
   /** What happens within its events. */
@@ -198,7 +198,7 @@ export class RecordedConnection {
     this.#recorder.call(() => this.#transport.abort());
   }
 
-  takeData(borrowed: Uint8Array): void {
+  onData(borrowed: Uint8Array): void {
     this.#note("data");
     if (borrowed.byteLength === 0) this.#broken("onData without a byte");
     if (this.log.includes("end")) this.#broken("onData after onEnd");
@@ -209,7 +209,7 @@ export class RecordedConnection {
     assert.equal(decode(borrowed), text, "a view changed before its onData returned");
   }
 
-  takeDrain(): void {
+  onDrain(): void {
     this.#note("drain");
     if (!this.#owesDrain) this.#broken("onDrain that nobody waits for");
     if (this.#hasEnded) this.#broken("onDrain after end");
@@ -217,14 +217,14 @@ export class RecordedConnection {
     this.hooks.onDrain?.(this);
   }
 
-  takeEnd(): void {
+  onEnd(): void {
     if (this.log.includes("end")) this.#broken("a second onEnd");
     this.#note("end");
     if (this.#isPaused) this.#broken("onEnd while paused");
     this.hooks.onEnd?.(this);
   }
 
-  takeClose(cause: Error | undefined): void {
+  onClose(cause: Error | undefined): void {
     if (this.isClosed) this.#broken("a second onClose");
     if (this.#wasAborted && cause !== undefined) this.#broken("a cause after abort");
     this.log.push("close");

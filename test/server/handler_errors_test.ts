@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, type HandlerInfo, HttpResponse, serve, type ServeOptions, TrivetError } from "../../mod.ts";
 import { get, handlerError, head, okText } from "../fixtures/differential.ts";
+import { startMemoryServer, statuses } from "../support/memory_server.ts";
 import { connectRaw } from "../support/raw_client.ts";
 
 const IMF_FIXDATE = /^Date: .*GMT\r$/gm;
@@ -45,19 +46,6 @@ async function exchange(handler: Handler, onError?: ServeOptions["onError"], req
 
 function failingStream(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (controller) => controller.error(new Error("Again.")) });
-}
-
-/** Calls a function with console.error replaced by one that keeps what it is given. */
-async function withoutConsole(run: () => Promise<unknown>): Promise<unknown[]> {
-  const printed: unknown[] = [];
-  const { error } = console;
-  console.error = (...values: unknown[]): void => void printed.push(...values);
-  try {
-    await run();
-  } finally {
-    console.error = error;
-  }
-  return printed;
 }
 
 describe("onError", () => {
@@ -139,26 +127,41 @@ describe("onError", () => {
   }
 
   test("that throws is replaced by the standard response, and what it threw is printed", async () => {
-    const own = new Error("onError's own words.");
-    const printed = await withoutConsole(async () => {
-      const { received } = await exchange(failing, () => {
-        throw own;
-      });
-      assert.equal(received, handlerError());
+    const { send, runtime } = await startMemoryServer(failing, {
+      onError: () => {
+        throw new Error("onError's own words.");
+      },
     });
-    assert.deepEqual(printed, [own]);
+    assert.deepEqual(statuses((await send(get("/"))).received()), [500]);
+    assert.equal(runtime.printed.length, 1);
+    assert.match(runtime.printed[0], /onError's own words\./);
   });
 
-  test("that is absent prints the error", async () => {
-    const printed = await withoutConsole(async () => {
-      const server = await serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, failing).ready();
-      const response = await fetch(server.url, { headers: { connection: "close" } });
-      assert.equal(await response.text(), "Internal Server Error\n");
-      await server.shutdown();
-    });
-    assert.equal(printed.length, 1);
-    assert.equal((printed[0] as TrivetError).cause, OWN_ERROR);
+  test("that is absent prints the error and its cause", async () => {
+    const { send, runtime } = await startMemoryServer(failing, { onError: undefined });
+    assert.deepEqual(statuses((await send(get("/"))).received()), [500]);
+    assert.equal(runtime.printed.length, 1);
+    assert.match(runtime.printed[0], /TrivetError: The handler threw[^]*Caused by: Error: The handler's own words\./);
   });
+
+  for (
+    const [name, onError] of [
+      ["throws", () => {
+        throw new Error("onError's own words.");
+      }],
+      ["rejects", () => Promise.reject(new Error("onError's own words."))],
+    ] as const
+  ) {
+    test(`that ${name} for an error that belongs to no request does no harm: that is printed`, async () => {
+      const { send, runtime, clock, server } = await startMemoryServer(() => new HttpResponse("hello"), { onError });
+      runtime.failAccept(new Error("EMFILE"));
+      await clock.settle();
+      assert.equal(server.stats().errors["accept-failed"], 1);
+      assert.equal(runtime.printed.length, 1);
+      assert.match(runtime.printed[0], /onError's own words\./);
+      assert.deepEqual(statuses((await send(get("/"))).received()), [200]);
+    });
+  }
 });
 
 /** Ways to leave a promise that nobody looks at; each would end a process of Node, were it rejected unhandled. */

@@ -9,10 +9,10 @@ import { resolveOptions, type ServeOptions } from "../../src/api/options.ts";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Scheduler } from "../../src/models/scheduler.ts";
 import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
-import { OpenConnections } from "../../src/server/open_connections.ts";
 import { SERVER_PHASES } from "../../src/server/server_state.ts";
 import { transitionRecorder } from "../../src/states.ts";
-import { HttpServer } from "../../src/server/server.ts";
+import { assembleServer } from "../../src/server/create_server.ts";
+import { Reports } from "../../src/server/reports.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { createGate, createMemoryServer } from "../support/memory_server.ts";
 import { transitionsOf } from "../support/state_diagram.ts";
@@ -70,9 +70,10 @@ function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: 
     { onListen: () => {}, onError: (error) => void reported.push(error), ...given },
     1,
   );
-  const connections = new OpenConnections(options, scheduler, runtime);
-  const server = new HttpServer(options, runtime, connections, scheduler, () => step("prepare", undefined));
-  return { server, clock: memory.clock, reported, asked, references, connect: () => memory.connect() };
+  const reports = new Reports(options.onError, runtime.host);
+  const prepare = (): Promise<void> => step("prepare", undefined);
+  const server = assembleServer({ options, runtime, scheduler, reports, prepare });
+  return { server, clock: memory.clock, reported, asked, references, printed: memory.printed };
 }
 
 /** What has become of each promise, by name: "resolved", the code of an error, or "pending". */
@@ -176,7 +177,8 @@ describe("a stop", () => {
     };
     const scheduler: Scheduler = { admit: () => {}, run: () => {}, mayPersist: () => true, release: () => {} };
     const options = resolveOptions({ onListen: () => {} }, 1);
-    const server = new HttpServer(options, runtime, new OpenConnections(options, scheduler, runtime), scheduler, null);
+    const reports = new Reports(undefined, runtime.host);
+    const server = assembleServer({ options, runtime, scheduler, reports, prepare: null });
     const outcomes = watch({ stop: server.stop() });
     await memory.clock.advance(3_000);
     assert.equal(outcomes.stop, "resolved");
@@ -258,16 +260,30 @@ describe("the signal of a server", () => {
 });
 
 describe("onListen", () => {
-  test("that throws is told to onError, and the server listens", async () => {
-    const onListen = (): void => {
-      throw new Error("No terminal.");
-    };
-    const { server, clock, reported } = createServer({}, { onListen });
+  for (
+    const [name, onListen] of [
+      ["throws", () => {
+        throw new Error("No terminal.");
+      }],
+      ["rejects", () => Promise.reject(new Error("No terminal."))],
+    ] as const
+  ) {
+    test(`that ${name} does no harm: that is printed, and the server listens`, async () => {
+      const { server, clock, printed } = createServer({}, { onListen });
+      await server.ready();
+      await clock.settle();
+      assert.equal(server.stats().state, "listening");
+      assert.equal(printed.length, 1);
+      assert.match(printed[0], /No terminal\./);
+      server.stop();
+      await clock.settle();
+    });
+  }
+
+  test("that is absent prints the URL", async () => {
+    const { server, clock, printed } = createServer({}, { onListen: undefined, hostname: "127.0.0.1", port: 8080 });
     await server.ready();
-    assert.equal(server.stats().state, "listening");
-    assert.deepEqual(reported.map(({ code, cause }) => [code, (cause as Error).message]), [
-      ["handler-failed", "No terminal."],
-    ]);
+    assert.deepEqual(printed, ["Listening on http://127.0.0.1:8080/"]);
     server.stop();
     await clock.settle();
   });

@@ -1,14 +1,15 @@
-/** Warnings: each at most once in ten seconds, to the user or to the console. */
+/** Warnings: each at most once in ten seconds, to the user or printed. */
 
 import assert from "node:assert/strict";
-import { describe, mock, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Warning, Warnings } from "../../src/api/warnings.ts";
-import { VirtualClock } from "../support/virtual_clock.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import type { VirtualClock } from "../support/virtual_clock.ts";
 
 function create(): { warnings: Warnings; clock: VirtualClock; told: Warning[] } {
   const told: Warning[] = [];
-  const clock = new VirtualClock();
-  return { warnings: new Warnings(clock, (warning) => told.push(warning)), clock, told };
+  const { clock, host } = createMemoryRuntime();
+  return { warnings: new Warnings(clock, host, (warning) => told.push(warning)), clock, told };
 }
 
 describe("a warning", () => {
@@ -45,26 +46,25 @@ describe("a warning", () => {
   });
 
   test("is printed where there is no onWarning", () => {
-    const warn = mock.method(console, "warn", () => {});
-    try {
-      new Warnings(new VirtualClock(), undefined).warn("queue-full", "The line is full.");
-      assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [["Trivet: The line is full."]]);
-    } finally {
-      warn.mock.restore();
-    }
+    const { clock, host, printed } = createMemoryRuntime();
+    new Warnings(clock, host, undefined).warn("queue-full", "The line is full.");
+    assert.deepEqual(printed, ["Trivet: The line is full."]);
   });
 
-  test("whose report fails does no harm: the failure is printed", () => {
-    const failure = new Error("The report has failed.");
-    const error = mock.method(console, "error", () => {});
-    try {
-      const warnings = new Warnings(new VirtualClock(), () => {
-        throw failure;
-      });
-      warnings.warn("queue-full", "The line is full.");
-      assert.deepEqual(error.mock.calls.map((call) => call.arguments), [[failure]]);
-    } finally {
-      error.mock.restore();
-    }
-  });
+  for (
+    const [name, onWarning] of [
+      ["throws", () => {
+        throw new Error("The report has failed.");
+      }],
+      ["rejects", () => Promise.reject(new Error("The report has failed."))],
+    ] as const
+  ) {
+    test(`whose report ${name} does no harm: the failure is printed`, async () => {
+      const { clock, host, printed } = createMemoryRuntime();
+      new Warnings(clock, host, onWarning).warn("queue-full", "The line is full.");
+      await clock.settle();
+      assert.equal(printed.length, 1);
+      assert.match(printed[0], /The report has failed\./);
+    });
+  }
 });

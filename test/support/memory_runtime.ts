@@ -8,7 +8,7 @@
  */
 
 import type { Address, Clock, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
-import type { ParentThread, TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
 import { VirtualClock } from "./virtual_clock.ts";
@@ -47,8 +47,10 @@ export interface MemoryRuntime extends Runtime {
   readonly clock: VirtualClock;
   /** Every thread that was started, in order; also those that have ended. */
   readonly threads: readonly MemoryThread[];
+  /** Every line that was printed. */
+  readonly printed: string[];
   /** Connects to the one listener. */
-  connect(remoteAddress?: Address): MemoryPeer;
+  connect(remoteAddress?: Address, negotiatedProtocol?: string): MemoryPeer;
   /** Makes accepting fail once. */
   failAccept(cause: Error): void;
 }
@@ -78,6 +80,7 @@ function createRuntime<C extends Clock>(
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
   const threads: MemoryThread[] = [];
+  const printed: string[] = [];
   let events: TransportEvents | null = null;
   const needEvents = (): TransportEvents => {
     if (events === null) throw new Error("Nobody listens.");
@@ -87,7 +90,8 @@ function createRuntime<C extends Clock>(
     name: "memory",
     version: "1.0.0",
     clock,
-    host: createHost(),
+    host: createHost(printed),
+    printed,
     threads,
     availableCores: () => 1,
     decodeLatin1,
@@ -101,7 +105,8 @@ function createRuntime<C extends Clock>(
         unref: () => {},
       };
     },
-    connect: (remoteAddress) => new MemoryConnection(needEvents(), remoteAddress).peer,
+    connect: (remoteAddress, negotiatedProtocol) =>
+      new MemoryConnection(needEvents(), remoteAddress, negotiatedProtocol).peer,
     failAccept: (cause) => needEvents().onAcceptError(cause),
     whyNotShared: ({ unixPath }) => unixPath === undefined ? whyNotShared : "a Unix domain socket is not shared",
     startThread(entry, events) {
@@ -116,11 +121,11 @@ function createRuntime<C extends Clock>(
   };
 }
 
-function createHost(): Host {
+function createHost(printed: string[]): Host {
   return {
     args: [],
-    print: () => {},
-    printError: () => {},
+    print: (line) => void printed.push(line),
+    printError: (line) => void printed.push(line),
     onStopSignal: () => () => {},
     exit: () => {},
     locate: () => Promise.resolve(null),
@@ -128,7 +133,8 @@ function createHost(): Host {
 }
 
 class MemoryConnection implements TransportConnection {
-  session: unknown = undefined;
+  session: TransportSession | undefined = undefined;
+  readonly negotiatedProtocol: string | null;
   readonly localAddress: Address = { transport: "tcp", hostname: "10.0.0.1", port: 80 };
   readonly remoteAddress: Address;
   readonly peer: MemoryPeer;
@@ -149,8 +155,9 @@ class MemoryConnection implements TransportConnection {
   #closeCause: Error | undefined;
   #closeWasTold = false;
 
-  constructor(events: TransportEvents, remoteAddress?: Address) {
+  constructor(events: TransportEvents, remoteAddress?: Address, negotiatedProtocol: string | null = null) {
     this.#events = events;
+    this.negotiatedProtocol = negotiatedProtocol;
     this.remoteAddress = remoteAddress ?? { transport: "tcp", hostname: "10.0.0.2", port: 50_000 };
     this.peer = this.#createPeer();
     this.#schedule();

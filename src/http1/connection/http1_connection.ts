@@ -98,10 +98,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (this.#life.reading !== State.PARKED) return;
     this.#refusal = error;
     this.wasRefused = true;
-    if (!this.#service.mayTellRefusal(error)) {
-      this.abort(error);
-      return;
-    }
+    this.#service.connectionRefused(this);
     this.#enter(State.REFUSING, State.NONE);
     // A stop does not wait for what a client may have to say.
     if (this.#service.isDraining && this.#life.reading === State.REFUSING) this.#failPeer(error);
@@ -121,8 +118,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   abort(error: TrivetError): void {
-    if (this.#life.reading === State.CLOSED) return;
-    this.#service.countError(error);
+    const { reading } = this.#life;
+    if (reading === State.CLOSED) return;
+    // A connection that has said everything loses nothing.
+    if (reading !== State.LINGERING) this.#service.countError(error);
     this.#cutOff(error);
   }
 

@@ -81,13 +81,17 @@ export class Responder implements ExchangeResponder {
 
   /** Awaits the response to a request. */
   expect(exchange: Exchange, head: Http1RequestHead): void {
-    this.#service.counters.activeExchanges++;
+    const { counters, observer } = this.#service;
+    counters.activeExchanges++;
     this.exchange = exchange;
+    if (observer !== null) observer.requestBegun(exchange, this.#service.preciseNowMs());
     this.#rescued = null;
     this.#requests++;
     if (!head.persistent) this.isLast = true;
     this.writer.method = head.method;
     this.writer.minorVersion = head.minorVersion;
+    this.writer.status = 0;
+    this.writer.contentBytes = 0;
   }
 
   // What the exchange asks for.
@@ -220,6 +224,7 @@ export class Responder implements ExchangeResponder {
     this.exchange = null;
     counters.activeExchanges--;
     counters.responses++;
+    this.#tellObserver(exchange);
     if (exchange.isWatched) (this.#undelivered ??= new Undelivered()).add(exchange);
   }
 
@@ -237,6 +242,7 @@ export class Responder implements ExchangeResponder {
     if (exchange === null) return;
     this.#service.counters.activeExchanges--;
     exchange.abort(error);
+    this.#tellObserver(exchange);
   }
 
   /** Whether a further request is taken behind the response that is complete. */
@@ -249,6 +255,12 @@ export class Responder implements ExchangeResponder {
     const { writing } = this.#life;
     if (writing === State.HELD) return this.writer.progress !== Progress.HOLDING;
     return writing === State.DONE && this.exchange !== null;
+  }
+
+  #tellObserver(exchange: Exchange): void {
+    const { observer } = this.#service;
+    if (observer === null) return;
+    observer.responseEnded(exchange, this.writer.status, this.writer.contentBytes, this.#service.preciseNowMs());
   }
 
   #isAwaiting(exchange: Exchange): boolean {

@@ -61,6 +61,9 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   headIsOut = false;
   /** Whether what was gathered goes out now, and not at the end of the turn. */
   isUrgent = false;
+  /** The status of the final response whose head was written last, and what was gathered of its content. */
+  status = 0;
+  contentBytes = 0;
   /** Why the content has failed. */
   error: TrivetError | null = null;
   readonly #host: WriterHost;
@@ -205,6 +208,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   #encode(stream: StreamOut, bytes: Uint8Array): boolean {
     try {
       stream.encoder!.encode(bytes, this.#outbound);
+      this.contentBytes += bytes.byteLength;
       return true;
     } catch (error) {
       this.#fail(error);
@@ -253,17 +257,22 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
       // Most text is ASCII, of which each char is a byte.
       if (isSent && !hasTrailers && headBuilder.contentLength === null) {
         const framing = headBuilder.decideFraming(this, content.length);
-        if (outbound.appendAscii(this.#finishHead(source, framing, persists) + content)) return;
+        if (outbound.appendAscii(this.#finishHead(source, framing, persists) + content)) {
+          this.contentBytes = content.length;
+          return;
+        }
       }
       bytes = textEncoder.encode(content);
     } else {
       bytes = content;
     }
     const framing = headBuilder.decideFraming(this, bytes === null ? contentBytes : bytes.byteLength);
+    const sentBytes = isSent && bytes !== null ? bytes.byteLength : 0;
     if (hasTrailers) {
       // Trailers need the chunked coding, even where the length is known.
       const head = this.#finishHead(source, RESPONSE_CHUNKED, persists);
       const lines = trailerLines(exchange);
+      this.contentBytes = sentBytes;
       outbound.appendLatin1(head);
       const encoder = new ContentEncoder(RESPONSE_CHUNKED);
       if (bytes !== null) encoder.encode(bytes, outbound);
@@ -271,11 +280,14 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
       return;
     }
     outbound.appendLatin1(this.#finishHead(source, framing, persists));
+    this.contentBytes = sentBytes;
     if (isSent && bytes !== null) outbound.appendBytes(bytes);
   }
 
   #finishHead(source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
     const { headBuilder, clock } = this.#host;
+    this.status = source.status;
+    this.contentBytes = 0;
     this.persists = persists && !headBuilder.wantsClose && framing !== RESPONSE_UNTIL_CLOSE;
     const option = source.status === 101 ? "" : !this.persists ? "close" : this.minorVersion === 0 ? "keep-alive" : "";
     return headBuilder.finish(framing, clock.dateLine, option);

@@ -14,6 +14,7 @@ import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { GoneClients } from "./gone_clients.ts";
+import type { Observer } from "../../exchange/observer.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
@@ -66,6 +67,8 @@ export interface ConnectionService {
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
   readonly counters: ConnectionCounters;
+  /** Who is told of requests and responses, if anyone is. */
+  readonly observer: Observer | null;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */
@@ -84,8 +87,8 @@ export interface ConnectionService {
   reportError(error: TrivetError): void;
   /** Counts an error. */
   countError(error: TrivetError): void;
-  /** Whether one more connection that is refused may be told why. */
-  mayTellRefusal(error: TrivetError): boolean;
+  /** The connection is told that it is refused. */
+  connectionRefused(connection: Connection): void;
   /** Nothing is read from or written to the connection any more: it is closing, or gone. */
   connectionServed(connection: Connection): void;
   /** The connection is gone. */

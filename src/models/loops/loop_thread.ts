@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import { describeError } from "../../api/telling.ts";
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
 import {
@@ -217,7 +218,7 @@ export class LoopThread {
       if (given !== undefined) response = await copyResponse(given);
     } catch (thrown) {
       // The user's own report has failed; its cause is the user's to see, and the peer still gets a response.
-      console.error(thrown);
+      this.#options.runtime.host.printError(describeError(thrown));
     }
     this.#say({ kind: "response", reportId, response });
   }

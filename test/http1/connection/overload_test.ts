@@ -24,17 +24,46 @@ describe("maxConnections", () => {
     assert.equal(server.stats().connections.refused, 1);
   });
 
-  test("closes without a word when too many are being refused", async () => {
+  test("tells every refused client so, and closes the one that was told first when too many linger", async () => {
     const { connect, clock, server } = await startMemoryServer(hello, { maxConnections: 1 });
-    const peers = Array.from({ length: 400 }, () => connect());
+    const peers = Array.from({ length: 2_001 }, () => connect());
     for (const peer of peers.slice(1)) peer.send(get());
     await clock.settle();
-    const told = peers.filter((peer) => peer.received() !== "").length;
-    const cut = peers.filter((peer) => peer.serverSide === "closed").length;
-    assert.deepEqual([told, cut], [256, 143]);
-    assert.equal(server.stats().connections.refused, 399);
-    await clock.advance(10_000);
-    assert.equal(server.stats().connections.open, 1);
+    const told = peers.filter((peer) => statuses(peer.received())[0] === 503).length;
+    const lingering = peers.filter((peer) => peer.serverSide === "ended");
+    assert.deepEqual([told, lingering.length], [2_000, 512]);
+    assert.deepEqual(lingering, peers.slice(-512));
+    assert.deepEqual(server.stats().errors, { "connection-limit": 2_000 }, "the end of one that lingers is no error");
+    assert.equal(server.stats().connections.refused, 2_000);
+    await clock.advance(25_000);
+    assert.equal(server.stats().connections.open, 0);
+  });
+
+  test("closes no client that lingers while there are few, however many have come and gone", async () => {
+    const { connect, clock } = await startMemoryServer(hello, { maxConnections: 1, headersTimeout: 0 });
+    connect();
+    const slow = connect();
+    slow.send(get());
+    for (let i = 0; i < 3_000; i++) {
+      const peer = connect();
+      peer.send(get());
+      peer.end();
+      if (i % 100 === 0) await clock.settle();
+    }
+    await clock.settle();
+    assert.deepEqual([slow.serverSide, statuses(slow.received())], ["ended", [503]]);
+  });
+
+  test("does not count those that are refused and linger: when a served one closes, the next is served", async () => {
+    const { connect, send, clock } = await startMemoryServer(hello, { maxConnections: 2, maxConnectionsPerIp: 2 });
+    const served = [connect(), connect()];
+    await clock.settle();
+    const refused = [await send(get()), await send(get()), await send(get())];
+    assert.deepEqual(refused.map((peer) => peer.serverSide), ["ended", "ended", "ended"]);
+    served[0].end();
+    await clock.settle();
+    assert.equal((await send(get())).received(), okText("hello"));
+    assert.deepEqual(statuses((await send(get())).received()), [503]);
   });
 
   test("tells a client that says nothing after a second: unread bytes would make a reset of the close", async () => {

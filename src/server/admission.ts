@@ -1,0 +1,130 @@
+/**
+ * Which connections are taken.
+ *
+ * It decides by the limits of the server, in total and by address, and makes sure that telling refused clients so does not
+ * become the overload. It must not know which protocol a connection speaks, nor when the model serves it.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { ResolvedOptions } from "../api/options.ts";
+import type { Connection } from "../exchange/connection.ts";
+import type { Scheduler } from "../models/scheduler.ts";
+import type { Address } from "../runtime.ts";
+import type { HeldConnection, OpenConnections } from "./open_connections.ts";
+
+/** The limits on connections. */
+export type AdmissionLimits = Pick<ResolvedOptions, "maxConnections" | "maxConnectionsPerIp">;
+
+/**
+ * Refused connections whose answer was sent and whose client has not closed yet. Beyond it the one that was answered
+ * first is closed, since it had the most time to read its answer.
+ */
+const MAX_LINGERING_REFUSALS = 512;
+
+/** Takes or refuses connections. */
+export class Admission {
+  /** Connections accepted since the start. */
+  acceptedCount = 0;
+  /** Of these, refused. */
+  refusedCount = 0;
+  readonly #limits: AdmissionLimits;
+  readonly #open: OpenConnections;
+  readonly #scheduler: Scheduler;
+  readonly #countByIp = new Map<string, number>();
+  /** Refused connections that were answered, in that order; those that have gone since are among them for a while. */
+  #lingering: Connection[] = [];
+  #oldest = 0;
+  #lingeringNow = 0;
+
+  /**
+   * @param limits The limits on connections; 0 is none.
+   * @param open The connections that are open.
+   * @param scheduler The concurrency model, which serves those that are taken.
+   */
+  constructor(limits: AdmissionLimits, open: OpenConnections, scheduler: Scheduler) {
+    this.#limits = limits;
+    this.#open = open;
+    this.#scheduler = scheduler;
+  }
+
+  /** Addresses that have connections which were not refused, where they are counted. */
+  get addressCount(): number {
+    return this.#countByIp.size;
+  }
+
+  /** Takes a connection that is among the open ones already, or refuses it. */
+  admit(connection: HeldConnection): void {
+    const limit = this.#reachedLimit(connection.remoteAddress);
+    this.#count(connection, 1);
+    if (limit === null) this.#scheduler.admit(connection);
+    else connection.refuse(limit);
+  }
+
+  /** A connection is refused: now by a limit or the model, or later because it has waited in vain. */
+  refused(connection: Connection): void {
+    this.refusedCount++;
+    this.#open.refusedNow++;
+    this.#count(connection, -1);
+  }
+
+  /** Nothing is read from or written to a connection any more: it waits for its client to close, or is gone. */
+  served(connection: Connection): void {
+    if (connection.wasRefused) this.#linger(connection);
+    else this.#scheduler.release(connection);
+  }
+
+  /** A connection is gone. */
+  closed(connection: Connection): void {
+    if (connection.wasRefused) {
+      this.#open.refusedNow--;
+      this.#lingeringNow--;
+    } else {
+      this.#count(connection, -1);
+    }
+  }
+
+  #reachedLimit(peer: Address): TrivetError | null {
+    const { maxConnections, maxConnectionsPerIp } = this.#limits;
+    // The connection in question is among the open ones.
+    if (maxConnections > 0 && this.#open.servedCount > maxConnections) {
+      return new TrivetError("connection-limit", "The server has as many connections as it takes.");
+    }
+    if (maxConnectionsPerIp > 0 && (this.#countByIp.get(ipOf(peer)) ?? 0) >= maxConnectionsPerIp) {
+      return new TrivetError("connection-limit", "The server has as many connections from this address as it takes.");
+    }
+    return null;
+  }
+
+  #count({ remoteAddress }: Connection, change: 1 | -1): void {
+    if (this.#limits.maxConnectionsPerIp === 0) return;
+    const ip = ipOf(remoteAddress);
+    const count = (this.#countByIp.get(ip) ?? 0) + change;
+    if (count === 0) this.#countByIp.delete(ip);
+    else this.#countByIp.set(ip, count);
+  }
+
+  #linger(connection: Connection): void {
+    if (this.#lingering.length >= 2 * MAX_LINGERING_REFUSALS) {
+      this.#lingering = this.#lingering.slice(this.#oldest).filter(isOpen);
+      this.#oldest = 0;
+    }
+    const lingering = this.#lingering;
+    lingering.push(connection);
+    this.#lingeringNow++;
+    while (this.#lingeringNow > MAX_LINGERING_REFUSALS && this.#oldest < lingering.length) {
+      const oldest = lingering[this.#oldest++];
+      if (isOpen(oldest)) oldest.abort(new TrivetError("connection-limit", "Too many refused connections linger."));
+    }
+  }
+}
+
+function isOpen({ placeAmongOpen }: Connection): boolean {
+  return placeAmongOpen >= 0;
+}
+
+/** The peers of a Unix domain socket count as one. */
+function ipOf(address: Address): string {
+  return address.transport === "tcp" ? address.hostname : "";
+}

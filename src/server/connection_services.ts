@@ -1,0 +1,191 @@
+/**
+ * What the connections of one event loop share: the clock, parsers, memory, counts, and the way to the model.
+ *
+ * It decides nothing but who answers a health check; it puts the parts together and passes on what connections ask for.
+ * It must not know what the parts do.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { ResolvedOptions } from "../api/options.ts";
+import { CoarseClock } from "../exchange/coarse_clock.ts";
+import type { Connection } from "../exchange/connection.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Observer } from "../exchange/observer.ts";
+import { TargetUriComposer } from "../http1/codec/request_target.ts";
+import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
+import { GoneClients } from "../http1/connection/gone_clients.ts";
+import { HeadParsers } from "../http1/connection/head_parsers.ts";
+import { timeoutsOf } from "../http1/connection/lifecycle.ts";
+import { OutboundSlab } from "../http1/connection/outbound.ts";
+import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "../http1/connection/service.ts";
+import type { Scheduler } from "../models/scheduler.ts";
+import type { Clock, Runtime } from "../runtime.ts";
+import { Admission } from "./admission.ts";
+import { answerToHealthCheck } from "./health_check.ts";
+import { OpenConnections } from "./open_connections.ts";
+import type { Reports } from "./reports.ts";
+
+/** The server as its connections see it. */
+export class ConnectionServices implements ConnectionService {
+  readonly settings: ConnectionSettings;
+  readonly clock: CoarseClock;
+  readonly timeouts: readonly number[];
+  readonly slab: OutboundSlab;
+  readonly headParsers: HeadParsers;
+  readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
+  readonly targetUris: TargetUriComposer;
+  readonly counters: ConnectionCounters;
+  readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
+  readonly defer: (callback: () => void) => void;
+  readonly observer: Observer | null;
+  isDraining = false;
+  /** Who is open. */
+  readonly open: OpenConnections;
+  /** Who is taken. */
+  readonly admission: Admission;
+  readonly #scheduler: Scheduler;
+  readonly #reports: Reports;
+  readonly #healthPath: string | undefined;
+  readonly #runtimeClock: Clock;
+  /** What is to be done at the end of the turn, for all connections. */
+  #deferred: (() => void)[] = [];
+  readonly goneClients: GoneClients;
+
+  /**
+   * @param options The user's options.
+   * @param runtime The runtime the server stands on.
+   * @param scheduler The concurrency model.
+   * @param reports Who is told of errors.
+   * @param observer Who is told of everything.
+   */
+  constructor(
+    options: ResolvedOptions,
+    runtime: Runtime,
+    scheduler: Scheduler,
+    reports: Reports,
+    observer: Observer | null,
+  ) {
+    this.#scheduler = scheduler;
+    this.#reports = reports;
+    this.#healthPath = options.healthPath;
+    this.#runtimeClock = runtime.clock;
+    this.observer = observer;
+    this.settings = toSettings(options);
+    this.counters = {
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      activeExchanges: 0,
+      responses: 0,
+      errors: reports.counts,
+    };
+    this.targetUris = new TargetUriComposer(options.tls === undefined ? "http" : "https");
+    this.decodeLatin1 = runtime.decodeLatin1;
+    this.slab = new OutboundSlab(runtime.encodeUtf8);
+    this.headParsers = new HeadParsers(this.settings, runtime.decodeLatin1);
+    // The runtime is asked once a turn, since that costs about as much as all the rest of a small response.
+    const { defer } = runtime.clock;
+    this.defer = (callback) => {
+      if (this.#deferred.push(callback) === 1) defer(() => this.#endTurn());
+    };
+    const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs } = this.settings;
+    this.clock = new CoarseClock(
+      runtime.clock,
+      [headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs],
+      (elapsedMs) => this.#tick(elapsedMs),
+    );
+    this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
+    this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
+    this.open = new OpenConnections(this.clock);
+    this.admission = new Admission(options, this.open, scheduler);
+  }
+
+  /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
+  drain(): void {
+    this.isDraining = true;
+    this.#scheduler.drain?.(new TrivetError("draining", DRAINING));
+    this.open.drain();
+  }
+
+  // What the connections ask for.
+
+  run(exchange: Exchange): void {
+    if (this.isDraining) {
+      exchange.refuse(new TrivetError("draining", DRAINING));
+      return;
+    }
+    const answer = this.#healthPath === undefined ? null : answerToHealthCheck(exchange, this.#healthPath);
+    if (answer === null) this.#scheduler.run(exchange);
+    else exchange.answer(answer);
+  }
+
+  mayPersist(connection: Connection): boolean {
+    return this.#scheduler.mayPersist(connection);
+  }
+
+  reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
+    return this.#reports.tell(error, exchange.request);
+  }
+
+  reportError(error: TrivetError): void {
+    this.#reports.report(error);
+  }
+
+  countError(error: TrivetError): void {
+    this.#reports.count(error);
+  }
+
+  preciseNowMs(): number {
+    return this.#runtimeClock.nowMs();
+  }
+
+  connectionRefused(connection: Connection): void {
+    this.admission.refused(connection);
+  }
+
+  connectionServed(connection: Connection): void {
+    this.admission.served(connection);
+  }
+
+  connectionClosed(connection: Connection): void {
+    this.admission.closed(connection);
+    if (this.observer !== null) this.observer.connectionClosed(connection);
+    this.open.remove(connection);
+  }
+
+  #endTurn(): void {
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (const callback of deferred) callback();
+  }
+
+  #tick(elapsedMs: number): void {
+    this.open.tick(elapsedMs);
+    this.#scheduler.tick?.();
+  }
+}
+
+const DRAINING = "The server is shutting down and takes no new requests.";
+
+function toSettings(options: ResolvedOptions): ConnectionSettings {
+  return {
+    headersTimeoutMs: options.headersTimeout,
+    requestTimeoutMs: options.requestTimeout,
+    keepAliveTimeoutMs: options.keepAliveTimeout,
+    handlerTimeoutMs: options.handlerTimeout,
+    writeTimeoutMs: options.writeTimeout,
+    queueTimeoutMs: 0,
+    halfCloseTimeoutMs: options.halfCloseTimeout,
+    minContentBytesPerSecond: options.minDataRate.bytesPerSecond,
+    contentRateGraceMs: options.minDataRate.gracePeriod,
+    maxFieldSectionBytes: options.maxHeaderSize,
+    maxFieldLines: options.maxHeadersCount,
+    maxRequestTargetBytes: options.maxRequestTargetSize,
+    maxContentBytes: options.maxRequestBodySize,
+    maxRequestsPerConnection: options.maxRequestsPerSocket,
+    retryAfterSeconds: options.retryAfter,
+    nativeRequest: options.nativeRequest,
+  };
+}
