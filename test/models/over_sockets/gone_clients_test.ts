@@ -22,6 +22,7 @@ const RELEASED_WITHIN_MS = IS_MEASUREMENT ? 2_000 : 4_000;
 const CONNECTED_AT_ONCE = 50;
 /** What has not changed for so long will not: handlers are called within milliseconds. */
 const STABLE_MS = 120;
+const SETTLED_WITHIN_MS = 20_000;
 const DOWNLOAD_BYTES = IS_MEASUREMENT ? 200 * 2 ** 20 : 32 * 2 ** 20;
 /** Shorter than `halfCloseTimeout`: a busy machine needs a margin. */
 const LATER_MS = IS_MEASUREMENT ? 900 : 500;
@@ -192,14 +193,18 @@ async function untilSettled({ server }: AppServer, accepted: number, phase: Phas
   const look = () => `${server.stats().connections.accepted} ${server.stats().bytesReceived} ${watch.lines().length}`;
   let last = look();
   let sinceMs = performance.now();
-  await until(() => {
-    const present = look();
-    if (present !== last) sinceMs = performance.now();
-    last = present;
-    const isAccepted = server.stats().connections.accepted >= accepted;
-    const isCalled = !phase.isCalled || watch.lines().includes("called");
-    return isAccepted && isCalled && performance.now() - sinceMs > STABLE_MS;
-  }, () => `It has not come to rest: ${last}, of ${accepted}`);
+  await until(
+    () => {
+      const present = look();
+      if (present !== last) sinceMs = performance.now();
+      last = present;
+      const isAccepted = server.stats().connections.accepted >= accepted;
+      const isCalled = !phase.isCalled || watch.lines().includes("called");
+      return isAccepted && isCalled && performance.now() - sinceMs > STABLE_MS;
+    },
+    () => `It has not come to rest: ${last}, of ${accepted}`,
+    SETTLED_WITHIN_MS,
+  );
 }
 
 /** What handlers write when they are told that their client has left. */
