@@ -1,7 +1,8 @@
 /**
- * Stress: servers that are started and stopped, whose threads are killed, or that are kept busy, each for a bounded time.
+ * Stress: servers that are started and stopped, whose threads are killed, that are kept busy or attacked, each for a
+ * bounded time.
  *
- * Usage: `deno run -A bench/stress.ts [--runtime=deno,bun,node] [--only=rounds,kills,light] [--case=hybrid] [--rounds=100]
+ * Usage: `deno run -A bench/stress.ts [--runtime=deno,bun,node] [--only=rounds,kills,light,attack] [--case=hybrid] [--rounds=100]
  * [--seconds=60] [--quick] [--name=stress]`. It prints what it found as Markdown, writes it to `bench/results/` when it is
  * given a name, and fails when something was violated. It needs Linux, whose /proc has threads and descriptors.
  *
@@ -11,6 +12,7 @@
 import { positiveInteger, select, UsageError } from "./command_line.ts";
 import { describeSource, findRuntimes, RUNTIME_NAMES, type RuntimeName } from "./contenders.ts";
 import { machineOfReport } from "./report.ts";
+import { ATTACK } from "./stress/attack.ts";
 import { KILLS } from "./stress/kills.ts";
 import { LIGHT } from "./stress/light.ts";
 import { type Finding, markdownOf, type StressReport } from "./stress/report.ts";
@@ -27,7 +29,7 @@ interface Options extends StressOptions {
   readonly name: string | null;
 }
 
-const PROGRAMS: readonly StressProgram[] = [ROUNDS, KILLS, LIGHT];
+const PROGRAMS: readonly StressProgram[] = [ROUNDS, KILLS, LIGHT, ATTACK];
 const DEFAULT_ROUNDS = 100;
 const DEFAULT_SECONDS = 60;
 

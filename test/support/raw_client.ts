@@ -62,7 +62,7 @@ export class RawClient {
     this.#socket = socket;
     this.#reader = reader;
     socket.on("data", (bytes: Uint8Array) => {
-      this.#chunks.push(Uint8Array.from(bytes));
+      this.#chunks.push(new Uint8Array(bytes));
       this.#receivedBytes += bytes.byteLength;
       this.#look();
     });

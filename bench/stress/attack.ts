@@ -1,0 +1,33 @@
+/**
+ * Attacks: what clients and handlers do to take a server down, against Trivet and the runtime's own server.
+ *
+ * @module
+ */
+
+import { LOOP_ATTACKS } from "./attack_cases.ts";
+import { type Attack, runAttack } from "./attack_site.ts";
+import { THREAD_ATTACKS } from "./attack_thread_cases.ts";
+import type { StressCase, StressProgram } from "./trial.ts";
+
+const ATTACKS: readonly Attack[] = [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a, b) => a.part - b.part);
+
+/** The program. */
+export const ATTACK: StressProgram = {
+  name: "attack",
+  title: "Attacks",
+  describe: ({ isQuick }) =>
+    "Each attack has a server of its own, with the options of its row and else with default ones. The wait is that of " +
+    "another client, which asks for what costs nothing, from connecting to the last byte; memory is the most that was " +
+    "resident during the attack beyond the idle server; survived has a server that answers afterwards. Attacker and " +
+    `client share the cores with the server. ${
+      isQuick
+        ? "This is a quick run: it shows that the programs work, and times are allowed to be five times as long. "
+        : ""
+    }Violated is what is listed below, of Trivet; the runtime's own server is there to compare with.`,
+  cases: ATTACKS.flatMap((attack) =>
+    attack.against.map((attacked): StressCase => ({
+      title: `${attack.part} ${attack.title}: ${attacked}`,
+      run: (runtime, { isQuick }) => runAttack(attack, attacked, runtime, isQuick),
+    }))
+  ),
+};
