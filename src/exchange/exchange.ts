@@ -8,6 +8,8 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import type { HandlerInfo } from "../api/handler.ts";
+import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
@@ -56,10 +58,21 @@ export interface ExchangeOwner extends ContentSupply, ExchangeResponder {
   readonly isContentComplete: boolean;
   /** Whether handlers get a Request of the runtime itself. */
   readonly nativeRequest: boolean;
+  /** Makes WebSockets of exchanges. */
+  readonly webSockets: WebSocketUpgrades;
   /** The handler is called once more, and has all its time again. */
   restartHandlerTime(): void;
   /** The handler's time is over, and it is not waited for any longer. */
   endHandlerTime(): void;
+}
+
+/**
+ * Makes WebSockets of exchanges. What does stands above this room, since it is a protocol beside HTTP; whatever carries
+ * exchanges is given one, and hands it on here.
+ */
+export interface WebSocketUpgrades {
+  /** See `HandlerInfo.upgradeWebSocket`. */
+  upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer;
 }
 
 /** Who takes what becomes of an exchange. */
@@ -68,6 +81,8 @@ export interface ExchangeResponder {
   answer(exchange: Exchange, source: ResponseSource): void;
   /** The handler has failed, or its response can't be sent. */
   failHandler(exchange: Exchange, error: TrivetError): void;
+  /** Counts an error that came behind the response, and tells the user of it if it is the handler's. */
+  reportLateError(exchange: Exchange, error: TrivetError): void;
   /** Answers in place of a handler that is not called, or whose result is not waited for. */
   refuseExchange(exchange: Exchange, error: TrivetError): void;
   /** Whether an informational response can still come before the final one. */
@@ -225,8 +240,12 @@ export class Exchange implements RequestSource {
     this.connection.refuseExchange(this, error);
   }
 
-  /** Takes what the handler threw. */
+  /** Takes what the handler threw. What only the peer is to blame for is answered, and is no failure of the handler. */
   fail(thrown: unknown): void {
+    if (thrown instanceof TrivetError && thrown.blame === "peer" && thrown.status !== null) {
+      this.refuse(thrown);
+      return;
+    }
     const error = thrown instanceof TrivetError
       ? thrown
       : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });

@@ -26,6 +26,7 @@ import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
 import type { ResolvedOptions } from "../api/options.ts";
 import type { Address, Clock, Runtime, Timer, TransportConnection, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
+import { WebSockets } from "../websocket/web_sockets.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 
 /**
@@ -58,6 +59,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
   readonly defer: (callback: () => void) => void;
+  readonly webSockets: WebSockets;
   isDraining = false;
   /** Connections accepted since the start. */
   acceptedCount = 0;
@@ -97,6 +99,7 @@ export class OpenConnections implements TransportEvents, ConnectionService {
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.#runtimeClock = runtime.clock;
+    this.webSockets = new WebSockets(runtime);
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
   }
 

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner } from "../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner, type WebSocketUpgrades } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -28,12 +28,15 @@ export interface HostLink {
   outgoing(): OutgoingBatch;
   /** Calls back when the turn is over, before what it has brought is sent. */
   readonly defer: (callback: () => void) => void;
+  /** Makes WebSockets of exchanges, on this thread. */
+  readonly webSockets: WebSocketUpgrades;
 }
 
 /** One call on the thread's side. */
 export class HostedExchange implements ExchangeOwner {
   readonly exchange: Exchange;
   readonly nativeRequest: boolean;
+  readonly webSockets: WebSocketUpgrades;
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
@@ -56,6 +59,7 @@ export class HostedExchange implements ExchangeOwner {
   constructor(call: ReceivedCall, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
     this.#call = call;
     this.#link = link;
+    this.webSockets = link.webSockets;
     this.nativeRequest = nativeRequest;
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
     const head = new RequestHead(call.method, "", true, call.fields);
@@ -144,6 +148,10 @@ export class HostedExchange implements ExchangeOwner {
   failHandler(exchange: Exchange, error: TrivetError): void {
     if (exchange.progress !== "awaited") return;
     this.#sayFailure(error);
+  }
+
+  reportLateError(_exchange: Exchange, error: TrivetError): void {
+    this.#say("report", copyError(error));
   }
 
   refuseExchange(exchange: Exchange, error: TrivetError): void {

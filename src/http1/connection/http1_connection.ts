@@ -14,7 +14,7 @@ import { readResponse } from "../../web/read_response.ts";
 import type { ResponseSource } from "../../web/response_source.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { createErrorResponse } from "../../exchange/error_response.ts";
-import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner, type WebSocketUpgrades } from "../../exchange/exchange.ts";
 import {
   AWAITING,
   CLOSED,
@@ -122,6 +122,10 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
 
   get localAddress(): Address {
     return this.#transport.localAddress;
+  }
+
+  get webSockets(): WebSocketUpgrades {
+    return this.#service.webSockets;
   }
 
   /** Whether the content of the request in flight has come whole. */
@@ -304,6 +308,11 @@ export class Http1Connection implements Connection, ExchangeOwner, Driver {
       (source) => this.#sendInstead(exchange, error, source),
       () => this.#sendInstead(exchange, error, null),
     );
+  }
+
+  reportLateError(exchange: Exchange, error: TrivetError): void {
+    this.#service.countError(error);
+    if (error.blame === "handler") ignoreOutcome(this.#service.reportHandlerError(error, exchange));
   }
 
   refuseExchange(exchange: Exchange, error: TrivetError): void {
