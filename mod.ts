@@ -26,6 +26,19 @@ export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnecti
 export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/api/server.ts";
 export type { QueueStats, ServerState, ServerStats, ThreadStats, WorkerStats } from "./src/api/stats.ts";
+export type {
+  ServerWebSocket,
+  WebSocketAnswer,
+  WebSocketClose,
+  WebSocketCloseEvent,
+  WebSocketCompression,
+  WebSocketErrorEvent,
+  WebSocketEvents,
+  WebSocketListener,
+  WebSocketListenerOptions,
+  WebSocketMessageEvent,
+  WebSocketOptions,
+} from "./src/api/websocket.ts";
 export type { Warning, WarningCode } from "./src/api/warnings.ts";
 export { type Blame, type ErrorCode, TrivetError } from "./src/api/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";

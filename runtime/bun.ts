@@ -10,6 +10,7 @@ import type { Address, Listener, ListenOptions, Runtime } from "../src/runtime.t
 import type { TransportEvents } from "../src/runtime.ts";
 import { type NamedSocket, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
+import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Handshakes } from "./handshakes.ts";
@@ -77,6 +78,7 @@ export function createBunRuntime(): Runtime {
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     ...bufferCodecs(),
+    ...builtinCodecs(),
   };
 }
 

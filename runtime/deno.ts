@@ -10,6 +10,7 @@ import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/run
 import type { TransportEvents } from "../src/runtime.ts";
 import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
+import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
@@ -47,6 +48,7 @@ export function createDenoRuntime(): Runtime {
     whyNotShared,
     ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
     ...bufferCodecs(),
+    ...builtinCodecs(),
   };
 }
 

@@ -11,6 +11,7 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import type { Address, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../src/runtime.ts";
 import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
+import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
@@ -37,6 +38,7 @@ export function createNodeRuntime(): Runtime {
     whyNotShared,
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     ...bufferCodecs(),
+    ...builtinCodecs(),
   };
 }
 

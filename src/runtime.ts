@@ -260,4 +260,42 @@ export interface Runtime {
    * bytes it takes.
    */
   encodeUtf8(text: string, bytes: Uint8Array, start: number): number;
+  /** The SHA-1 digest of bytes: 20 bytes. WebSocket's handshake is made of one (RFC 6455 section 4.2.2). */
+  sha1(bytes: Uint8Array): Uint8Array;
+  /** Compression. */
+  readonly deflate: Deflate;
+}
+
+/** Raw DEFLATE (RFC 1951), as far as messages are compressed with it one by one (RFC 7692 section 7.2). */
+export interface Deflate {
+  /** Compresses at once. The output ends with an empty block that is not compressed: 00 00 ff ff. */
+  compress(bytes: Uint8Array, windowBits: number, level: number): Uint8Array<ArrayBuffer>;
+  /**
+   * Decompresses at once what ends with such a block. Returns `null` where that gives more than `maxBytes`. Throws where
+   * it is not DEFLATE.
+   */
+  decompress(bytes: Uint8Array, windowBits: number, maxBytes: number): Uint8Array<ArrayBuffer> | null;
+  /** Makes what compresses one message after another, each of which may refer to those before. */
+  createCompressor(windowBits: number, level: number): DeflateStream;
+  /** Makes what decompresses one message after another. */
+  createDecompressor(windowBits: number): DeflateStream;
+}
+
+/** Compresses or decompresses messages in order. */
+export interface DeflateStream {
+  /**
+   * Takes the next message, which ends as above, and may not be changed until it is done. One at a time. Never calls back
+   * within the call.
+   *
+   * @param onPiece Called with each piece of the output, which it may keep. Returns whether more is wanted; where it is
+   * not, nothing follows and only `close` may be called.
+   * @param onDone Called when all of it was given, with an error where that failed.
+   */
+  run(
+    bytes: Uint8Array,
+    onPiece: (piece: Uint8Array<ArrayBuffer>) => boolean,
+    onDone: (error: Error | null) => void,
+  ): void;
+  /** Frees what it holds; nothing is called back any more. */
+  close(): void;
 }

@@ -54,6 +54,12 @@ export type ErrorCode =
   | "response-content-failed"
   | "response-content-length-mismatch"
   | "upgrade-not-requested"
+  | "websocket-request-invalid"
+  | "websocket-upgrade-required"
+  | "websocket-origin-refused"
+  | "websocket-violation"
+  | "websocket-timeout"
+  | "websocket-backlog"
   | "too-late"
   | "thread-lost"
   | "thread-crashed"
@@ -93,6 +99,11 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "message-incomplete": { blame: "peer", status: 400 },
   "expectation-unknown": { blame: "peer", status: 417 },
   "peer-disconnected": { blame: "peer", status: null },
+  "websocket-request-invalid": { blame: "peer", status: 400 },
+  "websocket-upgrade-required": { blame: "peer", status: 426 },
+  "websocket-origin-refused": { blame: "peer", status: 403 },
+  "websocket-violation": { blame: "peer", status: null },
+  "websocket-backlog": { blame: "peer", status: null },
 
   // A deadline passed.
   "head-timeout": { blame: "timeout", status: 408 },
@@ -101,6 +112,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "handler-timeout": { blame: "timeout", status: 503 },
   "write-timeout": { blame: "timeout", status: null },
   "shutdown-timeout": { blame: "timeout", status: null },
+  "websocket-timeout": { blame: "timeout", status: null },
 
   // The handler, or the response it made.
   "handler-failed": { blame: "handler", status: 500 },

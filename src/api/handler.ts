@@ -5,6 +5,7 @@
  */
 
 import type { Address } from "../runtime.ts";
+import type { WebSocketAnswer, WebSocketOptions } from "./websocket.ts";
 
 /**
  * Answers one request.
@@ -66,6 +67,16 @@ export interface HandlerInfo {
    * was not read to its end.
    */
   upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer;
+  /**
+   * Takes the connection over as a WebSocket (RFC 6455). Return the response, whose status is 101, from the handler; the
+   * socket opens then. As `Deno.upgradeWebSocket(request, options)`.
+   *
+   * @throws {TrivetError} `websocket-upgrade-required` (426), `websocket-request-invalid` (400) or
+   * `websocket-origin-refused` (403) for a request that asks for no WebSocket, or asks in a wrong way. One that the
+   * handler does not catch is answered with its status, and not told to `onError`.
+   * @throws {TypeError | RangeError} For wrong options.
+   */
+  upgradeWebSocket(options?: WebSocketOptions): WebSocketAnswer;
 }
 
 /** A peer's address, as `requestIP` gives it. */

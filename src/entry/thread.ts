@@ -14,6 +14,7 @@ import { copyError } from "../threads/error_copy.ts";
 import { HandlerHost } from "../threads/handler_host.ts";
 import type { LoopOrders } from "../models/loops/loop_protocol.ts";
 import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
+import { WebSockets } from "../websocket/web_sockets.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
 
@@ -51,7 +52,7 @@ async function begin(
   linkRequestPrototype();
   linkResponsePrototype();
   const handler = handlerOf(await loadHandlerModule(runtime.host, orders.module));
-  const host = new HandlerHost(parent, runtime.clock, handler, orders);
+  const host = new HandlerHost(parent, runtime.clock, handler, orders, new WebSockets(runtime));
   return (message) => host.take(message);
 }
 

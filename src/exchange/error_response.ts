@@ -18,5 +18,7 @@ export function createErrorResponse(error: TrivetError, retryAfterSeconds: numbe
   const fields = ["content-type", "text/plain;charset=UTF-8"];
   // RFC 9110 section 10.2.3: with 503, how long the service is expected to be unavailable.
   if (error.blame === "overload") fields.push("retry-after", String(retryAfterSeconds));
+  // RFC 9110 section 15.5.22 and RFC 6455 section 4.4: to which protocol, and which version of it is spoken.
+  if (error.code === "websocket-upgrade-required") fields.push("upgrade", "websocket", "sec-websocket-version", "13");
   return { status, statusText: "", fields, content: `${explanation}\n`, streamBytes: null };
 }

@@ -8,6 +8,8 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import type { HandlerInfo } from "../api/handler.ts";
+import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
@@ -58,6 +60,17 @@ export interface ExchangeOwner extends ContentSupply {
   readonly nativeRequest: boolean;
   /** What takes the response. */
   readonly responder: ExchangeResponder;
+  /** Makes WebSockets of exchanges. */
+  readonly webSockets: WebSocketUpgrades;
+}
+
+/**
+ * Makes WebSockets of exchanges. What does stands above this room, since it is a protocol beside HTTP; whatever carries
+ * exchanges is given one, and hands it on here.
+ */
+export interface WebSocketUpgrades {
+  /** See `HandlerInfo.upgradeWebSocket`. */
+  upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer;
 }
 
 /** What takes the response of an exchange, in whichever version of HTTP that is written. */
@@ -66,6 +79,8 @@ export interface ExchangeResponder {
   answer(exchange: Exchange, source: ResponseSource): void;
   /** The handler has failed, or its response can't be sent. */
   fail(exchange: Exchange, error: TrivetError): void;
+  /** Counts an error that came behind the response, and tells the user of it if it is the handler's. */
+  reportLateError(exchange: Exchange, error: TrivetError): void;
   /** Answers in place of a handler that is not called, or whose result is not waited for. */
   refuse(exchange: Exchange, error: TrivetError): void;
   /** Whether an informational response can still come before the final one. */
@@ -227,8 +242,12 @@ export class Exchange implements RequestSource {
     this.connection.responder.refuse(this, error);
   }
 
-  /** Takes what the handler threw. */
+  /** Takes what the handler threw. What only the peer is to blame for is answered, and is no failure of the handler. */
   fail(thrown: unknown): void {
+    if (thrown instanceof TrivetError && thrown.blame === "peer" && thrown.status !== null) {
+      this.refuse(thrown);
+      return;
+    }
     const error = thrown instanceof TrivetError
       ? thrown
       : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });

@@ -9,6 +9,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/handler.ts";
+import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
 import type { Address } from "../runtime.ts";
@@ -113,6 +114,10 @@ export class ExchangeInfo implements HandlerInfo {
     exchange.pendingUpgrade = upgrade;
     const response = new HttpResponse(null, { status: 101, headers });
     return { response: response, connection: upgrade.connection };
+  }
+
+  upgradeWebSocket(options: WebSocketOptions = {}): WebSocketAnswer {
+    return this.#exchange.connection.webSockets.upgrade(this.#exchange, this, options);
   }
 }
 

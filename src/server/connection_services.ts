@@ -22,6 +22,7 @@ import { OutboundSlab } from "../http1/connection/outbound.ts";
 import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "../http1/connection/service.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Clock, Runtime } from "../runtime.ts";
+import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
 import { answerToHealthCheck } from "./health_check.ts";
 import { OpenConnections } from "./open_connections.ts";
@@ -40,6 +41,7 @@ export class ConnectionServices implements ConnectionService {
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   readonly defer: (callback: () => void) => void;
   readonly observer: Observer | null;
+  readonly webSockets: WebSockets;
   isDraining = false;
   /** Who is open. */
   readonly open: OpenConnections;
@@ -97,6 +99,7 @@ export class ConnectionServices implements ConnectionService {
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
+    this.webSockets = new WebSockets(runtime);
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
     this.admission = new Admission(options, this.open, scheduler);

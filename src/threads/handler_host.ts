@@ -9,6 +9,7 @@
 
 import type { Handler } from "../api/handler.ts";
 import { callHandler } from "../exchange/handler_call.ts";
+import type { WebSocketUpgrades } from "../exchange/exchange.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
@@ -31,6 +32,7 @@ interface WaitingMessage {
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
   readonly defer: (callback: () => void) => void;
+  readonly webSockets: WebSocketUpgrades;
   readonly #parent: ParentThread;
   readonly #clock: Clock;
   readonly #handler: Handler;
@@ -49,8 +51,16 @@ export class HandlerHost implements HostLink {
    * @param clock The runtime's clock.
    * @param handler Called for each call.
    * @param orders What the thread was told first.
+   * @param webSockets Makes WebSockets of exchanges.
    */
-  constructor(parent: ParentThread, clock: Clock, handler: Handler, orders: HandlerOrders) {
+  constructor(
+    parent: ParentThread,
+    clock: Clock,
+    handler: Handler,
+    orders: HandlerOrders,
+    webSockets: WebSocketUpgrades,
+  ) {
+    this.webSockets = webSockets;
     this.#parent = parent;
     this.#clock = clock;
     this.defer = clock.defer;

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder, type WebSocketUpgrades } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -28,6 +28,8 @@ export interface HostLink {
   outgoing(): OutgoingBatch;
   /** Calls back when the turn is over, before what it has brought is sent. */
   readonly defer: (callback: () => void) => void;
+  /** Makes WebSockets of exchanges, on this thread. */
+  readonly webSockets: WebSocketUpgrades;
 }
 
 /** One call on the thread's side. */
@@ -35,6 +37,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly exchange: Exchange;
   readonly nativeRequest: boolean;
   readonly responder: ExchangeResponder = this;
+  readonly webSockets: WebSocketUpgrades;
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
@@ -57,6 +60,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   constructor(call: ReceivedCall, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
     this.#call = call;
     this.#link = link;
+    this.webSockets = link.webSockets;
     this.nativeRequest = nativeRequest;
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
     const head = new RequestHead(call.method, "", true, call.fields);
@@ -145,6 +149,10 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   fail(exchange: Exchange, error: TrivetError): void {
     if (exchange.progress !== "awaited") return;
     this.#sayFailure(error);
+  }
+
+  reportLateError(_exchange: Exchange, error: TrivetError): void {
+    this.#say("report", copyError(error));
   }
 
   refuse(exchange: Exchange, error: TrivetError): void {

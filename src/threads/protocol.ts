@@ -10,7 +10,7 @@
  * | `call`: run the handler | `answer`: its response; `failed`: it threw, or its response can't be sent |
  * | `chunk`, `end`, `fail`: content of the request | `demand`: it is wanted |
  * | `credit`, `cancel`: about the content of the response | `chunk`, `end`, `fail`: the content of the response |
- * | | `credit`: content was taken; `inform`: an informational response |
+ * | | `credit`: content was taken; `inform`: an informational response; `report`: an error behind the response |
  * | `upgraded`: the connection has left HTTP | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
@@ -85,6 +85,7 @@ export type FromThread =
     isWatched: boolean,
   ]
   | readonly [kind: "failed", callId: number, error: ErrorCopy]
+  | readonly [kind: "report", callId: number, error: ErrorCopy]
   | readonly [kind: "inform", callId: number, status: number, fields: FieldLines]
   | readonly [kind: "demand", callId: number]
   | readonly [kind: "chunk", callId: number, bytesAt: number]

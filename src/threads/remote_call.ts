@@ -14,7 +14,7 @@ import type { UpgradedConnection } from "../api/handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
 import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";
-import { copyError, restoreError } from "./error_copy.ts";
+import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
 
@@ -66,6 +66,8 @@ export class RemoteCall implements HandlerRun {
   #received: ReceivedStream | null = null;
   #trailers: AnswerTrailers = null;
   #upgrade: PendingUpgrade | null = null;
+  /** The thread does not read the upgraded connection any more. */
+  #endUpgradedInput: (() => void) | null = null;
 
   /**
    * @param exchange The exchange.
@@ -144,6 +146,9 @@ export class RemoteCall implements HandlerRun {
         this.isAnswered = true;
         this.exchange.fail(restoreError(message[2]));
         return;
+      case "report":
+        this.exchange.connection.responder.reportLateError(this.exchange, restoreTrivetError(message[2]));
+        return;
       case "inform":
         this.#inform(message[2], message[3]);
         return;
@@ -165,6 +170,7 @@ export class RemoteCall implements HandlerRun {
         return;
       case "cancel":
         this.#sender?.cancel(restoreError(message[2]));
+        this.#endUpgradedInput?.();
     }
   }
 
@@ -257,6 +263,7 @@ export class RemoteCall implements HandlerRun {
     });
     this.#received = received;
     const toThread = new Promise<void>((resolve) => {
+      this.#endUpgradedInput = resolve;
       this.#sender = new StreamSender(connection.readable.getReader(), {
         chunk: (bytes) => {
           const batch = this.#link?.outgoing();

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
 import type { Address, Clock, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
@@ -96,6 +97,7 @@ function createRuntime<C extends Clock>(
     availableCores: () => 1,
     decodeLatin1,
     encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
+    ...builtinCodecs(),
     listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {
       events = listenerEvents;
       return {

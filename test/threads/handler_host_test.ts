@@ -58,7 +58,9 @@ describe("a thread that never lacks work", () => {
     };
     const begun = new Int32Array(new SharedArrayBuffer(4));
     const orders = { role: "handler", module: "", nativeRequest: false, callLimitMs: 0, begun } as const;
-    const host = new HandlerHost(parent, clock, handler, orders);
+    const host = new HandlerHost(parent, clock, handler, orders, {
+      upgrade: () => assert.fail("no WebSocket is asked for"),
+    });
     await run((callId) => host.take(callBatch(callId)), clock);
     return log;
   }

@@ -10,7 +10,7 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import type { Connection } from "../../exchange/connection.ts";
-import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner, type WebSocketUpgrades } from "../../exchange/exchange.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
@@ -79,6 +79,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   get localAddress(): Address {
     return this.#transport.localAddress;
+  }
+
+  get webSockets(): WebSocketUpgrades {
+    return this.#service.webSockets;
   }
 
   get isContentComplete(): boolean {

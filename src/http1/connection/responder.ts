@@ -129,6 +129,11 @@ export class Responder implements ExchangeResponder {
     this.sendError(error);
   }
 
+  reportLateError(exchange: Exchange, error: TrivetError): void {
+    if (error.blame === "handler") reportFailure(this.#service, exchange, error);
+    else this.#service.countError(error);
+  }
+
   mayInform(exchange: Exchange): boolean {
     const { writing } = this.#life;
     // RFC 9110 section 15.2: a server must not send a 1xx to a client that speaks HTTP/1.0.

@@ -12,9 +12,9 @@ import type { RequestHeadLimits } from "../codec/request_head.ts";
 import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { Exchange } from "../../exchange/exchange.ts";
 import type { GoneClients } from "./gone_clients.ts";
 import type { Observer } from "../../exchange/observer.ts";
+import type { Exchange, WebSocketUpgrades } from "../../exchange/exchange.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
@@ -69,6 +69,8 @@ export interface ConnectionService {
   readonly counters: ConnectionCounters;
   /** Who is told of requests and responses, if anyone is. */
   readonly observer: Observer | null;
+  /** Makes WebSockets of exchanges. */
+  readonly webSockets: WebSocketUpgrades;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */

@@ -177,6 +177,11 @@ export class FrameDecoder {
     return NEED_MORE;
   }
 
+  /** The text of a payload that was decompressed, or `null` where it is not UTF-8. */
+  decodeText(payload: Uint8Array): string | null {
+    return this.#decode(payload, 0, payload.byteLength, -1);
+  }
+
   #takeFirst(byte: number): number {
     const opcode = byte & 0x0f;
     const isControl = (opcode & CONTROL_BIT) !== 0;

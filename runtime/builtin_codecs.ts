@@ -1,0 +1,110 @@
+/**
+ * What Deno, Bun and Node share of `node:crypto` and `node:zlib`.
+ *
+ * The modules are loaded when they are first used, because hardly a server needs them.
+ *
+ * @module
+ */
+
+import type { DeflateRaw, InflateRaw } from "node:zlib";
+import type { Deflate, DeflateStream, Runtime } from "../src/runtime.ts";
+
+/** Makes them. */
+export function builtinCodecs(): Pick<Runtime, "sha1" | "deflate"> {
+  return {
+    sha1: (bytes) => builtin("node:crypto").createHash("sha1").update(bytes).digest(),
+    deflate: createDeflate(),
+  };
+}
+
+/** A module of Node's at once, which all three runtimes can give. */
+function builtin<Name extends "node:crypto" | "node:zlib">(name: Name) {
+  const { getBuiltinModule } = process;
+  if (getBuiltinModule === undefined) throw new Error("WebSockets need Node 20.16 or newer.");
+  return getBuiltinModule(name);
+}
+
+function createDeflate(): Deflate {
+  return {
+    compress(bytes, windowBits, level) {
+      const { deflateRawSync, constants } = builtin("node:zlib");
+      return toBytes(deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, windowBits, level }));
+    },
+    decompress(bytes, windowBits, maxBytes) {
+      const { inflateRawSync, constants } = builtin("node:zlib");
+      try {
+        const options = { finishFlush: constants.Z_SYNC_FLUSH, windowBits, maxOutputLength: maxBytes };
+        return toBytes(inflateRawSync(bytes, options));
+      } catch (error) {
+        if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") return null;
+        throw error;
+      }
+    },
+    createCompressor: (windowBits, level) =>
+      new ZlibStream(() => builtin("node:zlib").createDeflateRaw({ windowBits, level })),
+    createDecompressor: (windowBits) => new ZlibStream(() => builtin("node:zlib").createInflateRaw({ windowBits })),
+  };
+}
+
+interface Run {
+  readonly onPiece: (piece: Uint8Array<ArrayBuffer>) => boolean;
+  readonly onDone: (error: Error | null) => void;
+}
+
+/** A stream of zlib, flushed behind each message. */
+class ZlibStream implements DeflateStream {
+  readonly #create: () => DeflateRaw | InflateRaw;
+  #stream: DeflateRaw | InflateRaw | null = null;
+  #run: Run | null = null;
+  #isClosed = false;
+
+  constructor(create: () => DeflateRaw | InflateRaw) {
+    this.#create = create;
+  }
+
+  run(bytes: Uint8Array, onPiece: Run["onPiece"], onDone: Run["onDone"]): void {
+    const run = this.#run = { onPiece, onDone };
+    const stream = this.#stream ??= this.#open();
+    // Deno compresses within the call and may tell of an error twice; who listens stays the same therefore.
+    stream.write(bytes);
+    stream.flush(builtin("node:zlib").constants.Z_SYNC_FLUSH, () => {
+      if (this.#run === run) queueMicrotask(() => this.#finish(run, null));
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#run = null;
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  #open(): DeflateRaw | InflateRaw {
+    const stream = this.#create();
+    stream.on("data", (piece: Uint8Array) => {
+      const run = this.#run;
+      if (run !== null && this.#stream === stream && !run.onPiece(toBytes(piece))) this.#run = null;
+    });
+    stream.on("error", (error: Error) => {
+      const run = this.#run;
+      if (run !== null && this.#stream === stream) queueMicrotask(() => this.#finish(run, error));
+    });
+    // A block may say that it is the last one (RFC 7692 section 7.2.3.4); what comes next begins anew.
+    stream.on("end", () => {
+      stream.close();
+      if (this.#stream === stream) this.#stream = null;
+    });
+    return stream;
+  }
+
+  #finish(run: Run, error: Error | null): void {
+    if (this.#run !== run || this.#isClosed) return;
+    this.#run = null;
+    run.onDone(error);
+  }
+}
+
+/** The same bytes, not as a Buffer, whose methods differ. */
+function toBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}

@@ -1,0 +1,126 @@
+/**
+ * The messages of a WebSocket as two streams with back-pressure, as WebSocketStream has them.
+ *
+ * It decides when the client is read and when a write is done. It must not know how messages become frames.
+ *
+ * @module
+ */
+
+import type { Message } from "./connection.ts";
+
+/** What the stream of messages that come asks of the socket. */
+export interface MessageSource {
+  /** Messages are wanted again. */
+  resume(): void;
+  /** Closes the connection. */
+  close(): void;
+}
+
+/** What the stream of messages that go asks of the socket. */
+export interface MessageTarget {
+  /** Sends a message. Returns whether the client keeps up; where it does not, `drained` follows. */
+  send(message: string | ArrayBufferLike | ArrayBufferView): boolean;
+  /** Closes the connection. */
+  close(): void;
+}
+
+/** Messages kept for a reader that does not keep up, before the client is not read any more. */
+const HIGH_WATER_MESSAGES = 16;
+
+/** The messages that come. */
+export class IncomingMessages {
+  readonly readable: ReadableStream<Message>;
+  #controller: ReadableStreamDefaultController<Message> | null = null;
+  #failure: Error | null = null;
+
+  constructor(source: MessageSource) {
+    this.readable = new ReadableStream<Message>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: () => {
+        this.#failBehindTheLast();
+        source.resume();
+      },
+      cancel: () => {
+        this.#controller = null;
+        source.close();
+      },
+    }, { highWaterMark: HIGH_WATER_MESSAGES });
+  }
+
+  /** Returns whether the next one is wanted. One that is not wanted any more is dropped. */
+  take(message: Message): boolean {
+    const controller = this.#controller;
+    if (controller === null) return true;
+    controller.enqueue(message);
+    return (controller.desiredSize ?? 0) > 0;
+  }
+
+  /** No more messages come. */
+  end(): void {
+    this.#controller?.close();
+    this.#controller = null;
+  }
+
+  /** No more messages come, and the connection was not closed in order. Those that came are still read. */
+  fail(error: Error): void {
+    this.#failure = error;
+    this.#failBehindTheLast();
+  }
+
+  #failBehindTheLast(): void {
+    if (this.#failure === null || this.#controller?.desiredSize !== HIGH_WATER_MESSAGES) return;
+    this.#controller.error(this.#failure);
+    this.#controller = null;
+  }
+}
+
+/** The messages that go. */
+export class OutgoingMessages {
+  readonly writable: WritableStream<string | ArrayBufferLike | ArrayBufferView>;
+  #controller: WritableStreamDefaultController | null = null;
+  #write: { resolve(): void; reject(error: unknown): void } | null = null;
+
+  #open: (() => void) | null = null;
+
+  /**
+   * @param target The socket.
+   * @param hasOpened Whether messages can be sent; else `open` says when.
+   */
+  constructor(target: MessageTarget, hasOpened: boolean) {
+    this.writable = new WritableStream<string | ArrayBufferLike | ArrayBufferView>({
+      start: (controller) => {
+        this.#controller = controller;
+        return hasOpened ? undefined : new Promise<void>((resolve) => this.#open = resolve);
+      },
+      write: (message) => {
+        if (target.send(message)) return;
+        return new Promise<void>((resolve, reject) => {
+          this.#write = { resolve, reject };
+        });
+      },
+      close: () => target.close(),
+      abort: () => target.close(),
+    });
+  }
+
+  /** Messages can be sent. */
+  open(): void {
+    this.#open?.();
+  }
+
+  /** The client keeps up again. */
+  drained(): void {
+    this.#write?.resolve();
+    this.#write = null;
+  }
+
+  /** The connection is closed. */
+  fail(error: Error): void {
+    this.#controller?.error(error);
+    this.#open?.();
+    this.#write?.reject(error);
+    this.#write = null;
+  }
+}

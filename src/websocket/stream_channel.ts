@@ -1,0 +1,118 @@
+/**
+ * The bytes of an upgraded connection that has streams.
+ *
+ * It decides when the streams are read and what their ends mean. It must not know what the bytes are.
+ *
+ * @module
+ */
+
+import type { UpgradedConnection } from "../api/handler.ts";
+import type { ByteChannel, ByteReceiver } from "./byte_channel.ts";
+
+/** Reads and writes the streams of one connection. */
+export class StreamChannel implements ByteChannel {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #receiver: ByteReceiver;
+  readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
+  readonly #onFailure = (cause: unknown): void => this.#close(cause);
+  #isPaused = false;
+  #isReading = false;
+  #hasPeerEnded = false;
+  #hasEnded = false;
+  #isClosed = false;
+  /** Writes that are not taken yet. */
+  #waiting = 0;
+  #owesDrain = false;
+
+  /**
+   * @param connection The connection, of which nothing else reads or writes.
+   * @param receiver Is told from now on.
+   */
+  constructor(connection: UpgradedConnection, receiver: ByteReceiver) {
+    this.#reader = connection.readable.getReader();
+    this.#writer = connection.writable.getWriter();
+    this.#receiver = receiver;
+    this.#writer.closed.then(() => this.#outputEnded(), this.#onFailure);
+    this.#read();
+  }
+
+  write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
+    if (this.#isClosed || this.#hasEnded) return false;
+    const chunk = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
+    this.#waiting++;
+    this.#writer.write(chunk).then(() => this.#written(), this.#onFailure);
+    // The stream asks for more while what it holds is below its high water.
+    if ((this.#writer.desiredSize ?? 0) > 0) return true;
+    this.#owesDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#read();
+  }
+
+  end(): void {
+    if (this.#hasEnded || this.#isClosed) return;
+    this.#hasEnded = true;
+    this.#owesDrain = false;
+    this.#writer.close().catch(this.#onFailure);
+  }
+
+  abort(): void {
+    if (this.#isClosed) return;
+    this.#writer.abort().catch(ignore);
+    this.#reader.cancel().catch(ignore);
+    // Told later, as everything is.
+    Promise.resolve().then(() => this.#close(undefined));
+  }
+
+  #read(): void {
+    if (this.#isReading || this.#isPaused || this.#hasPeerEnded || this.#isClosed) return;
+    this.#isReading = true;
+    this.#reader.read().then(this.#onRead, this.#onFailure);
+  }
+
+  #take({ done, value }: ReadableStreamReadResult<Uint8Array>): void {
+    this.#isReading = false;
+    if (this.#isClosed) return;
+    if (done) {
+      this.#hasPeerEnded = true;
+      this.#receiver.ended();
+      this.#closeIfOver();
+      return;
+    }
+    this.#receiver.push(value as Uint8Array<ArrayBuffer>);
+    this.#read();
+  }
+
+  #written(): void {
+    if (--this.#waiting > 0 || !this.#owesDrain || this.#isClosed) return;
+    this.#owesDrain = false;
+    this.#receiver.drained();
+  }
+
+  #outputEnded(): void {
+    this.#hasEnded = true;
+    this.#closeIfOver();
+  }
+
+  #closeIfOver(): void {
+    if (this.#hasEnded && this.#hasPeerEnded) this.#close(undefined);
+  }
+
+  #close(cause: unknown): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#writer.abort(cause).catch(ignore);
+    this.#reader.cancel(cause).catch(ignore);
+    this.#receiver.closed();
+  }
+}
+
+function ignore(): void {}

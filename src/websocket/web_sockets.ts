@@ -1,0 +1,70 @@
+/**
+ * The WebSockets of one thread.
+ *
+ * It decides how a request becomes a socket: what is answered, what was agreed on, and when it opens. It is handed to
+ * whatever carries exchanges, since a room below this one calls it.
+ *
+ * @module
+ */
+
+import type { HandlerInfo } from "../api/handler.ts";
+import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
+import type { Exchange, WebSocketUpgrades } from "../exchange/exchange.ts";
+import type { Runtime } from "../runtime.ts";
+import { agreeOnDeflate } from "./codec/extensions.ts";
+import { type SocketService, WebSocketConnection } from "./connection.ts";
+import { readHandshake } from "./handshake.ts";
+import { CompressionJobs, type CompressionTools } from "./message_compression.ts";
+import { FrameSlab } from "./outgoing_frames.ts";
+import { ServerSocket } from "./server_socket.ts";
+import { resolveWebSocketOptions } from "./settings.ts";
+import { SocketClock } from "./socket_clock.ts";
+import { StreamChannel } from "./stream_channel.ts";
+
+/** What is asked of a runtime. */
+export type WebSocketRuntime = Pick<Runtime, "clock" | "sha1" | "deflate" | "encodeUtf8" | "decodeLatin1">;
+
+/** Makes WebSockets of exchanges. */
+export class WebSockets implements WebSocketUpgrades {
+  readonly #runtime: WebSocketRuntime;
+  readonly #service: SocketService;
+  readonly #jobs = new CompressionJobs();
+
+  /** @param runtime The runtime. */
+  constructor(runtime: WebSocketRuntime) {
+    this.#runtime = runtime;
+    this.#service = {
+      clock: new SocketClock(runtime.clock),
+      slab: new FrameSlab(runtime.encodeUtf8),
+      decodeLatin1: runtime.decodeLatin1,
+    };
+  }
+
+  upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer {
+    const settings = resolveWebSocketOptions(options);
+    const uri = exchange.url();
+    const { accept, protocol, extensions: offers } = readHandshake(exchange.head, uri, options, this.#runtime.sha1);
+    const { compression } = settings;
+    const agreement = compression === null ? null : agreeOnDeflate(offers, compression);
+    const extensions = agreement?.answer ?? "";
+    const tools: CompressionTools | null = agreement === null
+      ? null
+      : { deflate: this.#runtime.deflate, jobs: this.#jobs, agreement, level: compression!.level };
+
+    const headers = new Headers({ "sec-websocket-accept": accept });
+    if (protocol !== "") headers.set("sec-websocket-protocol", protocol);
+    if (extensions !== "") headers.set("sec-websocket-extensions", extensions);
+    const { response, connection: upgraded } = info.upgrade("websocket", { headers });
+    let connection!: WebSocketConnection;
+    const socket = new ServerSocket(
+      { url: uri.replace(/^http/, "ws"), protocol, extensions },
+      (receiver) => connection = new WebSocketConnection(this.#service, settings, tools, receiver),
+      (error) => exchange.connection.responder.reportLateError(exchange, error),
+    );
+    upgraded.then(
+      (connected) => connection.open((receiver) => new StreamChannel(connected, receiver)),
+      () => connection.abandon(),
+    );
+    return { response, socket };
+  }
+}
