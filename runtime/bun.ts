@@ -6,12 +6,13 @@
  * @module
  */
 
-import type { Address, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
 import { type NamedSocket, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
+import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
@@ -51,6 +52,8 @@ interface BunGlobal {
   listen(options: Record<string, unknown>): BunListener;
   pathToFileURL(path: string): URL;
   file(path: string): { exists(): Promise<boolean> };
+  peek(promise: Promise<unknown>): unknown;
+  inspect(value: unknown): string;
 }
 
 interface BunListener {
@@ -77,7 +80,15 @@ export function createBunRuntime(): Runtime {
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     ...bufferCodecs(),
+    responseContents: (native) => responseContents(bun, native),
   };
+}
+
+function responseContents(bun: BunGlobal, native: typeof Response): ResponseContents {
+  // An import of it would not load on other runtimes, and this file is loaded on each.
+  const jsc = process.getBuiltinModule("bun:jsc") as { estimateShallowMemoryUsageOf?: (value: object) => number };
+  const sizeOf = jsc?.estimateShallowMemoryUsageOf;
+  return sizeOf === undefined ? STREAMS_ONLY : createBunResponseContents(bun, sizeOf, native);
 }
 
 function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener {

@@ -13,6 +13,7 @@ import { bufferCodecs } from "./buffer_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { createDenoResponseContents } from "./deno_responses.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
@@ -47,6 +48,7 @@ export function createDenoRuntime(): Runtime {
     whyNotShared,
     ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
     ...bufferCodecs(),
+    responseContents: createDenoResponseContents,
   };
 }
 

@@ -16,6 +16,8 @@ import type { LoopOrders } from "../models/loops/loop_protocol.ts";
 import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
+import { nativeResponse } from "../web/native_body.ts";
+import { readContentsWith } from "../web/read_response.ts";
 
 /** Does what the thread was started for, if this is a thread of a server. */
 export async function runThread(runtime: Runtime): Promise<void> {
@@ -50,6 +52,7 @@ async function begin(
   }
   linkRequestPrototype();
   linkResponsePrototype();
+  readContentsWith(runtime.responseContents(nativeResponse()));
   const handler = handlerOf(await loadHandlerModule(runtime.host, orders.module));
   const host = new HandlerHost(parent, runtime.clock, handler, orders);
   return (message) => host.take(message);

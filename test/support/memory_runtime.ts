@@ -7,7 +7,8 @@
  * @module
  */
 
-import type { Address, Clock, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
+import { detectRuntime } from "../../runtime/detect.ts";
+import type { Address, Clock, Host, Listener, ListenOptions, ResponseContents, Runtime } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
@@ -65,6 +66,8 @@ export interface MemoryRuntimeOptions {
   readonly thread?: (runtime: MemoryThreadRuntime, entry: string) => void | Promise<void>;
   /** What `whyNotShared` says of TCP; `null` unless given. */
   readonly whyNotShared?: string | null;
+  /** What is told of responses of the runtime's own class; all that can be, unless given. */
+  readonly responseContents?: ResponseContents;
 }
 
 /** Makes a runtime for one server. */
@@ -73,7 +76,7 @@ export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryR
 }
 
 function createRuntime<C extends Clock>(
-  { thread, whyNotShared = null }: MemoryRuntimeOptions,
+  { thread, whyNotShared = null, responseContents }: MemoryRuntimeOptions,
   clock: C,
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
@@ -107,12 +110,16 @@ function createRuntime<C extends Clock>(
     startThread(entry, events) {
       if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
       const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
-        await thread(createRuntime({ thread, whyNotShared }, inside.clock, inside.parentThread), entry);
+        await thread(
+          createRuntime({ thread, whyNotShared, responseContents }, inside.clock, inside.parentThread),
+          entry,
+        );
       });
       threads.push(ends);
       return Promise.resolve(ends);
     },
     parentThread,
+    responseContents: (native) => responseContents ?? detectRuntime().responseContents(native),
   };
 }
 
