@@ -6,13 +6,14 @@
  * @module
  */
 
-import type { Address, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
 import { type NamedSocket, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
+import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
@@ -52,6 +53,8 @@ interface BunGlobal {
   listen(options: Record<string, unknown>): BunListener;
   pathToFileURL(path: string): URL;
   file(path: string): { exists(): Promise<boolean> };
+  peek(promise: Promise<unknown>): unknown;
+  inspect(value: unknown): string;
 }
 
 interface BunListener {
@@ -79,11 +82,19 @@ export function createBunRuntime(): Runtime {
     ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
     ...bufferCodecs(),
     ...builtinCodecs(),
+    responseContents: (native) => responseContents(bun, native),
   };
 }
 
 /** "http/1.1" as it goes over the wire, in which form alone Bun takes it (RFC 7301 section 3.1). */
 const ALPNProtocols = new Uint8Array([8, ...new TextEncoder().encode("http/1.1")]);
+
+function responseContents(bun: BunGlobal, native: typeof Response): ResponseContents {
+  // An import of it would not load on other runtimes, and this file is loaded on each.
+  const jsc = process.getBuiltinModule("bun:jsc") as { estimateShallowMemoryUsageOf?: (value: object) => number };
+  const sizeOf = jsc?.estimateShallowMemoryUsageOf;
+  return sizeOf === undefined ? STREAMS_ONLY : createBunResponseContents(bun, sizeOf, native);
+}
 
 function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener {
   const { hostname, port, unixPath, tcpBacklog: backlog, reusePort, tls } = options;

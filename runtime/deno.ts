@@ -14,6 +14,7 @@ import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { createDenoResponseContents } from "./deno_responses.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
@@ -49,6 +50,7 @@ export function createDenoRuntime(): Runtime {
     ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
     ...bufferCodecs(),
     ...builtinCodecs(),
+    responseContents: createDenoResponseContents,
   };
 }
 

@@ -222,6 +222,31 @@ export interface ParentThread {
   exit(): void;
 }
 
+/** A stream that gives so many bytes. */
+export interface SizedStream {
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly byteLength: number;
+}
+
+/** Content whose length is known before it is sent. */
+export type WholeContent = string | Uint8Array<ArrayBuffer> | SizedStream;
+
+/** What a runtime tells of the objects of its own class `Response`. */
+export interface ResponseContents {
+  /**
+   * Takes the content of a response that was made of something else than a stream, at once or as a promise that waits for
+   * nothing but the runtime. `null` when that is not known: then nothing was taken, and the response has its stream.
+   * Text is a string, with its byte order mark if it has one. Throws or rejects when the content was read before or is
+   * locked.
+   */
+  takeWhole(response: Response): WholeContent | Promise<WholeContent> | null;
+  /**
+   * Whether a response that was made of text says so in its Content-Type, as the Fetch standard wants. Where it does not,
+   * `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
+   */
+  readonly namesTextType: boolean;
+}
+
 /** One JavaScript runtime. */
 export interface Runtime {
   /** The runtime's name. */
@@ -264,6 +289,8 @@ export interface Runtime {
   sha1(bytes: Uint8Array): Uint8Array;
   /** Compression. */
   readonly deflate: Deflate;
+  /** What can be told of objects of the runtime's own class `Response`, which is given: the global may be another one. */
+  responseContents(native: typeof Response): ResponseContents;
 }
 
 /** Raw DEFLATE (RFC 1951), as far as messages are compressed with it one by one (RFC 7692 section 7.2). */

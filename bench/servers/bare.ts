@@ -104,7 +104,7 @@ class BareConnection implements TransportSession {
 
   #respond(response: Response): void {
     const own = web.takeHttpResponse(response);
-    if (own !== null) this.#send(linesOf(own), own.content);
+    if (own !== null) this.#send(linesOf(own), own.content instanceof Response ? own.content.body : own.content);
     else this.#respondGlobal(response);
   }
 
@@ -185,7 +185,7 @@ function statusLine(status: number): string {
   return `HTTP/1.1 ${status} OK\r\n`;
 }
 
-function linesOf({ status, fields }: ResponseSource): string {
+function linesOf({ status, fields }: Pick<ResponseSource, "status" | "fields">): string {
   let lines = statusLine(status);
   for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`;
   return lines;

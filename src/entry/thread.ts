@@ -17,6 +17,8 @@ import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
+import { nativeResponse } from "../web/native_body.ts";
+import { readContentsWith } from "../web/read_response.ts";
 
 /** Does what the thread was started for, if this is a thread of a server. */
 export async function runThread(runtime: Runtime): Promise<void> {
@@ -51,6 +53,7 @@ async function begin(
   }
   linkRequestPrototype();
   linkResponsePrototype();
+  readContentsWith(runtime.responseContents(nativeResponse()));
   const handler = handlerOf(await loadHandlerModule(runtime.host, orders.module));
   const host = new HandlerHost(parent, runtime.clock, handler, orders, new WebSockets(runtime));
   return (message) => host.take(message);

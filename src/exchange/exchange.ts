@@ -222,14 +222,15 @@ export class Exchange implements RequestSource {
 
   /** Takes what the handler returned. What comes too late is thrown away. */
   respond(response: unknown): void {
-    let source: ResponseSource;
+    let source: ResponseSource | Promise<ResponseSource>;
     try {
       source = readResponse(response);
     } catch (error) {
       this.fail(error);
       return;
     }
-    this.answer(source);
+    if (source instanceof Promise) source.then((read) => this.answer(read), (error) => this.fail(error));
+    else this.answer(source);
   }
 
   /** Takes the final response in parts. */

@@ -26,6 +26,8 @@ import { HttpServer } from "./server.ts";
 import { Warnings } from "../api/warnings.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
+import { nativeResponse } from "../web/native_body.ts";
+import { readContentsWith } from "../web/read_response.ts";
 
 /**
  * Starts a server on a runtime. `serve()` of the package is this with the runtime it finds itself on.
@@ -48,6 +50,7 @@ export function createServer(
   const { handle, prepare } = takeHandler(runtime, options, handler);
   linkRequestPrototype();
   linkResponsePrototype();
+  readContentsWith(runtime.responseContents(nativeResponse()));
   const reports = new Reports(options.onError, runtime.host);
   const warnings = new Warnings(runtime.clock, runtime.host, options.onWarning);
   const scheduler = createScheduler({

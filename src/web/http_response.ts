@@ -19,9 +19,8 @@ import {
   normalizeFieldValue,
   readFieldLines,
 } from "./field_lines.ts";
-import { type Bytes, isUnusable, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
+import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
 import { defineInspection, linkPrototype } from "./prototype_link.ts";
-import type { ResponseContent, ResponseSource } from "./response_source.ts";
 
 /** The content was handed over to be sent: it counts as read. */
 const SENT = Symbol("sent");
@@ -30,7 +29,7 @@ const SENT = Symbol("sent");
 type ContentState = string | Bytes | Response | typeof SENT | null;
 
 /** The media types the Fetch standard gives to content of these kinds. */
-const TEXT_TYPE = "text/plain;charset=UTF-8";
+export const TEXT_TYPE = "text/plain;charset=UTF-8";
 const JSON_TYPE = "application/json";
 const FORM_TYPE = "application/x-www-form-urlencoded;charset=UTF-8";
 
@@ -40,12 +39,23 @@ const JSON_LINES: FieldLines = ["content-type", JSON_TYPE];
 
 const UTF8_ENCODER = new TextEncoder();
 
+/** An {@linkcode HttpResponse}, taken apart. */
+export interface HttpResponseParts {
+  readonly status: number;
+  readonly statusText: string;
+  readonly fields: FieldLines;
+  /** The content, or the native response that holds it. */
+  readonly content: string | Bytes | Response | null;
+  /** The size of a Blob that is the content. */
+  readonly blobBytes: number | null;
+}
+
 /**
  * Takes a response apart for sending; its content counts as read from then on. Gives `null` when the object is not an
  * {@linkcode HttpResponse}. Throws `response-invalid` when the content was read or sent already, and
  * `response-field-invalid` when a field was set through `headers` that cannot be sent.
  */
-export let takeHttpResponse: (value: object) => ResponseSource | null;
+export let takeHttpResponse: (value: object) => HttpResponseParts | null;
 
 /**
  * A `Response` that costs next to nothing to make.
@@ -276,11 +286,11 @@ export class HttpResponse implements Response {
   /** The native object that holds the content. Without content it is one that can be read again and again. */
   #holder(): Response {
     const content = this.#content;
-    if (content === null) return new Response(null);
+    if (content === null) return new (nativeResponse())(null);
     if (isNative(content)) return content;
     if (content === SENT) return this.#content = usedResponse();
     // Not every runtime replaces the lone surrogates of a string it was given.
-    return this.#content = new Response(typeof content === "string" ? UTF8_ENCODER.encode(content) : content);
+    return this.#content = new (nativeResponse())(typeof content === "string" ? UTF8_ENCODER.encode(content) : content);
   }
 
   #isUnusable(): boolean {
@@ -289,14 +299,15 @@ export class HttpResponse implements Response {
   }
 
   /** Takes the content for sending. */
-  #takeContent(): ResponseContent {
+  #takeContent(): string | Bytes | Response | null {
     const content = this.#content;
     if (content === null) return null;
-    if (content === SENT || (isNative(content) && isUnusable(content))) {
+    // Whether its stream is locked is left to the one who reads it: looking would make the stream.
+    if (content === SENT || (isNative(content) && content.bodyUsed)) {
       throw new TrivetError("response-invalid", "The content of the response was read or sent already.");
     }
     this.#content = SENT;
-    return isNative(content) ? content.body : content;
+    return content;
   }
 
   static {
@@ -305,7 +316,7 @@ export class HttpResponse implements Response {
       if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
       const fields = value.#headers === null ? value.#lines : readFieldLines(value.#headers);
       const content = value.#takeContent();
-      return { status: value.#status, statusText: value.#statusText, fields, content, streamBytes: value.#blobBytes };
+      return { status: value.#status, statusText: value.#statusText, fields, content, blobBytes: value.#blobBytes };
     };
   }
 }
@@ -319,7 +330,7 @@ let linked = false;
 export function linkResponsePrototype(): void {
   if (linked) return;
   linked = true;
-  linkPrototype(HttpResponse, Response);
+  linkPrototype(HttpResponse, nativeResponse());
   defineInspection(
     HttpResponse,
     ({ status, statusText, headers, bodyUsed }) => ({ status, statusText, headers, bodyUsed }),
@@ -395,7 +406,7 @@ function takeBody(body: unknown): { content: string | Bytes | Response; lines: F
   if (body instanceof URLSearchParams) return { content: body.toString(), lines: ["content-type", FORM_TYPE] };
   if (typeof body !== "object") return { content: String(body), lines: TEXT_LINES };
   // A stream, a Blob, a FormData, or what else the runtime takes.
-  const native = new Response(body as BodyInit);
+  const native = new (nativeResponse())(body as BodyInit);
   const contentType = native.headers.get("content-type");
   return { content: native, lines: contentType === null ? NO_FIELD_LINES : ["content-type", contentType] };
 }

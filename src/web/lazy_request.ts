@@ -7,7 +7,8 @@
  * @module
  */
 
-import { type Bytes, ignoreOutcome, isUnusable, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
+import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes, toFormData } from "./native_body.ts";
+import { usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
@@ -130,7 +131,7 @@ export class LazyRequest implements Request {
     const body = this.#nativeHasContent() ? this.#holder().body : null;
     if (body === null) return this.#makeNative(null);
     const [kept, given] = body.tee();
-    this.#contentState = new Response(kept);
+    this.#contentState = new (nativeResponse())(kept);
     // What stood for this request has the stream that was just divided.
     this.#native = null;
     return this.#makeNative(given);
@@ -204,7 +205,7 @@ export class LazyRequest implements Request {
   #holder(): Response {
     const state = this.#contentState;
     if (typeof state !== "string") return state;
-    const holder = state === "untaken" ? new Response(this.#source.content.stream()) : usedResponse();
+    const holder = state === "untaken" ? new (nativeResponse())(this.#source.content.stream()) : usedResponse();
     this.#contentState = holder;
     return holder;
   }

@@ -7,12 +7,24 @@
  * @module
  */
 
+let NativeResponse: typeof Response | null = null;
+
+/** The runtime's own class `Response`, whatever its global name means later. Its first use loads it on one runtime. */
+export function nativeResponse(): typeof Response {
+  return NativeResponse ??= globalThis.Response;
+}
+
+/** Whether an object has the runtime's own class, or one that extends it. */
+export function isNativeResponse(value: object): value is Response {
+  return value instanceof nativeResponse();
+}
+
 /** Bytes that own their memory. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A response whose content was read: the body of a lazy object whose content was taken without a native object. */
 export function usedResponse(): Response {
-  const response = new Response("");
+  const response = new (nativeResponse())("");
   ignoreOutcome(response.arrayBuffer());
   return response;
 }
@@ -35,7 +47,7 @@ export function toFormData(content: ArrayBuffer | Bytes, contentType: string | n
 }
 
 function typedResponse(content: ArrayBuffer | Bytes, contentType: string): Response {
-  return new Response(content, { headers: { "content-type": contentType } });
+  return new (nativeResponse())(content, { headers: { "content-type": contentType } });
 }
 
 /** Leaves a promise alone whose outcome nobody needs, not even its rejection. */

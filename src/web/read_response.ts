@@ -10,24 +10,42 @@
 import { TrivetError } from "../api/errors.ts";
 import { isContentless } from "../http/status.ts";
 import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
-import { readFieldLines } from "./field_lines.ts";
-import { takeHttpResponse } from "./http_response.ts";
-import type { ResponseSource } from "./response_source.ts";
+import type { ResponseContents, SizedStream, WholeContent } from "../runtime.ts";
+import { hasFieldLine, insertFieldLine, readFieldLines } from "./field_lines.ts";
+import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
+import { isNativeResponse } from "./native_body.ts";
+import type { ResponseContent, ResponseSource } from "./response_source.ts";
+
+/** What the runtime tells of its own responses. There is one for each process or thread, as there is one class. */
+let contents: ResponseContents = { takeWhole: () => null, namesTextType: true };
+
+/** Reads responses of the runtime's own class with what the runtime tells of them. A server calls it when it starts. */
+export function readContentsWith(given: ResponseContents): void {
+  contents = given;
+}
 
 /**
  * The parts of what a handler returned: an `HttpResponse`, a `Response` of the runtime, or what has its interface and
- * comes from another realm or library.
+ * comes from another realm or library. It is a promise where the runtime gives content that is there a little later.
  *
- * Throws a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its reason phrase is not
- * valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
+ * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its reason
+ * phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
  */
-export function readResponse(response: unknown): ResponseSource {
+export function readResponse(response: unknown): ResponseSource | Promise<ResponseSource> {
   if (typeof response !== "object" || response === null) {
     throw invalid(
       `The handler must give a Response, not ${response === null ? "null" : `a value of type ${typeof response}`}`,
     );
   }
-  return takeHttpResponse(response) ?? readForeignResponse(response);
+  const own = takeHttpResponse(response);
+  if (own === null) return readForeignResponse(response);
+  const { content } = own;
+  return isHeld(content) ? readNative(own, content, own.blobBytes, true) : toSource(own, content, null);
+}
+
+/** Whether content of an HttpResponse stands in a native one. */
+function isHeld(content: string | Uint8Array | Response | null): content is Response {
+  return typeof content === "object" && content !== null && !(content instanceof Uint8Array);
 }
 
 /** What is asked of a response that this package did not make. */
@@ -39,7 +57,7 @@ interface ForeignResponse {
   readonly bodyUsed?: unknown;
 }
 
-function readForeignResponse(response: ForeignResponse): ResponseSource {
+function readForeignResponse(response: ForeignResponse): ResponseSource | Promise<ResponseSource> {
   const { status, statusText, headers } = response;
   if (typeof status !== "number" || !isHeaders(headers)) {
     throw invalid("The handler must give a Response, not another object");
@@ -52,14 +70,76 @@ function readForeignResponse(response: ForeignResponse): ResponseSource {
   if (typeof statusText !== "string" || !isAllOfClass(statusText, 0, statusText.length, FIELD_VALUE)) {
     throw invalid("The statusText of the response has a char that cannot be sent");
   }
-  const content = readContent(response);
+  // Before `body`, whose getter may lock the stream of a used response or make one in vain.
+  if (response.bodyUsed === true) throw invalid(USED);
+  const head: ResponseHead = { status, statusText, fields: readFieldLines(headers) };
+  if (isNativeResponse(response)) return readNative(head, response, null, contents.namesTextType);
+  const content = readStream(response);
   if (content !== null && isContentless(status)) throw invalid(`A response with status ${status} has no content`);
-  return { status, statusText, fields: readFieldLines(headers), content, streamBytes: null };
+  return { ...head, content, streamBytes: null };
 }
 
-function readContent(response: ForeignResponse): ReadableStream<Uint8Array> | null {
-  // Before `body`, whose getter may lock the stream of a used response or make one in vain.
-  if (response.bodyUsed === true) throw invalid("The content of the response was read or sent already");
+const USED = "The content of the response was read or sent already";
+
+/** A response without its content. */
+type ResponseHead = Pick<ResponseSource, "status" | "statusText" | "fields">;
+
+/**
+ * Adds the content of a response of the runtime.
+ *
+ * @param streamBytes The length of its stream, where that is known.
+ * @param isTyped Whether text has a Content-Type already.
+ */
+function readNative(
+  head: ResponseHead,
+  response: Response,
+  streamBytes: number | null,
+  isTyped: boolean,
+): ResponseSource | Promise<ResponseSource> {
+  let whole: WholeContent | Promise<WholeContent> | null = null;
+  try {
+    if (!isContentless(head.status)) whole = contents.takeWhole(response);
+  } catch (cause) {
+    throw invalid(USED, cause);
+  }
+  const finish = (content: WholeContent): ResponseSource => {
+    const typed = isTyped ? head : withTypeOf(head, content);
+    return isSized(content) ? toSource(typed, content.stream, content.byteLength) : toSource(typed, content, null);
+  };
+  if (whole instanceof Promise) {
+    return whole.then(finish, (cause) => {
+      throw invalid(USED, cause);
+    });
+  }
+  if (whole !== null) return finish(whole);
+  const stream = readStream(response);
+  return toSource(isTyped || stream === null ? head : withTypeOf(head, stream), stream, streamBytes);
+}
+
+function isSized(content: WholeContent): content is SizedStream {
+  return typeof content === "object" && !(content instanceof Uint8Array);
+}
+
+function toSource(head: ResponseHead, content: ResponseContent, streamBytes: number | null): ResponseSource {
+  const { status, statusText, fields } = head;
+  return { status, statusText, fields, content, streamBytes };
+}
+
+/**
+ * The head with the Content-Type that the runtime forgot. Where it can't be told whether content was text, clients must
+ * not guess: a browser would run what it takes for HTML.
+ */
+function withTypeOf(head: ResponseHead, content: WholeContent | ReadableStream): ResponseHead {
+  if (content instanceof Uint8Array || hasFieldLine(head.fields, "content-type")) return head;
+  const fields = head.fields.slice();
+  if (typeof content === "string") insertFieldLine(fields, "content-type", TEXT_TYPE);
+  else if (!hasFieldLine(fields, NO_SNIFFING)) insertFieldLine(fields, NO_SNIFFING, "nosniff");
+  return { ...head, fields };
+}
+
+const NO_SNIFFING = "x-content-type-options";
+
+function readStream(response: ForeignResponse): ReadableStream<Uint8Array> | null {
   const body = response.body ?? null;
   if (body === null) return null;
   if (!isStream(body)) throw invalid("The body of the response is not a ReadableStream");
@@ -75,6 +155,6 @@ function isStream(value: unknown): value is ReadableStream<Uint8Array> {
   return typeof value === "object" && value !== null && "getReader" in value && "locked" in value;
 }
 
-function invalid(message: string): TrivetError {
-  return new TrivetError("response-invalid", `${message}.`);
+function invalid(message: string, cause?: unknown): TrivetError {
+  return new TrivetError("response-invalid", `${message}.`, cause === undefined ? undefined : { cause });
 }

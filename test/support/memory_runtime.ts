@@ -8,7 +8,8 @@
  */
 
 import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
-import type { Address, Clock, Host, Listener, ListenOptions, Runtime } from "../../src/runtime.ts";
+import { detectRuntime } from "../../runtime/detect.ts";
+import type { Address, Clock, Host, Listener, ListenOptions, ResponseContents, Runtime } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
@@ -68,6 +69,8 @@ export interface MemoryRuntimeOptions {
   readonly thread?: (runtime: MemoryThreadRuntime, entry: string) => void | Promise<void>;
   /** What `whyNotShared` says of TCP; `null` unless given. */
   readonly whyNotShared?: string | null;
+  /** What is told of responses of the runtime's own class; all that can be, unless given. */
+  readonly responseContents?: ResponseContents;
 }
 
 /** Makes a runtime for one server. */
@@ -76,7 +79,7 @@ export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryR
 }
 
 function createRuntime<C extends Clock>(
-  { thread, whyNotShared = null }: MemoryRuntimeOptions,
+  { thread, whyNotShared = null, responseContents }: MemoryRuntimeOptions,
   clock: C,
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
@@ -114,12 +117,16 @@ function createRuntime<C extends Clock>(
     startThread(entry, events) {
       if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
       const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
-        await thread(createRuntime({ thread, whyNotShared }, inside.clock, inside.parentThread), entry);
+        await thread(
+          createRuntime({ thread, whyNotShared, responseContents }, inside.clock, inside.parentThread),
+          entry,
+        );
       });
       threads.push(ends);
       return Promise.resolve(ends);
     },
     parentThread,
+    responseContents: (native) => responseContents ?? detectRuntime().responseContents(native),
   };
 }
 

@@ -260,7 +260,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
           if (decoder.pendingBytes === 0) return;
           if (reading === State.REFUSING) throw this.#refusal!;
           if (this.#mustWait()) {
-            if (reading < State.WAITING) life.enter(State.WAITING, writing);
+            if (reading === State.IDLE) life.enter(State.WAITING, writing);
             return;
           }
         }

@@ -102,7 +102,7 @@ export const READING: readonly ReadingRow[] = [
     deadline: "headers",
     fin: "close",
     late: "close",
-    to: [WAITING, HEAD, ...OF_A_REQUEST, DISCARDING],
+    to: [HEAD, ...OF_A_REQUEST, DISCARDING],
     with: [NONE],
   },
   {

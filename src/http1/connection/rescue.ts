@@ -31,7 +31,7 @@ export function askForRescue(service: ConnectionService, exchange: Exchange, err
     return null;
   }
   exchange.hasCustomResponse = true;
-  return Promise.resolve(given).then(toSource).catch(() => null);
+  return Promise.resolve(given).then(readResponse).then(unlessUpgrade).catch(() => null);
 }
 
 /** Tells the user that a response which can't be replaced any more has failed: what `onError` gives is ignored. */
@@ -41,8 +41,7 @@ export function reportFailure(service: ConnectionService, exchange: Exchange, er
 }
 
 /** An upgrade is the handler's alone. */
-function toSource(response: unknown): ResponseSource | null {
-  const source = readResponse(response);
+function unlessUpgrade(source: ResponseSource): ResponseSource | null {
   return source.status === 101 ? null : source;
 }
 

@@ -17,6 +17,7 @@ import {
   type ResponseFraming,
   type ResponseHeadBuilder,
 } from "../codec/response_head.ts";
+import { isContentless } from "../../http/status.ts";
 import type { ResponseContent, ResponseSource } from "../../web/response_source.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
@@ -89,7 +90,8 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const isSent = hasContent(this, source.status);
     if (!(content instanceof ReadableStream)) {
       this.#writeWhole(exchange, source, content, 0, isSent, persists);
-    } else if (exchange !== null && isSent) {
+    } else if (exchange !== null && (isSent || (source.streamBytes === null && !isContentless(source.status)))) {
+      // HEAD waits for the first turn too, which tells the length that GET names (RFC 9110 section 9.3.2).
       this.#beginStream(exchange, source, content);
       return;
     } else {
@@ -111,12 +113,14 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   sendHead(persists: boolean): number {
     const stream = this.#stream!;
     const { exchange, source } = stream;
-    if (stream.whole !== null) {
+    const isSent = hasContent(this, source.status);
+    if (stream.whole !== null || !isSent) {
       try {
-        this.#writeWhole(exchange, source, stream.whole, 0, true, persists);
+        this.#writeWhole(exchange, source, stream.whole, null, isSent, persists);
       } catch (error) {
         return this.#fail(error);
       }
+      if (stream.whole === null) this.cancel(undefined);
       return this.#finish();
     }
     const { headBuilder } = this.#host;

@@ -11,6 +11,8 @@ import { TrivetError } from "../../api/errors.ts";
 import { describeError } from "../../api/telling.ts";
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
+import { nativeResponse } from "../../web/native_body.ts";
+import { readResponse } from "../../web/read_response.ts";
 import {
   addCounts,
   type FromLoop,
@@ -234,6 +236,9 @@ function restoreRequest({ method, url, fields }: RequestCopy): Request {
 }
 
 async function copyResponse(response: Response): Promise<ResponseCopy> {
-  const content = response.body === null ? null : new Uint8Array(await response.arrayBuffer());
-  return { status: response.status, statusText: response.statusText, fields: [...response.headers], content };
+  const { status, statusText, fields: lines, content } = await readResponse(response);
+  const fields: [string, string][] = [];
+  for (let i = 0; i < lines.length; i += 2) fields.push([lines[i], lines[i + 1]]);
+  const held = new (nativeResponse())(content as BodyInit | null);
+  return { status, statusText, fields, content: content === null ? null : new Uint8Array(await held.arrayBuffer()) };
 }

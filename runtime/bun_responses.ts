@@ -1,0 +1,173 @@
+/**
+ * Bun: what the runtime's own `Response` was made of, where Bun tells it.
+ *
+ * It decides whether content is there, and whether it was text, for which Bun's `Response` names no media type. Bun shows
+ * three things of it, all public: how much memory a response takes, a clone of it, and how it is printed. None of them is
+ * documented to mean what is made of it here, so each is tried out first; where one answers otherwise, only the stream of
+ * a response is used. It knows nothing of HTTP.
+ *
+ * @module
+ */
+
+import type { ResponseContents, WholeContent } from "../src/runtime.ts";
+
+/** Content of this size is taken as bytes; more is read from its Blob, which costs no second copy of it. */
+const MAX_BLOB_COPY_BYTES = 64 * 1024;
+
+/** What this file uses of Bun. */
+interface BunTools {
+  /** What a promise has resolved to, if it has; else the promise. */
+  peek(promise: Promise<unknown>): unknown;
+  inspect(value: unknown): string;
+}
+
+/** Of `bun:jsc`: the bytes an object takes, without those of the objects it refers to. */
+type SizeOf = (value: object) => number;
+
+/** Takes nothing whole: what is left where Bun does not answer as expected. */
+export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false };
+
+/** Makes it, after a self-test. */
+export function createBunResponseContents(bun: BunTools, sizeOf: SizeOf, native: typeof Response): ResponseContents {
+  try {
+    const contents = new BunResponseContents(bun, sizeOf, native);
+    return contents.isTrusted() ? contents : STREAMS_ONLY;
+  } catch {
+    return STREAMS_ONLY;
+  }
+}
+
+/** What a response is printed to hold. */
+type Shown = "blob" | "stream" | "empty";
+
+/** Behind which a response prints its content, if it has some. */
+const BEFORE_CONTENT = "\n  bodyUsed: false";
+const EMPTY_END = `${BEFORE_CONTENT}\n}`;
+const BLOB_START = `${BEFORE_CONTENT},\n  Blob (`;
+
+class BunResponseContents implements ResponseContents {
+  readonly namesTextType = false;
+  readonly #bun: BunTools;
+  readonly #sizeOf: SizeOf;
+  readonly #Response: typeof Response;
+  readonly #prototype: object;
+  /** The size of a response without content. */
+  readonly #emptyBytes: number;
+
+  constructor(bun: BunTools, sizeOf: SizeOf, native: typeof Response) {
+    this.#bun = bun;
+    this.#sizeOf = sizeOf;
+    this.#Response = native;
+    this.#prototype = native.prototype;
+    this.#emptyBytes = sizeOf(new native(null));
+  }
+
+  takeWhole(response: Response): WholeContent | Promise<WholeContent> | null {
+    if (!(response instanceof this.#Response) || response.url !== "") return null;
+    const contentBytes = this.#contentBytes(response);
+    const isTyped = response.headers.has("content-type");
+    if (contentBytes > 0 && isTyped) return this.#settled(response.bytes());
+    if (contentBytes > 0 && this.#contentBytes(response.clone()) > 0) return this.#settled(response.text());
+    switch (this.#show(response)) {
+      case "stream":
+        return null;
+      case "empty":
+        // Bun does not tell an empty string from other content that is empty.
+        return response.body === null ? null : this.#settled(response.text());
+      case "blob":
+        return contentBytes > 0 ? this.#takeBytesOrText(response, contentBytes) : this.#takeBlob(response, isTyped);
+    }
+  }
+
+  /** Whether Bun answers as this class expects. */
+  isTrusted(): boolean {
+    const of = (body: BodyInit | null, init?: ResponseInit): Response => new this.#Response(body, init);
+    const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+    const stream = of(new ReadableStream(), { status: 404, statusText: "OK", headers: { "x-a": "Blob (1 bytes)" } });
+    const extended = Object.assign(of(new ReadableStream()), { extension: 1 });
+    return !of("a").headers.has("content-type") &&
+      this.takeWhole(of("text")) === "text" && this.takeWhole(of("gr\xfc\xdfe")) === "gr\xfc\xdfe" &&
+      this.takeWhole(of("")) === "" && this.takeWhole(of("a", { statusText: "OK" })) === "a" &&
+      isBytes(this.takeWhole(of(bytes("text"))), 4) && isBytes(this.takeWhole(of(new Uint8Array([0xff, 0xfe]))), 2) &&
+      isBytes(this.takeWhole(of("text", { headers: { "content-type": "a/b" } })), 4) &&
+      isBytes(this.takeWhole(of(new Blob(["abc"], { type: "a/b" }))), 3) &&
+      this.takeWhole(of(null)) === null && this.takeWhole(stream) === null && this.takeWhole(extended) === null;
+  }
+
+  /**
+   * The bytes that a string (in its own encoding) or bytes take in a response; 0 for none and for everything else. A
+   * subclass and properties of an object's own take some too, so that nothing is known of such an object.
+   */
+  #contentBytes(response: Response): number {
+    if (Object.getPrototypeOf(response) !== this.#prototype || Reflect.ownKeys(response).length > 0) return 0;
+    const { statusText } = response;
+    const emptyBytes = statusText === "" ? this.#emptyBytes : this.#sizeOf(new this.#Response(null, { statusText }));
+    return this.#sizeOf(response) - emptyBytes;
+  }
+
+  /**
+   * How the response prints its content. Values of fields are printed in quotation marks and on one line, so that none of
+   * them is taken for it.
+   */
+  #show(response: Response): Shown {
+    const text = this.#bun.inspect(response);
+    if (text.endsWith(EMPTY_END)) return "empty";
+    return text.startsWith(BLOB_START, text.lastIndexOf(BEFORE_CONTENT)) ? "blob" : "stream";
+  }
+
+  /** Takes bytes, or text that is not ASCII or whose stream was looked at, of a response without a media type. */
+  #takeBytesOrText(response: Response, contentBytes: number): WholeContent | Promise<WholeContent> {
+    const bytes = this.#settled(response.bytes());
+    if (!(bytes instanceof Uint8Array)) return bytes;
+    const text = decodeStrictly(bytes);
+    const isAscii = text?.length === bytes.byteLength;
+    // A string is kept with one byte for each char, or with two. Bytes that could be the second are as good as text.
+    if (text !== null && !isAscii && (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes)) {
+      return text;
+    }
+    return text !== null && looksLikeMarkup(bytes) ? toSizedStream(new Blob([bytes])) : bytes;
+  }
+
+  /** Takes a Blob, a form, or what Bun makes a Blob of, such as a number. */
+  #takeBlob(response: Response, isTyped: boolean): WholeContent | Promise<WholeContent> {
+    if (!isTyped && this.#contentBytes(response.clone()) > 0) return this.#settled(response.text());
+    const blob = this.#bun.peek(response.blob());
+    if (!(blob instanceof Blob)) return (blob as Promise<Blob>).then(toSizedStream);
+    if (blob.size > MAX_BLOB_COPY_BYTES) return toSizedStream(blob);
+    const bytes = this.#settled(blob.bytes());
+    return isTyped || (bytes instanceof Uint8Array && !looksLikeMarkup(bytes)) ? bytes : toSizedStream(blob);
+  }
+
+  /** What a promise of content that is there has resolved to. */
+  #settled<Content extends WholeContent>(promise: Promise<Content>): Content | Promise<Content> {
+    const settled = this.#bun.peek(promise);
+    // The reason of a rejection is left in its promise.
+    return typeof settled === "string" || settled instanceof Uint8Array ? settled as Content : promise;
+  }
+}
+
+function toSizedStream(blob: Blob): WholeContent {
+  return { stream: blob.stream(), byteLength: blob.size };
+}
+
+function decodeStrictly(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whether a browser that is told no media type may take it for HTML or XML, all of whose signatures begin with "<" (WHATWG
+ * MIME Sniffing section 7.1). Where bytes do, and may have been text, they are left a stream, whose kind is not known.
+ */
+function looksLikeMarkup(bytes: Uint8Array): boolean {
+  let at = 0;
+  while (at < bytes.byteLength && bytes[at] <= 0x20) at++;
+  return bytes[at] === 0x3c;
+}
+
+function isBytes(content: unknown, byteLength: number): boolean {
+  return content instanceof Uint8Array && content.byteLength === byteLength;
+}

@@ -1,0 +1,122 @@
+/**
+ * What the adapters tell of the runtime's own responses: content that is there, never that of a stream, and nothing where
+ * the runtime does not answer as expected. What becomes of it on the wire is the matter of
+ * `test/web/response_heads_test.ts`.
+ */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createBunResponseContents, STREAMS_ONLY as BUN_STREAMS_ONLY } from "../../runtime/bun_responses.ts";
+import { createDenoResponseContents, STREAMS_ONLY as DENO_STREAMS_ONLY } from "../../runtime/deno_responses.ts";
+import { detectRuntime } from "../../runtime/detect.ts";
+
+const runtime = detectRuntime();
+const contents = runtime.responseContents(Response);
+/** Node tells nothing. */
+const tells = runtime.name !== "node";
+
+/** A stream that never ends: reading it whole would wait for ever. */
+function endless(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array([1])) }, { highWaterMark: 0 });
+}
+
+const STREAMED: readonly (readonly [string, () => Response])[] = [
+  ["a stream", () => new Response(endless())],
+  [
+    "a stream with everything",
+    () =>
+      new Response(endless(), {
+        status: 404,
+        statusText: "Not 'bodyUsed: false'",
+        headers: { "x-a": "Blob (5 bytes)" },
+      }),
+  ],
+  ["a stream with properties", () => Object.assign(new Response(endless()), { a: 1, b: 2, bodyUsed2: false })],
+  ["a stream in a subclass", () =>
+    new class extends Response {
+      readonly #own = 1;
+      own(): number {
+        return this.#own;
+      }
+    }(endless())],
+  ["a clone of a stream", () => new Response(endless()).clone()],
+  ["a stream that was looked at", () => {
+    const response = new Response(endless());
+    response.body;
+    return response;
+  }],
+  ["a stream in a response again", () => new Response(new Response(endless()).body)],
+  ["an asynchronous iterable", () => new Response(iterable() as unknown as BodyInit)],
+  ["events", () => new Response(endless(), { headers: { "content-type": "text/event-stream" } })],
+  ["nothing", () => new Response(null)],
+  ["nothing, with a status", () => new Response(null, { status: 302, headers: { location: "/" } })],
+];
+
+async function* iterable(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array([1]);
+  await new Promise(() => {});
+}
+
+describe("what is told of responses", () => {
+  for (const [name, make] of STREAMED) {
+    test(`${name}: nothing, and it was not read`, () => {
+      const response = make();
+      assert.equal(contents.takeWhole(response), null);
+      assert.equal(response.bodyUsed, false);
+      assert.notEqual(response.body?.locked, true);
+    });
+  }
+
+  test("a fetched response is left to its stream", async () => {
+    const response = await fetch("data:text/plain,hello");
+    assert.equal(contents.takeWhole(response), null);
+    assert.equal(await response.text(), "hello");
+  });
+
+  test("text is taken, and counts as read", { skip: !tells }, async () => {
+    const response = new Response("hello");
+    assert.equal(await contents.takeWhole(response), "hello");
+    assert.equal(response.bodyUsed, true);
+  });
+
+  test("content that is locked is refused", { skip: !tells }, async () => {
+    const response = new Response("hello");
+    response.body?.getReader();
+    await assert.rejects(async () => await contents.takeWhole(response), TypeError);
+  });
+});
+
+describe("where a runtime has changed, only streams are used", () => {
+  const peek = (promise: Promise<unknown>): unknown => promise;
+  const inspect = (): string => "Response {}";
+
+  test("Bun, when all objects have one size", () => {
+    assert.equal(createBunResponseContents({ peek, inspect }, () => 100, Response), BUN_STREAMS_ONLY);
+  });
+
+  test("Bun, when a tool throws", () => {
+    const fail = (): never => {
+      throw new Error("It is gone.");
+    };
+    assert.equal(createBunResponseContents({ peek, inspect }, fail, Response), BUN_STREAMS_ONLY);
+  });
+
+  test("Deno, when a response has no symbols", () => {
+    const Other = class {} as unknown as typeof Response;
+    assert.equal(createDenoResponseContents(Other), DENO_STREAMS_ONLY);
+  });
+
+  const RESPONSE = Symbol("response");
+
+  test("Deno, when a stream looks like content that is there", () => {
+    const Other = class {
+      readonly [RESPONSE]: unknown;
+      constructor() {
+        for (const symbol of Object.getOwnPropertySymbols(this)) {
+          Object.defineProperty(this, symbol, { value: { body: { source: "text" } } });
+        }
+      }
+    } as unknown as typeof Response;
+    assert.equal(createDenoResponseContents(Other), DENO_STREAMS_ONLY);
+  });
+});
