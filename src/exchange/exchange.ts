@@ -230,7 +230,7 @@ export class Exchange implements RequestSource {
       return;
     }
     if (source instanceof Promise) source.then((read) => this.answer(read), (error) => this.fail(error));
-    else this.answer(source);
+    else this.connection.responder.answer(this, source);
   }
 
   /** Takes the final response in parts. */
@@ -307,7 +307,7 @@ export class Exchange implements RequestSource {
 
   /** The last byte of the response was gathered. That of an exchange that was aborted is not its handler's response. */
   complete(): void {
-    if (this.#progress !== "aborted") this.#enter("complete");
+    if (this.#progress !== "aborted") this.#progress = EXCHANGE_STATES.enter(this.#progress, "complete");
   }
 
   /** The transport has taken the whole response. */

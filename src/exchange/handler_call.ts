@@ -20,8 +20,6 @@ import { PendingUpgrade } from "./pending_upgrade.ts";
 
 /** Calls a handler with an exchange, which takes the result. */
 export function callHandler(handler: Handler, exchange: Exchange): void {
-  // It was answered or aborted while it waited for its turn.
-  if (exchange.progress !== "awaited") return;
   let result: Response | Promise<Response>;
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);

@@ -73,12 +73,7 @@ export function reasonPhrase(status: number): string {
   return REASON_PHRASES[status] ?? "";
 }
 
-/** Whether the code is informational: interim, never the answer itself (RFC 9110 section 15.2). */
-export function isInformational(status: number): boolean {
-  return status >= 100 && status < 200;
-}
-
 /** Whether a response with this code never has content, whatever the method (RFC 9110 sections 15.2, 15.3, 15.4.5). */
 export function isContentless(status: number): boolean {
-  return status === 204 || status === 205 || status === 304 || isInformational(status);
+  return status < 200 || status === 204 || status === 205 || status === 304;
 }

@@ -56,7 +56,8 @@ export class BlockingScheduler implements Scheduler {
       connection.serve();
       let exchange = await this.#readRequest();
       while (exchange !== null) {
-        callHandler(this.#options.handler, exchange);
+        // It may have been answered or aborted before it was its turn.
+        if (exchange.progress === "awaited") callHandler(this.#options.handler, exchange);
         exchange = await this.#readRequest();
       }
     }

@@ -47,7 +47,7 @@ export class ConnectionServices implements ConnectionService {
   readonly open: OpenConnections;
   /** Who is taken. */
   readonly admission: Admission;
-  readonly #scheduler: Scheduler;
+  readonly model: Scheduler;
   readonly #reports: Reports;
   readonly #healthPath: string | undefined;
   readonly #runtimeClock: Clock;
@@ -69,7 +69,7 @@ export class ConnectionServices implements ConnectionService {
     reports: Reports,
     observer: Observer | null,
   ) {
-    this.#scheduler = scheduler;
+    this.model = scheduler;
     this.#reports = reports;
     this.#healthPath = options.healthPath;
     this.#runtimeClock = runtime.clock;
@@ -108,7 +108,7 @@ export class ConnectionServices implements ConnectionService {
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
-    this.#scheduler.drain?.(new TrivetError("draining", DRAINING));
+    this.model.drain?.(new TrivetError("draining", DRAINING));
     this.open.drain();
   }
 
@@ -120,12 +120,8 @@ export class ConnectionServices implements ConnectionService {
       return;
     }
     const answer = this.#healthPath === undefined ? null : answerToHealthCheck(exchange, this.#healthPath);
-    if (answer === null) this.#scheduler.run(exchange);
+    if (answer === null) this.model.run(exchange);
     else exchange.answer(answer);
-  }
-
-  mayPersist(connection: Connection): boolean {
-    return this.#scheduler.mayPersist(connection);
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
@@ -166,7 +162,7 @@ export class ConnectionServices implements ConnectionService {
 
   #tick(elapsedMs: number): void {
     this.open.tick(elapsedMs);
-    this.#scheduler.tick?.();
+    this.model.tick?.();
   }
 }
 

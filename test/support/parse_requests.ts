@@ -106,7 +106,7 @@ class Reading {
     if (head === null) return at;
     this.#request = {
       method: head.method,
-      uri: this.#uris.compose(head, { transport: "tcp", hostname: "default", port: 80 }),
+      uri: this.#uris.compose(head, { localAddress: { transport: "tcp", hostname: "default", port: 80 } }),
       version: `1.${head.minorVersion}`,
       fields: listFields(head.fields),
       persistent: head.persistent,

@@ -100,7 +100,8 @@ export class FieldSectionParser {
       if (at + 1 === limit) break;
       if (bytes[at + 1] !== LF) throw invalidLine("a carriage return without a line feed");
       let valueEnd = at - origin;
-      while (valueEnd > valueStart && isOws(bytes[origin + valueEnd - 1])) valueEnd--;
+      let last = bytes[origin + valueEnd - 1];
+      while (valueEnd > valueStart && (last === SP || last === HTAB)) last = bytes[origin + --valueEnd - 1];
       offsets.push(lineStart - origin, nameEnd, valueStart, valueEnd);
       at += 2;
       lineStart = at;
@@ -131,10 +132,6 @@ export class FieldSectionParser {
       `The field section has more than ${this.#limits.maxFieldLines} field lines.`,
     );
   }
-}
-
-function isOws(byte: number): boolean {
-  return byte === SP || byte === HTAB;
 }
 
 function invalidLine(found: string): TrivetError {

@@ -44,14 +44,9 @@ const SLASH = 0x2f;
 /** The head of an HTTP/1.1 or HTTP/1.0 request: beside what every version has, what its connection wants to know. */
 export class Http1RequestHead extends RequestHead {
   /** The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1 and for the later ones that do not exist. */
-  readonly minorVersion: 0 | 1;
+  minorVersion: 0 | 1 = 1;
   /** Whether the peer wants the connection to persist (RFC 9112 section 9.3). */
   persistent = false;
-
-  constructor(method: string, target: string, isPlainTarget: boolean, minorVersion: 0 | 1, fields: FieldSection) {
-    super(method, target, isPlainTarget, fields);
-    this.minorVersion = minorVersion;
-  }
 }
 
 /** Parses the heads of one connection, one after another. */
@@ -216,7 +211,8 @@ export class RequestHeadParser {
     const fields = new FieldSection(text, this.#section.offsets);
     // "/." may begin a dot segment, which the URL Standard removes.
     const isPlain = this.#targetClasses !== 0 && target.charCodeAt(0) === SLASH && target.indexOf("/.") < 0;
-    const head = new Http1RequestHead(method, target, isPlain, this.#minorVersion, fields);
+    const head = new Http1RequestHead(method, target, isPlain, fields);
+    head.minorVersion = this.#minorVersion;
     const control = new ControlFields(fields);
     interpretMessage(head, control);
     head.authority = this.#checkHost(head.minorVersion, control);

@@ -16,6 +16,11 @@ import { DIGIT, isAllOfClass, REG_NAME } from "../../http/grammar.ts";
 /** What a head says of the target: its authority if it has one, and a path and query the URL Standard may leave as is. */
 export type TargetParts = Pick<RequestHead, "authority" | "pathAndQuery" | "isPlainTarget">;
 
+/** Where a request arrived. */
+export interface ArrivalPlace {
+  readonly localAddress: Address;
+}
+
 /** A request-target taken apart. */
 export interface RequestTarget {
   /** The authority of an absolute-form target, or `null` for the other forms. */
@@ -102,12 +107,12 @@ export class TargetUriComposer {
   /**
    * Composes `scheme "://" authority path [ "?" query ]`.
    *
-   * @param localAddress Where the request arrived: RFC 9110 section 7.2 lets HTTP/1.0 come without Host, and then it is
+   * @param arrival Where the request arrived: RFC 9110 section 7.2 lets HTTP/1.0 come without Host, and then it is
    * for that.
    * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it.
    */
-  compose({ authority: given, pathAndQuery, isPlainTarget }: TargetParts, localAddress: Address): string {
-    const authority = given ?? defaultAuthority(localAddress);
+  compose({ authority: given, pathAndQuery, isPlainTarget }: TargetParts, arrival: ArrivalPlace): string {
+    const authority = given ?? defaultAuthority(arrival.localAddress);
     const origin = authority === this.#lastAuthority ? this.#lastOrigin : this.#originOf(authority);
     if (isPlainTarget) return origin + pathAndQuery;
     // RFC 9110 section 7.1: the target URI of '*' has neither path nor query.

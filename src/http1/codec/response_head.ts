@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import { isContentless, isInformational, reasonPhrase } from "../../http/status.ts";
+import { isContentless, reasonPhrase } from "../../http/status.ts";
 import { forEachListElement } from "../../http/token_list.ts";
 import { DIGIT, isAllOfClass } from "../../http/grammar.ts";
 
@@ -75,7 +75,8 @@ export class ResponseHeadBuilder {
    */
   decideFraming(request: AnsweredRequest, contentBytes: number | null): ResponseFraming {
     const status = this.#status;
-    if (isInformational(status) || status === 204) return RESPONSE_WITHOUT_LENGTH;
+    // RFC 9110 section 8.6: neither 1xx nor 204 says a length.
+    if (status < 200 || status === 204) return RESPONSE_WITHOUT_LENGTH;
     // RFC 9110 section 15.3.6: 205 has no content, and must say so with a length of 0.
     if (status === 205) return 0;
     if (request.method === "HEAD" || status === 304) {

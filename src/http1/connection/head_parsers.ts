@@ -9,11 +9,12 @@
 
 import { type RequestHeadLimits, RequestHeadParser } from "../codec/request_head.ts";
 
-/** Lends parsers, each of which is at the beginning of a head. */
+/** Has a parser for every head that comes whole, and makes one for each of the others. */
 export class HeadParsers {
   readonly #limits: RequestHeadLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
-  #spare: RequestHeadParser | null = null;
+  /** The parser at the beginning of a head, for a head that comes whole. */
+  shared: RequestHeadParser;
 
   /**
    * @param limits The bounds of a head.
@@ -22,17 +23,13 @@ export class HeadParsers {
   constructor(limits: RequestHeadLimits, decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string) {
     this.#limits = limits;
     this.#decodeLatin1 = decodeLatin1;
+    this.shared = new RequestHeadParser(limits, decodeLatin1);
   }
 
-  /** Lends a parser. Who does not bring it back keeps it. */
-  lend(): RequestHeadParser {
-    const parser = this.#spare ?? new RequestHeadParser(this.#limits, this.#decodeLatin1);
-    this.#spare = null;
+  /** Gives the shared parser to a connection whose head has not come whole, or is bad, and puts a new one in its place. */
+  giveAway(): RequestHeadParser {
+    const parser = this.shared;
+    this.shared = new RequestHeadParser(this.#limits, this.#decodeLatin1);
     return parser;
-  }
-
-  /** Takes back a parser that has parsed a whole head. */
-  takeBack(parser: RequestHeadParser): void {
-    this.#spare = parser;
   }
 }

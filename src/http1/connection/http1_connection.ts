@@ -69,7 +69,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#life = new Lifecycle(service.clock, service.timeouts);
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
-    this.responder = new Responder(service, this, this.#life, this.outbound, this.#decoder, () => this.#turn());
+    this.responder = new Responder(service, this, this.#life, this.outbound, this.#decoder, this.#turn);
     this.#gate = new ReadGate(transport);
   }
 
@@ -225,19 +225,19 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   // The loop.
 
-  #turn(): void {
+  readonly #turn = (): void => {
     if (this.#isTurning) return;
     this.#isTurning = true;
     try {
+      const life = this.#life;
       do {
-        const error = this.responder.advance();
-        if (error !== null) this.#cutOff(error);
+        if (life.writing === State.HELD || life.writing === State.STREAMING) this.#advanceStream();
         this.#decode();
         if (this.#service.isDraining) this.drain();
         if (this.#peerEnd !== null) {
           this.#carryOut(verdictOnFin(this.#life.reading, this.#decoder, this.outbound.isCongested), incompleteMessage);
         }
-      } while (this.responder.isDue);
+      } while (life.writing !== State.NONE && this.responder.isDue);
       this.#decoder.keepRest();
       this.#settle();
     } catch (fault) {
@@ -245,6 +245,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     } finally {
       this.#isTurning = false;
     }
+  };
+
+  #advanceStream(): void {
+    const error = this.responder.advance();
+    if (error !== null) this.#cutOff(error);
   }
 
   /** Takes from the bytes what the state allows. */
@@ -259,10 +264,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
         if (reading <= State.HEAD) {
           if (decoder.pendingBytes === 0) return;
           if (reading === State.REFUSING) throw this.#refusal!;
-          if (this.#mustWait()) {
+          if (this.#hasBegunOne ? this.#mustWait() : this.outbound.isCongested) {
             if (reading === State.IDLE) life.enter(State.WAITING, writing);
             return;
           }
+          this.#hasBegunOne = true;
         }
         switch (decoder.next()) {
           case NEED_MORE:
@@ -292,17 +298,16 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #mustWait(): boolean {
     const { outbound } = this;
     if (outbound.isCongested || (outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.flush())) return true;
-    const isFirst = !this.#hasBegunOne;
-    this.#hasBegunOne = true;
-    return !isFirst && !(this.#share ??= new TurnShare(this.#service, () => this.#turn())).take();
+    return !(this.#share ??= new TurnShare(this.#service, this.#turn)).take();
   }
 
   #beginExchange(): void {
     const service = this.#service;
     const decoder = this.#decoder;
-    const head = decoder.takeHead();
+    const head = decoder.head!;
+    decoder.head = null;
     service.counters.requests++;
-    const exchange = new Exchange(head, service.targetUris.compose(head, this.localAddress), this);
+    const exchange = new Exchange(head, service.targetUris.compose(head, this), this);
     this.responder.expect(exchange, head);
     if (head.contentLength === 0) {
       this.#life.enter(State.COMPLETE, State.AWAITING);
@@ -325,7 +330,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     }
     life.enter(State.COMPLETE, life.writing);
     arrival.exchange.completeContent(this.#decoder.trailers);
-    if (life.writing === State.DONE) this.#goOn();
+    if (life.writing !== State.DONE) return;
+    // The response was complete before.
+    if (this.responder.isLast) this.#close();
+    else life.enter(State.IDLE, State.NONE);
   }
 
   /** The response is complete: the connection goes on to its next phase. */
@@ -336,23 +344,18 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
     } else if (reading === State.COMPLETE) {
-      this.#goOn();
+      if (responder.isLast) this.#close();
+      else this.#life.enter(State.IDLE, State.NONE);
     } else if (reading === State.WITHHELD || !exchange.content.isBeingRead) {
       // What is left of the content is not wanted. What is being read goes on, and the next request waits for it.
-      if (responder.persists) {
-        this.#life.enter(State.SKIPPING, State.DONE);
-      } else {
+      if (responder.isLast) {
         this.#arrival = null;
         this.#close();
+      } else {
+        this.#life.enter(State.SKIPPING, State.DONE);
       }
       exchange.discardContent();
     }
-  }
-
-  /** Request and response are both whole. */
-  #goOn(): void {
-    if (this.responder.persists) this.#life.enter(State.IDLE, State.NONE);
-    else this.#close();
   }
 
   /** What was gathered goes out, and what the states ask of the transport is done. */

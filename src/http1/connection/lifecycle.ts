@@ -137,7 +137,7 @@ export const READING: readonly ReadingRow[] = [
   {
     name: "withheld",
     reads: "always",
-    deadline: "none",
+    deadline: "request",
     fin: "fails-content",
     late: "never",
     to: [CONTENT, COMPLETE, DISCARDING],
@@ -226,20 +226,20 @@ const READING_TO = READING.map(({ to }, reading) => reading === CLOSED ? 0 : toM
 const WRITING_TO = WRITING.map(({ to }, writing) => writing >= CUT ? 0 : toMask(to, 1 << CUT | 1 << GONE));
 const PAIRS = READING.map((row) => toMask(row.with, 0));
 
+/** Those from `headers` on count from the first byte of a request. */
 const DEADLINES: readonly Deadline[] = [
   "none",
   "queue",
   "refusal",
-  "headers",
   "keep-alive",
-  "request",
-  "handler",
   "linger",
+  "handler",
+  "headers",
+  "request",
 ];
 const READING_DEADLINE = READING.map(({ deadline }) => DEADLINES.indexOf(deadline));
 const WRITING_DEADLINE = WRITING.map(({ deadline }) => DEADLINES.indexOf(deadline));
 const HEADERS = DEADLINES.indexOf("headers");
-const REQUEST = DEADLINES.indexOf("request");
 const HANDLER = DEADLINES.indexOf("handler");
 
 /** What is read and thrown away after our FIN takes no longer than this. */
@@ -257,11 +257,11 @@ export function timeoutsOf(settings: ConnectionSettings, tickMs: number): readon
     0,
     queueTimeoutMs,
     REFUSAL_MS,
-    headersTimeoutMs,
     keepAliveTimeoutMs,
-    requestTimeoutMs,
-    handlerTimeoutMs,
     LINGER_MS,
+    handlerTimeoutMs,
+    headersTimeoutMs,
+    requestTimeoutMs,
   ]
     .map((timeoutMs) => timeoutMs === 0 ? Infinity : timeoutMs + tickMs);
 }
@@ -310,14 +310,18 @@ export class Lifecycle {
       throw new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing));
     }
     if (transitionRecorder.record !== null) record(fromReading, fromWriting, reading, writing);
-    if (isReading) {
-      this.reading = reading;
-      this.#setReadingDeadline(fromReading, reading);
+    const { nowMs } = this.#clock;
+    if (isWriting) {
+      this.writing = writing;
+      if (WRITING_DEADLINE[writing] !== HANDLER) this.writingAtMs = Infinity;
+      else if (fromWriting === NONE) this.writingAtMs = nowMs + this.#timeouts[HANDLER];
     }
-    if (!isWriting) return;
-    this.writing = writing;
-    if (WRITING_DEADLINE[writing] !== HANDLER) this.writingAtMs = Infinity;
-    else if (fromWriting === NONE) this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
+    if (!isReading) return;
+    this.reading = reading;
+    this.sinceMs = nowMs;
+    const deadline = READING_DEADLINE[reading];
+    if (deadline >= HEADERS) this.#timeRequest(fromReading, reading, deadline);
+    else this.readingAtMs = nowMs + this.#timeouts[deadline];
   }
 
   /** The handler is called once more, and has all its time again. */
@@ -345,25 +349,27 @@ export class Lifecycle {
     this.readingAtMs = Math.min(this.readingAtMs, this.#clock.nowMs + this.#clock.tickMs + DRAINING_LINGER_MS);
   }
 
-  #setReadingDeadline(from: Reading, reading: Reading): void {
+  /** Sets a deadline that counts from the first byte of the request. */
+  #timeRequest(from: Reading, reading: Reading, deadline: number): void {
     const { nowMs } = this.#clock;
-    this.sinceMs = nowMs;
-    const deadline = READING_DEADLINE[reading];
-    // A peer that has just connected has one time for the first byte and the head.
-    if (deadline === HEADERS && from === FIRST) {
+    const timeoutMs = this.#timeouts[deadline];
+    if (deadline === HEADERS) {
       this.#beganAtMs = nowMs;
+      // A peer that has just connected has one time for the first byte and the head.
+      if (from !== FIRST) this.readingAtMs = nowMs + timeoutMs;
+      return;
+    }
+    if (reading === WITHHELD) {
+      // The time in which the peer was to wait does not count.
+      this.#usedMs = from === HEAD ? nowMs - this.#beganAtMs : 0;
+      this.readingAtMs = Infinity;
       return;
     }
     // What is skipped goes on with the time of the content it is the rest of.
-    if (reading === SKIPPING && from === CONTENT) return;
-    if (deadline === HEADERS) this.#beganAtMs = nowMs;
-    if (reading === WITHHELD) this.#usedMs = from === HEAD ? nowMs - this.#beganAtMs : 0;
-    this.readingAtMs = nowMs + this.#timeouts[deadline];
-    if (deadline !== REQUEST) return;
-    // The time of the request counts from its first byte, without that in which the peer was to wait.
+    if (reading === SKIPPING) return;
     if (from === WITHHELD) this.#beganAtMs = nowMs - this.#usedMs;
     else if (from !== HEAD) this.#beganAtMs = nowMs;
-    this.readingAtMs = Math.max(nowMs + this.#clock.tickMs + 1, this.#beganAtMs + this.#timeouts[REQUEST]);
+    this.readingAtMs = Math.max(nowMs + this.#clock.tickMs + 1, this.#beganAtMs + timeoutMs);
   }
 }
 

@@ -242,7 +242,7 @@ export class Outbound {
     slab.reserve(neededBytes);
     if (this.#openBytes === slab.bytes && this.#openEnd === slab.usedBytes) return;
     // The slab is a new one, or another connection has written in between.
-    this.#closeOpenPiece();
+    if (this.#openEnd > this.#openStart) this.#closeOpenPiece();
     this.#openBytes = slab.bytes;
     this.#openStart = slab.usedBytes;
     this.#openEnd = slab.usedBytes;

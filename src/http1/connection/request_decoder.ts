@@ -17,7 +17,7 @@ import { InboundBuffer } from "./inbound_buffer.ts";
 
 /** More bytes are needed. */
 export const NEED_MORE = 0;
-/** A head is whole: `takeHead()`. */
+/** A head is whole: `head`. */
 export const FOUND_HEAD = 1;
 /** A piece of content: `bytes` from `start` up to `end`. */
 export const FOUND_CONTENT = 2;
@@ -31,6 +31,8 @@ const NO_BYTES = new Uint8Array(0);
 
 /** Decodes the requests of one connection, one after another. */
 export class RequestDecoder {
+  /** The head that was found. The driver that takes it sets this to `null`: an idle connection must not keep it. */
+  head: Http1RequestHead | null = null;
   /** The last piece of content, valid until the next call. */
   bytes: Uint8Array = NO_BYTES;
   start = 0;
@@ -39,18 +41,18 @@ export class RequestDecoder {
   trailers: FieldSection = EMPTY_FIELD_SECTION;
   /** Bytes of the present content that have come, with their framing. */
   contentBytes = 0;
+  /** Bytes that were fed and not used yet. */
+  pendingBytes = 0;
   readonly #parsers: HeadParsers;
   readonly #limits: ContentLimits;
   readonly #decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
-  #head: Http1RequestHead | null = null;
   #wasHeadMethod = false;
   #discardedBytes = 0;
   #parser: RequestHeadParser | null = null;
   #content: ContentDecoder | null = null;
-  /** What was fed and not used yet lies from `#at` up to `#limit`; it is borrowed, or that of `#kept`. */
+  /** Where the bytes lie that were fed and not used yet, from `#at` on: borrowed, or those of `#kept`. */
   #window: Uint8Array = NO_BYTES;
   #at = 0;
-  #limit = 0;
   #kept: InboundBuffer | null = null;
 
   constructor(
@@ -63,11 +65,6 @@ export class RequestDecoder {
     this.#decodeLatin1 = decodeLatin1;
   }
 
-  /** Bytes that were fed and not used yet. */
-  get pendingBytes(): number {
-    return this.#limit - this.#at;
-  }
-
   /** Whether more than empty lines of a head has come. */
   get hasBegunHead(): boolean {
     return this.#parser !== null && this.#parser.hasBegun;
@@ -76,14 +73,6 @@ export class RequestDecoder {
   /** Whether the request that is being read, or was taken last, has the method HEAD. */
   get isOfHeadMethod(): boolean {
     return this.#parser === null ? this.#wasHeadMethod : this.#parser.isOfHeadMethod(this.#window, this.#at);
-  }
-
-  /** Gives the head that was found, and keeps it no longer: an idle connection must not hold its last head. */
-  takeHead(): Http1RequestHead {
-    const head = this.#head!;
-    this.#head = null;
-    this.#wasHeadMethod = head.method === "HEAD";
-    return head;
   }
 
   /** Bytes of the present content still to come; `null` when that is not known. */
@@ -103,12 +92,10 @@ export class RequestDecoder {
     if (kept === null) {
       this.#window = borrowed;
       this.#at = 0;
-      this.#limit = borrowed.byteLength;
+      this.pendingBytes = borrowed.byteLength;
     } else {
       kept.append(borrowed, 0, borrowed.byteLength);
-      this.#window = kept.bytes;
-      this.#at = kept.start;
-      this.#limit = kept.end;
+      this.#look(kept);
     }
   }
 
@@ -120,14 +107,22 @@ export class RequestDecoder {
   next(): number {
     const content = this.#content;
     if (content !== null) return this.#nextOfContent(content);
-    if (this.#at === this.#limit) return NEED_MORE;
-    const parser = this.#parser ??= this.#parsers.lend();
-    const head = parser.parse(this.#window, this.#at, this.#limit);
+    if (this.pendingBytes === 0) return NEED_MORE;
+    const parsers = this.#parsers;
+    // Until its head is found incomplete a connection has no parser of its own.
+    const parser = this.#parser ?? parsers.shared;
+    let head: Http1RequestHead | null = null;
+    try {
+      head = parser.parse(this.#window, this.#at, this.#at + this.pendingBytes);
+    } finally {
+      if (head === null && parser === parsers.shared) this.#parser = parsers.giveAway();
+    }
     if (head === null) return NEED_MORE;
     this.#at += parser.consumedBytes;
+    this.pendingBytes -= parser.consumedBytes;
     this.#parser = null;
-    this.#parsers.takeBack(parser);
-    this.#head = head;
+    this.#wasHeadMethod = head.method === "HEAD";
+    this.head = head;
     return FOUND_HEAD;
   }
 
@@ -143,25 +138,21 @@ export class RequestDecoder {
 
   /** Everything that is left, as it is, for what comes behind HTTP. */
   takeRest(): Uint8Array {
-    const rest = this.#window.subarray(this.#at, this.#limit);
-    this.#at = this.#limit;
+    const rest = this.#window.subarray(this.#at, this.#at + this.pendingBytes);
+    this.pendingBytes = 0;
     return rest;
   }
 
   /** The borrowed bytes go back to their owner: what was not used is copied. */
   keepRest(): void {
     const kept = this.#kept;
-    if (this.#at === this.#limit) {
-      if (this.#window === NO_BYTES) return;
+    if (this.pendingBytes === 0) {
       this.#kept = null;
       this.#window = NO_BYTES;
-      this.#at = this.#limit = 0;
     } else if (kept === null) {
       const buffer = this.#kept = new InboundBuffer();
-      buffer.append(this.#window, this.#at, this.#limit);
-      this.#window = buffer.bytes;
-      this.#at = buffer.start;
-      this.#limit = buffer.end;
+      buffer.append(this.#window, this.#at, this.#at + this.pendingBytes);
+      this.#look(buffer);
     } else {
       kept.consumeTo(this.#at);
     }
@@ -177,14 +168,21 @@ export class RequestDecoder {
   close(): void {
     this.#content = null;
     this.#parser = null;
-    this.#at = this.#limit;
+    this.pendingBytes = 0;
+  }
+
+  #look(kept: InboundBuffer): void {
+    this.#window = kept.bytes;
+    this.#at = kept.start;
+    this.pendingBytes = kept.byteLength;
   }
 
   #nextOfContent(content: ContentDecoder): number {
     if (!content.isComplete) {
+      if (this.pendingBytes === 0) return NEED_MORE;
       const from = this.#at;
-      if (from === this.#limit) return NEED_MORE;
-      this.#at = content.decode(this.#window, from, this.#limit);
+      this.#at = content.decode(this.#window, from, from + this.pendingBytes);
+      this.pendingBytes -= this.#at - from;
       this.contentBytes += this.#at - from;
       if (content.pieceBytes > 0) {
         this.bytes = this.#window;

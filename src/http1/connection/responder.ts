@@ -97,7 +97,7 @@ export class Responder implements ExchangeResponder {
   // What the exchange asks for.
 
   answer(exchange: Exchange, source: ResponseSource): void {
-    if (!this.#isAwaiting(exchange)) {
+    if (exchange !== this.exchange || this.#life.writing !== State.AWAITING) {
       if (source.content instanceof ReadableStream) source.content.cancel().catch(() => {});
       return;
     }
@@ -213,7 +213,6 @@ export class Responder implements ExchangeResponder {
   advance(): TrivetError | null {
     const life = this.#life;
     const { writer } = this;
-    if (life.writing !== State.HELD && life.writing !== State.STREAMING) return null;
     if (writer.progress === Progress.HEAD_DUE) {
       const progress = writer.sendHead(this.#mayPersist());
       if (progress === Progress.STREAMING) life.enter(life.reading, State.STREAMING);
@@ -229,7 +228,7 @@ export class Responder implements ExchangeResponder {
     this.exchange = null;
     counters.activeExchanges--;
     counters.responses++;
-    this.#tellObserver(exchange);
+    if (this.#service.observer !== null) this.#tellObserver(exchange);
     if (exchange.isWatched) (this.#undelivered ??= new Undelivered()).add(exchange);
   }
 
@@ -248,11 +247,6 @@ export class Responder implements ExchangeResponder {
     this.#service.counters.activeExchanges--;
     exchange.abort(error);
     this.#tellObserver(exchange);
-  }
-
-  /** Whether a further request is taken behind the response that is complete. */
-  get persists(): boolean {
-    return !this.isLast && this.writer.persists;
   }
 
   /** Whether the loop has to turn again: a stream goes on that is not waited for, or the response is complete. */
@@ -292,6 +286,7 @@ export class Responder implements ExchangeResponder {
   /** The last byte of the response was gathered. */
   #complete(): void {
     this.exchange!.complete();
+    if (!this.writer.persists) this.isLast = true;
     this.#life.enter(this.#life.reading, State.DONE);
     this.#wake();
   }
@@ -323,7 +318,7 @@ export class Responder implements ExchangeResponder {
     if (reading === State.WITHHELD) return false;
     const remainingBytes = reading === State.CONTENT ? this.#reading.remainingBytes ?? 0 : 0;
     if (remainingBytes > MAX_SKIPPED_BYTES && !this.exchange!.content.isBeingRead) return false;
-    return service.mayPersist(this.#connection);
+    return service.model.mayPersist(this.#connection);
   }
 }
 

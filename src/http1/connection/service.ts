@@ -81,8 +81,8 @@ export interface ConnectionService {
   preciseNowMs(): number;
   /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
   run(exchange: Exchange): void;
-  /** Whether the concurrency model lets a connection persist after the present response. */
-  mayPersist(connection: Connection): boolean;
+  /** The concurrency model, which decides whether a connection may persist after its present response. */
+  readonly model: { mayPersist(connection: Connection): boolean };
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
   /** Counts and tells an error that is no handler's and belongs to no exchange. */

@@ -94,7 +94,9 @@ describe("a port (RFC 9110 section 7.2)", () => {
 test("origins are kept for so many authorities as one server has, and not for those that an attacker makes up", () => {
   const composer = new TargetUriComposer("http");
   const compose = (authority: string): string =>
-    composer.compose({ authority, pathAndQuery: "/", isPlainTarget: true }, { transport: "unix", path: "" });
+    composer.compose({ authority, pathAndQuery: "/", isPlainTarget: true }, {
+      localAddress: { transport: "unix", path: "" },
+    });
   const parsed = countUrls(() => {
     for (let i = 0; i < 64; i++) compose(`host-${i}.test`);
   });

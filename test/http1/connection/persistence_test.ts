@@ -142,7 +142,8 @@ describe("pipelined requests (RFC 9112 section 9.3.2)", () => {
     peer.stopReading();
     for (let i = 0; i < 20; i++) peer.send(get(`/${i}`));
     await clock.settle();
-    assert.ok(server.stats().requests < 8, `${server.stats().requests} of 20 requests were taken`);
+    // What fills the transport, and one more for each of two reads.
+    assert.ok(server.stats().requests <= 8, `${server.stats().requests} of 20 requests were taken`);
     peer.read();
     await clock.settle();
     assert.equal(statuses(peer.received()).length, 20);
