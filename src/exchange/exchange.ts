@@ -305,9 +305,15 @@ export class Exchange implements RequestSource {
     this.#enter("awaited");
   }
 
-  /** The last byte of the response was gathered. That of an exchange that was aborted is not its handler's response. */
-  complete(): void {
-    if (this.#progress !== "aborted") this.#progress = EXCHANGE_STATES.enter(this.#progress, "complete");
+  /**
+   * The last byte of the response was gathered. That of an exchange that was aborted is not its handler's response.
+   *
+   * @returns Whether its delivery is waited for.
+   */
+  complete(): boolean {
+    if (this.#progress === "aborted") return false;
+    this.#progress = EXCHANGE_STATES.enter(this.#progress, "complete");
+    return this.isWatched;
   }
 
   /** The transport has taken the whole response. */

@@ -229,7 +229,6 @@ export class Responder implements ExchangeResponder {
     counters.activeExchanges--;
     counters.responses++;
     if (this.#service.observer !== null) this.#tellObserver(exchange);
-    if (exchange.isWatched) (this.#undelivered ??= new Undelivered()).add(exchange);
   }
 
   /** The transport has taken everything that was gathered. */
@@ -285,7 +284,8 @@ export class Responder implements ExchangeResponder {
 
   /** The last byte of the response was gathered. */
   #complete(): void {
-    this.exchange!.complete();
+    const exchange = this.exchange!;
+    if (exchange.complete()) (this.#undelivered ??= new Undelivered()).add(exchange);
     if (!this.writer.persists) this.isLast = true;
     this.#life.enter(this.#life.reading, State.DONE);
     this.#wake();
