@@ -6,10 +6,13 @@
  * @module
  */
 
-/** A handshake that takes longer is given up. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** A connection beyond so many handshakes at once is closed. */
-export const MAX_HANDSHAKES = 4_096;
+/** The bounds of handshakes. An object, so that a test can lower them before it listens. */
+export const HANDSHAKE_LIMITS = {
+  /** A connection beyond so many handshakes at once is closed. */
+  maxAtOnce: 4_096,
+  /** A handshake that takes longer is given up. */
+  timeoutMs: 10_000,
+};
 
 /** The handshakes under way at one listener. */
 export class Handshakes {
@@ -22,9 +25,9 @@ export class Handshakes {
    * @returns What is to be called once when it has ended, or `null` when there are too many.
    */
   begin(giveUp: () => void): (() => void) | null {
-    if (this.#count >= MAX_HANDSHAKES) return null;
+    if (this.#count >= HANDSHAKE_LIMITS.maxAtOnce) return null;
     this.#count++;
-    const timer = setTimeout(giveUp, HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(giveUp, HANDSHAKE_LIMITS.timeoutMs);
     return () => {
       clearTimeout(timer);
       this.#count--;

@@ -14,7 +14,7 @@ import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
-import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES } from "./handshakes.ts";
+import { HANDSHAKE_LIMITS } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
@@ -114,11 +114,11 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => Node
     allowHalfOpen: true,
     noDelay: true,
     highWaterMark: HIGH_WATER_BYTES,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: HANDSHAKE_LIMITS.timeoutMs,
   } as object);
   let handshakes = 0;
   server.on("connection", (socket: Socket) => {
-    if (++handshakes > MAX_HANDSHAKES) socket.destroy();
+    if (++handshakes > HANDSHAKE_LIMITS.maxAtOnce) socket.destroy();
   });
   // A peer that can't shake hands is nobody's error; Node destroys its socket only if that is still open.
   server.on("tlsClientError", (_error, socket) => {

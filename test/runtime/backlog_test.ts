@@ -58,6 +58,19 @@ test("what several backlogs have joined at the same time stays apart", () => {
   for (const backlog of backlogs) assert.equal(drain(backlog, 20 * KIB), 2);
 });
 
+test("storage for joined pieces is used again, and no more of it is kept than a busy server needs", () => {
+  const joinAtOnce = (count: number): Set<ArrayBufferLike> => {
+    const backlogs = Array.from({ length: count }, () => filled([9, 30 * KIB, 2]));
+    const storages = new Set(backlogs.map((backlog) => backlog.next().buffer));
+    for (const backlog of backlogs) backlog.advance(backlog.byteLength);
+    return storages;
+  };
+  const before = joinAtOnce(200);
+  assert.equal(before.size, 200);
+  const reused = [...joinAtOnce(200)].filter((storage) => before.has(storage)).length;
+  assert.equal(reused, 32);
+});
+
 test("a backlog that was cleared during a write does not give its storage to others", () => {
   const cleared = filled([9, 30 * KIB]);
   const underWay = cleared.next();

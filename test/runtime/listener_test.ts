@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, Server } from "node:net";
 import { tmpdir } from "node:os";
+import process from "node:process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { detectRuntime } from "../../runtime/detect.ts";
@@ -198,6 +199,38 @@ describe(`listening on ${runtime.name}`, () => {
     await roundTrip(await site.connect({ port }), "still here");
     assert.deepEqual(site.recorder.acceptErrors, []);
   });
+
+  at("a small write is not held back until the peer has confirmed the one before", async (site) => {
+    const writeTwice = (connection: RecordedConnection): void => {
+      connection.write("a");
+      setTimeout(() => connection.write("b"), 1);
+    };
+    site.recorder.hooks = { onData: writeTwice };
+    const client = await site.connect({ port: portOf(await site.listen()) });
+    // At first the system confirms everything at once; later it waits for 40 ms, which is what is measured here.
+    const tripsMs: number[] = [];
+    for (let trip = 1; trip <= 40; trip++) {
+      const beginMs = performance.now();
+      client.send(".");
+      await client.receiveUntil(2 * trip, DEADLINE_MS);
+      tripsMs.push(performance.now() - beginMs);
+    }
+    const fastestMs = Math.min(...tripsMs.slice(-15));
+    assert.ok(fastestMs < 30, `the fastest of 15 took ${fastestMs} ms`);
+  });
+
+  if (runtime.name === "node") {
+    at("a failure of the listening socket is told, and it goes on accepting", async (site) => {
+      const port = portOf(await site.listen());
+      const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+      const servers = handles.filter((handle) => handle instanceof Server);
+      const server = servers.find((server) => (server.address() as { port: number } | null)?.port === port);
+      const cause = Object.assign(new Error("accept ENFILE"), { code: "ENFILE" });
+      server!.emit("error", cause);
+      assert.deepEqual(site.recorder.acceptErrors, [cause]);
+      await roundTrip(await site.connect({ port }), "hello");
+    });
+  }
 
   for (const [name, port] of [["of its choice", 0], ["given", 45_831]] as const) {
     at(`two listeners share a port ${name} with reusePort, or the runtime says that it can't`, async (site) => {

@@ -206,6 +206,19 @@ function testReading(rule: Rule): void {
     assert.equal(connection.received, "last");
   });
 
+  rule("onEnd waits on when resume and pause come in one turn", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.end();
+    await situation.waitInVain();
+    connection.resume();
+    connection.pause();
+    await situation.waitInVain();
+    assert.equal(connection.count("end"), 0);
+    connection.resume();
+    await connection.until("end");
+  });
+
   rule("pause and resume in one turn change nothing", async (situation) => {
     const toggle = (connection: RecordedConnection): void => {
       connection.pause();
@@ -424,16 +437,17 @@ function testHalfClose(rule: Rule): void {
     assert.deepEqual(connection.log, ["end", "close"]);
   });
 
-  rule("the peer's FIN while paused and the end of this side close at the latest after resume", async (situation) => {
+  rule("the peer's FIN while paused and the end of this side are told after resume, and close", async (situation) => {
     const { connection, peer } = await situation.open({ onOpen: (opened) => opened.pause() });
     peer.end();
     await situation.waitInVain();
     connection.end();
     assert.equal(await peer.receiveAll(), "");
     await situation.waitInVain();
+    assert.deepEqual(connection.log, []);
     connection.resume();
     await connection.until("close");
-    assert.equal(connection.cause, undefined);
+    assert.deepEqual([connection.log, connection.cause], [["end", "close"], undefined]);
   });
 }
 
@@ -513,6 +527,18 @@ function testAbort(rule: Rule): void {
     connection.abort();
     await connection.until("close");
     await peer.receiveAll();
+    assert.deepEqual(connection.log, ["close"]);
+  });
+
+  rule("abort right after resume closes, and the FIN that waited is not told", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.pause();
+    peer.end();
+    await situation.waitInVain();
+    connection.resume();
+    connection.abort();
+    await connection.until("close");
+    await situation.waitInVain();
     assert.deepEqual(connection.log, ["close"]);
   });
 
