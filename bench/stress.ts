@@ -2,9 +2,10 @@
  * Stress: servers that are started and stopped, whose threads are killed, that are kept busy or attacked, each for a
  * bounded time.
  *
- * Usage: `deno run -A bench/stress.ts [--runtime=deno,bun,node] [--only=rounds,kills,light,attack] [--case=hybrid] [--rounds=100]
- * [--seconds=60] [--quick] [--name=stress]`. It prints what it found as Markdown, writes it to `bench/results/` when it is
- * given a name, and fails when something was violated. It needs Linux, whose /proc has threads and descriptors.
+ * Usage: `deno run -A bench/stress.ts [--runtime=deno,bun,node] [--only=rounds,kills,light,attack] [--case=hybrid]
+ * [--rounds=100] [--seconds=60] [--quick] [--name=stress]`. It prints what it found as Markdown, writes it to
+ * `bench/results/` when it is given a name, and fails when something was violated. It needs Linux, whose /proc has
+ * threads and descriptors.
  *
  * @module
  */

@@ -106,7 +106,7 @@ async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
     const program = await runtime.find(suite.root);
     title = `${runtime.name} (${program.version})`;
     cwd = runtime.emitted ? await suite.emitted : suite.root;
-    argv = runtime.command(program.path, suite.files, reportPath);
+    argv = runtime.command(program.path, suite.files, reportPath, suite.deadlineMs);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { name: runtime.name, title, cases: [], problems: ["could not be started"], seconds: 0, output: reason };

@@ -25,8 +25,8 @@ export interface TestRuntime {
   readonly emitted: boolean;
   /** Finds the program, downloading it if need be; rejects with the reason where there is none. */
   find(root: string): Promise<RuntimeProgram>;
-  /** The command that runs these files and writes a JUnit report. */
-  command(program: string, files: readonly string[], reportPath: string): string[];
+  /** The command that runs these files, in less than the deadline, and writes a JUnit report. */
+  command(program: string, files: readonly string[], reportPath: string, deadlineMs: number): string[];
   /** Whether a line of the runner's output only says that something went well. */
   isGoodNews(line: string): boolean;
   /** Finds a line of the runner's output for each error that was thrown outside of a test and failed none. */
@@ -105,14 +105,14 @@ function nodeRuntime(name: string, find: (root: string) => Promise<RuntimeProgra
     name,
     emitted: true,
     find,
-    command: (program, files, reportPath) => [
+    command: (program, files, reportPath, deadlineMs) => [
       program,
       "--enable-source-maps",
       "--test",
       // One file at a time, as Deno and Bun do it: tests that measure time are not to disturb each other.
       "--test-concurrency=1",
       // Node 20 takes this as the time of a whole file.
-      `--test-timeout=${2 * TEST_TIMEOUT_MS}`,
+      `--test-timeout=${Math.max(TEST_TIMEOUT_MS, deadlineMs / 2)}`,
       "--test-reporter=spec",
       "--test-reporter-destination=stdout",
       "--test-reporter=junit",

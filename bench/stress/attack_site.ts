@@ -46,6 +46,8 @@ export interface AttackOutcome {
 
 /** How long a client waits that behaves. */
 export const PATIENCE_MS = 15_000;
+/** A server that was attacked is not waited for as long. */
+const LAST_PATIENCE_MS = 5_000;
 const PROBE_INTERVAL_MS = 25;
 const WARM_UP_REQUESTS = 50;
 const SETTLE_MS = 200;
@@ -155,7 +157,7 @@ export async function runAttack(
     server = await startServer(attack, attacked, runtime);
   } catch (error) {
     const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
-    return trialOf(title, { "another's wait ms": "-" }, [`it did not start: ${reason}`]);
+    return trialOf(title, { "another's wait ms": "-", survived: "-" }, [`it did not start: ${firstClause(reason)}`]);
   }
   try {
     const site = new AttackSite(server, attacked, runtime, isQuick);
@@ -166,9 +168,13 @@ export async function runAttack(
     const idleBytes = server.memory().residentBytes;
     server.forgetPeak();
     const cpuBefore = server.cpuTime().seconds;
-    const outcome = await attack.run(site);
+    const outcome = await attack.run(site).catch((error): AttackOutcome => ({
+      worstWaitMs: null,
+      answered: "-",
+      violations: [`the attack could not go on: ${firstClause(error)}`],
+    }));
+    const { outcome: last } = await site.ask("/hello", LAST_PATIENCE_MS);
     const left = lookAt(server);
-    const { outcome: last } = await site.ask("/hello");
     const survived = left !== null && last.kind === "answered" && last.status === 200;
     const memoryMiB = left === null ? null : (left.peakBytes - idleBytes) / MIB;
     return trialOf(
@@ -182,7 +188,7 @@ export async function runAttack(
       },
       attacked === "native" ? [] : [
         ...outcome.violations,
-        ...survived ? [] : [`it did not survive, and printed: ${server.printedErrors.slice(0, 200)}`],
+        ...survived ? [] : [`it did not survive, and printed: ${firstLines(server)}`],
         ...tooMuch("another client's wait", "ms", outcome.worstWaitMs, attack.maxWaitMs, isQuick),
         ...tooMuch("the memory", "MiB", memoryMiB, attack.maxMemoryMiB, isQuick),
       ],
@@ -213,6 +219,16 @@ export function startServer(
     : " 2> >(true)";
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
   return ServerProcess.launch({ ...runtime, command }, "../stress/attack_server.ts", launch);
+}
+
+/** What it printed, in one line. */
+function firstLines({ printedErrors }: ServerProcess): string {
+  return printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
+}
+
+/** What an error says, without its lists. */
+function firstClause(error: unknown): string {
+  return String(error).split(/[,\n]/, 1)[0];
 }
 
 /** Memory and time of a process; `null` when it has ended. */
