@@ -38,6 +38,30 @@ export interface HandlerInfo {
   /** Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered. */
   readonly completed: Promise<void>;
   /**
+   * Aborts when the server begins to stop: a response that goes on by itself, such as an event stream, should end soon
+   * then, or it is cut off when the time of `shutdown()` is over.
+   *
+   * It is one signal for all requests. Look at `aborted` between two events; or listen for `abort`, and take the listener
+   * away when the response has ended, since it would be kept until the server stops.
+   *
+   * @example
+   * ```ts
+   * import { type Handler } from "@trivet/http";
+   *
+   * const handler: Handler = (_request, { draining }) => {
+   *   async function* events(): AsyncGenerator<string> {
+   *     while (!draining.aborted) {
+   *       yield `data: ${new Date().toISOString()}\n\n`;
+   *       await new Promise((resolve) => setTimeout(resolve, 1_000));
+   *     }
+   *   }
+   *   const body = ReadableStream.from(events()).pipeThrough(new TextEncoderStream());
+   *   return new Response(body, { headers: { "content-type": "text/event-stream" } });
+   * };
+   * ```
+   */
+  readonly draining: AbortSignal;
+  /**
    * The trailer section of a chunked request (RFC 9110 section 6.5): resolves when the content is complete, empty where
    * there is none; rejects when the content does not come whole. Read the content first: what is not read may not come.
    * Never merged into the header section, because a trailer must not change how a request is understood.

@@ -9,6 +9,7 @@
 import type { TrivetError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
 import type { Address, TlsOptions } from "../runtime.ts";
+import { findNearestName } from "./nearest_name.ts";
 import type { Warning } from "./warnings.ts";
 
 /** The concurrency models: when a connection is served, and where its handler runs. */
@@ -110,7 +111,12 @@ export interface ServeOptions {
   readonly handlerTimeout?: number;
   /** For the peer to take 64 KiB of a response. Default 30 000. */
   readonly writeTimeout?: number;
-  /** How long a client that has ended its own side is taken to be there. */
+  /**
+   * For a client that has ended its own side of the connection behind a complete request. Nearly always it has closed the
+   * connection, and sometimes, as `nc -N` does, it still reads: so its response is waited for this long, and after each
+   * part of it that the client could take once more; then the request aborts. 0 aborts it at once, and `Infinity` never,
+   * unlike the other timeouts. Default 1 000.
+   */
   readonly halfCloseTimeout?: number;
   /** The slowest the content of a request may come. */
   readonly minDataRate?: Partial<MinDataRate>;
@@ -194,6 +200,8 @@ interface NumberRule {
   readonly min: number;
   readonly max: number;
   readonly unit: string;
+  /** Whether `Infinity` is allowed too. */
+  readonly canBeInfinite?: boolean;
 }
 
 function timeout(defaultMs: number): NumberRule {
@@ -212,6 +220,8 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
  * The numbers, each with the precedent of its default: headersTimeout and keepAliveTimeout are near those of Kestrel (30
  * s, 130 s) and nginx (60 s, 75 s); requestTimeout is less than half of Node's 300 s; maxHeaderSize is Node's;
  * maxHeadersCount is Kestrel's; maxRequestTargetSize is what RFC 9110 section 4.1 asks for (8000) and Kestrel has;
+ * halfCloseTimeout is near the half second in which the runtimes'
+ * own servers notice a client that has gone, and leaves one that still reads time for an answer;
  * maxRequestBodySize is half of Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because
  * a queue that is full now is empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms
  * more than a client would wait for.
@@ -225,7 +235,7 @@ const NUMBER_RULES = {
   keepAliveTimeout: timeout(75_000),
   handlerTimeout: timeout(0),
   writeTimeout: timeout(30_000),
-  halfCloseTimeout: timeout(1_000),
+  halfCloseTimeout: { ...timeout(1_000), canBeInfinite: true },
   maxHeaderSize: size(16 * KIB, 256, MIB),
   maxHeadersCount: count(100, 1, 10_000),
   maxRequestTargetSize: size(8 * KIB, 16, MIB),
@@ -266,6 +276,10 @@ const OTHER_NAMES = [
 
 /** The names of the options that are whole numbers. */
 export const NUMBER_OPTION_NAMES: readonly string[] = Object.keys(NUMBER_RULES);
+
+/** Of these, the ones that can be `Infinity` too. */
+export const INFINITE_OPTION_NAMES: readonly string[] = Object.entries<NumberRule>(NUMBER_RULES)
+  .filter(([, rule]) => rule.canBeInfinite === true).map(([name]) => name);
 
 /** The names of all options, `fetch` among them. */
 export const OPTION_NAMES: readonly string[] = [...OTHER_NAMES, ...NUMBER_OPTION_NAMES].sort();
@@ -326,8 +340,10 @@ function resolveNumbers<Rules extends Record<string, NumberRule>>(
 function resolveNumber(name: string, value: unknown, rule: NumberRule): number | undefined {
   if (value === undefined) return rule.default;
   const unit = rule.unit === "" ? "" : ` of ${rule.unit}`;
-  const allowed = `a whole number${unit} from ${rule.min} to ${rule.max}`;
+  const orInfinity = rule.canBeInfinite === true ? ", or Infinity" : "";
+  const allowed = `a whole number${unit} from ${rule.min} to ${rule.max}${orInfinity}`;
   if (typeof value !== "number") throw wrongType(name, value, allowed);
+  if (value === Infinity && rule.canBeInfinite === true) return value;
   if (!Number.isInteger(value) || value < rule.min || value > rule.max) {
     throw new RangeError(`The option ${name} is ${value}, allowed is ${allowed}.`);
   }
@@ -379,7 +395,9 @@ function resolveTls(tls: TlsOptions | undefined): TlsOptions | undefined {
 function rejectUnknown(what: string, values: object, known: readonly string[]): void {
   for (const name of Object.keys(values)) {
     if (known.includes(name)) continue;
-    throw new TypeError(`Unknown ${what} ${JSON.stringify(name)}, allowed are ${known.join(", ")}.`);
+    const nearest = findNearestName(name, known);
+    const hint = nearest === null ? ", allowed are" : `, did you mean ${nearest}? Allowed are`;
+    throw new TypeError(`Unknown ${what} ${JSON.stringify(name.slice(0, 100))}${hint} ${known.join(", ")}.`);
   }
 }
 

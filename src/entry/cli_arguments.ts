@@ -6,7 +6,8 @@
  * @module
  */
 
-import { NUMBER_OPTION_NAMES } from "../api/options.ts";
+import { findNearestName } from "../api/nearest_name.ts";
+import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES } from "../api/options.ts";
 
 /** What a command line asks for. */
 export type Command =
@@ -70,7 +71,11 @@ function parseServe(args: readonly string[]): Command {
     }
     const [option, attached] = splitAtEquals(arg);
     const name = NAMES_BY_OPTION.get(option);
-    if (name === undefined) throw new UsageError(`Unknown option ${quote(option)}; see trivet --help.`);
+    if (name === undefined) {
+      const nearest = findNearestName(option, [...NAMES_BY_OPTION.keys()]);
+      const hint = nearest === null ? "see trivet --help." : `did you mean ${nearest}?`;
+      throw new UsageError(`Unknown option ${quote(option)}; ${hint}`);
+    }
     if (FLAG_NAMES.includes(name)) {
       if (attached !== undefined) throw new UsageError(`The option ${option} takes no value.`);
       options[name] = true;
@@ -78,15 +83,18 @@ function parseServe(args: readonly string[]): Command {
     }
     const value = attached ?? args[++i];
     if (value === undefined) throw new UsageError(`The option ${option} needs a value.`);
-    options[name] = TEXT_NAMES.includes(name) ? value : parseNumber(option, value);
+    options[name] = TEXT_NAMES.includes(name) ? value : parseNumber(option, name, value);
   }
   if (modulePath === undefined) throw new UsageError("No module to serve; usage: trivet serve <module> [options].");
   return { name: "serve", modulePath, options };
 }
 
-function parseNumber(option: string, value: string): number {
-  if (!/^\d+$/.test(value)) throw new UsageError(`The option ${option} is ${quote(value)}, allowed is a whole number.`);
-  return Number(value);
+function parseNumber(option: string, name: string, value: string): number {
+  const canBeInfinite = INFINITE_OPTION_NAMES.includes(name);
+  if (/^\d+$/.test(value)) return Number(value);
+  if (canBeInfinite && value.toLowerCase() === "infinity") return Infinity;
+  const allowed = canBeInfinite ? "a whole number, or infinity" : "a whole number";
+  throw new UsageError(`The option ${option} is ${quote(value)}, allowed is ${allowed}.`);
 }
 
 function splitAtEquals(arg: string): [string, string | undefined] {
@@ -100,7 +108,8 @@ function toKebabCase(name: string): string {
 
 function valueHint(name: string): string {
   if (FLAG_NAMES.includes(name)) return "";
-  return TEXT_NAMES.includes(name) ? ` <${name}>` : " <number>";
+  if (TEXT_NAMES.includes(name)) return ` <${name}>`;
+  return INFINITE_OPTION_NAMES.includes(name) ? " <number or infinity>" : " <number>";
 }
 
 function quote(text: string): string {

@@ -62,6 +62,8 @@ export interface ExchangeOwner extends ContentSupply {
   readonly responder: ExchangeResponder;
   /** Makes WebSockets of exchanges. */
   readonly webSockets: WebSocketUpgrades;
+  /** Aborts when the server drains. */
+  readonly draining: AbortSignal;
 }
 
 /**

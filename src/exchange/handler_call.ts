@@ -64,6 +64,10 @@ export class ExchangeInfo implements HandlerInfo {
     return this.#exchange.completed;
   }
 
+  get draining(): AbortSignal {
+    return this.#exchange.connection.draining;
+  }
+
   get trailers(): Promise<Headers> {
     return this.#exchange.trailers;
   }

@@ -75,6 +75,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
 
   drain(error: TrivetError): void {
     for (const call of this.#line.clear()) call.exchange.refuse(error);
+    this.#pool.drain();
   }
 
   stop(): Promise<void> {

@@ -55,6 +55,7 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
       this.#waiting[place] = null;
       call?.exchange.refuse(error);
     });
+    this.#pool.drain();
   }
 
   stop(): Promise<void> {

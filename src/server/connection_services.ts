@@ -11,6 +11,7 @@ import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/options.ts";
 import { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
+import { DRAINING, DrainSignal } from "../exchange/drain_signal.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Observer } from "../exchange/observer.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
@@ -42,6 +43,7 @@ export class ConnectionServices implements ConnectionService {
   readonly defer: (callback: () => void) => void;
   readonly observer: Observer | null;
   readonly webSockets: WebSockets;
+  readonly drainSignal: DrainSignal = new DrainSignal();
   isDraining = false;
   /** Who is open. */
   readonly open: OpenConnections;
@@ -165,8 +167,6 @@ export class ConnectionServices implements ConnectionService {
     this.model.tick?.();
   }
 }
-
-const DRAINING = "The server is shutting down and takes no new requests.";
 
 function toSettings(options: ResolvedOptions): ConnectionSettings {
   return {

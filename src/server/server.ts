@@ -250,6 +250,8 @@ export class HttpServer implements Server {
     // Those that only wait to be told that they were refused are neither drained nor aborted.
     this.#openAtStop = this.#services.open.servedCount;
     if (this.#phase === "withdrawing") this.#goOn = () => this.#withdraw();
+    // Handlers run within this call, and may do what they like, such as stopping the server at once.
+    this.#services.drainSignal.begin();
     this.#finishIfDone();
   }
 

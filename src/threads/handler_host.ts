@@ -8,6 +8,7 @@
  */
 
 import type { Handler } from "../api/handler.ts";
+import { DrainSignal } from "../exchange/drain_signal.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { WebSocketUpgrades } from "../exchange/exchange.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
@@ -33,6 +34,7 @@ interface WaitingMessage {
 export class HandlerHost implements HostLink {
   readonly defer: (callback: () => void) => void;
   readonly webSockets: WebSocketUpgrades;
+  readonly drainSignal: DrainSignal = new DrainSignal();
   readonly #parent: ParentThread;
   readonly #clock: Clock;
   readonly #handler: Handler;
@@ -118,6 +120,8 @@ export class HandlerHost implements HostLink {
         this.#calls.get(callId)?.exchange.deliver();
         this.#calls.delete(callId);
       }
+    } else if (message[0] === "drain") {
+      this.drainSignal.begin();
     } else if (message[0] === "close") {
       // What the messages before this one have set off, such as a log line, still happens.
       this.#clock.defer(() => this.#parent.exit());

@@ -167,6 +167,11 @@ export class HandlerThread implements CallLink {
     this.#closeIfIdle();
   }
 
+  /** Tells its handlers that the server drains. */
+  drain(): void {
+    if (this.#state === "ready" || this.#state === "retiring") this.outgoing().add(["drain", 0]);
+  }
+
   /** Ends it, in order if it still listens. Resolves when it is gone. */
   close(): Promise<void> {
     if (this.#state !== "gone") this.#close();

@@ -9,6 +9,7 @@
  */
 
 import { Exchange, type ExchangeOwner, type ExchangeResponder, type WebSocketUpgrades } from "../exchange/exchange.ts";
+import type { DrainSignal } from "../exchange/drain_signal.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -30,6 +31,8 @@ export interface HostLink {
   readonly defer: (callback: () => void) => void;
   /** Makes WebSockets of exchanges, on this thread. */
   readonly webSockets: WebSocketUpgrades;
+  /** Tells handlers that the server drains. */
+  readonly drainSignal: DrainSignal;
 }
 
 /** One call on the thread's side. */
@@ -77,6 +80,10 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   get remoteAddress(): Address {
     return this.#call.remoteAddress;
+  }
+
+  get draining(): AbortSignal {
+    return this.#link.drainSignal.signal;
   }
 
   get localAddress(): Address {

@@ -13,7 +13,7 @@
  * | | `credit`: content was taken; `inform`: an informational response; `report`: an error behind the response |
  * | `upgraded`: the connection has left HTTP | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
- * | `ping`: say so when you hear this; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
+ * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
  *
  * @module
  */
@@ -68,6 +68,8 @@ export type ToThread =
   | readonly [kind: "delivered", callId: 0, callIds: readonly number[]]
   | readonly [kind: "aborted", callId: number, error: ErrorCopy]
   | readonly [kind: "ping", callId: 0]
+  /** The server drains. */
+  | readonly [kind: "drain", callId: 0]
   | readonly [kind: "close", callId: 0];
 
 /** What a thread tells the event loop. */

@@ -72,6 +72,7 @@ export class ThreadPool {
   readonly #threads = new Set<HandlerThread>();
   readonly #counts: ThreadCounts = { ready: 0, started: 0, lost: 0, renewed: 0 };
   #restTimer: Timer | null = null;
+  #isDraining = false;
   #isClosing = false;
 
   /**
@@ -117,6 +118,12 @@ export class ThreadPool {
     if (thread.callCount >= maxCallsPerThread) this.#renew(seat as Seat);
   }
 
+  /** Tells every handler that the server drains. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const thread of this.#threads) thread.drain();
+  }
+
   /** Ends all threads. Resolves when none is left. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -141,6 +148,7 @@ export class ThreadPool {
     seat.successor = null;
     seat.thread = thread;
     seat.readySinceMs = this.#runtime.clock.nowMs();
+    if (this.#isDraining) thread.drain();
     predecessor?.retire();
     this.#events.onFree(seat);
   }

@@ -67,6 +67,11 @@ async function stopAndExpectSuccess(program: Program): Promise<Exit> {
 }
 
 describe("trivet serve", () => {
+  test("takes infinity for the one timeout that can be", async () => {
+    const { program } = await serving(HANDLERS, "--half-close-timeout", "infinity");
+    await stopAndExpectSuccess(program);
+  });
+
   test("says where it listens and on what, and serves the module", async () => {
     const { program, line, port } = await serving(HANDLERS);
     assert.equal(line, `Listening on http://127.0.0.1:${port}/ (${runtime} ${version}, event-driven)`);
@@ -217,7 +222,25 @@ describe("a command line that can't be done", () => {
       name: "an unknown option",
       args: ["serve", HANDLERS, "--prot=1"],
       code: 2,
-      error: 'Unknown option "--prot"; see trivet --help.',
+      error: 'Unknown option "--prot"; did you mean --port?',
+    },
+    {
+      name: "an option that is near to none",
+      args: ["serve", HANDLERS, "--colour", "green"],
+      code: 2,
+      error: 'Unknown option "--colour"; see trivet --help.',
+    },
+    {
+      name: "a value that is neither a number nor infinity",
+      args: ["serve", HANDLERS, "--half-close-timeout", "never"],
+      code: 2,
+      error: 'The option --half-close-timeout is "never", allowed is a whole number, or infinity.',
+    },
+    {
+      name: "infinity where it is not allowed",
+      args: ["serve", HANDLERS, "--write-timeout", "infinity"],
+      code: 2,
+      error: 'The option --write-timeout is "infinity", allowed is a whole number.',
     },
     {
       name: "an option without its value",
@@ -330,8 +353,9 @@ describe("trivet that is asked about itself", () => {
       assert.deepEqual([code, errors], [0, []]);
       assert.equal(output[0], "Usage: trivet serve <module> [options]");
       for (const name of NUMBER_OPTION_NAMES) {
-        const option = `  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} <number>`;
-        assert.ok(output.includes(option), option);
+        const option = `  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+        const value = name === "halfCloseTimeout" ? "<number or infinity>" : "<number>";
+        assert.ok(output.includes(`${option} ${value}`), option);
       }
     });
   }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
+import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES, optionsOfLoop, resolveOptions } from "../../src/api/options.ts";
 
 const handler: Handler = () => new HttpResponse("hello");
 const MAX_TIMEOUT = "a whole number of milliseconds from 0 to 2147483647";
@@ -18,6 +19,7 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "keepAliveTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "handlerTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "writeTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "halfCloseTimeout", allowed: `${MAX_TIMEOUT}, or Infinity`, tooLow: -1, tooHigh: 2 ** 31 },
   {
     name: "minDataRate.bytesPerSecond",
     allowed: "a whole number of bytes from 0 to 2147483647",
@@ -116,7 +118,8 @@ function assertRefused(options: ServeOptions, type: typeof TypeError | typeof Ra
 describe("an option that is a whole number", () => {
   for (const { name, allowed, tooLow, tooHigh } of NUMBERS) {
     test(`${name} is ${allowed}`, () => {
-      for (const value of [tooLow, tooHigh, 300.5, NaN, Infinity]) {
+      const infinities = allowed.endsWith("or Infinity") ? [-Infinity] : [Infinity, -Infinity];
+      for (const value of [tooLow, tooHigh, 300.5, NaN, ...infinities]) {
         assertRefused(optionsWith(name, value), RangeError, `The option ${name} is ${value}, allowed is ${allowed}.`);
       }
       assertRefused(optionsWith(name, "300"), TypeError, `The option ${name} is "300", allowed is ${allowed}.`);
@@ -124,6 +127,71 @@ describe("an option that is a whole number", () => {
       assertRefused(optionsWith(name, 300n), TypeError, `The option ${name} is 300, allowed is ${allowed}.`);
     });
   }
+});
+
+/** What options are without a value; twice the cores and the cores are those of a machine with 3. */
+const DEFAULTS: Readonly<Record<string, number | undefined>> = {
+  port: 8000,
+  tcpBacklog: undefined,
+  retryAfter: 5,
+  headersTimeout: 15_000,
+  requestTimeout: 120_000,
+  keepAliveTimeout: 75_000,
+  handlerTimeout: 0,
+  writeTimeout: 30_000,
+  halfCloseTimeout: 1_000,
+  "minDataRate.bytesPerSecond": 240,
+  "minDataRate.gracePeriod": 5_000,
+  maxHeaderSize: 16_384,
+  maxHeadersCount: 100,
+  maxRequestTargetSize: 8_192,
+  maxRequestBodySize: 16_777_216,
+  maxConnections: 0,
+  maxConnectionsPerIp: 0,
+  maxRequestsPerSocket: 0,
+  workers: 6,
+  threads: 3,
+  loops: 1,
+  maxQueue: 1_000,
+  maxRequestsPerThread: 0,
+};
+
+/** The resolved value of an option, named with a dot if it lies deeper. */
+function resolved(name: string, options: ServeOptions): unknown {
+  return name.split(".").reduce(
+    (value, part) => (value as Record<string, unknown>)[part],
+    resolveOptions(options, 3) as unknown,
+  );
+}
+
+describe("an option that is a whole number, in its bounds", () => {
+  test("is in the tables of this file, whatever it is", () => {
+    const names = NUMBERS.map(({ name }) => name).sort();
+    const rates = ["minDataRate.bytesPerSecond", "minDataRate.gracePeriod"];
+    assert.deepEqual(names, [...NUMBER_OPTION_NAMES, ...rates].sort());
+    assert.deepEqual(Object.keys(DEFAULTS).sort(), names);
+  });
+
+  for (const { name, tooLow, tooHigh } of NUMBERS) {
+    test(`${name} has its default, and can be the least and the greatest that is allowed`, () => {
+      assert.equal(resolved(name, {}), DEFAULTS[name]);
+      // The number above the greatest safe one is the only one that is not a step away.
+      const greatest = tooHigh === 2 ** 53 ? Number.MAX_SAFE_INTEGER : tooHigh - 1;
+      for (const value of [tooLow + 1, greatest]) assert.equal(resolved(name, optionsWith(name, value)), value);
+    });
+  }
+
+  test("halfCloseTimeout can be Infinity too, and no other timeout can", () => {
+    assert.equal(resolved("halfCloseTimeout", { halfCloseTimeout: Infinity }), Infinity);
+    assert.deepEqual(INFINITE_OPTION_NAMES, ["halfCloseTimeout"]);
+  });
+
+  test("goes to every loop", () => {
+    const given = { module: "./app.ts", halfCloseTimeout: Infinity, writeTimeout: 1, maxHeadersCount: 7 };
+    const { loops, reusePort, ...ofLoop } = structuredClone(optionsOfLoop(resolveOptions({ ...given, loops: 4 }, 3)));
+    assert.deepEqual([loops, reusePort], [1, true]);
+    for (const [name, value] of Object.entries(given)) assert.equal(resolved(name, ofLoop), value, name);
+  });
 });
 
 describe("an option of another type", () => {
@@ -136,18 +204,43 @@ describe("an option of another type", () => {
 
 describe("an option nobody knows", () => {
   test("is named together with those that are known", () => {
-    const error = errorOf({ prot: 8000 } as ServeOptions);
+    const error = errorOf({ colour: "green" } as ServeOptions);
     assert.equal(error.constructor, TypeError);
-    assert.match(error.message, /^Unknown option "prot", allowed are .*\bhostname\b.*\bport\b.*\bunix\b.*\.$/);
+    assert.match(error.message, /^Unknown option "colour", allowed are .*\bhostname\b.*\bport\b.*\bunix\b.*\.$/);
+  });
+
+  const MEANT: readonly (readonly [given: string, meant: string])[] = [
+    ["prot", "port"],
+    ["Port", "port"],
+    ["hostName", "hostname"],
+    ["headerTimeout", "headersTimeout"],
+    ["keepaliveTimeout", "keepAliveTimeout"],
+    ["maxRequestSize", "maxRequestBodySize"],
+    ["halfClosedTimeout", "halfCloseTimeout"],
+    ["onerror", "onError"],
+    ["worker", "workers"],
+  ];
+  for (const [given, meant] of MEANT) {
+    test(`is told the nearest that is known: ${given}, meant is ${meant}`, () => {
+      const error = errorOf({ [given]: 1 } as ServeOptions);
+      assert.equal(error.constructor, TypeError);
+      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are fetch, halfCloseTimeout, `;
+      assert.ok(error.message.startsWith(beginning), error.message);
+    });
+  }
+
+  test("may be as long as it likes", () => {
+    const { message } = errorOf({ ["x".repeat(1_000_000)]: 1 } as ServeOptions);
+    assert.ok(message.length < 2_000);
   });
 
   test("is found in tls and minDataRate too", () => {
     const tls = { cert: "-", key: "-", certificate: "-" };
     assertRefused({ tls } as ServeOptions, TypeError, 'Unknown option tls "certificate", allowed are cert, key, ca.');
     assertRefused(
-      { minDataRate: { bytes: 1 } } as ServeOptions,
+      { minDataRate: { speed: 1 } } as ServeOptions,
       TypeError,
-      'Unknown option minDataRate "bytes", allowed are bytesPerSecond, gracePeriod.',
+      'Unknown option minDataRate "speed", allowed are bytesPerSecond, gracePeriod.',
     );
   });
 });

@@ -85,6 +85,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     return this.#service.webSockets;
   }
 
+  get draining(): AbortSignal {
+    return this.#service.drainSignal.signal;
+  }
+
   get isContentComplete(): boolean {
     return this.#arrival === null;
   }

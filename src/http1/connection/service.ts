@@ -12,6 +12,7 @@ import type { RequestHeadLimits } from "../codec/request_head.ts";
 import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
+import type { DrainSignal } from "../../exchange/drain_signal.ts";
 import type { GoneClients } from "./gone_clients.ts";
 import type { Observer } from "../../exchange/observer.ts";
 import type { Exchange, WebSocketUpgrades } from "../../exchange/exchange.ts";
@@ -71,6 +72,8 @@ export interface ConnectionService {
   readonly observer: Observer | null;
   /** Makes WebSockets of exchanges. */
   readonly webSockets: WebSocketUpgrades;
+  /** Tells handlers that the server drains. */
+  readonly drainSignal: DrainSignal;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */

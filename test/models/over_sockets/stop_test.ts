@@ -141,6 +141,22 @@ for (const model of TESTED_MODELS) {
       }),
     );
 
+    test(
+      "a stream that goes on ends itself when its handler hears of the stop, and nothing is cut off",
+      onServer(model, {}, async ({ server }, peer, watch) => {
+        peer.get("/until-draining", ...watch.fieldLines);
+        await watch.sees("called");
+        await peer.client.receiveUntil((received) => received.includes("first "));
+        const stopping = server.shutdown({ timeout: 60_000 });
+        assert.equal((await peer.response()).content, "first last");
+        await watch.sees("draining: TrivetError draining");
+        peer.destroy();
+        const report = await stopping;
+        assert.equal(report.aborted, 0);
+        assert.ok(report.durationMs < SOON_MS, `It took ${report.durationMs} ms.`);
+      }),
+    );
+
     test("before it listens, it never does", async () => {
       const server = serveUnder(model, { port: 0, hostname: "127.0.0.1", onListen: () => {} }, APP_HANDLER);
       const [report] = await Promise.all([server.shutdown(), server.ready()]);

@@ -1,0 +1,37 @@
+/**
+ * The signal by which handlers learn that their server drains: one for all exchanges of a thread, made when the first
+ * handler asks for it.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+
+/** What is told of a server that takes no new requests. */
+export const DRAINING = "The server is shutting down and takes no new requests.";
+
+/** Whether a server drains, for those who look and those who want to be told. */
+export class DrainSignal {
+  #controller: AbortController | null = null;
+  #hasBegun = false;
+
+  /** Aborts when the server begins to drain. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#hasBegun) this.#abort();
+    }
+    return this.#controller.signal;
+  }
+
+  /** The server drains. Calling it again changes nothing. */
+  begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    if (this.#controller !== null) this.#abort();
+  }
+
+  #abort(): void {
+    this.#controller!.abort(new TrivetError("draining", DRAINING));
+  }
+}
