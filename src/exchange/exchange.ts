@@ -315,7 +315,7 @@ export class Exchange implements RequestSource {
   complete(): boolean {
     if (this.#progress === "aborted") return false;
     this.#progress = EXCHANGE_STATES.enter(this.#progress, "complete");
-    return this.isWatched;
+    return this.run !== null || this.#controller !== null || this.#completion !== null;
   }
 
   /** The transport has taken the whole response. */
