@@ -65,10 +65,10 @@ class ZlibStream implements DeflateStream {
   run(bytes: Uint8Array, onPiece: Run["onPiece"], onDone: Run["onDone"]): void {
     const run = this.#run = { onPiece, onDone };
     const stream = this.#stream ??= this.#open();
-    // Deno compresses within the call and may tell of an error twice; who listens stays the same therefore.
     stream.write(bytes);
     stream.flush(builtin("node:zlib").constants.Z_SYNC_FLUSH, () => {
-      if (this.#run === run) queueMicrotask(() => this.#finish(run, null));
+      // Deno tells of an error here first.
+      if (this.#run === run) queueMicrotask(() => this.#finish(run, stream.errored));
     });
   }
 

@@ -75,8 +75,9 @@ function asksForWebSocket(upgrade: string | null): boolean {
 /** RFC 6455 section 4.1, item 10: tokens, each of them once. */
 function parseProtocols(value: string | null): readonly string[] {
   if (value === null) return [];
-  const protocols = value.split(",").map(trimOws);
-  if (!protocols.every(isToken) || new Set(protocols).size !== protocols.length) {
+  // RFC 9110 section 5.6.1.2: empty elements are ignored.
+  const protocols = value.split(",").map(trimOws).filter((protocol) => protocol !== "");
+  if (protocols.length === 0 || !protocols.every(isToken) || new Set(protocols).size !== protocols.length) {
     throw invalid("Sec-WebSocket-Protocol must have tokens, each once.");
   }
   return protocols;

@@ -493,6 +493,12 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     upgrade.resolve(this.#raw);
   }
 
+  /** The handler neither reads nor writes what it has upgraded any more: the connection ends like any other. */
+  linger(): void {
+    this.#service.connectionServed(this);
+    this.#enter(State.LINGERING, State.ENDED);
+  }
+
   /** Sends what is left, then FIN, then waits for the peer's. */
   #close(): void {
     this.#decoder.close();

@@ -177,7 +177,7 @@ export const READING: readonly ReadingRow[] = [
     deadline: "none",
     fin: "to-stream",
     late: "never",
-    to: [],
+    to: [LINGERING],
     with: [UPGRADED, ENDED],
   },
   // The connection is to end, as soon as what was gathered has left.

@@ -21,6 +21,8 @@ export interface UpgradeOwner {
   flush(): boolean;
   /** Closes at once. */
   abort(error: TrivetError): void;
+  /** FIN was sent, and nothing is read any more: waits for the peer's, not for long. */
+  linger(): void;
 }
 
 /** Bytes in both directions, with back-pressure. */
@@ -59,6 +61,7 @@ export class RawConnection implements UpgradedConnection {
         // What still comes is thrown away, so that the peer's FIN is seen.
         this.#reading = null;
         this.#resumeReading();
+        this.#lingerIfUnused();
       },
     }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
     this.writable = new WritableStream<Uint8Array>({
@@ -128,6 +131,13 @@ export class RawConnection implements UpgradedConnection {
     if (this.#life.writing !== UPGRADED) return;
     this.#life.enter(IN_UPGRADE, ENDED);
     this.#transport.end();
+    this.#lingerIfUnused();
+  }
+
+  #lingerIfUnused(): void {
+    if (this.#reading === null && this.#life.reading === IN_UPGRADE && this.#life.writing === ENDED) {
+      this.#owner.linger();
+    }
   }
 
   #resumeReading(): void {

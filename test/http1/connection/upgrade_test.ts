@@ -61,4 +61,24 @@ describe("an upgraded connection", () => {
     assert.equal(server.stats().errors["write-timeout"], 1);
     assert.equal(outcome, "peer-disconnected");
   });
+
+  test("that is neither read nor written any more waits for the peer's FIN, not for long", async () => {
+    const { connect, clock, server } = await startMemoryServer(serveRaw(async ({ readable, writable }) => {
+      await writable.getWriter().close();
+      await readable.cancel();
+    }));
+    const [patient, silent] = [connect(), connect()];
+    for (const peer of [patient, silent]) peer.send(UPGRADE);
+    await clock.settle();
+    assert.equal(patient.serverSide, "ended");
+    patient.send("more");
+    patient.end();
+    await clock.settle();
+    assert.equal(patient.serverSide, "closed");
+    await clock.advance(4_000);
+    assert.equal(silent.serverSide, "ended");
+    await clock.advance(3_000);
+    assert.equal(silent.serverSide, "closed");
+    assert.equal(server.stats().connections.open, 0);
+  });
 });
