@@ -15,6 +15,7 @@ import { isToken } from "../http/grammar.ts";
 import type { Address } from "../runtime.ts";
 import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
+import { isNativeResponse } from "../web/native_body.ts";
 import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
 
@@ -24,12 +25,19 @@ export function callHandler(handler: Handler, exchange: Exchange): void {
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);
     result = handler(exchange.request, info);
-  } catch (error) {
-    exchange.fail(error);
+  } catch (thrown) {
+    takeThrown(exchange, thrown);
     return;
   }
-  if (isPromiseLike(result)) result.then((response) => exchange.respond(response), (error) => exchange.fail(error));
-  else exchange.respond(result);
+  if (isPromiseLike(result)) {
+    result.then((response) => exchange.respond(response), (thrown) => takeThrown(exchange, thrown));
+  } else exchange.respond(result);
+}
+
+/** A Response that is thrown is the response: frameworks throw redirects and refusals. */
+function takeThrown(exchange: Exchange, thrown: unknown): void {
+  if (typeof thrown === "object" && thrown !== null && isNativeResponse(thrown)) exchange.respond(thrown);
+  else exchange.fail(thrown);
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<Response> {

@@ -91,13 +91,45 @@ export function hasFieldLine(lines: FieldLines, name: string): boolean {
   return false;
 }
 
+/** The lines of what `new Headers()` takes. Throws a `TypeError` when one cannot be sent. */
+export function toFieldLines(headers: HeadersInit): FieldLines {
+  if (typeof headers !== "object" || headers === null) {
+    throw new TypeError("The headers must be an object, an array of pairs or a Headers");
+  }
+  const lines: string[] = [];
+  if (Symbol.iterator in headers) {
+    for (const pair of headers) {
+      if (pair.length !== 2) throw new TypeError("An element of the headers must be a pair of name and value");
+      addFieldLine(lines, pair[0], pair[1]);
+    }
+  } else {
+    for (const name in headers) {
+      if (Object.hasOwn(headers, name)) addFieldLine(lines, name, headers[name]);
+    }
+  }
+  return lines;
+}
+
+function addFieldLine(lines: string[], givenName: string, givenValue: string): void {
+  const name = normalizeFieldName(typeof givenName === "string" ? givenName : String(givenName));
+  if (name === undefined) throw new TypeError("A field name must be a token (RFC 9110 section 5.1)");
+  const value = normalizeFieldValue(typeof givenValue === "string" ? givenValue : String(givenValue));
+  if (value === undefined) throw new TypeError(`The value of the field "${name}" has a char that cannot be sent`);
+  insertFieldLine(lines, name, value);
+}
+
+/** What gives a value and a name at a time, as a `Headers` does. */
+export interface FieldSource {
+  forEach(callback: (value: string, name: string) => void): void;
+}
+
 /**
  * The lines of a `Headers` or of what has its interface. Throws `response-field-invalid` when a line cannot be sent.
  *
  * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` because an iterator of `Headers` costs
  * Deno three times as much.
  */
-export function readFieldLines(headers: Headers): FieldLines {
+export function readFieldLines(headers: FieldSource): FieldLines {
   const lines: string[] = [];
   headers.forEach((givenValue, givenName) => {
     const name = normalizeFieldName(givenName);

@@ -15,10 +15,10 @@ import {
   hasFieldLine,
   insertFieldLine,
   NO_FIELD_LINES,
-  normalizeFieldName,
-  normalizeFieldValue,
   readFieldLines,
+  toFieldLines,
 } from "./field_lines.ts";
+import { toByteStream } from "./foreign_response.ts";
 import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
 import { defineInspection, linkPrototype } from "./prototype_link.ts";
 
@@ -67,6 +67,7 @@ export let takeHttpResponse: (value: object) => HttpResponseParts | null;
  * - Field values may not hold control chars (the global class refuses NUL, CR and LF only), and the status must be an
  *   integer, not what converts to one.
  * - Bytes are not copied: do not change them after they were given.
+ * - What can be iterated asynchronously is a body too, as the streams of Node are.
  * - The headers of `redirect()` and `error()` can be changed.
  *
  * @example
@@ -361,33 +362,6 @@ function unusableError(): TypeError {
   return new TypeError("The content of the response was read already or is being read or was sent");
 }
 
-/** Checks the fields a handler gave, as the list that will be sent. */
-function toFieldLines(headers: HeadersInit): FieldLines {
-  if (typeof headers !== "object" || headers === null) {
-    throw new TypeError("The headers must be an object, an array of pairs or a Headers");
-  }
-  const lines: string[] = [];
-  if (Symbol.iterator in headers) {
-    for (const pair of headers) {
-      if (pair.length !== 2) throw new TypeError("An element of the headers must be a pair of name and value");
-      addFieldLine(lines, pair[0], pair[1]);
-    }
-  } else {
-    for (const name in headers) {
-      if (Object.hasOwn(headers, name)) addFieldLine(lines, name, headers[name]);
-    }
-  }
-  return lines;
-}
-
-function addFieldLine(lines: string[], givenName: string, givenValue: string): void {
-  const name = normalizeFieldName(typeof givenName === "string" ? givenName : String(givenName));
-  if (name === undefined) throw new TypeError("A field name must be a token (RFC 9110 section 5.1)");
-  const value = normalizeFieldValue(typeof givenValue === "string" ? givenValue : String(givenValue));
-  if (value === undefined) throw new TypeError(`The value of the field "${name}" has a char that cannot be sent`);
-  insertFieldLine(lines, name, value);
-}
-
 /** The lines with the Content-Type of the default ones, unless they have their own. */
 function withContentType(lines: FieldLines, defaultLines: FieldLines): FieldLines {
   if (lines.length === 0) return defaultLines;
@@ -404,9 +378,11 @@ function takeBody(body: unknown): { content: string | Bytes | Response; lines: F
   }
   if (body instanceof ArrayBuffer) return { content: new Uint8Array(body), lines: NO_FIELD_LINES };
   if (body instanceof URLSearchParams) return { content: body.toString(), lines: ["content-type", FORM_TYPE] };
-  if (typeof body !== "object") return { content: String(body), lines: TEXT_LINES };
-  // A stream, a Blob, a FormData, or what else the runtime takes.
-  const native = new (nativeResponse())(body as BodyInit);
+  if (typeof body !== "object" || body === null) return { content: String(body), lines: TEXT_LINES };
+  const held = body instanceof Blob || body instanceof FormData ? body : toByteStream(body);
+  // The Fetch standard makes a string of anything else.
+  if (held === null) return { content: String(body), lines: TEXT_LINES };
+  const native = new (nativeResponse())(held as BodyInit);
   const contentType = native.headers.get("content-type");
   return { content: native, lines: contentType === null ? NO_FIELD_LINES : ["content-type", contentType] };
 }

@@ -13,6 +13,7 @@ import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
 import type { ResponseContents, SizedStream, WholeContent } from "../runtime.ts";
 import { hasFieldLine, insertFieldLine, readFieldLines } from "./field_lines.ts";
 import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
+import { readForeignHeaders, toByteStream } from "./foreign_response.ts";
 import { isNativeResponse } from "./native_body.ts";
 import type { ResponseContent, ResponseSource } from "./response_source.ts";
 
@@ -25,8 +26,8 @@ export function readContentsWith(given: ResponseContents): void {
 }
 
 /**
- * The parts of what a handler returned: an `HttpResponse`, a `Response` of the runtime, or what has its interface and
- * comes from another realm or library. It is a promise where the runtime gives content that is there a little later.
+ * The parts of what a handler returned: an `HttpResponse`, a `Response` of the runtime, or an object with a status,
+ * headers and a body, as other libraries and realms have them. It is a promise where the runtime gives content that is there a little later.
  *
  * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its reason
  * phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
@@ -58,8 +59,11 @@ interface ForeignResponse {
 }
 
 function readForeignResponse(response: ForeignResponse): ResponseSource | Promise<ResponseSource> {
-  const { status, statusText, headers } = response;
-  if (typeof status !== "number" || !isHeaders(headers)) {
+  // Asked first: where a library makes its native response when it is needed, the headers are whole only then. And asked
+  // before `body`, whose getter may lock the stream of a used response or make one in vain.
+  const isUsed = response.bodyUsed === true;
+  const { status, statusText = "", headers } = response;
+  if (typeof status !== "number" || typeof headers !== "object" || headers === null || !("body" in response)) {
     throw invalid("The handler must give a Response, not another object");
   }
   if (status === 0) throw invalid("The response is a network error");
@@ -70,13 +74,14 @@ function readForeignResponse(response: ForeignResponse): ResponseSource | Promis
   if (typeof statusText !== "string" || !isAllOfClass(statusText, 0, statusText.length, FIELD_VALUE)) {
     throw invalid("The statusText of the response has a char that cannot be sent");
   }
-  // Before `body`, whose getter may lock the stream of a used response or make one in vain.
-  if (response.bodyUsed === true) throw invalid(USED);
-  const head: ResponseHead = { status, statusText, fields: readFieldLines(headers) };
-  if (isNativeResponse(response)) return readNative(head, response, null, contents.namesTextType);
+  if (isUsed) throw invalid(USED);
+  if (isNativeResponse(response)) {
+    const head: ResponseHead = { status, statusText, fields: readFieldLines(response.headers) };
+    return readNative(head, response, null, contents.namesTextType);
+  }
   const content = readStream(response);
   if (content !== null && isContentless(status)) throw invalid(`A response with status ${status} has no content`);
-  return { ...head, content, streamBytes: null };
+  return { status, statusText, fields: readForeignHeaders(headers), content, streamBytes: null };
 }
 
 const USED = "The content of the response was read or sent already";
@@ -142,17 +147,14 @@ const NO_SNIFFING = "x-content-type-options";
 function readStream(response: ForeignResponse): ReadableStream<Uint8Array> | null {
   const body = response.body ?? null;
   if (body === null) return null;
-  if (!isStream(body)) throw invalid("The body of the response is not a ReadableStream");
-  if (body.locked) throw invalid("The stream of the response is locked");
-  return body;
-}
-
-function isHeaders(value: unknown): value is Headers {
-  return typeof value === "object" && value !== null && "forEach" in value && "getSetCookie" in value;
-}
-
-function isStream(value: unknown): value is ReadableStream<Uint8Array> {
-  return typeof value === "object" && value !== null && "getReader" in value && "locked" in value;
+  if (typeof body === "object" && "locked" in body && body.locked === true) {
+    throw invalid("The stream of the response is locked");
+  }
+  const stream = typeof body === "object" ? toByteStream(body) : null;
+  if (stream === null) {
+    throw invalid("The body of the response is neither a ReadableStream nor an asynchronous iterable");
+  }
+  return stream;
 }
 
 function invalid(message: string, cause?: unknown): TrivetError {

@@ -9,15 +9,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import {
-  findRuntimes,
-  type InstalledRuntime,
-  installInto,
-  makeFolder,
-  packPackage,
-  ROOT,
-} from "../package/installation.ts";
+import { findRuntimes, installInto, makeFolder, packPackage } from "../package/installation.ts";
 import { ServingProgram } from "../package/serving_program.ts";
+import { copyModules, serveCommand } from "./served_module.ts";
 import { FRAMEWORK_TABLES, type FrameworkRow, type FrameworkTable, UNCHANGED_MODULES } from "./rows.ts";
 
 /** Pinned, so that what fails was changed here. */
@@ -29,14 +23,7 @@ const folder = await makeFolder();
 const [runtimes, { tarball }] = await Promise.all([findRuntimes(), packPackage(folder)]);
 const user = `${folder}/user`;
 await installInto(user, tarball, ...FRAMEWORKS);
-// Deno looks for packages where its configuration says, and that of the command is the repository's.
-await Deno.writeTextFile(`${user}/deno.json`, JSON.stringify({ nodeModulesDir: "manual" }));
-for (const { module } of TABLES) {
-  // A module that imports a framework is kept as text, because `deno check` would look for the framework.
-  const path = new URL(`apps/${module}`, import.meta.url);
-  const source = await Deno.readTextFile(path).catch(() => Deno.readTextFile(new URL(`${path}.txt`)));
-  await Deno.writeTextFile(`${user}/${module}`, source);
-}
+await copyModules(user, TABLES.map(({ module }) => module));
 
 for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
   for (const runtime of runtimes.filter(({ name }) => onlyOn === undefined || name === onlyOn)) {
@@ -45,7 +32,7 @@ for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
       let url = "";
 
       it("starts", async () => {
-        program = new ServingProgram(serveCommand(runtime, module, hasPort), user);
+        program = new ServingProgram(serveCommand(runtime, user, module, hasPort ? [] : ["--port", "0"]), user);
         url = await program.listening();
       });
 
@@ -56,13 +43,6 @@ for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
       });
     });
   }
-}
-
-function serveCommand(runtime: InstalledRuntime, module: string, hasPort: boolean): string[] {
-  const args = ["serve", module, "--hostname", "127.0.0.1", ...(hasPort ? [] : ["--port", "0"])];
-  if (runtime.isNode) return runtime.command(`${user}/node_modules/.bin/trivet`, ...args);
-  const command = runtime.command(`${ROOT}/src/entry/cli.ts`, ...args);
-  return runtime.name === "deno" ? command.toSpliced(2, 0, "--config=deno.json") : command;
 }
 
 async function ask(url: string, row: FrameworkRow): Promise<void> {

@@ -1,6 +1,8 @@
 /** Taking responses of either kind apart: the same parts in the same order, or a refusal. */
 
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { detectRuntime } from "../../runtime/detect.ts";
@@ -19,6 +21,23 @@ async function read(response: unknown): Promise<ResponseSource> {
 
 async function refuses(response: unknown, code: ErrorCode): Promise<void> {
   await assert.rejects(read(response), (error) => error instanceof TrivetError && error.code === code);
+}
+
+const encoder = new TextEncoder();
+
+async function* iterate(...chunks: unknown[]): AsyncGenerator<unknown> {
+  yield* chunks;
+}
+
+/** What has the interface of a ReadableStream and is none of this realm's. */
+function otherStream(...chunks: Uint8Array[]): unknown {
+  const reader = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  }).getReader();
+  return { locked: false, getReader: () => reader };
 }
 
 async function textOf(content: ResponseContent): Promise<string | null> {
@@ -222,7 +241,10 @@ describe("what is not a response", () => {
     { status: 600, statusText: "", headers: HEADERS, body: null },
     { status: 200.5, statusText: "", headers: HEADERS, body: null },
     { status: 204, statusText: "", headers: HEADERS, body: new Blob(["x"]).stream() },
-    { status: 200, statusText: "", headers: [["a", "1"]], body: null },
+    { status: 200, statusText: "", headers: null, body: null },
+    { status: 200, statusText: "", headers: HEADERS, body: ["x"] },
+    { status: 200, statusText: "", headers: HEADERS, body: { getReader: 1 } },
+    { status: 200, statusText: "", headers: HEADERS, body: { locked: true, getReader: () => {} } },
     Promise.resolve(new Response()),
     () => new Response(),
     new LazyRequest(fakeSource()),
@@ -247,8 +269,74 @@ describe("a response of another realm or library", () => {
     body: null,
   });
 
-  test("is taken when it has the interface", async () => {
-    assert.deepEqual((await read(foreign([["B", " 2"], ["a", "1"]]))).fields, ["a", "1", "b", "2"]);
+  const HEADERS: readonly (readonly [string, unknown, readonly string[]])[] = [
+    ["the interface of Headers", foreign([["B", " 2"], ["a", "1"]]).headers, ["a", "1", "b", "2"]],
+    ["pairs", [["B", " 2"], ["a", "1"]], ["a", "1", "b", "2"]],
+    ["a Map", new Map([["B", " 2"], ["a", "1"]]), ["a", "1", "b", "2"]],
+    ["an object", { B: 2, a: "1" }, ["a", "1", "b", "2"]],
+    ["an object with lists", { "set-cookie": ["a=1", "b=2"] }, ["set-cookie", "a=1", "set-cookie", "b=2"]],
+    [
+      "cookies that forEach joins",
+      {
+        forEach: (callback: (value: string, name: string) => void) => callback("a=1, b=2", "Set-Cookie"),
+        getSetCookie: () => ["a=1", "b=2"],
+      },
+      ["set-cookie", "a=1", "set-cookie", "b=2"],
+    ],
+    [
+      "cookies as node-fetch has them",
+      {
+        forEach: (callback: (value: string, name: string) => void) => callback("a=1, b=2", "set-cookie"),
+        raw: () => ({ "set-cookie": ["a=1", "b=2"] }),
+      },
+      ["set-cookie", "a=1", "set-cookie", "b=2"],
+    ],
+  ];
+  for (const [name, headers, fields] of HEADERS) {
+    test(`is taken with ${name} as its headers`, async () => {
+      assert.deepEqual((await read({ status: 200, headers, body: null })).fields, fields);
+    });
+  }
+
+  const BODIES: readonly (readonly [string, () => unknown])[] = [
+    ["a stream", () => new Blob(["three legs"]).stream()],
+    ["an iterable of bytes", () => iterate(encoder.encode("three "), encoder.encode("legs"))],
+    ["an iterable of text", () => iterate("three ", "legs")],
+    ["an iterable of views", () => iterate(new DataView(encoder.encode("three legs").buffer))],
+    ["a stream of Node", () => Readable.from([Buffer.from("three "), Buffer.from("legs")])],
+    ["a stream of Node that gives text", () => Readable.from(["three ", "legs"]).setEncoding("utf8")],
+    ["a stream of another realm", () => otherStream(encoder.encode("three "), encoder.encode("legs"))],
+  ];
+  for (const [name, body] of BODIES) {
+    test(`${name} is its body`, async () => {
+      const source = await read({ ...foreign([]), body: body() });
+      assert.equal(await textOf(source.content), "three legs");
+    });
+
+    test(`${name} is a body of HttpResponse too`, async () => {
+      assert.equal(await new HttpResponse(body() as BodyInit).text(), "three legs");
+    });
+  }
+
+  test("a stream of Node that is not read to its end is destroyed", async () => {
+    const readable = Readable.from((async function* () {
+      for (;;) yield Buffer.from("more");
+    })());
+    const { content } = await read({ ...foreign([]), body: readable });
+    const reader = (content as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    await reader.cancel();
+    assert.equal(readable.destroyed, true);
+  });
+
+  test("an iterable that fails fails the stream", async () => {
+    const { content } = await read({
+      ...foreign([]),
+      body: (async function* () {
+        yield await Promise.reject(new RangeError("its own"));
+      })(),
+    });
+    await assert.rejects((content as ReadableStream<Uint8Array>).getReader().read(), RangeError);
   });
 
   for (const line of [["a b", "1"], ["", "1"], ["a", "1\r\nb: 2"], ["a", "\u0100"]] as [string, string][]) {
