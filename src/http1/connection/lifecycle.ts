@@ -320,11 +320,6 @@ export class Lifecycle {
     else if (fromWriting === NONE) this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
   }
 
-  /** The handler is called once more, and has all its time again. */
-  restartHandler(): void {
-    this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
-  }
-
   /** The handler has so much time from now on. */
   extendHandler(extraMs: number): void {
     this.writingAtMs = this.#clock.nowMs + this.#clock.tickMs + extraMs;
