@@ -79,7 +79,7 @@ export function createBunRuntime(): Runtime {
     availableCores: () => navigator.hardwareConcurrency,
     listen: (options, events) => listen(bun, options, events),
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
-    ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
+    ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: false, searchesMessages: false }),
     ...bufferCodecs(),
     ...builtinCodecs(),
     responseContents: (native) => responseContents(bun, native),

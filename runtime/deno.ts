@@ -47,7 +47,7 @@ export function createDenoRuntime(): Runtime {
     availableCores: () => navigator.hardwareConcurrency,
     listen,
     whyNotShared,
-    ...createThreads({ canEndBusyThreads: false, searchesMessages: true }),
+    ...createThreads({ canEndBusyThreads: false, limitsThreadMemory: false, searchesMessages: true }),
     ...bufferCodecs(),
     ...builtinCodecs(),
     responseContents: createDenoResponseContents,

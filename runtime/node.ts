@@ -37,7 +37,7 @@ export function createNodeRuntime(): Runtime {
     availableCores,
     listen,
     whyNotShared,
-    ...createThreads({ canEndBusyThreads: true, searchesMessages: false }),
+    ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: true, searchesMessages: false }),
     ...bufferCodecs(),
     ...builtinCodecs(),
     responseContents: () => STREAMS_ONLY,

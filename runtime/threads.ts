@@ -23,6 +23,8 @@ const END_TIMEOUT_MS = 2_000;
 /** How long is waited on Deno for a thread to hear that it should end, before it is given up. */
 const HEARING_TIMEOUT_MS = 100;
 
+const MIB = 1024 * 1024;
+
 /** What one end tells the other about the thread itself. */
 type Signal =
   /** The thread listens. */
@@ -44,6 +46,8 @@ interface WaitingMessage {
 export interface ThreadTraits {
   /** Whether a thread can be ended that never returns to its event loop. */
   readonly canEndBusyThreads: boolean;
+  /** Whether the heap of a thread can be bounded: Deno 2.9 and Bun 1.4 take `resourceLimits` and ignore them. */
+  readonly limitsThreadMemory: boolean;
   /**
    * Whether the runtime searches each message that comes for ports, through every element of a typed array: Deno 2.9
    * takes 10 ms for 64 KiB. It does not search what is in a Map, so that is what such messages are sent in.
@@ -52,11 +56,18 @@ export interface ThreadTraits {
 }
 
 /** Makes the part of an adapter that is about threads. */
-export function createThreads(traits: ThreadTraits): Pick<Runtime, "startThread" | "parentThread"> {
+export function createThreads(
+  traits: ThreadTraits,
+): Pick<Runtime, "startThread" | "parentThread" | "limitsThreadMemory"> {
   return {
-    async startThread(entry, events) {
+    limitsThreadMemory: traits.limitsThreadMemory,
+    async startThread(entry, events, maxHeapBytes = 0) {
       const { Worker } = await import("node:worker_threads");
-      const worker = new Worker(toModuleUrl(entry), { workerData: { [THREAD_MARK]: true } });
+      const isLimited = traits.limitsThreadMemory && maxHeapBytes > 0;
+      const worker = new Worker(toModuleUrl(entry), {
+        workerData: { [THREAD_MARK]: true },
+        ...isLimited ? { resourceLimits: { maxOldGenerationSizeMb: maxHeapBytes / MIB } } : {},
+      });
       return new StartedThread(worker, events, traits);
     },
     parentThread: () => parent ??= connectParent(traits),
@@ -201,7 +212,9 @@ function toError(thrown: unknown): Error {
 async function connectParent(traits: ThreadTraits): Promise<ParentThread | null> {
   const { parentPort, workerData } = await import("node:worker_threads");
   if (parentPort === null || typeof workerData !== "object" || workerData?.[THREAD_MARK] !== true) return null;
-  reportFailures(parentPort);
+  let takeRejection: ((thrown: unknown) => void) | null = null;
+  reportFailures(parentPort, "uncaughtException", () => null);
+  reportFailures(parentPort, "unhandledRejection", () => takeRejection);
   const runWithin = traits.canEndBusyThreads ? null : (await import("./interruption.ts")).runWithin;
   const { searchesMessages } = traits;
   return {
@@ -218,6 +231,9 @@ async function connectParent(traits: ThreadTraits): Promise<ParentThread | null>
       callback();
       return true;
     },
+    onRejection(callback) {
+      takeRejection = callback;
+    },
     exit() {
       signal(parentPort, { [SIGNAL]: "exit" });
       process.exit(0);
@@ -226,18 +242,25 @@ async function connectParent(traits: ThreadTraits): Promise<ParentThread | null>
 }
 
 /**
- * Ends the thread at an uncaught error and tells which. Left alone, Deno prints it and loses its stack, Bun and Node
- * lose what is no Error, and each has its own exit code. Whoever listens to the same events has taken it upon himself,
- * as in the main thread.
+ * Ends the thread at an uncaught error and tells which, unless something takes the error. Left alone, Deno prints it and
+ * loses its stack, Bun and Node lose what is no Error, and each has its own exit code. Code that listens to the same
+ * event has taken it upon itself, as in the main thread.
  */
-function reportFailures(port: MessagePort): void {
-  for (const event of ["uncaughtException", "unhandledRejection"]) {
-    process.on(event, (thrown: unknown) => {
-      if (process.listenerCount(event) > 1) return;
-      signal(port, { [SIGNAL]: "failure", failure: describeFailure(thrown) });
-      process.exit(1);
-    });
-  }
+function reportFailures(
+  port: MessagePort,
+  event: "uncaughtException" | "unhandledRejection",
+  taker: () => ((thrown: unknown) => void) | null,
+): void {
+  process.on(event, (thrown: unknown) => {
+    if (process.listenerCount(event) > 1) return;
+    const take = taker();
+    if (take !== null) {
+      take(thrown);
+      return;
+    }
+    signal(port, { [SIGNAL]: "failure", failure: describeFailure(thrown) });
+    process.exit(1);
+  });
 }
 
 function signal(port: MessagePort | Worker, message: Signal): void {

@@ -218,6 +218,11 @@ export interface ParentThread {
    * What the callback leaves to a microtask or a timer is not part of it. What it throws is thrown on.
    */
   runWithin(limitMs: number, callback: () => void): boolean;
+  /**
+   * Calls back for each promise that is rejected and that nothing handles, from now on; without it such a rejection is
+   * an uncaught error. Where the program on the thread listens for these itself, it has taken them upon itself.
+   */
+  onRejection(callback: (thrown: unknown) => void): void;
   /** Ends this thread now. */
   exit(): void;
 }
@@ -274,8 +279,12 @@ export interface Runtime {
    *
    * @param entry The URL of the module the thread runs.
    * @param events What it tells.
+   * @param maxHeapBytes How large its heap may grow: a thread that needs more ends with an uncaught error. 0 is the
+   *   runtime's own bound. It has no effect where `limitsThreadMemory` is false.
    */
-  startThread(entry: string, events: ThreadEvents): Promise<Thread>;
+  startThread(entry: string, events: ThreadEvents, maxHeapBytes?: number): Promise<Thread>;
+  /** Whether the heap of a thread can be bounded. */
+  readonly limitsThreadMemory: boolean;
   /** The thread that started this one; `null` in the main thread and where threads are not Trivet's. */
   parentThread(): Promise<ParentThread | null>;
   /** The string whose char codes are the bytes from `start` up to `end`. */

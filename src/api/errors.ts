@@ -64,6 +64,7 @@ export type ErrorCode =
   | "thread-lost"
   | "thread-crashed"
   | "module-invalid"
+  | "unhandled-rejection"
   | "connection-limit"
   | "queue-full"
   | "queue-timeout"
@@ -125,6 +126,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "thread-lost": { blame: "handler", status: 503 },
   "thread-crashed": { blame: "handler", status: null },
   "module-invalid": { blame: "handler", status: null },
+  "unhandled-rejection": { blame: "handler", status: null },
 
   // More work than the server takes.
   "connection-limit": { blame: "overload", status: 503 },

@@ -15,6 +15,9 @@ import type { Warning } from "./warnings.ts";
 /** The concurrency models: when a connection is served, and where its handler runs. */
 export type Model = "blocking" | "worker-pool" | "event-driven" | "hybrid";
 
+/** What a rejection on a thread that nothing handles does. */
+export type UnhandledRejections = "report" | "fatal";
+
 /** How slow the content of a request may come. */
 export interface MinDataRate {
   /** Bytes per second, on average since the content began; 0 is no bound. Default 240, as in Kestrel. */
@@ -90,8 +93,26 @@ export interface ServeOptions {
    * 0 to 1 000 000; with 0 nothing waits. Default 1000.
    */
   readonly maxQueue?: number;
-  /** Calls of the handler after which a thread is replaced by a fresh one. Default 0: never. */
+  /**
+   * For a connection ("blocking", "worker-pool") or an exchange ("hybrid", "worker-pool") that waits for its turn; then
+   * it gets a 503. Default 30 000.
+   */
+  readonly queueTimeout?: number;
+  /**
+   * Calls of the handler that one thread makes before a fresh one takes its place; it makes more only while no fresh
+   * thread can be started. Default 0: no bound.
+   */
   readonly maxRequestsPerThread?: number;
+  /**
+   * How large the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't bound
+   * it: there a warning says so. 16 MiB to 64 GiB. Default 0: the runtime's own bound.
+   */
+  readonly maxThreadMemory?: number;
+  /**
+   * What a promise that is rejected on a thread, and that nothing handles, does: "report" tells `onError` and counts it,
+   * "fatal" ends the thread, which is replaced. On the thread of `serve()` the process decides. Default "report".
+   */
+  readonly unhandledRejections?: UnhandledRejections;
   /**
    * A path, such as "/health", at which GET and HEAD are answered with 200 by the event loop itself, without the handler
    * and its threads. Default: none.
@@ -107,7 +128,7 @@ export interface ServeOptions {
   readonly requestTimeout?: number;
   /** For the next request on a persistent connection. Default 75 000. */
   readonly keepAliveTimeout?: number;
-  /** For the handler to give a response. Default 0: none. */
+  /** For the handler to give a response, from its call on. Default 0: none. */
   readonly handlerTimeout?: number;
   /** For the peer to take 64 KiB of a response. Default 30 000. */
   readonly writeTimeout?: number;
@@ -166,7 +187,10 @@ export interface ResolvedOptions {
   readonly threads: number;
   readonly loops: number;
   readonly maxQueue: number;
+  readonly queueTimeout: number;
   readonly maxRequestsPerThread: number;
+  readonly maxThreadMemory: number;
+  readonly unhandledRejections: UnhandledRejections;
   readonly healthPath: string | undefined;
   /** Whether the model "blocking" lets connections persist: only when the user has set a time for that. */
   readonly blockingPersists: boolean;
@@ -224,7 +248,7 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
  * own servers notice a client that has gone, and leaves one that still reads time for an answer;
  * maxRequestBodySize is half of Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because
  * a queue that is full now is empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms
- * more than a client would wait for.
+ * more than a client would wait for; queueTimeout is the time for which most clients and proxies wait.
  */
 const NUMBER_RULES = {
   port: { default: 8000, min: 0, max: 65535, unit: "" },
@@ -247,7 +271,9 @@ const NUMBER_RULES = {
   threads: { default: undefined, min: 1, max: 256, unit: "" },
   loops: count(1, 1, 256),
   maxQueue: count(1000, 0, 1_000_000),
+  queueTimeout: timeout(30_000),
   maxRequestsPerThread: count(0),
+  maxThreadMemory: size(0, 0, 64 * 1024 * MIB),
 } as const satisfies Record<string, NumberRule>;
 
 const MIN_DATA_RATE_RULES = {
@@ -255,7 +281,7 @@ const MIN_DATA_RATE_RULES = {
   gracePeriod: timeout(5_000),
 } as const satisfies Record<string, NumberRule>;
 
-const MODELS: readonly Model[] = ["blocking", "worker-pool", "event-driven", "hybrid"];
+const REJECTIONS: readonly UnhandledRejections[] = ["report", "fatal"];
 
 const OTHER_NAMES = [
   "fetch",
@@ -270,6 +296,7 @@ const OTHER_NAMES = [
   "reusePort",
   "model",
   "nativeRequest",
+  "unhandledRejections",
   "minDataRate",
   "healthPath",
 ];
@@ -294,10 +321,11 @@ export function optionsOfLoop(options: ResolvedOptions): ServeModule {
  * Checks options and fills in the defaults.
  *
  * @param cores The processors of the machine, for the defaults that depend on them.
+ * @param models The names of the concurrency models that there are.
  * @throws {TypeError} For an unknown option or one of the wrong type.
  * @throws {RangeError} For a number out of its range.
  */
-export function resolveOptions(options: ServeOptions, cores: number): ResolvedOptions {
+export function resolveOptions(options: ServeOptions, cores: number, models: readonly Model[]): ResolvedOptions {
   rejectUnknown("option", options, OPTION_NAMES);
   const numbers = resolveNumbers("", options, NUMBER_RULES);
   const { minDataRate: rate = {} } = options;
@@ -308,7 +336,8 @@ export function resolveOptions(options: ServeOptions, cores: number): ResolvedOp
     tcpBacklog: numbers.tcpBacklog,
     workers: numbers.workers ?? 2 * cores,
     threads: numbers.threads ?? cores,
-    model: resolveModel(options.model),
+    model: resolveName("model", options.model, models) ?? "event-driven",
+    unhandledRejections: resolveName("unhandledRejections", options.unhandledRejections, REJECTIONS) ?? "report",
     module: resolveModule(options.module),
     healthPath: resolveHealthPath(options.healthPath),
     blockingPersists: options.keepAliveTimeout !== undefined,
@@ -356,11 +385,13 @@ function resolveType<T>(name: string, value: T, type: "string" | "boolean" | "fu
   return value;
 }
 
-function resolveModel(model: Model = "event-driven"): Model {
-  if (!MODELS.includes(model)) {
-    throw wrongType("model", model, `one of ${MODELS.map((name) => `"${name}"`).join(", ")}`);
-  }
-  return model;
+function resolveName<Name extends string>(
+  option: string,
+  name: Name | undefined,
+  allowed: readonly Name[],
+): Name | undefined {
+  if (name === undefined || allowed.includes(name)) return name;
+  throw wrongType(option, name, `one of ${allowed.map((each) => `"${each}"`).join(", ")}`);
 }
 
 function resolveModule(module: string | URL | undefined): string | undefined {

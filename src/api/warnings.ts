@@ -18,7 +18,9 @@ export type WarningCode =
   /** A thread of the handler was lost and is replaced; `onError` is told why. */
   | "thread-replaced"
   /** Fewer event loops run than were asked for. */
-  | "loops-unavailable";
+  | "loops-unavailable"
+  /** The runtime can't bound the memory of a thread. */
+  | "thread-memory-unbounded";
 
 /** What `onWarning` is told. */
 export interface Warning {

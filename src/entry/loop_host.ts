@@ -7,20 +7,21 @@
  */
 
 import { createServer } from "../server/create_server.ts";
-import type { TrivetError } from "../api/errors.ts";
+import { TrivetError } from "../api/errors.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
 import type { ServeModule } from "../api/options.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
 import type { Server, ShutdownReport } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
+import { copyRequest } from "../models/loops/error_reports.ts";
+import { StateTable } from "../states.ts";
 import { copyError } from "../threads/error_copy.ts";
 import {
   type FromLoop,
   type LoopCounts,
   type LoopOrders,
   NO_COUNTS,
-  type RequestCopy,
   type ResponseCopy,
   type ToLoop,
 } from "../models/loops/loop_protocol.ts";
@@ -31,6 +32,21 @@ const COUNTS_INTERVAL_MS = 100;
 /** The thread that has started this one says when the time of a graceful stop is over. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
+/** How far a loop has come, on its own thread. */
+export type LoopHostState = "waiting" | "serving" | "draining" | "ended";
+
+/** The states of a loop on its own thread. */
+export const LOOP_HOST_STATES: StateTable<LoopHostState> = new StateTable<LoopHostState>(
+  "a loop on its thread",
+  "waiting",
+  {
+    waiting: { serving: "it is told to listen", draining: "it is told to drain before that" },
+    serving: { draining: "it is told to drain" },
+    draining: { ended: "its last connection is closed" },
+    ended: {},
+  },
+);
+
 /** One loop, on the thread's side. */
 export class LoopHost {
   readonly #runtime: Runtime;
@@ -39,6 +55,7 @@ export class LoopHost {
   /** Who waits for what `onError` gives, by the number of the report. */
   readonly #reports = new Map<number, (response: ResponseCopy | null) => void>();
   #lastReportId = 0;
+  #state: LoopHostState = LOOP_HOST_STATES.initial;
   #server: Server | null = null;
   #lastCounts = "";
 
@@ -58,18 +75,35 @@ export class LoopHost {
     await loadHandlerModule(this.#runtime.host, String(this.#orders.options.module));
   }
 
+  /** Tells of a promise that was rejected and that nothing has handled: a fault of the handler that ends no thread. */
+  reportRejection(cause: unknown): void {
+    const error = new TrivetError(
+      "unhandled-rejection",
+      "A promise was rejected on a loop, and nothing has handled it.",
+      {
+        cause,
+      },
+    );
+    this.#say({ kind: "rejection", error: copyError(error) });
+  }
+
   /** Takes a message. */
   take(received: unknown): void {
     const message = received as ToLoop;
     switch (message.kind) {
       case "listen":
+        if (this.#state !== "waiting") return;
+        this.#enter("serving");
         this.#listen(message.port);
         return;
       case "drain":
-        this.#end(this.#server?.shutdown({ timeout: NO_TIMEOUT_MS }));
+        if (this.#state !== "waiting" && this.#state !== "serving") return;
+        this.#enter("draining");
+        this.#drain();
         return;
       case "cut-off":
-        this.#server?.stop();
+        // A server that could not listen was reported itself.
+        this.#server?.stop().catch(() => {});
         return;
       case "response":
         this.#reports.get(message.reportId)?.(message.response);
@@ -95,11 +129,13 @@ export class LoopHost {
     }
   }
 
-  async #end(stopping: Promise<ShutdownReport> | undefined): Promise<void> {
+  async #drain(): Promise<void> {
     const nothing = { drained: 0, aborted: 0 };
     // A server that could not listen has nothing to report, and was reported itself.
-    const { drained, aborted } = await stopping?.catch(() => nothing) ?? nothing;
-    this.#say({ kind: "stopped", drained, aborted, counts: this.#counts() });
+    const report: Pick<ShutdownReport, "drained" | "aborted"> =
+      await this.#server?.shutdown({ timeout: NO_TIMEOUT_MS }).catch(() => nothing) ?? nothing;
+    this.#enter("ended");
+    this.#say({ kind: "stopped", drained: report.drained, aborted: report.aborted, counts: this.#counts() });
   }
 
   /** Has `onError` called where the user has set it. What it gives is sent in place of the standard response. */
@@ -126,6 +162,10 @@ export class LoopHost {
     this.#say({ kind: "counts", counts });
   }
 
+  #enter(state: LoopHostState): void {
+    this.#state = LOOP_HOST_STATES.enter(this.#state, state);
+  }
+
   #say(message: FromLoop): void {
     this.#parent.post(message);
   }
@@ -134,9 +174,4 @@ export class LoopHost {
 function toCounts(stats: ServerStats): LoopCounts {
   const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = stats;
   return { ...stats.connections, requests, responses, activeExchanges, bytesReceived, bytesSent, errors };
-}
-
-function copyRequest(request: Request | undefined): RequestCopy | null {
-  if (request === undefined) return null;
-  return { method: request.method, url: request.url, fields: [...request.headers] };
 }

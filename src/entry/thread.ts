@@ -49,6 +49,7 @@ async function begin(
   if (orders.role === "loop") {
     const host = new LoopHost(runtime, parent, orders);
     await host.load();
+    if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));
     return (message) => host.take(message);
   }
   linkRequestPrototype();
@@ -56,6 +57,7 @@ async function begin(
   readContentsWith(runtime.responseContents(nativeResponse()));
   const handler = handlerOf(await loadHandlerModule(runtime.host, orders.module));
   const host = new HandlerHost(parent, runtime.clock, handler, orders, new WebSockets(runtime));
+  if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));
   return (message) => host.take(message);
 }
 

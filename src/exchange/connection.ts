@@ -11,7 +11,7 @@ import type { Address } from "../runtime.ts";
 export interface Connection {
   /** Where the connection stands among the open ones of its server, which the server sets; negative when it is gone. */
   placeAmongOpen: number;
-  /** Where the connection stands while it waits to be served, which the model knows. */
+  /** Its number among the connections of the model, in a line or with a worker; the model alone sets it. */
   placeInLine: number;
   /** Whether it was answered with an error instead of being served. */
   readonly wasRefused: boolean;

@@ -89,8 +89,6 @@ export interface ExchangeResponder {
   mayInform(exchange: Exchange): boolean;
   /** Sends an informational response. */
   inform(exchange: Exchange, status: number, fields: readonly string[]): void;
-  /** The handler is called once more, and has all its time again. */
-  restartHandlerTime(): void;
   /** The handler's time is over, and it is not waited for any longer. */
   endHandlerTime(): void;
 }

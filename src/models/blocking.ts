@@ -12,10 +12,11 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { Connection } from "../exchange/connection.ts";
-import { TrivetError } from "../api/errors.ts";
+import type { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
+import { queueFull } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
@@ -88,8 +89,7 @@ export class BlockingScheduler implements Scheduler {
       this.#wakeAcceptor?.();
     } else {
       this.#line.countRefusal();
-      this.#options.warnings.warn("queue-full", "The line is full: connections are refused with 503.");
-      connection.refuse(new TrivetError("queue-full", "The server has as many connections waiting as it takes."));
+      connection.refuse(queueFull(this.#options.warnings, "connections"));
     }
   }
 

@@ -10,12 +10,12 @@
 
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
-import { TrivetError } from "../api/errors.ts";
+import type { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
-import type { LostCall } from "../threads/handler_thread.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
 import { ThreadPool, type ThreadPoolOptions, type ThreadSeat } from "../threads/thread_pool.ts";
 import type { Warnings } from "../api/warnings.ts";
+import { queueFull, queueTimeout } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
@@ -25,13 +25,22 @@ export interface HybridOptions {
   readonly threads: ThreadPoolOptions;
   /** Exchanges that may wait for a thread. */
   readonly maxQueue: number;
+  /** How long one may wait; 0 is without a bound. */
+  readonly queueTimeoutMs: number;
+  readonly handlerTimeoutMs: number;
   readonly warnings: Warnings;
   /** Told when a thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
+  /** Told of an error that belongs to no exchange. */
+  readonly onError: (error: TrivetError) => void;
 }
+
+/** With a greater part of the threads held up while calls wait, the operator is warned. */
+const BUSY_WARNING_SHARE = 0.8;
 
 /** Runs handlers on the least busy of a fixed number of threads. */
 export class HybridScheduler implements Scheduler, CallKeeper {
+  readonly handlerTimeoutMs: number;
   readonly #options: HybridOptions;
   readonly #pool: ThreadPool;
   readonly #line: WaitingLine<RemoteCall>;
@@ -39,10 +48,13 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   /** @param options What the model is made of. */
   constructor(options: HybridOptions) {
     this.#options = options;
+    this.handlerTimeoutMs = options.handlerTimeoutMs;
     this.#line = new WaitingLine(options.maxQueue, options.runtime.clock);
     this.#pool = new ThreadPool(options.runtime, options.threads, {
       onFree: () => this.#dispatch(),
-      onLost: (_seat, calls, cause) => this.#onLost(calls, cause),
+      onHeldUp: () => this.#relieve(),
+      onLost: (_seat, returned, cause) => this.#onLost(returned, cause),
+      onError: options.onError,
     });
   }
 
@@ -55,15 +67,17 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   }
 
   run(exchange: Exchange): void {
-    const seat = this.#line.length > 0 ? null : this.#leastBusy();
-    if (seat !== null) {
-      this.#give(seat, new RemoteCall(exchange, this));
-    } else if (this.#line.hasRoom) {
-      this.#line.join(new RemoteCall(exchange, this));
-    } else {
+    const seat = this.#line.length > 0 ? null : this.#freest();
+    // A thread that waits for calls begins this one at once: it does not have to wait.
+    const mayWait = seat?.thread?.isIdle === true || this.#waitingCount() < this.#options.maxQueue ||
+      (seat !== null && seat.thread?.isHeldUp === false && seat.thread.unbegunCount === 0);
+    if (!mayWait) {
       this.#line.countRefusal();
-      this.#options.warnings.warn("queue-full", "The queue is full: requests are refused with 503.");
-      exchange.refuse(new TrivetError("queue-full", "The server has as many requests waiting as it takes."));
+      exchange.refuse(queueFull(this.#options.warnings, "requests"));
+    } else if (seat !== null) {
+      this.#pool.give(seat, new RemoteCall(exchange, this));
+    } else {
+      this.#line.join(new RemoteCall(exchange, this));
     }
   }
 
@@ -73,8 +87,17 @@ export class HybridScheduler implements Scheduler, CallKeeper {
 
   release(_connection: Connection): void {}
 
+  tick(): void {
+    const { queueTimeoutMs } = this.#options;
+    if (queueTimeoutMs === 0) return;
+    const arrivedBeforeMs = this.nowMs() - queueTimeoutMs;
+    for (const call of this.#line.leaveBefore(arrivedBeforeMs)) call.giveUp(queueTimeout());
+    this.#refuseHeldUp(arrivedBeforeMs, queueTimeout());
+  }
+
   drain(error: TrivetError): void {
-    for (const call of this.#line.clear()) call.exchange.refuse(error);
+    for (const call of this.#line.clear()) call.giveUp(error);
+    this.#refuseHeldUp(Infinity, error);
     this.#pool.drain();
   }
 
@@ -85,52 +108,98 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   stats(): Partial<SchedulerStats> {
     const threads = this.#pool.seats.map((seat) => seat.thread);
     const busy = threads.filter((thread) => thread !== null && thread.load > 0).length;
-    return { queue: this.#line.stats, workers: { total: threads.length, busy }, threads: this.#pool.counts };
+    const queue = { ...this.#line.stats, waiting: this.#waitingCount() };
+    return { queue, workers: { total: threads.length, busy }, threads: this.#pool.counts };
+  }
+
+  // What calls that no thread has ask for.
+
+  nowMs(): number {
+    return this.#options.runtime.clock.nowMs();
   }
 
   abandoned(call: RemoteCall): void {
     this.#line.leave(call);
   }
 
-  #give(seat: ThreadSeat, call: RemoteCall): void {
-    seat.thread?.give(call);
-    this.#pool.countCall(seat);
+  // The rest is its own.
+
+  #refuseHeldUp(arrivedBeforeMs: number, error: TrivetError): void {
+    let call: RemoteCall | null;
+    while ((call = this.#pool.takeBackHeldUp(arrivedBeforeMs)) !== null) call.giveUp(error);
   }
 
+  /** Whatever waits is given to threads as far as they have room. */
   #dispatch(): void {
     while (this.#line.length > 0) {
-      const seat = this.#leastBusy();
+      const seat = this.#freest();
       if (seat === null) return;
       const call = this.#line.next();
-      if (call !== undefined) this.#give(seat, call);
+      if (call !== undefined) this.#pool.give(seat, call);
     }
   }
 
-  /** Of the threads that are likely to begin one more call soon, the one with the fewest calls. */
-  #leastBusy(): ThreadSeat | null {
-    let leastBusy: ThreadSeat | null = null;
+  /** What waits behind a handler that computes is given to threads that come further. */
+  #relieve(): void {
+    this.#warnIfBusy();
+    while (this.#line.length === 0) {
+      const seat = this.#freest();
+      if (seat === null || seat.thread!.isHeldUp) return;
+      const call = this.#pool.takeBackHeldUp();
+      if (call === null) return;
+      this.#pool.give(seat, call);
+    }
+  }
+
+  #warnIfBusy(): void {
+    const { seats } = this.#pool;
+    const heldUp = seats.filter((seat) => seat.thread?.isHeldUp === true).length;
+    if (heldUp <= BUSY_WARNING_SHARE * seats.length) return;
+    const waiting = this.#waitingCount();
+    if (waiting === 0) return;
+    const message = `${heldUp} of ${seats.length} threads are busy, and ${waiting} requests wait.`;
+    this.#options.warnings.warn("workers-busy", message);
+  }
+
+  /**
+   * Of the threads that are likely to begin one more call soon, the one with the fewest calls. One that is held up gets
+   * a call only when all are, and then just one to go on with, which is taken back when another thread is free first.
+   */
+  #freest(): ThreadSeat | null {
+    let freest: ThreadSeat | null = null;
     let leastLoad = Infinity;
+    let heldUp: ThreadSeat | null = null;
     for (const seat of this.#pool.seats) {
       const { thread } = seat;
-      if (thread === null || !thread.hasRoom || thread.load >= leastLoad) continue;
-      leastBusy = seat;
-      leastLoad = thread.load;
-    }
-    return leastBusy;
-  }
-
-  #onLost(calls: readonly LostCall[], cause: TrivetError): void {
-    this.#options.onCrash(cause);
-    const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", { cause });
-    // From the last to the first, so that they stand in line in the order in which they came.
-    for (const { call, wasBegun, isSuspect } of [...calls].reverse()) {
-      if (!isSuspect && call.canBeMadeAgain(wasBegun)) {
-        call.takeBack();
-        this.#line.rejoin(call);
-      } else {
-        call.lose(isSuspect ? cause : lost);
+      if (thread === null || !seat.hasRoom) continue;
+      if (thread.isHeldUp) {
+        if (thread.unbegunCount === 0) heldUp ??= seat;
+      } else if (thread.load < leastLoad) {
+        freest = seat;
+        leastLoad = thread.load;
       }
     }
+    return freest ?? heldUp;
+  }
+
+  /**
+   * How many calls wait, in the line or with a thread that has not begun them. What a thread that is not held up begins
+   * next does not wait.
+   */
+  #waitingCount(): number {
+    let count = this.#line.length;
+    for (const { thread } of this.#pool.seats) {
+      if (thread === null) continue;
+      const { unbegunCount } = thread;
+      count += thread.isHeldUp ? unbegunCount : Math.max(0, unbegunCount - 1);
+    }
+    return count;
+  }
+
+  #onLost(returned: readonly RemoteCall[], cause: TrivetError): void {
+    this.#options.onCrash(cause);
+    // From the last to the first, so that they stand in line in the order in which they came.
+    for (const call of [...returned].reverse()) this.#line.rejoin(call, call.waitsSinceMs);
     this.#dispatch();
   }
 }

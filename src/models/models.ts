@@ -10,7 +10,6 @@ import type { Model, ResolvedOptions } from "../api/options.ts";
 import type { Runtime } from "../runtime.ts";
 import type { LoopThreadOptions } from "./loops/loop_thread.ts";
 import { LoopThread } from "./loops/loop_thread.ts";
-import type { ThreadPoolOptions } from "../threads/thread_pool.ts";
 import type { Warnings } from "../api/warnings.ts";
 import { BlockingScheduler } from "./blocking.ts";
 import { EventDrivenScheduler } from "./event_driven.ts";
@@ -18,7 +17,7 @@ import { EventLoopsScheduler } from "./loops/event_loops.ts";
 import { HybridScheduler } from "./hybrid.ts";
 import { LoopPlaces } from "./loop_places.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { ThreadPlaces } from "./thread_places.ts";
+import { ThreadPlaces, type ThreadPlacesOptions } from "./thread_places.ts";
 import { WorkerPoolScheduler } from "./worker_pool.ts";
 
 /** What models are made of. */
@@ -38,61 +37,70 @@ export interface ModelParts {
   readonly reportError: (error: TrivetError) => void;
 }
 
+/** One concurrency model, as the table has it. */
+export interface ModelEntry {
+  /** Whether the handler is called on the loop of this thread, so that its module has to be loaded here. */
+  readonly callsHandlerHere: boolean;
+  /**
+   * Makes the model.
+   *
+   * @throws {TypeError} It runs handlers on threads, and the handler is a function.
+   */
+  create(parts: ModelParts): Scheduler;
+}
+
+/** The models by name. */
+export type ModelTable = Readonly<Record<Model, ModelEntry>>;
+
 /** Where a handler that must not be held up by another has a thread of its own, and a function could not follow it. */
-const MODELS: Readonly<Record<Model, (parts: ModelParts) => Scheduler>> = {
-  "blocking": ({ options, handler, runtime, warnings }) =>
-    new BlockingScheduler({
-      handler,
-      maxQueue: options.maxQueue,
-      persists: options.blockingPersists,
-      clock: runtime.clock,
-      warnings,
-    }),
-
-  "worker-pool": (parts) => {
-    const { options, runtime, handler, module, warnings } = parts;
-    const { workers, maxQueue } = options;
-    const places = module === null
-      ? new LoopPlaces(handler)
-      : new ThreadPlaces(runtime, threadsFor(parts, workers), (cause) => reportLoss(parts, cause));
-    return new WorkerPoolScheduler({ places, workers, maxQueue, clock: runtime.clock, warnings });
+export const MODELS: ModelTable = {
+  "blocking": {
+    callsHandlerHere: true,
+    create: ({ options, handler, runtime, warnings }) =>
+      new BlockingScheduler({
+        handler,
+        maxQueue: options.maxQueue,
+        persists: options.blockingPersists,
+        clock: runtime.clock,
+        warnings,
+      }),
   },
 
-  "event-driven": (parts) => {
-    const here = new EventDrivenScheduler(parts.handler);
-    const loops = countLoops(parts);
-    if (loops === 1) return here;
-    const { runtime, options, threadEntry: entry, loopOrders: orders } = parts;
-    const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
-    const others = Array.from(
-      { length: loops - 1 },
-      () => new LoopThread({ runtime, entry, orders, onError: options.onError, onCrash }),
-    );
-    return new EventLoopsScheduler(here, others);
+  "worker-pool": {
+    callsHandlerHere: false,
+    create: (parts) => {
+      const { options, runtime, handler, module, warnings } = parts;
+      const { workers, maxQueue } = options;
+      const places = module === null ? new LoopPlaces(handler) : new ThreadPlaces(threadPartsFor(parts, workers));
+      return new WorkerPoolScheduler({ places, workers, maxQueue, clock: runtime.clock, warnings });
+    },
   },
 
-  "hybrid": (parts) => {
-    const { options, runtime, warnings } = parts;
-    if (parts.module === null) throw needsModule('The model "hybrid"');
-    const threads = threadsFor(parts, options.threads);
-    const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
-    return new HybridScheduler({ runtime, threads, maxQueue: options.maxQueue, warnings, onCrash });
+  "event-driven": {
+    callsHandlerHere: true,
+    create: (parts) => {
+      const here = new EventDrivenScheduler(parts.handler);
+      const loops = countLoops(parts);
+      if (loops === 1) return here;
+      const { runtime, options, threadEntry: entry, loopOrders: orders, reportError } = parts;
+      const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
+      const others = Array.from(
+        { length: loops - 1 },
+        () => new LoopThread({ runtime, entry, orders, onError: options.onError, onCrash, reportError }),
+      );
+      return new EventLoopsScheduler(here, others);
+    },
+  },
+
+  "hybrid": {
+    callsHandlerHere: false,
+    create: (parts) => {
+      if (parts.module === null) throw needsModule('The model "hybrid"');
+      const { options, warnings } = parts;
+      return new HybridScheduler({ ...threadPartsFor(parts, options.threads), maxQueue: options.maxQueue, warnings });
+    },
   },
 };
-
-/**
- * Makes the concurrency model that the options name.
- *
- * @throws {TypeError} It runs handlers on threads, and the handler is a function.
- */
-export function createScheduler(parts: ModelParts): Scheduler {
-  return MODELS[parts.options.model](parts);
-}
-
-/** Whether the handler is called on the loop of this thread, so that its module has to be loaded here. */
-export function callsHandlerHere(model: Model): boolean {
-  return model === "blocking" || model === "event-driven";
-}
 
 /** One loop where the port can't be shared. */
 function countLoops({ options, runtime, module, warnings }: ModelParts): number {
@@ -105,10 +113,24 @@ function countLoops({ options, runtime, module, warnings }: ModelParts): number 
   return 1;
 }
 
-function threadsFor({ options, module, threadEntry: entry }: ModelParts, size: number): ThreadPoolOptions {
-  const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread } = options;
+/** What a model needs whose handlers run on threads. */
+function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
+  const { options, module, threadEntry: entry, runtime, warnings } = parts;
+  const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread, maxThreadMemory } = options;
   const callLimitMs = handlerTimeout === 0 ? 0 : CALL_LIMIT_FACTOR * handlerTimeout + CALL_LIMIT_EXTRA_MS;
-  return { size, entry, maxCallsPerThread, orders: { module: module!, nativeRequest, callLimitMs } };
+  const rejectionsAreFatal = options.unhandledRejections === "fatal";
+  const orders = { module: module!, nativeRequest, callLimitMs, rejectionsAreFatal };
+  if (maxThreadMemory > 0 && !runtime.limitsThreadMemory) {
+    warnings.warn("thread-memory-unbounded", `maxThreadMemory has no effect: ${runtime.name} can't bound a thread.`);
+  }
+  return {
+    runtime,
+    threads: { size, entry, maxCallsPerThread, maxHeapBytes: maxThreadMemory, orders },
+    queueTimeoutMs: options.queueTimeout,
+    handlerTimeoutMs: handlerTimeout,
+    onCrash: (cause) => reportLoss(parts, cause),
+    onError: parts.reportError,
+  };
 }
 
 /** A call is cut short on its thread when the event loop, whose clock is coarse, has surely given it up. */

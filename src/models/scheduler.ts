@@ -20,8 +20,8 @@ export interface Scheduler {
   readonly sharesPort?: boolean;
   /** A connection was accepted: serve it, keep it for later, or refuse it. */
   admit(connection: Connection): void;
-  /** Runs the handler for an exchange and gives it the result. */
-  run(exchange: Exchange): void;
+  /** Runs the handler for an exchange, which came on this connection, and gives it the result. */
+  run(exchange: Exchange, connection: Connection): void;
   /** Whether the connection may persist after its present response. */
   mayPersist(connection: Connection): boolean;
   /** Nothing is read from or written to an admitted connection any more. */

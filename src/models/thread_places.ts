@@ -2,39 +2,53 @@
  * Places for workers on threads: each worker has a thread of its own, which may compute or block for as long as it likes
  * without holding up another.
  *
- * It decides what becomes of an exchange whose thread is lost. It must not know which connection a worker serves.
+ * It decides what becomes of an exchange while its thread is replaced. It must not know which connection a worker serves.
  *
  * @module
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import { TrivetError } from "../api/errors.ts";
+import type { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
-import type { LostCall } from "../threads/handler_thread.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
 import { ThreadPool, type ThreadPoolOptions, type ThreadSeat } from "../threads/thread_pool.ts";
+import { queueTimeout } from "./refusals.ts";
 import type { SchedulerStats } from "./scheduler.ts";
 import type { WorkPlaces } from "./worker_pool.ts";
+
+/** What the places are made of. */
+export interface ThreadPlacesOptions {
+  readonly runtime: Runtime;
+  readonly threads: ThreadPoolOptions;
+  /** How long an exchange may wait for its thread; 0 is without a bound. */
+  readonly queueTimeoutMs: number;
+  readonly handlerTimeoutMs: number;
+  /** Told when a thread was lost. */
+  readonly onCrash: (cause: TrivetError) => void;
+  /** Told of an error that belongs to no exchange. */
+  readonly onError: (error: TrivetError) => void;
+}
 
 /** One thread for each worker. */
 export class ThreadPlaces implements WorkPlaces, CallKeeper {
   onReady: (place: number) => void = () => {};
+  readonly handlerTimeoutMs: number;
+  readonly #options: ThreadPlacesOptions;
   readonly #pool: ThreadPool;
-  readonly #onCrash: (cause: TrivetError) => void;
   /** The call of each worker that waits for a thread: a worker has one exchange at a time. */
   readonly #waiting: (RemoteCall | null)[];
 
-  /**
-   * @param runtime The runtime.
-   * @param options The threads.
-   * @param onCrash Told when a thread was lost.
-   */
-  constructor(runtime: Runtime, options: ThreadPoolOptions, onCrash: (cause: TrivetError) => void) {
-    this.#onCrash = onCrash;
-    this.#waiting = new Array(options.size).fill(null);
-    this.#pool = new ThreadPool(runtime, options, {
+  /** @param options What the places are made of. */
+  constructor(options: ThreadPlacesOptions) {
+    this.#options = options;
+    this.handlerTimeoutMs = options.handlerTimeoutMs;
+    this.#waiting = new Array(options.threads.size).fill(null);
+    this.#pool = new ThreadPool(options.runtime, options.threads, {
       onFree: (seat) => this.#onFree(seat),
-      onLost: (seat, calls, cause) => this.#onLost(seat, calls, cause),
+      // The thread of a worker is its own: what waits for it can go nowhere else.
+      onHeldUp: () => {},
+      onLost: (seat, returned, cause) => this.#onLost(seat, returned, cause),
+      onError: options.onError,
     });
   }
 
@@ -43,17 +57,30 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
   }
 
   isReady(place: number): boolean {
-    return this.#pool.seats[place].thread?.isReady === true;
+    return this.#pool.seats[place].isReady;
   }
 
   run(place: number, exchange: Exchange): void {
     this.#give(place, new RemoteCall(exchange, this));
   }
 
+  tick(): void {
+    const { queueTimeoutMs } = this.#options;
+    if (queueTimeoutMs === 0) return;
+    const arrivedBeforeMs = this.nowMs() - queueTimeoutMs;
+    for (const call of this.#waiting) {
+      if (call === null || call.waitsSinceMs > arrivedBeforeMs) continue;
+      this.abandoned(call);
+      call.giveUp(queueTimeout());
+    }
+    let call: RemoteCall | null;
+    while ((call = this.#pool.takeBackHeldUp(arrivedBeforeMs)) !== null) call.giveUp(queueTimeout());
+  }
+
   drain(error: TrivetError): void {
     this.#waiting.forEach((call, place) => {
       this.#waiting[place] = null;
-      call?.exchange.refuse(error);
+      call?.giveUp(error);
     });
     this.#pool.drain();
   }
@@ -66,6 +93,10 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
     return { threads: this.#pool.counts };
   }
 
+  nowMs(): number {
+    return this.#options.runtime.clock.nowMs();
+  }
+
   abandoned(call: RemoteCall): void {
     const place = this.#waiting.indexOf(call);
     if (place >= 0) this.#waiting[place] = null;
@@ -73,10 +104,10 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
 
   #give(place: number, call: RemoteCall): void {
     const seat = this.#pool.seats[place];
-    if (seat.thread?.isReady === true) {
-      seat.thread.give(call);
-      this.#pool.countCall(seat);
+    if (seat.isReady) {
+      this.#pool.give(seat, call);
     } else {
+      call.waitFrom(this.nowMs());
       this.#waiting[place] = call;
     }
   }
@@ -89,17 +120,10 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
     else this.onReady(place);
   }
 
-  #onLost(seat: ThreadSeat, calls: readonly LostCall[], cause: TrivetError): void {
-    this.#onCrash(cause);
+  /** A worker has one exchange at a time, so that at most one call comes back. */
+  #onLost(seat: ThreadSeat, returned: readonly RemoteCall[], cause: TrivetError): void {
+    this.#options.onCrash(cause);
     const place = this.#pool.seats.indexOf(seat);
-    const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", { cause });
-    for (const { call, wasBegun, isSuspect } of calls) {
-      if (this.#waiting[place] === null && !isSuspect && call.canBeMadeAgain(wasBegun)) {
-        call.takeBack();
-        this.#give(place, call);
-      } else {
-        call.lose(isSuspect ? cause : lost);
-      }
-    }
+    for (const call of returned) this.#give(place, call);
   }
 }

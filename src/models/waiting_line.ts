@@ -1,7 +1,7 @@
 /**
  * A bounded line in which connections or exchanges wait for their turn.
  *
- * It decides who is next: who has waited longest. It must not know what is waited for.
+ * It decides which is next: the one that has waited longest. It must not know what is waited for.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import type { QueueStats } from "../api/stats.ts";
 
 /** What can wait in a line. */
 export interface Waiter {
-  /** The number of its place. The line sets it, and nobody else. */
+  /** The number of its place, which the line sets. What does not stand in the line may have any. */
   placeInLine: number;
 }
 
 const INITIAL_PLACES = 64;
 
 /**
- * First in, first out; whoever waits can also leave.
+ * First in, first out; what waits can also leave.
  *
  * The places are in a ring. A `Map` keeps the order too, but whatever has passed through one survives V8's collections
  * of young objects (`threads/call_table.ts` says why).
@@ -26,7 +26,7 @@ const INITIAL_PLACES = 64;
 export class WaitingLine<T extends Waiter> {
   readonly #maxWaiting: number;
   readonly #clock: Clock;
-  /** Who waits, each at its number modulo the size, a power of two; `null` behind those who have left. */
+  /** What waits, each at its number modulo the size, a power of two; `null` behind those that have left. */
   #ring: (T | null)[] = new Array(INITIAL_PLACES).fill(null);
   /** When each of them came. */
   #arrivedMs: number[] = new Array(INITIAL_PLACES).fill(0);
@@ -63,18 +63,23 @@ export class WaitingLine<T extends Waiter> {
     this.#seat(newcomer, this.#end++, this.#clock.nowMs());
   }
 
-  /** Counts somebody who was turned away. */
+  /** Counts one that was turned away. */
   countRefusal(): void {
     this.#refused++;
   }
 
-  /** Puts somebody who had their turn in vain in front of everybody else. */
-  rejoin(returned: T): void {
+  /** Puts one that had its turn in vain in front of all others; it has waited since then, or from now on. */
+  rejoin(returned: T, sinceMs: number): void {
     this.#makeRoom();
-    this.#seat(returned, --this.#first, this.#clock.nowMs());
+    this.#seat(returned, --this.#first, Math.min(sinceMs, this.#clock.nowMs()));
   }
 
-  /** Whose turn it is; they leave the line. */
+  /** Those who have waited since before a time leave the line, in order. */
+  *leaveBefore(arrivedMs: number): Generator<T> {
+    while (this.#length > 0 && this.#arrivedMs[this.#at(this.#first)] <= arrivedMs) yield this.next()!;
+  }
+
+  /** The one whose turn it is; it leaves the line. */
   next(): T | undefined {
     const first = this.#ring[this.#at(this.#first)];
     if (first === null) return undefined;
@@ -83,7 +88,7 @@ export class WaitingLine<T extends Waiter> {
     return first;
   }
 
-  /** Leaves the line before it was their turn. Returns whether they stood there. */
+  /** Leaves the line before it was its turn. Returns whether it stood there. */
   leave(waiting: T): boolean {
     const at = this.#at(waiting.placeInLine);
     if (this.#ring[at] !== waiting) return false;
@@ -93,17 +98,17 @@ export class WaitingLine<T extends Waiter> {
     return true;
   }
 
-  /** Empties the line, and gives those who stood there in order. */
+  /** Empties the line, and gives what stood there in order. */
   clear(): T[] {
-    const everybody: T[] = [];
+    const all: T[] = [];
     while (this.#first < this.#end) {
       const at = this.#at(this.#first++);
       const waiting = this.#ring[at];
-      if (waiting !== null) everybody.push(waiting);
+      if (waiting !== null) all.push(waiting);
       this.#ring[at] = null;
     }
     this.#length = 0;
-    return everybody;
+    return all;
   }
 
   /** Counts, as of now. */
@@ -128,7 +133,7 @@ export class WaitingLine<T extends Waiter> {
     this.#length++;
   }
 
-  /** When no place is left, those who wait move up to where others have left; if most are there, to a larger ring. */
+  /** When no place is left, those that wait move up to where others have left; if most are there, to a larger ring. */
   #makeRoom(): void {
     const size = this.#ring.length;
     if (this.#end - this.#first < size) return;

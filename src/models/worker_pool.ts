@@ -9,9 +9,10 @@
 
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
-import { TrivetError } from "../api/errors.ts";
+import type { TrivetError } from "../api/errors.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
+import { queueFull } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
@@ -23,6 +24,8 @@ export interface WorkPlaces {
   isReady(place: number): boolean;
   /** Calls the handler there. */
   run(place: number, exchange: Exchange): void;
+  /** A tick of the server's clock. */
+  tick?(): void;
   /** A graceful stop has begun. */
   drain?(error: TrivetError): void;
   /** Gives the places up. Resolves when nothing is left of them. */
@@ -84,35 +87,39 @@ export class WorkerPoolScheduler implements Scheduler {
       this.#line.join(connection);
     } else {
       this.#line.countRefusal();
-      this.#options.warnings.warn("queue-full", "The line is full: connections are refused with 503.");
-      connection.refuse(new TrivetError("queue-full", "The server has as many connections waiting as it takes."));
+      connection.refuse(queueFull(this.#options.warnings, "connections"));
     }
   }
 
-  run(exchange: Exchange): void {
-    const worker = this.#connections.indexOf(exchange.connection as unknown as Connection);
+  run(exchange: Exchange, connection: Connection): void {
+    const worker = this.#workerOf(connection);
     if (worker >= 0) this.#options.places.run(worker, exchange);
   }
 
-  /** While others wait, nobody keeps a worker for a next request that may come or not. */
+  /** While others wait, no connection keeps a worker for a next request that may come or not. */
   mayPersist(_connection: Connection): boolean {
     return this.#line.length === 0;
   }
 
   release(connection: Connection): void {
     if (this.#line.leave(connection)) return;
-    const worker = this.#connections.indexOf(connection);
+    const worker = this.#workerOf(connection);
     if (worker < 0) return;
     this.#connections[worker] = null;
     this.#busy--;
     this.#takeNext(worker);
   }
 
-  /** A worker whose connection merely waits for another request is of more use to those who wait for a worker. */
   tick(): void {
+    this.#options.places.tick?.();
+    this.#giveUpIdle();
+  }
+
+  /** A worker whose connection merely waits for another request is of more use to those that wait for a worker. */
+  #giveUpIdle(): void {
     let wanted = this.#line.length;
     if (wanted === 0) return;
-    // Who gives up is released, and somebody else may have the worker at once.
+    // One that gives up is released, and another may have the worker at once.
     for (const connection of this.#connections.slice()) {
       if (connection?.giveUp(GIVE_UP_AFTER_MS) === true && --wanted === 0) return;
     }
@@ -133,6 +140,11 @@ export class WorkerPoolScheduler implements Scheduler {
     return { queue: this.#line.stats, workers, ...this.#options.places.stats?.() };
   }
 
+  /** A connection that has left the line has the number of its worker for its place. */
+  #workerOf(connection: Connection): number {
+    return this.#connections[connection.placeInLine] === connection ? connection.placeInLine : -1;
+  }
+
   #findFreeWorker(): number {
     if (this.#busy === this.#options.workers || this.#line.length > 0) return -1;
     return this.#connections.findIndex((connection, worker) => connection === null && this.#isReady(worker));
@@ -144,6 +156,7 @@ export class WorkerPoolScheduler implements Scheduler {
 
   #serve(worker: number, connection: Connection): void {
     this.#connections[worker] = connection;
+    connection.placeInLine = worker;
     const busy = ++this.#busy;
     const { workers, warnings } = this.#options;
     if (busy > workers * BUSY_WARNING_SHARE) {
@@ -155,7 +168,7 @@ export class WorkerPoolScheduler implements Scheduler {
     connection.serve();
   }
 
-  /** A worker is free: whoever has waited longest is served. */
+  /** A worker is free: the connection that has waited longest is served. */
   #takeNext(worker: number): void {
     if (this.#connections[worker] !== null || !this.#isReady(worker)) return;
     const connection = this.#line.next();

@@ -94,10 +94,11 @@ export class ConnectionServices implements ConnectionService {
     this.defer = (callback) => {
       if (this.#deferred.push(callback) === 1) defer(() => this.#endTurn());
     };
-    const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs } = this.settings;
+    const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs, queueTimeoutMs } =
+      this.settings;
     this.clock = new CoarseClock(
       runtime.clock,
-      [headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs],
+      [headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs, queueTimeoutMs],
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
@@ -116,13 +117,13 @@ export class ConnectionServices implements ConnectionService {
 
   // What the connections ask for.
 
-  run(exchange: Exchange): void {
+  run(exchange: Exchange, connection: Connection): void {
     if (this.isDraining) {
       exchange.refuse(new TrivetError("draining", DRAINING));
       return;
     }
     const answer = this.#healthPath === undefined ? null : answerToHealthCheck(exchange, this.#healthPath);
-    if (answer === null) this.model.run(exchange);
+    if (answer === null) this.model.run(exchange, connection);
     else exchange.answer(answer);
   }
 
@@ -175,7 +176,7 @@ function toSettings(options: ResolvedOptions): ConnectionSettings {
     keepAliveTimeoutMs: options.keepAliveTimeout,
     handlerTimeoutMs: options.handlerTimeout,
     writeTimeoutMs: options.writeTimeout,
-    queueTimeoutMs: 0,
+    queueTimeoutMs: options.queueTimeout,
     halfCloseTimeoutMs: options.halfCloseTimeout,
     minContentBytesPerSecond: options.minDataRate.bytesPerSecond,
     contentRateGraceMs: options.minDataRate.gracePeriod,

@@ -13,6 +13,7 @@ import { Http1Connection } from "../http1/connection/http1_connection.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import {
+  type Model,
   optionsOfLoop,
   type ResolvedOptions,
   resolveOptions,
@@ -20,7 +21,7 @@ import {
   type ServeOptions,
 } from "../api/options.ts";
 import type { Runtime } from "../runtime.ts";
-import { callsHandlerHere, createScheduler } from "../models/models.ts";
+import { MODELS, type ModelTable } from "../models/models.ts";
 import type { Server } from "../api/server.ts";
 import { HttpServer } from "./server.ts";
 import { Warnings } from "../api/warnings.ts";
@@ -40,26 +41,33 @@ export function createServer(
   threadEntry: string,
   first: Handler | ServeOptions | ServeInit,
   second?: Handler,
+  models: ModelTable = MODELS,
 ): Server {
   const given = typeof first === "function" ? {} : first;
   if (typeof given !== "object" || given === null) {
     throw new TypeError("serve() takes a handler, options and a handler, or options with a handler as `fetch`.");
   }
-  const options = resolveOptions(given, runtime.availableCores());
+  const options = resolveOptions(given, runtime.availableCores(), Object.keys(models) as Model[]);
+  const model = models[options.model];
   const handler = typeof first === "function" ? first : second ?? (first as Partial<ServeInit>).fetch;
-  const { handle, prepare } = takeHandler(runtime, options, handler);
+  const { handle, prepare } = takeHandler(runtime, options, handler, model.callsHandlerHere);
   linkRequestPrototype();
   linkResponsePrototype();
   readContentsWith(runtime.responseContents(nativeResponse()));
   const reports = new Reports(options.onError, runtime.host);
   const warnings = new Warnings(runtime.clock, runtime.host, options.onWarning);
-  const scheduler = createScheduler({
+  const scheduler = model.create({
     options,
     runtime,
     handler: handle,
     module: options.module ?? null,
     threadEntry,
-    loopOrders: { role: "loop", options: optionsOfLoop(options), reportsErrors: options.onError !== undefined },
+    loopOrders: {
+      role: "loop",
+      options: optionsOfLoop(options),
+      reportsErrors: options.onError !== undefined,
+      rejectionsAreFatal: options.unhandledRejections === "fatal",
+    },
     warnings,
     reportError: (error) => reports.report(error),
   });
@@ -103,7 +111,12 @@ function alwaysHttp1(http1: Speaker): ProtocolChoice {
 }
 
 /** What the loop calls for each exchange, and what has to be done before it can. */
-function takeHandler(runtime: Runtime, options: ResolvedOptions, handler: Handler | undefined): {
+function takeHandler(
+  runtime: Runtime,
+  options: ResolvedOptions,
+  handler: Handler | undefined,
+  callsHandlerHere: boolean,
+): {
   handle: Handler;
   prepare: (() => Promise<void>) | null;
 } {
@@ -117,5 +130,5 @@ function takeHandler(runtime: Runtime, options: ResolvedOptions, handler: Handle
   const load = async (): Promise<void> => {
     loaded = handlerOf(await loadHandlerModule(runtime.host, module));
   };
-  return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere(options.model) ? load : null };
+  return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

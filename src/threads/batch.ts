@@ -106,6 +106,13 @@ export interface ReceivedBatch extends Attachments {
   readonly messages: readonly Message[];
 }
 
+/** Whether a message is a batch. A handler can post messages as well, which mean nothing here. */
+export function isBatch(received: unknown): boolean {
+  if (!Array.isArray(received) || received.length !== 4 || typeof received[0] !== "string") return false;
+  const [, bytes, texts, gathered] = received;
+  return Array.isArray(bytes) && Array.isArray(texts) && (gathered === null || gathered instanceof Uint8Array);
+}
+
 /** Reads a batch. */
 export function readBatch(received: unknown): ReceivedBatch {
   const [json, sentBytes, texts, gathered] = received as SentBatch;

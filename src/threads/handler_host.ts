@@ -7,6 +7,7 @@
  * @module
  */
 
+import { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import { DrainSignal } from "../exchange/drain_signal.ts";
 import { callHandler } from "../exchange/handler_call.ts";
@@ -15,6 +16,8 @@ import type { Clock, ParentThread } from "../runtime.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
 import { CallTable } from "./call_table.ts";
+import { Claims } from "./claims.ts";
+import { copyError } from "./error_copy.ts";
 import { HostedExchange, type HostLink } from "./hosted_exchange.ts";
 import type { HandlerOrders, ToThread } from "./protocol.ts";
 
@@ -39,12 +42,15 @@ export class HandlerHost implements HostLink {
   readonly #clock: Clock;
   readonly #handler: Handler;
   readonly #orders: HandlerOrders;
+  readonly #claims: Claims;
   readonly #calls = new CallTable<HostedExchange>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
   /** What came and was not looked at, because the turn had taken long enough. */
   #waiting: WaitingMessage[] = [];
   #sendIsDeferred = false;
+  /** How many calls were looked at and begun in this turn, and since when. */
+  #lookedAt = 0;
   #begun = 0;
   #beganAtMs = 0;
 
@@ -68,7 +74,13 @@ export class HandlerHost implements HostLink {
     this.defer = clock.defer;
     this.#handler = handler;
     this.#orders = orders;
+    this.#claims = new Claims(orders.claims);
     this.#post = (message, transfer) => parent.post(message, transfer);
+  }
+
+  /** How many calls have not ended. */
+  get callCount(): number {
+    return this.#calls.size;
   }
 
   /** Takes a batch of the event loop. */
@@ -76,12 +88,17 @@ export class HandlerHost implements HostLink {
     const batch = readBatch(received);
     for (const message of batch.messages as readonly ToThread[]) {
       // A sign of life is due at once, whatever there is to do.
-      if (message[0] === "ping") this.outgoing().add(["pong", 0]);
+      if (message[0] === "ping") this.outgoing().add(["pong", message[1]]);
       else this.#waiting.push({ message, attached: batch });
     }
     // Batches may follow each other without a turn of the event loop between them. What the one before has brought is
     // sent first, or a thread that never lacks work would never say what it has done.
     if (!this.#sendIsDeferred) this.#work();
+  }
+
+  /** Tells of a promise that was rejected and that nothing has handled: a fault of the handler that ends no thread. */
+  reportRejection(thrown: unknown): void {
+    this.outgoing().add(["rejection", 0, copyError(toRejection(thrown))]);
   }
 
   outgoing(): OutgoingBatch {
@@ -107,9 +124,9 @@ export class HandlerHost implements HostLink {
       isTurnOver = message[0] === "call" && this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS;
     }
     this.#waiting = taken === waiting.length ? [] : waiting.slice(taken);
-    // Says that calls were begun even if none was answered: the event loop may have more of them. What is left waits
-    // until that is sent.
-    if (this.#begun > 0) this.#sayPace();
+    // Says that calls were looked at even if none was answered: the event loop may have more of them. What is left
+    // waits until that is sent.
+    if (this.#lookedAt > 0) this.#sayPace();
   }
 
   #takeMessage(message: ToThread, attached: Attachments): void {
@@ -133,11 +150,12 @@ export class HandlerHost implements HostLink {
   }
 
   #begin(received: ReceivedCall, { bytes }: Attachments): void {
+    this.#lookedAt++;
+    if (!this.#claims.begin(received.sequence)) return;
+    this.#begun++;
     const content = typeof received.content === "number" ? bytes[received.content] : null;
     const call = new HostedExchange(received, content, this.#orders.nativeRequest, this);
     this.#calls.put(received.id, call);
-    this.#begun++;
-    Atomics.store(this.#orders.begun, 0, received.sequence);
     const hasReturned = this.#parent.runWithin(
       this.#orders.callLimitMs,
       () => callHandler(this.#handler, call.exchange),
@@ -148,7 +166,13 @@ export class HandlerHost implements HostLink {
   }
 
   #sayPace(): void {
-    this.outgoing().add(["pace", 0, this.#begun, this.#clock.nowMs() - this.#beganAtMs]);
-    this.#begun = 0;
+    this.outgoing().add(["pace", this.#claims.lookedAt, this.#begun, this.#clock.nowMs() - this.#beganAtMs]);
+    this.#lookedAt = this.#begun = 0;
   }
+}
+
+function toRejection(cause: unknown): TrivetError {
+  return new TrivetError("unhandled-rejection", "A promise was rejected on a thread, and nothing has handled it.", {
+    cause,
+  });
 }

@@ -1,104 +1,99 @@
 /**
  * A thread that runs handlers, from its start to its end: the event loop's side of it.
  *
- * It decides how many calls the thread is given at a time and when it is taken for lost. It must not know where calls
- * come from, nor what follows a lost thread.
+ * It decides when the thread is ready, when it is taken for lost, and which of its calls are lost with it. It must not
+ * know where calls come from, nor what follows a lost thread.
  *
  * @module
  */
 
 import { TrivetError } from "../api/errors.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
-import { type Attachments, type Message, OutgoingBatch, readBatch } from "./batch.ts";
+import { StateTable } from "../states.ts";
+import { type Attachments, isBatch, type Message, OutgoingBatch, readBatch } from "./batch.ts";
 import { CallTable } from "./call_table.ts";
-import { copyError, restoreError } from "./error_copy.ts";
-import type { FromThread, HandlerOrders, Readiness } from "./protocol.ts";
-import type { CallLink, RemoteCall } from "./remote_call.ts";
+import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
+import { GivenCalls } from "./given_calls.ts";
+import { type FromThread, type HandlerOrders, isReadiness, type Readiness } from "./protocol.ts";
+import { type CallLink, type CallState, isUnanswered, type RemoteCall } from "./remote_call.ts";
+import { ANSWER_TIMEOUT_MS, SignOfLife } from "./sign_of_life.ts";
 
-/**
- * | from       | to         | when                                                                        |
- * |------------|------------|-----------------------------------------------------------------------------|
- * | `starting` | `ready`    | the module is loaded                                                        |
- * | `starting` | `gone`     | the module can't be loaded, or is not in time                               |
- * | `ready`    | `retiring` | it has made as many calls as one thread makes                               |
- * | `ready`    | `gone`     | it crashed, or does not answer any more                                     |
- * | `retiring` | `gone`     | its last exchange has ended; or as above                                    |
- * | any        | `closing`  | the server stops                                                            |
- * | `closing`  | `gone`     | it has ended, or was ended because it did not end by itself                 |
- */
-type ThreadState = "starting" | "ready" | "retiring" | "closing" | "gone";
+/** How far a thread has come. */
+export type ThreadState = "starting" | "ready" | "retiring" | "closing" | "gone";
+
+/** The states of a thread that runs handlers. */
+export const THREAD_STATES: StateTable<ThreadState> = new StateTable<ThreadState>("a handler thread", "starting", {
+  starting: {
+    ready: "the module is loaded",
+    closing: "the server stops",
+    gone: "the module can't be loaded, or is not in time",
+  },
+  ready: {
+    retiring: "another thread takes its place",
+    closing: "the server stops",
+    gone: "it crashed, or does not answer any more",
+  },
+  retiring: {
+    closing: "its last exchange has ended, or the server stops",
+    gone: "it crashed, or does not answer any more",
+  },
+  closing: { gone: "it has ended, or was ended because it did not end by itself" },
+  gone: {},
+});
 
 /** What a thread tells the one who keeps threads. */
 export interface HandlerThreadEvents {
   /** The thread can be given calls, perhaps more than before. */
   onFree(thread: HandlerThread): void;
-  /** The thread is gone. `calls` are those it had not answered, in order. */
-  onGone(thread: HandlerThread, calls: readonly LostCall[], cause: TrivetError | null): void;
-}
-
-/** A call whose thread is gone. */
-export interface LostCall {
-  readonly call: RemoteCall;
-  /** Whether the handler was called for it. */
-  readonly wasBegun: boolean;
-  /** Whether it is the one that a thread which does not answer any more has begun last. */
-  readonly isSuspect: boolean;
+  /**
+   * The thread is gone. `returned` are calls, in order, that can be made on another thread; its other calls were
+   * answered with an error. `cause` is `null` when the thread was asked to end.
+   */
+  onGone(thread: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void;
+  /** An error that belongs to no exchange: a rejection that nothing has handled, or a fault of this program. */
+  onError(error: TrivetError): void;
 }
 
 /** What all threads of a pool are told. */
-export interface ThreadOrders {
-  readonly module: string;
-  readonly nativeRequest: boolean;
-  readonly callLimitMs: number;
-}
+export type ThreadOrders = Omit<HandlerOrders, "role" | "claims">;
 
 /** A module that is not loaded by then will not be. */
 const START_TIMEOUT_MS = 30_000;
-/** A thread is given as many calls as it is likely to begin within this time; the others wait for the next one free. */
-const TARGET_UNBEGUN_MS = 2;
-const MAX_WINDOW = 64;
-/** How much a batch counts for the pace of a thread, against all before it. */
-const PACE_WEIGHT = 0.25;
-/** A thread in which a handler took too long is asked to say something, and is lost if it does not within this time. */
-const ANSWER_TIMEOUT_MS = 250;
-/** What its calls are given beyond that, so that they are still there when the thread is lost. */
+/** What calls are given beyond the time in which a thread has to answer, so that they are still there when it is lost. */
 const ANSWER_MARGIN_MS = 50;
 /** A thread that is asked to end is ended after this time. */
 const CLOSE_TIMEOUT_MS = 500;
 
 /** One thread. */
 export class HandlerThread implements CallLink {
-  /** Calls it was given since its start. */
+  /** Calls that it was given since its start and that were not taken back. */
   callCount = 0;
+  /** Whether it could be given calls once. */
+  wasReady = false;
   readonly #runtime: Runtime;
   readonly #orders: ThreadOrders;
   readonly #events: HandlerThreadEvents;
-  readonly #begun: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
+  readonly #given: GivenCalls;
+  readonly #life: SignOfLife;
   /** Calls it was given, by their number, until their exchange has ended. */
   readonly #calls = new CallTable<RemoteCall>();
   readonly #outgoing = new OutgoingBatch();
   readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
-  #state: ThreadState = "starting";
+  #state: ThreadState = THREAD_STATES.initial;
   #thread: Thread | null = null;
   #unanswered = 0;
-  #toWrite: RemoteCall[] = [];
   /** The numbers of calls whose exchange was delivered, which the thread was not told. */
   #delivered: number[] = [];
   #sendIsDeferred = false;
-  #lastSequence = 0;
-  #window = 1;
-  #callMs = TARGET_UNBEGUN_MS;
+  /** Ends the wait for the start, or for the end. */
   #timer: Timer | null = null;
-  #settleStart: ((error: TrivetError | null) => void) | null = null;
-  #settleGone!: () => void;
-  readonly #gone = new Promise<void>((resolve) => this.#settleGone = resolve);
-  /** Pings the thread has not answered. */
-  #pingsUnheard = 0;
   /** Calls whose time is over, and that wait for the thread's answer. */
   #overdue: RemoteCall[] = [];
-  /** Why the thread is taken for lost if it does not answer. */
-  #suspicion: TrivetError | null = null;
   #lossCause: TrivetError | null = null;
+  #settleStart!: () => void;
+  readonly #started = new Promise<void>((resolve) => this.#settleStart = resolve);
+  #settleGone!: () => void;
+  readonly #gone = new Promise<void>((resolve) => this.#settleGone = resolve);
 
   /**
    * @param runtime The runtime, which starts the thread.
@@ -109,41 +104,48 @@ export class HandlerThread implements CallLink {
     this.#runtime = runtime;
     this.#orders = orders;
     this.#events = events;
+    this.#given = new GivenCalls(runtime.clock);
+    this.#life = new SignOfLife(runtime.clock, {
+      ask: (question) => this.outgoing().add(["ping", question]),
+      onSilence: (suspicion) => this.#guard(() => this.#lose(suspicion)),
+    });
   }
 
   /** Starts the thread. Resolves when it is ready, rejects with a `TrivetError` when it can't be. */
-  async start(entry: string): Promise<void> {
-    const settled = new Promise<TrivetError | null>((resolve) => {
-      this.#settleStart = resolve;
-    });
+  async start(entry: string, maxHeapBytes = 0): Promise<void> {
     this.#timer = this.#runtime.clock.after(START_TIMEOUT_MS, () => {
-      this.#lose(this.#startError(`is not loaded after ${START_TIMEOUT_MS / 1000} s`));
+      this.#guard(() => this.#lose(this.#startError(`is not loaded after ${START_TIMEOUT_MS / 1000} s`)));
     });
-    try {
-      this.#thread = await this.#runtime.startThread(entry, {
-        onMessage: (message) => this.#onMessage(message),
-        onExit: (cause) => this.#onExit(cause),
-      });
-      // The listener and the connections keep the process alive; a thread alone should not.
-      this.#thread.unref();
-      const orders: HandlerOrders = { role: "handler", ...this.#orders, begun: this.#begun };
-      if (this.#state === "starting") this.#thread.post(orders);
-      else this.#thread.terminate();
-    } catch (cause) {
-      this.#lose(this.#startError("can't be loaded, because no thread could be started", cause));
-    }
-    const error = await settled;
-    if (error !== null) throw error;
+    this.#startThread(entry, maxHeapBytes).catch((cause) => {
+      this.#guard(() => this.#lose(this.#startError("can't be loaded, because no thread could be started", cause)));
+    });
+    await this.#started;
+    if (this.#state !== "gone" && this.#state !== "closing") return;
+    throw this.#lossCause ?? this.#startError("was not loaded: the server has stopped");
   }
 
-  /** Whether the thread takes calls, and does not compute for somebody who is gone. */
+  get state(): ThreadState {
+    return this.#state;
+  }
+
+  /** Whether the thread takes calls, and does not compute for a client that is gone. */
   get isReady(): boolean {
-    return this.#state === "ready" && this.#pingsUnheard === 0;
+    return this.#state === "ready" && this.#life.state === "heard" && this.#given.hasPlace;
   }
 
   /** Whether the thread is likely to begin one more call soon. */
   get hasRoom(): boolean {
-    return this.isReady && this.#unbegun < this.#window;
+    return this.isReady && this.#given.hasRoom;
+  }
+
+  /** Whether the thread has come no further for some milliseconds although it has something to do. */
+  get isHeldUp(): boolean {
+    return this.#given.isHeldUp;
+  }
+
+  /** Whether the thread has said that it waits for calls. */
+  get isIdle(): boolean {
+    return this.#given.isIdle;
   }
 
   /** Calls it was given and has not answered. */
@@ -151,19 +153,45 @@ export class HandlerThread implements CallLink {
     return this.#unanswered;
   }
 
+  /** Calls it was given and has not begun. */
+  get unbegunCount(): number {
+    return this.#given.unbegunCount;
+  }
+
+  /** Of these the one that it was given first. */
+  get firstUnbegun(): RemoteCall | null {
+    return this.#given.first;
+  }
+
   /** Gives it a call. */
   give(call: RemoteCall): void {
     this.callCount++;
-    call.giveTo(this, this.#calls.add(call));
+    call.give(this, this.#calls.add(call));
     this.#unanswered++;
-    this.#toWrite.push(call);
+    this.#given.add(call);
     this.#deferSend();
+  }
+
+  /** Takes a call back that has not begun. Returns whether that was possible. */
+  takeBack(call: RemoteCall): boolean {
+    if (!this.#given.takeBack(call)) return false;
+    this.#calls.delete(call.id);
+    this.#unanswered--;
+    this.callCount--;
+    call.takeBack();
+    this.#closeIfIdle();
+    return true;
+  }
+
+  /** Sees whether it is held up. Returns whether it has something to do. */
+  watch(): boolean {
+    return this.#state !== "gone" && this.#given.watch();
   }
 
   /** Gives it no more calls; it ends when all its exchanges have. */
   retire(): void {
     if (this.#state !== "ready") return;
-    this.#state = "retiring";
+    this.#enter("retiring");
     this.#closeIfIdle();
   }
 
@@ -174,41 +202,8 @@ export class HandlerThread implements CallLink {
 
   /** Ends it, in order if it still listens. Resolves when it is gone. */
   close(): Promise<void> {
-    if (this.#state !== "gone") this.#close();
+    this.#close();
     return this.#gone;
-  }
-
-  outgoing(): OutgoingBatch {
-    this.#deferSend();
-    return this.#outgoing;
-  }
-
-  delivered(call: RemoteCall, isWatched: boolean): void {
-    if (!this.#calls.delete(call.id)) return;
-    if (!call.isAnswered) this.#unanswered--;
-    this.#delivered.push(call.id);
-    // A handler that waits for it should know soon; else it goes with the next batch.
-    if (isWatched) this.#deferSend();
-    this.#closeIfIdle();
-  }
-
-  aborted(call: RemoteCall, cause: TrivetError): void {
-    if (!this.#calls.delete(call.id)) return;
-    if (!call.isAnswered) this.#unanswered--;
-    const unwritten = this.#toWrite.indexOf(call);
-    if (unwritten >= 0) {
-      this.#toWrite.splice(unwritten, 1);
-    } else {
-      this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      if (!call.isAnswered) this.#ask(null);
-    }
-    this.#closeIfIdle();
-  }
-
-  overdue(call: RemoteCall): number {
-    this.#overdue.push(call);
-    this.#ask(new TrivetError("handler-timeout", "The server did not make a response in time."));
-    return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
   }
 
   /** Sends what need not hurry. */
@@ -216,61 +211,103 @@ export class HandlerThread implements CallLink {
     if (!this.#outgoing.isEmpty || this.#delivered.length > 0) this.#deferSend();
   }
 
-  /** Calls that the thread was given and has not begun. */
-  get #unbegun(): number {
-    return this.#toWrite.length + countUpTo(this.#lastSequence, Atomics.load(this.#begun, 0));
+  // What its calls tell.
+
+  outgoing(): OutgoingBatch {
+    this.#deferSend();
+    return this.#outgoing;
   }
 
-  #deferSend(): void {
-    if (this.#sendIsDeferred) return;
-    this.#sendIsDeferred = true;
-    this.#runtime.clock.defer(() => {
-      this.#sendIsDeferred = false;
-      this.#send();
-    });
+  look(): void {
+    this.#given.look();
   }
 
-  #send(): void {
-    if (this.#delivered.length > 0) {
-      this.#outgoing.add(["delivered", 0, this.#delivered]);
-      this.#delivered = [];
+  delivered(call: RemoteCall, isWatched: boolean): void {
+    if (!this.#calls.delete(call.id)) return;
+    this.#delivered.push(call.id);
+    // A handler that waits for it should know soon; else it goes with the next batch.
+    if (isWatched) this.#deferSend();
+    this.#closeIfIdle();
+  }
+
+  aborted(call: RemoteCall, from: CallState, cause: TrivetError): void {
+    if (!this.#calls.delete(call.id)) return;
+    if (isUnanswered(from)) this.#unanswered--;
+    if (this.#given.takeBack(call)) {
+      this.callCount--;
+    } else {
+      this.outgoing().add(["aborted", call.id, copyError(cause)]);
+      // It may be busy with that call, and gets no other until it says something.
+      if (isUnanswered(from)) this.#life.ask();
     }
-    const calls = this.#toWrite;
-    this.#toWrite = [];
-    for (const call of calls) {
-      this.#lastSequence = (this.#lastSequence + 1) | 0;
-      call.write(this.#outgoing, this.#lastSequence);
-    }
-    if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
+    this.#closeIfIdle();
   }
 
+  overdue(call: RemoteCall): number {
+    this.#overdue.push(call);
+    if (this.#state !== "closing") {
+      this.#life.suspect(new TrivetError("handler-timeout", "The server did not make a response in time."));
+    }
+    return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
+  }
+
+  onFault(call: RemoteCall, fault: unknown): void {
+    this.#events.onError(faultOf(fault));
+    this.#calls.delete(call.id);
+    if (call.state !== "over") call.giveUp(faultOf(fault));
+  }
+
+  // What the thread says.
+
+  async #startThread(entry: string, maxHeapBytes: number): Promise<void> {
+    const thread = await this.#runtime.startThread(entry, {
+      onMessage: (message) => this.#guard(() => this.#onMessage(message)),
+      onExit: (cause) => this.#guard(() => this.#onExit(cause)),
+    }, maxHeapBytes);
+    // The listener and the connections keep the process alive; a thread alone should not.
+    thread.unref();
+    if (this.#state !== "starting") {
+      thread.terminate();
+      return;
+    }
+    this.#thread = thread;
+    const orders: HandlerOrders = { role: "handler", ...this.#orders, claims: this.#given.claims.words };
+    thread.post(orders);
+  }
+
+  /** A handler can post messages too; what is none of the conversation is ignored. */
   #onMessage(received: unknown): void {
     if (this.#state === "gone") return;
     if (this.#state === "starting") {
-      this.#takeReadiness(received as Readiness);
+      if (isReadiness(received)) this.#takeReadiness(received);
       return;
     }
+    if (!isBatch(received)) return;
     const batch = readBatch(received);
-    for (const message of batch.messages as readonly (FromThread & Message)[]) {
-      if (message[0] === "pace") this.#takePace(message[2], message[3]);
-      else if (message[0] === "pong") this.#takePong();
-      else this.#takeCallMessage(message, batch);
-    }
+    for (const message of batch.messages as readonly (FromThread & Message)[]) this.#take(message, batch);
     if (this.#state === "ready") this.#events.onFree(this);
   }
 
-  #takeCallMessage(message: FromThread, attached: Attachments): void {
+  #take(message: FromThread, attached: Attachments): void {
+    switch (message[0]) {
+      case "pace":
+        this.#given.takePace(message[1], message[2], message[3]);
+        return;
+      case "pong":
+        if (this.#life.hear(message[1])) this.#blameOverdue();
+        return;
+      case "rejection":
+        this.#events.onError(restoreTrivetError(message[2]));
+        return;
+    }
     const call = this.#calls.get(message[1]);
     if (call === null) return;
-    if (!call.isAnswered && (message[0] === "answer" || message[0] === "failed")) this.#unanswered--;
-    call.take(message, attached);
-  }
-
-  /** Lets the thread have as many calls as it begins in the time aimed at. */
-  #takePace(begun: number, elapsedMs: number): void {
-    if (begun === 0) return;
-    this.#callMs += (elapsedMs / begun - this.#callMs) * PACE_WEIGHT;
-    this.#window = Math.max(1, Math.min(MAX_WINDOW, Math.floor(TARGET_UNBEGUN_MS / this.#callMs)));
+    if (call.isUnanswered && (message[0] === "answer" || message[0] === "failed")) this.#unanswered--;
+    try {
+      call.take(message, attached);
+    } catch (fault) {
+      this.onFault(call, fault);
+    }
   }
 
   #takeReadiness(readiness: Readiness): void {
@@ -279,72 +316,79 @@ export class HandlerThread implements CallLink {
       return;
     }
     this.#stopTimer();
-    this.#state = "ready";
-    this.#settleStart?.(null);
+    this.#enter("ready");
+    this.wasReady = true;
+    this.#settleStart();
     this.#events.onFree(this);
   }
 
-  /**
-   * Asks the thread for a sign of life. Until it gives one it is given no calls: it may be busy with one that was given
-   * up. With a suspicion it is lost if it gives none in time.
-   */
-  #ask(suspicion: TrivetError | null): void {
-    this.#pingsUnheard++;
-    this.outgoing().add(["ping", 0]);
-    if (suspicion === null || this.#timer !== null || this.#state === "closing") return;
-    this.#suspicion = suspicion;
-    this.#timer = this.#runtime.clock.after(ANSWER_TIMEOUT_MS, () => this.#lose(suspicion));
-  }
-
-  #takePong(): void {
-    this.#pingsUnheard--;
-    if (this.#pingsUnheard > 0 || this.#suspicion === null) return;
-    this.#suspicion = null;
-    if (this.#state !== "closing") this.#stopTimer();
-    // The thread is well: it is their own handlers that take too long.
+  /** The thread is well: it is the calls' own handlers that take too long. */
+  #blameOverdue(): void {
     const overdue = this.#overdue;
     this.#overdue = [];
     for (const call of overdue) {
-      if (this.#calls.get(call.id) === call && call.isAwaited) call.exchange.connection.responder.endHandlerTime();
+      if (call.state === "overdue") call.exchange.connection.responder.endHandlerTime();
     }
-  }
-
-  /** The thread is of no use any more, and is ended. */
-  #lose(cause: TrivetError): void {
-    this.#lossCause = cause;
-    this.#thread?.terminate();
-    this.#end();
   }
 
   #onExit(cause: Error | undefined): void {
     if (this.#state === "starting") {
       this.#lossCause = this.#startError("has ended its thread while it was loaded", cause);
-    } else if (this.#state !== "closing" && this.#state !== "gone") {
+    } else if (this.#state === "ready" || this.#state === "retiring") {
       // A thread whose runtime can't end it from outside ends itself when a handler takes too long.
-      this.#lossCause = this.#suspicion ??
+      this.#lossCause = this.#life.suspicion ??
         new TrivetError("thread-crashed", "A thread that runs handlers has ended.", { cause });
     }
+    this.#end();
+  }
+
+  // Its end.
+
+  /** The thread is of no use any more, and is ended. */
+  #lose(cause: TrivetError): void {
+    if (this.#state === "gone") return;
+    this.#lossCause = cause;
+    this.#thread?.terminate();
     this.#end();
   }
 
   #end(): void {
     if (this.#state === "gone") return;
     const cause = this.#lossCause;
-    this.#state = "gone";
+    this.#enter("gone");
     this.#stopTimer();
-    const begun = Atomics.load(this.#begun, 0);
-    const lost: LostCall[] = [];
-    for (const call of this.#calls.clear()) {
-      const { isAnswered, sequence } = call;
-      const wasBegun = isAnswered || (sequence !== null && countUpTo(sequence, begun) <= 0);
-      const isSuspect = cause?.code === "handler-timeout" && !isAnswered && sequence === begun;
-      lost.push({ call, wasBegun, isSuspect });
-    }
-    this.#unanswered = 0;
-    this.#toWrite = [];
-    this.#settleStart?.(cause ?? this.#startError("was not loaded: the server has stopped"));
+    this.#life.end();
+    this.#settleStart();
     this.#settleGone();
-    this.#events.onGone(this, lost, cause);
+    const returned = this.#giveUpCalls(cause);
+    this.#unanswered = 0;
+    this.#events.onGone(this, returned, cause);
+  }
+
+  /** Answers what can't be made again with an error. Returns the rest, in the order in which it was given. */
+  #giveUpCalls(cause: TrivetError | null): RemoteCall[] {
+    const { begunLast } = this.#given.claims;
+    const hasTimedOut = cause?.code === "handler-timeout";
+    const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", {
+      cause: cause ?? undefined,
+    });
+    const returned: RemoteCall[] = [];
+    this.#given.look();
+    for (const call of this.#calls.clear()) {
+      const wasBegun = !this.#given.takeBack(call);
+      const isSuspect = hasTimedOut && call.isUnanswered && wasBegun && call.sequence === begunLast;
+      if (!isSuspect && call.canBeMadeAgain(wasBegun, hasTimedOut)) {
+        call.takeBack();
+        returned.push(call);
+        continue;
+      }
+      try {
+        call.giveUp(isSuspect ? cause : lost);
+      } catch (fault) {
+        this.#events.onError(faultOf(fault));
+      }
+    }
+    return returned;
   }
 
   #closeIfIdle(): void {
@@ -354,8 +398,10 @@ export class HandlerThread implements CallLink {
   #close(): void {
     if (this.#state === "gone" || this.#state === "closing") return;
     const isListening = this.#state !== "starting";
-    this.#state = "closing";
+    this.#enter("closing");
     this.#stopTimer();
+    this.#life.end();
+    this.#settleStart();
     if (this.#thread === null) {
       this.#end();
     } else if (isListening) {
@@ -363,6 +409,40 @@ export class HandlerThread implements CallLink {
       this.#timer = this.#runtime.clock.after(CLOSE_TIMEOUT_MS, () => this.#thread?.terminate());
     } else {
       this.#thread.terminate();
+    }
+  }
+
+  // The rest is its own.
+
+  #deferSend(): void {
+    if (this.#sendIsDeferred) return;
+    this.#sendIsDeferred = true;
+    this.#runtime.clock.defer(() => {
+      this.#sendIsDeferred = false;
+      this.#guard(() => this.#send());
+    });
+  }
+
+  #send(): void {
+    if (this.#delivered.length > 0) {
+      this.#outgoing.add(["delivered", 0, this.#delivered]);
+      this.#delivered = [];
+    }
+    this.#given.write(this.#outgoing);
+    if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
+  }
+
+  #enter(state: ThreadState): void {
+    this.#state = THREAD_STATES.enter(this.#state, state);
+  }
+
+  /** Whatever fails in what follows from outside costs this thread, and nothing beside it. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (fault) {
+      this.#events.onError(faultOf(fault));
+      this.#lose(faultOf(fault));
     }
   }
 
@@ -376,7 +456,6 @@ export class HandlerThread implements CallLink {
   }
 }
 
-/** How far one sequence is ahead of another; sequences are 32-bit integers that wrap around. */
-function countUpTo(sequence: number, from: number): number {
-  return (sequence - from) | 0;
+function faultOf(fault: unknown): TrivetError {
+  return new TrivetError("internal-error", "The server has failed, which is a fault of its own.", { cause: fault });
 }

@@ -137,8 +137,6 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   // The time of the handler is watched by the event loop.
 
-  restartHandlerTime(): void {}
-
   endHandlerTime(): void {}
 
   answer(exchange: Exchange, source: ResponseSource): void {

@@ -1,5 +1,5 @@
 /**
- * What is said between the event loop that has the connections and a thread that runs handlers: types only.
+ * What is said between the event loop that has the connections and a thread that runs handlers.
  *
  * A call is one exchange whose handler runs on the thread. Both ends know it by a number. The content of the request
  * flows to the thread and the content of the response from it, each as chunks with credit; after an upgrade the bytes of
@@ -14,6 +14,7 @@
  * | `upgraded`: the connection has left HTTP | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
+ * | | `rejection`: a promise was rejected and nothing has handled it |
  *
  * @module
  */
@@ -67,7 +68,7 @@ export type ToThread =
   /** All exchanges that were delivered in this turn. */
   | readonly [kind: "delivered", callId: 0, callIds: readonly number[]]
   | readonly [kind: "aborted", callId: number, error: ErrorCopy]
-  | readonly [kind: "ping", callId: 0]
+  | readonly [kind: "ping", question: number]
   /** The server drains. */
   | readonly [kind: "drain", callId: 0]
   | readonly [kind: "close", callId: 0];
@@ -95,9 +96,10 @@ export type FromThread =
   | readonly [kind: "fail", callId: number, error: ErrorCopy]
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
-  /** So many calls of this batch were begun, and it took so long. */
-  | readonly [kind: "pong", callId: 0]
-  | readonly [kind: "pace", callId: 0, begun: number, elapsedMs: number];
+  | readonly [kind: "pong", question: number]
+  /** All calls up to one were looked at in this turn. So many of them were begun, and it took so long. */
+  | readonly [kind: "pace", sequence: number, begun: number, elapsedMs: number]
+  | readonly [kind: "rejection", callId: 0, error: ErrorCopy];
 
 /** The first message to a thread that runs handlers, not in a batch. */
 export interface HandlerOrders {
@@ -108,12 +110,19 @@ export interface HandlerOrders {
   readonly nativeRequest: boolean;
   /** Where a call that has not returned is cut short, on a runtime that can't be told so from outside; 0 is never. */
   readonly callLimitMs: number;
-  /** One number: the sequence of the call that was begun last. The thread writes it before each call. */
-  readonly begun: Int32Array<SharedArrayBuffer>;
+  /** Whether a rejection that nothing handles ends the thread; else it is told. */
+  readonly rejectionsAreFatal: boolean;
+  /** The memory in which calls are claimed, see `claims.ts`. */
+  readonly claims: Int32Array<SharedArrayBuffer>;
 }
 
 /** The first message from a thread, not in a batch: it is ready, or can't be. */
 export type Readiness = { readonly isReady: true } | { readonly isReady: false; readonly error: ErrorCopy };
+
+/** Whether a message is that one. Code of the user's module can post messages as well, which mean nothing here. */
+export function isReadiness(received: unknown): received is Readiness {
+  return typeof received === "object" && received !== null && "isReady" in received;
+}
 
 // Every message is one that a batch can hold.
 type AssertMessage<T extends Message> = T;

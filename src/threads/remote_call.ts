@@ -12,31 +12,74 @@ import { PendingUpgrade } from "../exchange/pending_upgrade.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
+import { StateTable } from "../states.ts";
 import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";
 import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
 
+/** How far a call has come. */
+export type CallState = "waiting" | "given" | "begun" | "overdue" | "answered" | "upgraded" | "over";
+
+/** The states of a call. */
+export const CALL_STATES: StateTable<CallState> = new StateTable<CallState>("a call", "waiting", {
+  waiting: {
+    given: "a thread has room for it",
+    over: "its client is gone, it has waited too long, or the server drains",
+  },
+  given: {
+    waiting: "it was taken back from a thread that is held up, or that was lost before the handler was called",
+    begun: "the thread has called the handler",
+    answered: "the first that is heard of it is what became of it",
+    over: "its client is gone, it has waited too long, or its thread was lost",
+  },
+  begun: {
+    waiting: "its thread was lost because of another call, and to call the handler twice does no harm",
+    overdue: "the time of the handler is over, and the thread is asked whether it still listens",
+    answered: "the thread has said what became of it: only content is awaited",
+    over: "its client is gone, or its thread was lost",
+  },
+  overdue: {
+    waiting: "its thread was lost because of another call, and to call the handler twice does no harm",
+    answered: "the thread has said what became of it after all",
+    over: "the thread listens, so that the handler is at fault; or the thread was lost",
+  },
+  answered: {
+    upgraded: "the 101 is out, and the bytes of the connection pass to and from the thread",
+    over: "the response was delivered, or can't be any more",
+  },
+  upgraded: { over: "both directions have ended, or the connection was cut off" },
+  over: {},
+});
+
 /** The thread as its calls see it. */
 export interface CallLink {
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
-  /** The exchange has ended, and the thread need not hurry to know unless somebody there waits for it. */
+  /** Sees which calls have begun. */
+  look(): void;
+  /** The exchange has ended, and the thread need not hurry to know unless something there waits for it. */
   delivered(call: RemoteCall, isWatched: boolean): void;
-  /** The exchange can't be delivered any more. */
-  aborted(call: RemoteCall, cause: TrivetError): void;
+  /** The exchange can't be delivered any more. `from` is the state in which the call was. */
+  aborted(call: RemoteCall, from: CallState, cause: TrivetError): void;
   /** The time of the handler is over. Returns how long it takes to find out whether the thread is at fault. */
   overdue(call: RemoteCall): number;
+  /** Something that a call was told from outside has failed within it, which is a fault of this program. */
+  onFault(call: RemoteCall, fault: unknown): void;
 }
 
-/** Who has the call while no thread has it. */
+/** The concurrency model, which has the call while no thread has it. */
 export interface CallKeeper {
+  /** How long a handler may take from its call on; 0 is without a bound. */
+  readonly handlerTimeoutMs: number;
+  /** Milliseconds on the clock of the runtime. */
+  nowMs(): number;
   /** The exchange can't be delivered any more: the call need not be made. */
   abandoned(call: RemoteCall): void;
 }
 
-/** A call is made at most so often: one that loses every thread it is given to may be what ends them. */
+/** The handler is called at most so often: a call that loses every thread it is given to may be what ends them. */
 const MAX_ATTEMPTS = 3;
 
 /** RFC 9110 section 9.2.2: methods whose effect is the same if they are carried out twice. */
@@ -47,31 +90,32 @@ export class RemoteCall implements HandlerRun {
   readonly exchange: Exchange;
   /** Where the call stands while it waits for a thread, which the model knows. */
   placeInLine = 0;
+  /** Since when it waits, as far as that was noticed; `Infinity` while it does not. */
+  waitsSinceMs = Infinity;
   /** The number by which both ends know the call, while a thread has it. */
   id = 0;
   /** Its place among the calls that were written down for its thread; `null` while it is not. */
   sequence: number | null = null;
-  /** Whether the thread has said what became of the call: nothing but the rest of its content is awaited from it. */
-  isAnswered = false;
   readonly #keeper: CallKeeper;
+  #state: CallState = CALL_STATES.initial;
   #link: CallLink | null = null;
+  /** How often a thread was lost behind its back after the handler was called. */
   #attempts = 0;
+  #begunAtMs = 0;
+  /** Whether nothing was seen of the handler yet: no informational response, and no content read. */
+  #isRepeatable = true;
   /** Content that came with the request, kept until the response has begun, so that the call can be made again. */
   #content: Uint8Array<ArrayBuffer> | null = null;
-  #contentIsTaken = false;
-  #hasInformed = false;
-  #isOverdue = false;
   #isWatched = false;
   #sender: StreamSender | null = null;
   #received: ReceivedStream | null = null;
   #trailers: AnswerTrailers = null;
-  #upgrade: PendingUpgrade | null = null;
   /** The thread does not read the upgraded connection any more. */
   #endUpgradedInput: (() => void) | null = null;
 
   /**
    * @param exchange The exchange.
-   * @param keeper Who has the call while no thread has it.
+   * @param keeper Has the call while no thread has it.
    */
   constructor(exchange: Exchange, keeper: CallKeeper) {
     this.exchange = exchange;
@@ -79,17 +123,29 @@ export class RemoteCall implements HandlerRun {
     exchange.run = this;
   }
 
+  get state(): CallState {
+    return this.#state;
+  }
+
+  /** Whether the thread still has to say what becomes of the call. */
+  get isUnanswered(): boolean {
+    return isUnanswered(this.#state);
+  }
+
   /** Whether the exchange still waits for the response. */
-  get isAwaited(): boolean {
+  get #isAwaited(): boolean {
     return this.exchange.progress === "awaited";
   }
 
+  // What becomes of the call, as its keeper and its thread tell.
+
   /** Gives the call to a thread, with the number by which it is to know it. */
-  giveTo(link: CallLink, id: number): void {
+  give(link: CallLink, id: number): void {
+    this.#enter("given");
     this.#link = link;
     this.id = id;
     this.sequence = null;
-    this.#attempts++;
+    this.waitsSinceMs = Infinity;
   }
 
   /** Writes the call down, with what has come of its content until now. */
@@ -111,29 +167,45 @@ export class RemoteCall implements HandlerRun {
     });
   }
 
-  /**
-   * Whether the call can be made again although its thread was lost: nothing was sent of a response, the content is
-   * still here, and the handler was not called, or calling it twice does no harm.
-   */
-  canBeMadeAgain(wasBegun: boolean): boolean {
-    if (!this.isAwaited || this.isAnswered || this.#hasInformed || this.#contentIsTaken) return false;
-    if (this.#attempts >= MAX_ATTEMPTS) return false;
-    return !wasBegun || IDEMPOTENT_METHODS.has(this.exchange.method);
+  /** It was seen that the call waits, whatever it was given to. */
+  waitFrom(nowMs: number): void {
+    if (this.waitsSinceMs === Infinity) this.waitsSinceMs = nowMs;
   }
 
-  /** The thread is lost, and the call is not made again. */
-  lose(error: TrivetError): void {
+  /** The handler was called, at this time at the latest. A call may have been answered before that was noticed. */
+  begin(nowMs: number): void {
+    if (this.#state !== "given") return;
+    this.#enter("begun");
+    this.#begunAtMs = nowMs;
+    this.waitsSinceMs = Infinity;
+  }
+
+  /** The call goes back to its keeper: the thread will not begin it, or was lost. */
+  takeBack(): void {
+    if (this.#state !== "given") this.#attempts++;
+    this.#enter("waiting");
+    this.#link = null;
+  }
+
+  /**
+   * Whether the call can be made again although its thread was lost. One that had not begun can; one that had, and that
+   * is not to blame, if it was an idempotent method and nothing was seen of the handler.
+   */
+  canBeMadeAgain(wasBegun: boolean, isBlameless: boolean): boolean {
+    if (!this.isUnanswered || !this.#isAwaited) return false;
+    if (!wasBegun) return true;
+    if (!isBlameless || !this.#isRepeatable || this.#attempts + 1 >= MAX_ATTEMPTS) return false;
+    return IDEMPOTENT_METHODS.has(this.exchange.method);
+  }
+
+  /** The call is not made, or its thread is lost and it is not made again: the exchange is answered with an error. */
+  giveUp(error: TrivetError): void {
+    const { isUnanswered } = this;
+    this.#enter("over");
     this.#link = null;
     this.#sender?.cancel(error);
     this.#received?.fail(error);
-    if (!this.isAnswered) this.exchange.refuse(error);
-  }
-
-  /** The thread is lost, and the call goes back to its keeper, with all its time: it may have to wait once more. */
-  takeBack(): void {
-    this.#link = null;
-    this.#isOverdue = false;
-    this.exchange.connection.responder.restartHandlerTime();
+    if (isUnanswered) this.exchange.refuse(error);
   }
 
   /** Takes a message of the thread, with what came beside it. */
@@ -143,7 +215,7 @@ export class RemoteCall implements HandlerRun {
         this.#answer(message, attached);
         return;
       case "failed":
-        this.isAnswered = true;
+        this.#enter("answered");
         this.exchange.fail(restoreError(message[2]));
         return;
       case "report":
@@ -174,28 +246,44 @@ export class RemoteCall implements HandlerRun {
     }
   }
 
-  // What becomes of the exchange.
+  // What becomes of the exchange. It is told in the middle of other things, which a fault here must not keep from ending.
 
   delivered(): void {
-    if (this.#upgrade === null) this.#link?.delivered(this, this.#isWatched);
+    if (this.#state === "answered" && this.exchange.pendingUpgrade === null) this.#guard(() => this.#finish());
   }
 
   aborted(cause: TrivetError): void {
-    if (this.#link === null) {
-      this.#keeper.abandoned(this);
-      return;
-    }
-    this.#sender?.cancel(cause);
-    this.#link.aborted(this, cause);
+    if (this.#state !== "over") this.#guard(() => this.#abort(cause));
   }
 
   overdue(): number {
-    if (this.#link === null || this.#isOverdue || this.isAnswered) return 0;
-    this.#isOverdue = true;
-    return this.#link.overdue(this);
+    const { handlerTimeoutMs } = this.#keeper;
+    if (this.#state === "given") this.#link!.look();
+    // The time of a handler that was not called has not begun.
+    if (this.#state === "waiting" || this.#state === "given") return handlerTimeoutMs;
+    if (this.#state !== "begun") return 0;
+    const leftMs = this.#begunAtMs + handlerTimeoutMs - this.#keeper.nowMs();
+    if (leftMs > 0) return leftMs;
+    this.#enter("overdue");
+    return this.#link!.overdue(this);
   }
 
   // The rest is its own.
+
+  #finish(): void {
+    const link = this.#link;
+    this.#enter("over");
+    link?.delivered(this, this.#isWatched);
+  }
+
+  #abort(cause: TrivetError): void {
+    const from = this.#state;
+    const link = this.#link;
+    this.#enter("over");
+    this.#sender?.cancel(cause);
+    if (link === null) this.#keeper.abandoned(this);
+    else link.aborted(this, from, cause);
+  }
 
   #say(kind: ToThread[0], ...rest: unknown[]): void {
     this.#link?.outgoing().add([kind, this.id, ...rest]);
@@ -204,12 +292,12 @@ export class RemoteCall implements HandlerRun {
   #answer(message: FromThread & readonly ["answer", ...unknown[]], attached: Attachments): void {
     const [, , status, statusText, fields, form, streamBytes, trailers, isUpgrade, isWatched] = message;
     const { exchange } = this;
-    this.isAnswered = true;
+    this.#enter("answered");
     this.#content = null;
     this.#isWatched = isWatched;
     if (trailers !== null) exchange.trailersToSend = () => toPairs(this.#trailers);
     this.#trailers = trailers;
-    if (isUpgrade && this.isAwaited) this.#expectUpgrade();
+    if (isUpgrade && this.#isAwaited) this.#expectUpgrade();
     const isUnderWay = form === "to-come";
     const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
@@ -228,14 +316,14 @@ export class RemoteCall implements HandlerRun {
     const { exchange } = this;
     const { responder } = exchange.connection;
     if (!responder.mayInform(exchange)) return;
-    this.#hasInformed = true;
+    this.#isRepeatable = false;
     responder.inform(exchange, status, fields);
   }
 
   /** The handler reads the content. */
   #sendContent(): void {
-    if (this.#contentIsTaken) return;
-    this.#contentIsTaken = true;
+    if (this.#sender !== null) return;
+    this.#isRepeatable = false;
     const { exchange } = this;
     this.#sender = new StreamSender(exchange.content.stream(true).getReader(), {
       chunk: (bytes) => {
@@ -249,19 +337,16 @@ export class RemoteCall implements HandlerRun {
 
   #expectUpgrade(): void {
     const upgrade = new PendingUpgrade();
-    this.#upgrade = upgrade;
     this.exchange.pendingUpgrade = upgrade;
-    upgrade.connection.then((connection) => this.#bridge(connection), () => {});
+    upgrade.connection.then((connection) => this.#guard(() => this.#bridge(connection)), () => {});
   }
 
   /** Passes the bytes of an upgraded connection to and from the thread. */
   #bridge(connection: UpgradedConnection): void {
+    if (this.#state !== "answered") return;
+    this.#enter("upgraded");
     this.#say("upgraded");
-    const received = new ReceivedStream({
-      credit: (credit) => this.#say("credit", credit),
-      cancel: (reason) => this.#say("cancel", copyError(reason)),
-    });
-    this.#received = received;
+    const fromThread = this.#receive().pipeTo(connection.writable).catch(() => {});
     const toThread = new Promise<void>((resolve) => {
       this.#endUpgradedInput = resolve;
       this.#sender = new StreamSender(connection.readable.getReader(), {
@@ -279,9 +364,29 @@ export class RemoteCall implements HandlerRun {
         },
       });
     });
-    const fromThread = received.readable.pipeTo(connection.writable).catch(() => {});
-    Promise.all([toThread, fromThread]).then(() => this.#link?.delivered(this, false));
+    Promise.all([toThread, fromThread]).then(() => {
+      if (this.#state === "upgraded") this.#guard(() => this.#finish());
+    });
   }
+
+  #enter(state: CallState): void {
+    this.#state = CALL_STATES.enter(this.#state, state);
+  }
+
+  #guard(act: () => void): void {
+    const link = this.#link;
+    try {
+      act();
+    } catch (fault) {
+      // A call that no thread has only leaves a line, where nothing can fail.
+      link?.onFault(this, fault);
+    }
+  }
+}
+
+/** Whether a thread that has a call in this state still has to say what becomes of it. */
+export function isUnanswered(state: CallState): boolean {
+  return state !== "answered" && state !== "upgraded" && state !== "over";
 }
 
 function wholeContent(form: AnswerContent, { bytes, texts }: Attachments): string | Uint8Array | null {

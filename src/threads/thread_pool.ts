@@ -1,21 +1,28 @@
 /**
  * A fixed number of threads that run handlers, each of which is replaced when it is lost.
  *
- * It decides when a thread is started, replaced, renewed and ended. It must not know which call goes to which thread.
+ * It decides when a thread is started, replaced, renewed and ended, and which calls are taken back from a thread that is
+ * held up. It must not know which call goes to which thread.
  *
  * @module
  */
 
 import { TrivetError } from "../api/errors.ts";
 import type { Runtime, Timer } from "../runtime.ts";
-import { HandlerThread, type LostCall, type ThreadOrders } from "./handler_thread.ts";
+import { HandlerThread, type ThreadOrders } from "./handler_thread.ts";
+import type { RemoteCall } from "./remote_call.ts";
+import { Seat } from "./thread_seat.ts";
 
 /** What the concurrency model is told. */
 export interface ThreadPoolEvents {
   /** The thread of a seat can be given calls. */
   onFree(seat: ThreadSeat): void;
-  /** The thread of a seat is gone; these calls it had not answered. */
-  onLost(seat: ThreadSeat, calls: readonly LostCall[], cause: TrivetError): void;
+  /** Some threads are held up: calls that they have not begun may be of more use elsewhere. */
+  onHeldUp(): void;
+  /** The thread of a seat is gone; these calls can be made on another one. */
+  onLost(seat: ThreadSeat, returned: readonly RemoteCall[], cause: TrivetError): void;
+  /** An error that belongs to no exchange. */
+  onError(error: TrivetError): void;
 }
 
 /** How a pool is made. */
@@ -26,6 +33,8 @@ export interface ThreadPoolOptions {
   readonly entry: string;
   /** Calls after which a thread is replaced by a fresh one; 0 is never. */
   readonly maxCallsPerThread: number;
+  /** How large the heap of a thread may grow, where that can be bounded; 0 is the runtime's own bound. */
+  readonly maxHeapBytes: number;
 }
 
 /** Counts of the threads of a pool since its start. */
@@ -39,27 +48,19 @@ export interface ThreadCounts {
   renewed: number;
 }
 
-/** A thread that was ready for this long was not lost at once: the next one is started without delay. */
-const STABLE_MS = 1_000;
-/** Before a thread is started again whose predecessor was lost soon; it doubles each time. */
-const MIN_BACK_OFF_MS = 100;
-const MAX_BACK_OFF_MS = 5_000;
 /** How often threads are told what need not hurry. */
 const REST_INTERVAL_MS = 500;
+/** How often threads that have something to do are looked at; one is held up when it has not come further meanwhile. */
+const WATCH_INTERVAL_MS = 2;
 
 /** A place in the pool that always has a thread, or is about to get one. */
 export interface ThreadSeat {
   /** The thread that is given calls, if it is ready. */
   readonly thread: HandlerThread | null;
-}
-
-class Seat implements ThreadSeat {
-  thread: HandlerThread | null = null;
-  /** The one that is being started, to take the place. */
-  successor: HandlerThread | null = null;
-  startTimer: Timer | null = null;
-  readySinceMs = 0;
-  backOffMs = 0;
+  /** Whether its thread can be given a call now, however long it takes until it is begun. */
+  readonly isReady: boolean;
+  /** Whether its thread is likely to begin one more call soon. */
+  readonly hasRoom: boolean;
 }
 
 /** Keeps threads. */
@@ -73,7 +74,7 @@ export class ThreadPool {
   readonly #counts: ThreadCounts = { ready: 0, started: 0, lost: 0, renewed: 0 };
   #restTimer: Timer | null = null;
   #isDraining = false;
-  #isClosing = false;
+  #watchTimer: Timer | null = null;
 
   /**
    * @param runtime The runtime.
@@ -84,7 +85,7 @@ export class ThreadPool {
     this.#runtime = runtime;
     this.#options = options;
     this.#events = events;
-    this.#seats = Array.from({ length: options.size }, () => new Seat());
+    this.#seats = Array.from({ length: options.size }, () => new Seat(options.maxCallsPerThread));
   }
 
   /** The places, as many as there are to be threads. */
@@ -94,7 +95,7 @@ export class ThreadPool {
 
   /** Counts of threads. */
   get counts(): Readonly<ThreadCounts> {
-    const ready = this.#seats.filter((seat) => seat.thread?.isReady === true).length;
+    const ready = this.#seats.filter((seat) => seat.isReady).length;
     return { ...this.#counts, ready };
   }
 
@@ -103,19 +104,42 @@ export class ThreadPool {
     this.#restTimer = this.#runtime.clock.every(REST_INTERVAL_MS, () => {
       for (const thread of this.#threads) thread.sendRest();
     });
-    const results = await Promise.allSettled(this.#seats.map((seat) => this.#startThread(seat)));
+    const results = await Promise.allSettled(this.#seats.map((seat) => this.#fill(seat)));
     const failure = results.find((result) => result.status === "rejected");
     if (failure === undefined) return;
     await this.close();
     throw failure.reason;
   }
 
-  /** A seat's thread was given another call: it may have had enough of them. */
-  countCall(seat: ThreadSeat): void {
-    const { maxCallsPerThread } = this.#options;
-    const { thread, successor } = seat as Seat;
-    if (maxCallsPerThread === 0 || thread === null || successor !== null) return;
-    if (thread.callCount >= maxCallsPerThread) this.#renew(seat as Seat);
+  /** Gives a call to the thread of a seat, which must be ready. */
+  give(seat: ThreadSeat, call: RemoteCall): void {
+    const { thread } = seat;
+    if (thread === null) return;
+    thread.give(call);
+    this.#watchTimer ??= this.#runtime.clock.every(WATCH_INTERVAL_MS, () => this.#watch());
+    this.#considerRenewal(seat as Seat);
+  }
+
+  /**
+   * Takes back the call that has waited longest on a thread that is held up.
+   *
+   * @param arrivedBeforeMs Only one that is known to wait since then.
+   * @returns `null` when there is none.
+   */
+  takeBackHeldUp(arrivedBeforeMs = Infinity): RemoteCall | null {
+    let longest: RemoteCall | null = null;
+    let holder: HandlerThread | null = null;
+    for (const thread of this.#threads) {
+      if (!thread.isHeldUp) continue;
+      const call = thread.firstUnbegun;
+      if (call === null || call.waitsSinceMs > arrivedBeforeMs) continue;
+      if (longest !== null && call.waitsSinceMs >= longest.waitsSinceMs) continue;
+      longest = call;
+      holder = thread;
+    }
+    if (longest === null || holder === null) return null;
+    // It may have begun just now; then the thread is not held up any more, or by the next one.
+    return holder.takeBack(longest) ? longest : this.takeBackHeldUp(arrivedBeforeMs);
   }
 
   /** Tells every handler that the server drains. */
@@ -126,70 +150,91 @@ export class ThreadPool {
 
   /** Ends all threads. Resolves when none is left. */
   async close(): Promise<void> {
-    this.#isClosing = true;
     this.#restTimer?.cancel();
-    for (const seat of this.#seats) seat.startTimer?.cancel();
+    this.#stopWatching();
+    for (const seat of this.#seats) seat.close();
     await Promise.all([...this.#threads].map((thread) => thread.close()));
   }
 
-  async #startThread(seat: Seat): Promise<void> {
+  #watch(): void {
+    let isBusy = false;
+    let isHeldUp = false;
+    for (const thread of this.#threads) {
+      if (thread.watch()) isBusy = true;
+      if (thread.isHeldUp) isHeldUp = true;
+    }
+    if (!isBusy) this.#stopWatching();
+    if (!isHeldUp) return;
+    try {
+      this.#events.onHeldUp();
+    } catch (fault) {
+      this.#events.onError(new TrivetError("internal-error", "Calls could not be taken back.", { cause: fault }));
+    }
+  }
+
+  #stopWatching(): void {
+    this.#watchTimer?.cancel();
+    this.#watchTimer = null;
+  }
+
+  /** Starts a thread for a seat. Rejects when that fails. */
+  async #fill(seat: Seat): Promise<void> {
     const thread = new HandlerThread(this.#runtime, this.#options.orders, {
       onFree: (free) => {
         if (seat.thread === free) this.#events.onFree(seat);
       },
-      onGone: (gone, calls, cause) => this.#onGone(seat, gone, calls, cause),
+      onGone: (gone, returned, cause) => this.#onGone(seat, gone, returned, cause),
+      onError: (error) => this.#events.onError(error),
     });
     this.#threads.add(thread);
     this.#counts.started++;
-    seat.successor = thread;
-    await thread.start(this.#options.entry);
-    if (!thread.isReady) throw new TrivetError("thread-crashed", "A thread has ended as soon as it was ready.");
-    const predecessor = seat.thread;
-    seat.successor = null;
-    seat.thread = thread;
-    seat.readySinceMs = this.#runtime.clock.nowMs();
+    seat.begin(thread);
+    try {
+      await thread.start(this.#options.entry, this.#options.maxHeapBytes);
+    } catch (error) {
+      seat.fail();
+      throw error;
+    }
+    if (seat.state === "closed") return;
+    seat.take(thread);
     if (this.#isDraining) thread.drain();
-    predecessor?.retire();
+    this.#moveOn(seat);
     this.#events.onFree(seat);
   }
 
-  /** Starts a fresh thread, which takes the place when it is ready; until then the old one goes on. */
-  #renew(seat: Seat): void {
+  /** A seat's thread was given another call: it may have had enough of them. */
+  #considerRenewal(seat: Seat): void {
+    this.#moveOn(seat);
+    if (seat.isDue) this.#fillLater(seat, 0);
+  }
+
+  /** The fresh thread of a seat takes the place of the one before if that has had enough. */
+  #moveOn(seat: Seat): void {
+    if (seat.state !== "renewed" || !seat.isSpent) return;
     this.#counts.renewed++;
-    this.#startThread(seat).catch(() => {
-      // The module could be loaded before. The old thread goes on, and is renewed at its next call.
-      this.#counts.renewed--;
-      if (seat.thread === null && !this.#isClosing) this.#replace(seat);
-    });
+    seat.moveOn().retire();
   }
 
-  #onGone(seat: Seat, gone: HandlerThread, calls: readonly LostCall[], cause: TrivetError | null): void {
+  #onGone(seat: Seat, gone: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void {
     this.#threads.delete(gone);
-    if (seat.successor === gone) seat.successor = null;
-    const hadSeat = seat.thread === gone;
-    if (hadSeat) {
-      seat.thread = null;
-      if (this.#runtime.clock.nowMs() - seat.readySinceMs >= STABLE_MS) seat.backOffMs = 0;
-    }
-    if (cause === null || (!hadSeat && calls.length === 0)) return;
+    seat.lose(gone, this.#runtime.clock.nowMs());
+    // The start of one that was not ready has failed.
+    if (cause === null || !gone.wasReady) return;
     this.#counts.lost++;
-    if (hadSeat && !this.#isClosing) this.#replace(seat);
-    this.#events.onLost(seat, calls, cause);
+    if (seat.state === "vacant") this.#fillLater(seat, seat.delayAfterLossMs);
+    this.#events.onLost(seat, returned, cause);
   }
 
-  /** At once the first time, later after a delay that grows while threads do not last. */
-  #replace(seat: Seat): void {
-    if (seat.successor !== null) return;
-    const delayMs = seat.backOffMs;
-    seat.backOffMs = Math.min(MAX_BACK_OFF_MS, Math.max(MIN_BACK_OFF_MS, 2 * delayMs));
+  /** Starts a thread for a seat, and again if that fails, each time after a longer delay. */
+  #fillLater(seat: Seat, delayMs: number): void {
     const start = (): void => {
-      seat.startTimer = null;
-      if (this.#isClosing) return;
-      this.#startThread(seat).catch(() => {
-        if (!this.#isClosing && seat.thread === null) this.#replace(seat);
+      this.#fill(seat).catch(() => {
+        if (seat.state === "vacant") this.#fillLater(seat, seat.nextStartDelayMs());
+        // The thread that is there goes on, and calls may wait for it.
+        else if (seat.state === "held") this.#events.onFree(seat);
       });
     };
     if (delayMs === 0) start();
-    else seat.startTimer = this.#runtime.clock.after(delayMs, start);
+    else seat.startAfter(this.#runtime.clock, delayMs, start);
   }
 }

@@ -188,7 +188,7 @@ describe("who is slow stops the others until a deadline ends it", () => {
   const readAll: Handler = async (request) => text(String((await request.text()).length));
   for (const { name, input, options, untilMs, status } of rows) {
     test(name, async () => {
-      const { connect, send, clock } = await start(readAll, options);
+      const { connect, send, clock } = await start(readAll, { ...options, queueTimeout: 0 });
       const slow = connect();
       slow.send(input);
       const waiting = await send(get());
@@ -218,7 +218,7 @@ describe("who is slow stops the others until a deadline ends it", () => {
   test("a client that does not read its response is ended by writeTimeout", async () => {
     const { connect, send, clock } = await start((request) => {
       return new URL(request.url).pathname === "/" ? text("hello") : text("x".repeat(1_000_000));
-    });
+    }, { queueTimeout: 60_000 });
     const slow = connect();
     slow.stopReading();
     slow.send(get("/large"));

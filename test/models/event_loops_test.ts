@@ -317,3 +317,38 @@ describe("a graceful stop of several event loops", () => {
     assert.equal(clock.pendingCount, 0);
   });
 });
+
+describe("a loop that ends while another one is still loading", () => {
+  /** Two loops: one is ready and then crashes, the other one loads for as long as the test likes. */
+  async function crashEarly() {
+    const second = createGate();
+    const started = createThreadServer(() => text("hello"), { loops: 3 }, {
+      begin: (number) => number === 2 ? second.opened : undefined,
+    });
+    let outcome = "pending";
+    started.server.ready().then(() => outcome = "ready", (error: TrivetError) => outcome = error.code);
+    await started.until(() => started.threads.length === 2);
+    for (let turn = 0; turn < 100; turn++) await started.clock.settle();
+    await started.clock.advance(30);
+    started.threads[0].crash(boom);
+    await started.clock.settle();
+    return { ...started, second, outcomeOf: () => outcome };
+  }
+
+  test("lets the start fail, as soon as the other one is loaded, and nothing is left", async () => {
+    const { second, until, outcomeOf, alive, clock, server } = await crashEarly();
+    second.open();
+    await until(() => outcomeOf() !== "pending");
+    assert.equal(outcomeOf(), "thread-crashed");
+    assert.deepEqual([alive(), clock.pendingCount, server.stats().state], [[], 0, "stopped"]);
+  });
+
+  test("lets a stop settle at once, and the start with it", async () => {
+    const { until, outcomeOf, alive, clock, server } = await crashEarly();
+    const report = server.stop();
+    await until(() => server.stats().state === "stopped");
+    assert.deepEqual(await report, { drained: 0, aborted: 0, durationMs: 0 });
+    await until(() => outcomeOf() === "ready");
+    assert.deepEqual([alive(), clock.pendingCount], [[], 0]);
+  });
+});

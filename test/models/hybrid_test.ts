@@ -43,15 +43,16 @@ async function callInTurn({ send }: ThreadServer, count: number): Promise<void> 
   }
 }
 
-/** Sends so many requests while the one thread stands still. Returns how many it was given, by what waits in the queue. */
+/** Sends so many requests while the one thread stands still. Returns how many it was given at once. */
 async function countGiven(server: ThreadServer, count: number): Promise<number> {
   server.threads[0].freeze();
   for (let i = 0; i < count; i++) server.connect().send(get());
   await server.clock.settle();
-  const given = count - server.server.stats().queue.waiting;
+  server.batches.length = 0;
   server.threads[0].thaw();
   await server.until(() => server.server.stats().activeExchanges === 0);
-  return given;
+  const [first] = server.batches.filter(({ kinds }) => kinds.includes("call"));
+  return first.kinds.filter((kind) => kind === "call").length;
 }
 
 describe("the hybrid model", () => {
@@ -200,7 +201,7 @@ describe("the queue of the hybrid model", () => {
       await send(get());
       await clock.advance(1_000);
     }
-    assert.equal(warned.length, 3);
+    assert.equal(warned.filter((code) => code === "queue-full").length, 3);
   });
 
   test("is first come, first served", async () => {
@@ -227,17 +228,39 @@ describe("the queue of the hybrid model", () => {
     assert.deepEqual(called.map(([name]) => name), ["/1", "/3"]);
   });
 
-  test("is left by who has waited for handlerTimeout", async () => {
-    const { send, threads, called, clock, server } = await startGated({ handlerTimeout: 800 });
+  test("is left after queueTimeout with 503, the calls that a thread was given and has not begun too", async () => {
+    const { send, threads, called, clock, server } = await startGated({ queueTimeout: 800, retryAfter: 3 });
     threads[0].freeze();
-    await send(get("/1"));
+    const given = await send(get("/1"));
+    await clock.advance(400);
     const waiting = await send(get("/2"));
-    await clock.advance(901);
+    assert.equal(server.stats().queue.waiting, 2);
+    await clock.advance(501);
+    assert.deepEqual(statuses(given.received()), [503]);
+    assert.match(given.received(), /^retry-after: 3\r$/m);
+    assert.equal(waiting.received(), "");
+    await clock.advance(400);
     assert.deepEqual(statuses(waiting.received()), [503]);
     assert.equal(server.stats().queue.waiting, 0);
+    assert.deepEqual(server.stats().errors, { "queue-timeout": 2 });
     threads[0].thaw();
     await clock.settle();
-    assert.deepEqual(called.map(([name]) => name).filter((name) => name === "/2"), []);
+    assert.deepEqual(called, [], "what was taken back is not begun");
+  });
+
+  test("is not part of the handler's time: handlerTimeout counts from the call", async () => {
+    const { send, threads, called, clock } = await startGated({ handlerTimeout: 800, queueTimeout: 0 });
+    threads[0].freeze();
+    const peers = [await send(get("/1")), await send(get("/2"))];
+    await clock.advance(5_000);
+    assert.deepEqual(peers.map((peer) => peer.received()), ["", ""]);
+    threads[0].thaw();
+    await clock.settle();
+    assert.deepEqual(called.map(([name]) => name), ["/1", "/2"]);
+    await clock.advance(799);
+    assert.deepEqual(peers.map((peer) => peer.received()), ["", ""]);
+    await clock.advance(600);
+    assert.deepEqual(peers.map((peer) => statuses(peer.received())), [[503], [503]]);
   });
 });
 

@@ -1,4 +1,8 @@
-/** What becomes of exchanges whose thread crashes, or does not answer any more: made again when that is safe, else 503. */
+/**
+ * What becomes of exchanges whose thread is lost. What had not begun is made again. What had begun is answered with 503
+ * when the thread crashed, since it may be what ends threads; when another exchange is to blame it is made again if that
+ * is safe.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -44,7 +48,7 @@ interface Row {
   readonly first?: (request: Request, info: HandlerInfo) => unknown;
   /** What comes of the request when the thread is lost. */
   readonly rest?: string;
-  /** What the call that is made again answers; 503 without it. */
+  /** What the call that is made again answers; without it the exchange gets 503, whoever is to blame. */
   readonly again?: string;
 }
 
@@ -92,10 +96,60 @@ const ROWS: readonly Row[] = [
   { name: "GET that was informed", input: get(), first: (_request, info) => info.inform(103, { link: "</a>" }) },
 ];
 
+/** The final response of a peer that may have got an informational one first: its status and its content. */
+function finalOf(received: string): [status: number[], content: string] {
+  const final = received.replace(/^HTTP\/1.1 103 [\s\S]*?\r\n\r\n/, "");
+  return [statuses(final), final.slice(final.indexOf("\r\n\r\n") + 4)];
+}
+
+describe("an exchange whose thread is lost because another one takes too long", () => {
+  const TIMEOUT: ServeOptions = { model: "hybrid", threads: 1, handlerTimeout: 800 };
+
+  for (const { name, input, first, rest = "", again } of ROWS.filter(({ unbegun }) => unbegun !== true)) {
+    test(`is ${again === undefined ? "answered with 503" : "made again"}: ${name}`, async () => {
+      const { calls, handler } = answeringLater(first);
+      const { send, until, clock, server, reported } = await startThreadServer((request, place, info) => {
+        if (!request.url.endsWith("/spin")) return handler(request, place, info);
+        place.thread.freeze();
+        return forEver();
+      }, TIMEOUT);
+      const peer = await send(input);
+      const spinning = await send(get("/spin"));
+      await clock.advance(1_150);
+      assert.deepEqual(statuses(spinning.received()), [503]);
+      peer.send(rest);
+      await until(() => server.stats().activeExchanges === 0);
+      const expected = again === undefined ? [[503], "Service Unavailable\n"] : [[200], again];
+      assert.deepEqual(finalOf(peer.received()), expected);
+      assert.deepEqual(calls, again === undefined ? [1] : [1, 2]);
+      assert.deepEqual(reported, []);
+    });
+  }
+
+  test("is answered with 503 when three threads were lost behind its back", async () => {
+    const { calls, handler } = answeringLater(() => {}, () => true);
+    const { send, until, clock, server } = await startThreadServer((request, place, info) => {
+      if (!request.url.endsWith("/spin")) return handler(request, place, info);
+      place.thread.freeze();
+      return forEver();
+    }, TIMEOUT);
+    const peer = await send(get());
+    for (const attempt of [1, 2, 3]) {
+      await until(() => calls.length === attempt);
+      assert.equal(peer.received(), "");
+      await send(get("/spin"));
+      await clock.advance(1_200);
+    }
+    assert.deepEqual(statuses(peer.received()), [503]);
+    assert.deepEqual(calls, [1, 2, 3]);
+    assert.equal(server.stats().errors["thread-lost"], 1);
+  });
+});
+
 for (const options of MODELS) {
   describe(`an exchange of the model ${options.model} whose thread crashes`, () => {
     for (const { name, input, unbegun = false, first, rest = "", again } of ROWS) {
-      test(`is ${again === undefined ? "answered with 503" : "made again"}: ${name}`, async () => {
+      test(`is ${unbegun ? "made again" : "answered with 503, and its handler is not called twice"}: ${name}`, async () => {
         const { calls, handler } = answeringLater(first, (count) => count === 1 && !unbegun);
         const { threads, send, until, clock, server, reported, warned } = await startThreadServer(handler, options);
         if (unbegun) threads[0].freeze();
@@ -104,16 +158,10 @@ for (const options of MODELS) {
         threads[0].crash(boom);
         peer.send(rest);
         await until(() => server.stats().activeExchanges === 0);
-        const final = peer.received().replace(/^HTTP\/1.1 103 [\s\S]*?\r\n\r\n/, "");
-        if (again === undefined) {
-          assert.deepEqual(statuses(final), [503]);
-          assert.match(final, /\r\n\r\nService Unavailable\n$/);
-          assert.equal(calls.length, 1);
-        } else {
-          assert.deepEqual(statuses(final), [200]);
-          assert.equal(final.slice(final.indexOf("\r\n\r\n") + 4), again);
-          assert.deepEqual(calls, unbegun ? [2] : [1, 2]);
-        }
+        const isHead = input.startsWith("HEAD");
+        const expected = unbegun ? [[200], again] : [[503], isHead ? "" : "Service Unavailable\n"];
+        assert.deepEqual(finalOf(peer.received()), expected);
+        assert.deepEqual(calls, unbegun ? [2] : [1]);
         await until(() => server.stats().threads.ready === 1);
         assert.deepEqual(server.stats().threads, { ready: 1, started: 2, lost: 1, renewed: 0 });
         assert.deepEqual(reported.map(({ code, cause }) => [code, (cause as Error).message]), [
@@ -142,22 +190,6 @@ for (const options of MODELS) {
       assert.equal(server.stats().activeExchanges, 0);
     });
 
-    test("is answered with 503 when it has lost three threads", async () => {
-      const { calls, handler } = answeringLater(() => {}, () => true);
-      const { threads, send, until, clock, server } = await startThreadServer(handler, options);
-      const peer = await send(get());
-      for (const attempt of [1, 2, 3]) {
-        await until(() => calls.length === attempt);
-        assert.equal(peer.received(), "");
-        threads[attempt - 1].crash(boom);
-        // The third thread starts after a delay, since the second has not lasted.
-        await clock.advance(100);
-      }
-      assert.deepEqual(statuses(peer.received()), [503]);
-      assert.deepEqual(calls, [1, 2, 3]);
-      assert.equal(server.stats().errors["thread-lost"], 1);
-    });
-
     test("is not made again when its client has gone", async () => {
       const { calls, handler } = answeringLater();
       const { threads, send, until, server } = await startThreadServer(handler, options);
@@ -169,9 +201,10 @@ for (const options of MODELS) {
       assert.deepEqual(calls, [1]);
     });
 
-    test("is made again while the server drains", async () => {
-      const { handler } = answeringLater();
+    test("is made again while the server drains, if it had not begun", async () => {
+      const { handler } = answeringLater(() => {}, () => false);
       const { threads, send, until, clock, server, alive } = await startThreadServer(handler, options);
+      threads[0].freeze();
       const peer = await send(get());
       const report = server.shutdown();
       threads[0].crash(boom);
@@ -187,6 +220,7 @@ for (const options of MODELS) {
       const { handler } = answeringLater();
       const setup = { lacksModule: (number: number) => number > 1 };
       const { threads, send, clock, server, alive } = await startThreadServer(handler, options, setup);
+      threads[0].freeze();
       const peer = await send(get());
       threads[0].crash(boom);
       await clock.advance(50);
@@ -197,15 +231,20 @@ for (const options of MODELS) {
       assert.deepEqual([alive(), clock.pendingCount], [[], 0]);
     });
 
-    test("is answered with 503 by handlerTimeout while it waits for another thread", async () => {
+    test("is answered with 503 by queueTimeout, and not by handlerTimeout, while it waits for another thread", async () => {
       const { handler } = answeringLater();
       const setup = { lacksModule: (number: number) => number > 1 };
-      const timed = { ...options, handlerTimeout: 1_000 };
-      const { threads, send, clock } = await startThreadServer(handler, timed, setup);
+      const timed = { ...options, handlerTimeout: 1_000, queueTimeout: 5_000, retryAfter: 3 };
+      const { threads, send, clock, server } = await startThreadServer(handler, timed, setup);
+      threads[0].freeze();
       const peer = await send(get());
       threads[0].crash(boom);
-      await clock.advance(1_300);
+      await clock.advance(4_900);
+      assert.equal(peer.received(), "");
+      await clock.advance(400);
       assert.deepEqual(statuses(peer.received()), [503]);
+      assert.match(peer.received(), /^retry-after: 3\r$/m);
+      assert.deepEqual(server.stats().errors["queue-timeout"], 1);
     });
   });
 }
@@ -334,7 +373,7 @@ describe("handlerTimeout on a thread", () => {
     threads[0].cutShortOnce();
     const peer = await send(get("/"));
     await until(() => server.stats().activeExchanges === 0);
-    assert.deepEqual(statuses(peer.received()), [200], "the call was made again");
+    assert.deepEqual(statuses(peer.received()), [503]);
     assert.deepEqual([threads[0].isAlive, threads[0].wasTerminated], [false, false]);
     assert.equal(server.stats().threads.lost, 1);
     assert.deepEqual(reported.map(({ code }) => code), ["thread-crashed"]);
@@ -364,9 +403,8 @@ describe("a busy thread among others", () => {
     threads[second - 1].crash(boom);
     await until(() => server.stats().activeExchanges === 2);
     await clock.settle();
-    assert.deepEqual(peers.map((peer) => statuses(peer.received())), [[], [200], []]);
-    assert.equal(calls.length, 4);
-    assert.notEqual(calls[3], second);
+    assert.deepEqual(peers.map((peer) => statuses(peer.received())), [[], [503], []]);
+    assert.equal(calls.length, 3);
   });
 
   test("calls of a lost thread stand in front of the queue, in the order in which they came", async () => {
@@ -380,6 +418,6 @@ describe("a busy thread among others", () => {
     for (const name of ["/1", "/2", "/3", "/4", "/5", "/6"]) await send(get(name));
     threads[0].crash(boom);
     await until(() => server.stats().activeExchanges === 0);
-    assert.deepEqual(calls, ["/1 1", "/2 1", "/3 1", "/1 2", "/2 2", "/3 2", "/4 2", "/5 2", "/6 2"]);
+    assert.deepEqual(calls, ["/1 1", "/2 1", "/3 1", "/4 2", "/5 2", "/6 2"]);
   });
 });

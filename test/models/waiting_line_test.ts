@@ -62,7 +62,7 @@ describe("a waiting line", () => {
   test("puts those who come back in front, also when no place is left", () => {
     const line = new WaitingLine<Named>(10_000, new VirtualClock());
     for (const one of waiters(200)) line.join(one);
-    for (const name of [-1, -2, -3]) line.rejoin(waiter(name));
+    for (const name of [-1, -2, -3]) line.rejoin(waiter(name), 0);
     assert.deepEqual(drain(line), [-3, -2, -1, ...waiters(200).map(({ name }) => name)]);
   });
 

@@ -108,7 +108,9 @@ describe("the worker pool on threads", () => {
     assert.equal(second.received(), "");
     threads[1].crash(boom);
     await until(() => second.received() !== "");
-    assert.equal(content(second.received()), "GET 4");
+    assert.deepEqual(statuses(second.received()), [503]);
+    first.send(get());
+    await until(() => first.received().endsWith("GET 3"));
   });
 
   test("gives connections to workers whose thread is ready; with none they wait in line", async () => {
@@ -207,6 +209,7 @@ describe("a graceful stop of the worker pool on threads", () => {
     const setup = { lacksModule: (thread: number) => thread > 1 };
     const started = await startThreadServer(never, { model: "worker-pool", workers: 1 }, setup);
     const { send, threads, clock, server } = started;
+    threads[0].freeze();
     const peer = await send(get());
     threads[0].crash(boom);
     await clock.advance(50);

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
-import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES, optionsOfLoop, resolveOptions } from "../../src/api/options.ts";
+import { MODELS } from "../../src/models/models.ts";
+import {
+  INFINITE_OPTION_NAMES,
+  type Model,
+  NUMBER_OPTION_NAMES,
+  optionsOfLoop,
+  resolveOptions,
+} from "../../src/api/options.ts";
 
 const handler: Handler = () => new HttpResponse("hello");
 const MAX_TIMEOUT = "a whole number of milliseconds from 0 to 2147483647";
@@ -160,7 +167,7 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
 function resolved(name: string, options: ServeOptions): unknown {
   return name.split(".").reduce(
     (value, part) => (value as Record<string, unknown>)[part],
-    resolveOptions(options, 3) as unknown,
+    resolveOptions(options, 3, Object.keys(MODELS) as Model[]) as unknown,
   );
 }
 
@@ -188,7 +195,9 @@ describe("an option that is a whole number, in its bounds", () => {
 
   test("goes to every loop", () => {
     const given = { module: "./app.ts", halfCloseTimeout: Infinity, writeTimeout: 1, maxHeadersCount: 7 };
-    const { loops, reusePort, ...ofLoop } = structuredClone(optionsOfLoop(resolveOptions({ ...given, loops: 4 }, 3)));
+    const { loops, reusePort, ...ofLoop } = structuredClone(
+      optionsOfLoop(resolveOptions({ ...given, loops: 4 }, 3, Object.keys(MODELS) as Model[])),
+    );
     assert.deepEqual([loops, reusePort], [1, true]);
     for (const [name, value] of Object.entries(given)) assert.equal(resolved(name, ofLoop), value, name);
   });

@@ -26,7 +26,7 @@ async function start(handler: Handler, seams: Seams, given: ServeOptions = {}) {
   const runtime = createMemoryRuntime();
   const { clock } = runtime;
   const reported: string[] = [];
-  const options = resolveOptions({ onListen: () => {}, ...given }, 1);
+  const options = resolveOptions({ onListen: () => {}, ...given }, 1, ["event-driven"]);
   const scheduler = new EventDrivenScheduler(handler);
   const reports = new Reports((error) => void reported.push(error.code), runtime.host);
   const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, ...seams });

@@ -69,6 +69,7 @@ function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: 
   const options = resolveOptions(
     { onListen: () => {}, onError: (error) => void reported.push(error), ...given },
     1,
+    ["event-driven"],
   );
   const reports = new Reports(options.onError, runtime.host);
   const prepare = (): Promise<void> => step("prepare", undefined);
@@ -176,7 +177,7 @@ describe("a stop", () => {
       },
     };
     const scheduler: Scheduler = { admit: () => {}, run: () => {}, mayPersist: () => true, release: () => {} };
-    const options = resolveOptions({ onListen: () => {} }, 1);
+    const options = resolveOptions({ onListen: () => {} }, 1, ["event-driven"]);
     const reports = new Reports(undefined, runtime.host);
     const server = assembleServer({ options, runtime, scheduler, reports, prepare: null });
     const outcomes = watch({ stop: server.stop() });

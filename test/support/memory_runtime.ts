@@ -125,6 +125,7 @@ function createRuntime<C extends Clock>(
       threads.push(ends);
       return Promise.resolve(ends);
     },
+    limitsThreadMemory: true,
     parentThread,
     responseContents: (native) => responseContents ?? detectRuntime().responseContents(native),
   };

@@ -28,6 +28,10 @@ export interface MemoryThread {
   crash(error: Error): void;
   /** Has the next `runWithin` with a limit be cut short: its callback is not called. */
   cutShortOnce(): void;
+  /** A promise of its program is rejected, and nothing handles it. */
+  reject(thrown: unknown): void;
+  /** Its program posts a message that is its own. */
+  say(message: unknown): void;
 }
 
 /** What the runtime within a thread is made of. */
@@ -50,6 +54,7 @@ export class MemoryThreadEnds implements Thread, MemoryThread {
   readonly #outbox: Mailbox;
   readonly #clock: ThreadClock;
   #mustCutShort = false;
+  #takeRejection: ((thrown: unknown) => void) | null = null;
 
   constructor(entry: string, events: ThreadEvents, clock: Clock, run: RunThread) {
     this.entry = entry;
@@ -104,6 +109,15 @@ export class MemoryThreadEnds implements Thread, MemoryThread {
     this.#mustCutShort = true;
   }
 
+  reject(thrown: unknown): void {
+    if (this.#takeRejection === null) this.#fail(thrown);
+    else this.#runInside(() => this.#takeRejection?.(thrown));
+  }
+
+  say(message: unknown): void {
+    if (this.isAlive) this.#outbox.send(message, undefined);
+  }
+
   #createParent(): ParentThread {
     return {
       post: (message, transfer) => {
@@ -115,6 +129,7 @@ export class MemoryThreadEnds implements Thread, MemoryThread {
         callback();
         return true;
       },
+      onRejection: (callback) => void (this.#takeRejection = callback),
       exit: () => this.#end(undefined),
     };
   }

@@ -8,7 +8,9 @@ import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
 import type { ParentThread } from "../../src/runtime.ts";
 import { OutgoingBatch, readBatch } from "../../src/threads/batch.ts";
 import { writeCall } from "../../src/threads/call_message.ts";
+import { Claims } from "../../src/threads/claims.ts";
 import { HandlerHost } from "../../src/threads/handler_host.ts";
+import type { HandlerOrders } from "../../src/threads/protocol.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -49,6 +51,7 @@ describe("a thread that never lacks work", () => {
         callback();
         return true;
       },
+      onRejection: () => {},
       exit: () => {},
     };
     const clock = new VirtualClock();
@@ -56,12 +59,22 @@ describe("a thread that never lacks work", () => {
       log.push(`begun ${new URL(request.url).pathname.slice(1)}`);
       return new HttpResponse("done");
     };
-    const begun = new Int32Array(new SharedArrayBuffer(4));
-    const orders = { role: "handler", module: "", nativeRequest: false, callLimitMs: 0, begun } as const;
+    const claims = new Claims();
+    const orders: HandlerOrders = {
+      role: "handler",
+      module: "",
+      nativeRequest: false,
+      callLimitMs: 0,
+      rejectionsAreFatal: false,
+      claims: claims.words,
+    };
     const host = new HandlerHost(parent, clock, handler, orders, {
       upgrade: () => assert.fail("no WebSocket is asked for"),
     });
-    await run((callId) => host.take(callBatch(callId)), clock);
+    await run((callId) => {
+      claims.offer(callId);
+      host.take(callBatch(callId));
+    }, clock);
     return log;
   }
 

@@ -321,7 +321,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#arrival = new Arrival(exchange);
       decoder.expectContent(head.contentLength);
     }
-    service.run(exchange);
+    service.run(exchange, this);
   }
 
   #completeContent(): void {

@@ -324,11 +324,6 @@ export class Lifecycle {
     else this.readingAtMs = nowMs + this.#timeouts[deadline];
   }
 
-  /** The handler is called once more, and has all its time again. */
-  restartHandler(): void {
-    this.writingAtMs = this.#clock.nowMs + this.#timeouts[HANDLER];
-  }
-
   /** The handler has so much time from now on. */
   extendHandler(extraMs: number): void {
     this.writingAtMs = this.#clock.nowMs + this.#clock.tickMs + extraMs;

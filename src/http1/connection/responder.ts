@@ -146,10 +146,6 @@ export class Responder implements ExchangeResponder {
     this.#outbound.flush();
   }
 
-  restartHandlerTime(): void {
-    this.#life.restartHandler();
-  }
-
   endHandlerTime(): void {
     const { exchange } = this;
     // A head that is held goes out within a turn, or gives its state back.

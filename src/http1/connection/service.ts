@@ -83,7 +83,7 @@ export interface ConnectionService {
   /** The time, exact. */
   preciseNowMs(): number;
   /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
-  run(exchange: Exchange): void;
+  run(exchange: Exchange, connection: Connection): void;
   /** The concurrency model, which decides whether a connection may persist after its present response. */
   readonly model: { mayPersist(connection: Connection): boolean };
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */

@@ -1,7 +1,7 @@
 /**
  * The event-driven model on several event loops, each on a thread and with a listener of its own on the same port.
  *
- * New connections are dealt out to the listeners by the operating system (SO_REUSEPORT), or on Deno taken by whoever is
+ * New connections are dealt out to the listeners by the operating system (SO_REUSEPORT), or on Deno taken by the one that is
  * free first. It decides when the other loops begin to listen and when they stop, and adds up what they count. The loop
  * of this thread is one of them; the server knows nothing of the connections of the others.
  *
@@ -35,6 +35,8 @@ export class EventLoopsScheduler implements Scheduler {
     const results = await Promise.allSettled(this.#others.map((loop) => loop.start()));
     const failure = results.find((result) => result.status === "rejected");
     if (failure !== undefined) throw failure.reason;
+    // One that was ready may have been lost while others were still loading.
+    for (const loop of this.#others) loop.throwIfLost();
   }
 
   async listening(address: Address): Promise<void> {
@@ -75,6 +77,8 @@ export class EventLoopsScheduler implements Scheduler {
   }
 
   async stop(): Promise<void> {
+    // After a start that has failed a loop may not answer.
+    this.cutOff();
     await this.drained();
   }
 

@@ -27,6 +27,8 @@ export interface LoopOrders {
   readonly options: ServeModule;
   /** Whether errors are told to the thread that started it, which may give a response; else they are printed. */
   readonly reportsErrors: boolean;
+  /** Whether a rejection that nothing handles ends the thread; else it is told. */
+  readonly rejectionsAreFatal: boolean;
 }
 
 /** A request as far as it is told to `onError`. */
@@ -61,7 +63,14 @@ export type FromLoop =
     readonly error: ErrorCopy;
     readonly request: RequestCopy | null;
   }
+  /** A promise was rejected and nothing has handled it. */
+  | { readonly kind: "rejection"; readonly error: ErrorCopy }
   | { readonly kind: "stopped"; readonly drained: number; readonly aborted: number; readonly counts: LoopCounts };
+
+/** Whether a message may be one of these. Code of the user's module can post messages as well, which mean nothing here. */
+export function isFromLoop(message: unknown): message is FromLoop {
+  return typeof message === "object" && message !== null && "kind" in message;
+}
 
 /** The counts of a loop that has done nothing. */
 export const NO_COUNTS: LoopCounts = {

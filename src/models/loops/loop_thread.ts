@@ -8,22 +8,20 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import { describeError } from "../../api/telling.ts";
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
+import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
-import { nativeResponse } from "../../web/native_body.ts";
-import { readResponse } from "../../web/read_response.ts";
+import { isReadiness } from "../../threads/protocol.ts";
+import { answerReport } from "./error_reports.ts";
 import {
   addCounts,
   type FromLoop,
+  isFromLoop,
   type LoopCounts,
   type LoopOrders,
   NO_COUNTS,
-  type RequestCopy,
-  type ResponseCopy,
   type ToLoop,
 } from "./loop_protocol.ts";
-import type { Readiness } from "../../threads/protocol.ts";
 
 /** What a loop thread needs of the server. */
 export interface LoopThreadOptions {
@@ -35,20 +33,48 @@ export interface LoopThreadOptions {
   readonly onError: ((error: TrivetError, request?: Request) => Response | Promise<Response> | void) | undefined;
   /** Told when the thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
+  /** Told of an error that belongs to no exchange. */
+  readonly reportError: (error: TrivetError) => void;
 }
 
-/**
- * | from         | to           | when                                          |
- * |--------------|--------------|-----------------------------------------------|
- * | `starting`   | `loaded`     | the module is loaded                          |
- * | `loaded`     | `listening`  | its listener is bound                         |
- * | `listening`  | `starting`   | the thread was lost: another one is started   |
- * | any          | `stopping`   | the server drains                             |
- * | any          | `stopped`    | its last connection is closed; it is gone     |
- */
-type LoopState = "starting" | "loaded" | "listening" | "stopping" | "stopped";
+/** How far a loop on another thread has come. */
+export type LoopState = "idle" | "starting" | "loaded" | "binding" | "listening" | "lost" | "stopping" | "stopped";
 
-/** A module that is not loaded by then will not be. */
+/** The states of a loop on another thread. */
+export const LOOP_STATES: StateTable<LoopState> = new StateTable<LoopState>("an event loop", "idle", {
+  idle: {
+    starting: "the server starts",
+    stopped: "the server stops before that",
+  },
+  starting: {
+    loaded: "the module is loaded",
+    lost: "the module can't be loaded, or is not in time",
+    stopping: "the server drains, and the thread is ended",
+    stopped: "the server drains before there is a thread",
+  },
+  loaded: {
+    binding: "it is told to listen",
+    lost: "it crashed",
+    stopping: "the server drains",
+  },
+  binding: {
+    listening: "its listener is bound",
+    lost: "it crashed, can't listen, or does not in time",
+    stopping: "the server drains",
+  },
+  listening: {
+    lost: "it crashed",
+    stopping: "the server drains",
+  },
+  lost: {
+    starting: "it had listened, and a second is over",
+    stopped: "the server stops",
+  },
+  stopping: { stopped: "its last connection is closed, or was cut off, and its thread is gone" },
+  stopped: {},
+});
+
+/** A module that is not loaded by then will not be, nor does a listener take so long. */
 const START_TIMEOUT_MS = 30_000;
 /** Before a lost thread is started again. */
 const RESTART_DELAY_MS = 1_000;
@@ -58,22 +84,29 @@ const STOP_TIMEOUT_MS = 1_000;
 /** One loop on another thread. */
 export class LoopThread {
   readonly #options: LoopThreadOptions;
-  #state: LoopState = "starting";
+  #state: LoopState = LOOP_STATES.initial;
   #thread: Thread | null = null;
   #port = 0;
+  /** Whether it has ever listened: only then it is started again when it is lost; else its server does not start. */
+  #hasListened = false;
+  /** Why it was lost. */
+  #lossCause: TrivetError | null = null;
   /** What the present thread counts, and what those before it have counted until they were lost. */
   #counts = NO_COUNTS;
   #countsBefore = NO_COUNTS;
+  /** Ends the wait of the present state. */
   #timer: Timer | null = null;
-  #settleStart: ((error: TrivetError | null) => void) | null = null;
-  #settleListen: ((error: TrivetError | null) => void) | null = null;
-  #settleStop!: () => void;
-  readonly #stopped = new Promise<void>((resolve) => this.#settleStop = resolve);
+  /** What waits for the present state to be left, so that no wait outlives what it is for. */
+  #waiters: (() => void)[] = [];
   #ended = { drained: 0, aborted: 0 };
 
   /** @param options What it needs of the server. */
   constructor(options: LoopThreadOptions) {
     this.#options = options;
+  }
+
+  get state(): LoopState {
+    return this.#state;
   }
 
   /** Whether the loop takes connections. */
@@ -88,86 +121,121 @@ export class LoopThread {
 
   /** Starts the thread and lets it load the module. Rejects with a `TrivetError` when it can't. */
   async start(): Promise<void> {
-    const { runtime, entry, orders } = this.#options;
-    const settled = new Promise<TrivetError | null>((resolve) => this.#settleStart = resolve);
-    this.#timer = runtime.clock.after(START_TIMEOUT_MS, () => {
-      this.#settleStart?.(new TrivetError("module-invalid", `A loop is not ready after ${START_TIMEOUT_MS / 1000} s.`));
-    });
-    try {
-      const thread = await runtime.startThread(entry, {
-        onMessage: (message) => this.#onMessage(thread, message as Readiness | FromLoop),
-        onExit: (cause) => this.#onExit(thread, cause),
-      });
-      this.#thread = thread;
-      thread.unref();
-      if (this.#state === "starting") thread.post(orders);
-      else thread.terminate();
-    } catch (cause) {
-      this.#settleStart?.(new TrivetError("module-invalid", "No thread could be started for a loop.", { cause }));
-    }
-    const error = await settled;
-    this.#stopTimer();
-    if (error === null) return;
-    this.#thread?.terminate();
-    throw error;
+    if (this.#state === "idle") this.#begin();
+    await this.#left("starting");
+    this.throwIfLost();
   }
 
-  /** Lets the loop listen. Rejects with a `TrivetError` when it can't. */
+  /** Lets the loop listen. Rejects with a `TrivetError` when it can't; when the server stops it resolves all the same. */
   async listen(port: number): Promise<void> {
-    if (this.#state !== "loaded") return;
-    this.#port = port;
-    const settled = new Promise<TrivetError | null>((resolve) => this.#settleListen = resolve);
-    this.#say({ kind: "listen", port });
-    const error = await settled;
-    if (error !== null) throw error;
-    if (this.#state === "loaded") this.#state = "listening";
+    if (this.#state === "loaded") {
+      this.#enter("binding");
+      this.#port = port;
+      this.#startTimer(START_TIMEOUT_MS, () => {
+        this.#lose(new TrivetError("listen-failed", `A loop does not listen after ${START_TIMEOUT_MS / 1000} s.`));
+      });
+      this.#say({ kind: "listen", port });
+    }
+    await this.#left("binding");
+    this.throwIfLost();
+  }
+
+  /** Throws the `TrivetError` for which the loop was lost, if it is. */
+  throwIfLost(): void {
+    if (this.#state === "lost") throw this.#lossCause;
   }
 
   /** Takes nothing new, and stops when the last exchange has ended. */
   drain(): void {
-    if (this.#state === "stopping" || this.#state === "stopped") return;
-    const isRunning = this.#state !== "starting";
-    this.#state = "stopping";
-    if (isRunning) this.#say({ kind: "drain" });
-    else this.#thread?.terminate();
-    if (this.#thread === null) this.#end();
+    const state = this.#state;
+    if (state === "stopping" || state === "stopped") return;
+    this.#stopTimer();
+    if (this.#thread === null) {
+      this.#enter("stopped");
+      return;
+    }
+    this.#enter("stopping");
+    if (state === "starting") this.#thread.terminate();
+    else this.#say({ kind: "drain" });
   }
 
   /** Stops at once. */
   cutOff(): void {
     this.drain();
-    if (this.#state !== "stopping") return;
+    if (this.#state !== "stopping" || this.#timer !== null) return;
     this.#say({ kind: "cut-off" });
-    this.#timer ??= this.#options.runtime.clock.after(STOP_TIMEOUT_MS, () => this.#thread?.terminate());
+    this.#startTimer(STOP_TIMEOUT_MS, () => this.#thread?.terminate());
   }
 
   /** Resolves when the loop has stopped and its thread is gone, with how its connections have ended. */
   async stop(): Promise<{ drained: number; aborted: number }> {
     this.drain();
-    await this.#stopped;
+    await this.#left("stopping");
     return this.#ended;
+  }
+
+  #begin(): void {
+    this.#enter("starting");
+    this.#startTimer(START_TIMEOUT_MS, () => {
+      this.#lose(moduleInvalid(`A loop is not ready after ${START_TIMEOUT_MS / 1000} s.`));
+    });
+    this.#startThread().catch((cause) => {
+      this.#guard(() => {
+        if (this.#state === "starting") this.#lose(moduleInvalid("No thread could be started for a loop.", cause));
+      });
+    });
+  }
+
+  async #startThread(): Promise<void> {
+    const { runtime, entry, orders } = this.#options;
+    const thread = await runtime.startThread(entry, {
+      onMessage: (message) => this.#guard(() => this.#onMessage(thread, message)),
+      onExit: (cause) => this.#guard(() => this.#onExit(thread, cause)),
+    });
+    thread.unref();
+    if (this.#state !== "starting" || this.#thread !== null) {
+      thread.terminate();
+      return;
+    }
+    this.#thread = thread;
+    thread.post(orders);
   }
 
   #say(message: ToLoop): void {
     this.#thread?.post(message);
   }
 
-  #onMessage(thread: Thread, message: Readiness | FromLoop): void {
+  /** Code of the user's module can post messages too; what is none of the conversation is ignored. */
+  #onMessage(thread: Thread, message: unknown): void {
     if (thread !== this.#thread) return;
-    if ("isReady" in message) {
-      if (message.isReady && this.#state === "starting") this.#state = "loaded";
-      this.#settleStart?.(message.isReady ? null : restoreTrivetError(message.error));
-      return;
+    if (isReadiness(message)) {
+      if (this.#state !== "starting") return;
+      if (message.isReady) this.#settle("loaded");
+      else this.#lose(restoreTrivetError(message.error));
+    } else if (isFromLoop(message)) {
+      this.#take(thread, message);
     }
+  }
+
+  #take(thread: Thread, message: FromLoop): void {
     switch (message.kind) {
       case "listening":
-        this.#settleListen?.(message.error === null ? null : restoreTrivetError(message.error));
+        if (this.#state !== "binding") return;
+        if (message.error !== null) {
+          this.#lose(restoreTrivetError(message.error));
+        } else {
+          this.#hasListened = true;
+          this.#settle("listening");
+        }
         return;
       case "counts":
         this.#counts = message.counts;
         return;
       case "error":
-        this.#report(message);
+        this.#answer(message);
+        return;
+      case "rejection":
+        this.#options.reportError(restoreTrivetError(message.error));
         return;
       case "stopped":
         this.#counts = message.counts;
@@ -176,69 +244,89 @@ export class LoopThread {
     }
   }
 
-  #onExit(thread: Thread, cause: Error | undefined): void {
-    if (thread !== this.#thread) return;
-    this.#thread = null;
-    const { onCrash } = this.#options;
-    const error = new TrivetError("thread-crashed", "A thread with an event loop has ended.", { cause });
-    this.#settleStart?.(new TrivetError("module-invalid", "A thread has ended while it loaded the module.", { cause }));
-    this.#settleListen?.(error);
-    if (this.#state === "stopping") {
-      this.#end();
-    } else if (this.#state === "listening") {
-      onCrash(error);
-      this.#startAnew();
-    }
-  }
-
-  /** What the lost thread has counted is kept; its connections are gone. */
-  #startAnew(): void {
-    this.#countsBefore = addCounts(this.#countsBefore, { ...this.#counts, open: 0, activeExchanges: 0 });
-    this.#counts = NO_COUNTS;
-    this.#state = "starting";
-    this.#timer = this.#options.runtime.clock.after(RESTART_DELAY_MS, () => {
-      this.start().then(() => this.listen(this.#port)).catch(() => {
-        if (this.#state === "starting" || this.#state === "loaded") this.#startAnew();
-      });
+  /** Calls the user's `onError` here, where the user has set it, and sends its response to the loop. */
+  #answer(message: FromLoop & { kind: "error" }): void {
+    const { onError, reportError } = this.#options;
+    answerReport(message, onError, reportError).then((response) => {
+      this.#say({ kind: "response", reportId: message.reportId, response });
     });
   }
 
-  #end(): void {
-    this.#state = "stopped";
-    this.#stopTimer();
-    this.#settleStop();
+  #onExit(thread: Thread, cause: Error | undefined): void {
+    if (thread !== this.#thread) return;
+    if (this.#state === "stopping") {
+      this.#thread = null;
+      this.#settle("stopped");
+    } else if (this.#state === "starting") {
+      this.#lose(moduleInvalid("A thread has ended while it loaded the module.", cause));
+    } else {
+      this.#lose(new TrivetError("thread-crashed", "A thread with an event loop has ended.", { cause }));
+    }
   }
 
-  /** Calls the user's `onError` here, where the user has set it, and sends its response to the loop. */
-  async #report({ reportId, error, request }: FromLoop & { kind: "error" }): Promise<void> {
-    let response: ResponseCopy | null = null;
-    try {
-      const given = await this.#options.onError?.(
-        restoreTrivetError(error),
-        request === null ? undefined : restoreRequest(request),
-      );
-      if (given !== undefined) response = await copyResponse(given);
-    } catch (thrown) {
-      // The user's own report has failed; its cause is the user's to see, and the peer still gets a response.
-      this.#options.runtime.host.printError(describeError(thrown));
-    }
-    this.#say({ kind: "response", reportId, response });
+  /** The thread is of no use any more. What it has counted is kept; its connections are gone. */
+  #lose(cause: TrivetError): void {
+    const wasListening = this.#state === "listening";
+    this.#lossCause = cause;
+    this.#thread?.terminate();
+    this.#thread = null;
+    this.#countsBefore = addCounts(this.#countsBefore, { ...this.#counts, open: 0, activeExchanges: 0 });
+    this.#counts = NO_COUNTS;
+    this.#settle("lost");
+    if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
+    if (wasListening) this.#options.onCrash(cause);
+  }
+
+  /** Starts it again. What fails is tried again, since the loop is lost then. */
+  #startAnew(): void {
+    this.#begin();
+    this.start().then(() => this.listen(this.#port)).catch(() => {});
+  }
+
+  /** Enters the state that ends the wait of the one before. */
+  #settle(state: LoopState): void {
+    this.#stopTimer();
+    this.#enter(state);
+  }
+
+  #enter(state: LoopState): void {
+    this.#state = LOOP_STATES.enter(this.#state, state);
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  /** Resolves when the loop is in another state than this. */
+  async #left(state: LoopState): Promise<void> {
+    while (this.#state === state) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
+  #startTimer(delayMs: number, callback: () => void): void {
+    this.#timer = this.#options.runtime.clock.after(delayMs, () => {
+      this.#timer = null;
+      this.#guard(callback);
+    });
   }
 
   #stopTimer(): void {
     this.#timer?.cancel();
     this.#timer = null;
   }
+
+  /** Whatever fails in what follows from outside costs this loop, and nothing beside it. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (fault) {
+      const error = new TrivetError("internal-error", "The server has failed, which is a fault of its own.", {
+        cause: fault,
+      });
+      this.#options.reportError(error);
+      if (this.#state !== "lost" && this.#state !== "stopping" && this.#state !== "stopped") this.#lose(error);
+    }
+  }
 }
 
-function restoreRequest({ method, url, fields }: RequestCopy): Request {
-  return new Request(url, { method, headers: fields.map(([name, value]) => [name, value]) });
-}
-
-async function copyResponse(response: Response): Promise<ResponseCopy> {
-  const { status, statusText, fields: lines, content } = await readResponse(response);
-  const fields: [string, string][] = [];
-  for (let i = 0; i < lines.length; i += 2) fields.push([lines[i], lines[i + 1]]);
-  const held = new (nativeResponse())(content as BodyInit | null);
-  return { status, statusText, fields, content: content === null ? null : new Uint8Array(await held.arrayBuffer()) };
+function moduleInvalid(message: string, cause?: unknown): TrivetError {
+  return new TrivetError("module-invalid", message, { cause });
 }

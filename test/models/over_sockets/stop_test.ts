@@ -229,7 +229,8 @@ describe("what waits in a queue when a graceful stop begins gets a 503", () => {
         const queued = await Promise.all([1, 2, 3, 4].map(() => Peer.connect(app.port)));
         for (const other of queued) other.get("/hello");
         await until(() => server.stats().connections.open === 5, () => JSON.stringify(server.stats()));
-        // A thread is given a little more than it does, so that it never waits for its next call.
+        // A thread is given a little more than it does, so that it never waits for its next call; that one counts too
+        // once the thread is held up.
         await until(() => server.stats().queue.waiting >= 3, () => JSON.stringify(server.stats()));
         const { waiting } = server.stats().queue;
         const stopping = server.shutdown();
@@ -268,13 +269,13 @@ describe("a full queue", () => {
         await watch.sees("called");
         const others = await Promise.all([1, 2, 3, 4].map(() => Peer.connect(app.port)));
         for (const other of others) other.get("/hello", "Connection: close");
-        // One waits; in the model "hybrid" the thread has one more in hand.
-        const refusedCount = isHybrid ? 2 : 3;
-        await until(() => server.stats().queue.refused === refusedCount, () => JSON.stringify(server.stats()));
+        // One waits; in the model "hybrid" the thread may have been given one more before it was known to be held up.
+        const minRefused = isHybrid ? 2 : 3;
+        await until(() => server.stats().queue.refused >= minRefused, () => JSON.stringify(server.stats()));
         await watch.open();
         const answers = await Promise.all(others.map((other) => other.rest()));
         const refused = answers.filter((answer) => answer.startsWith("HTTP/1.1 503"));
-        assert.equal(refused.length, refusedCount);
+        assert.ok(refused.length >= minRefused && refused.length <= 3, `${refused.length}`);
         for (const answer of refused) {
           assert.match(answer, /\r\nretry-after: 7\r\n/);
           assert.match(answer, /\r\nConnection: close\r\n/);

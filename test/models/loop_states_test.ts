@@ -1,0 +1,176 @@
+/**
+ * A loop on another thread, in each of its states, met by each event: whatever dies when, every promise of a start, a
+ * listen and a stop settles, nothing throws into the runtime, and nothing is left.
+ */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { TrivetError } from "../../src/api/errors.ts";
+import type { ParentThread } from "../../src/runtime.ts";
+import { copyError } from "../../src/threads/error_copy.ts";
+import { LOOP_STATES, type LoopState, LoopThread } from "../../src/models/loops/loop_thread.ts";
+import { NO_COUNTS } from "../../src/models/loops/loop_protocol.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
+
+const ORDERS = {
+  role: "loop",
+  options: { module: "./m.ts" },
+  reportsErrors: false,
+  rejectionsAreFatal: false,
+} as const;
+
+/** One loop over a thread in memory that says what the test has it say. */
+function createBench() {
+  const parents: ParentThread[] = [];
+  const heard: unknown[] = [];
+  const reported: TrivetError[] = [];
+  const crashes: TrivetError[] = [];
+  const runtime = createMemoryRuntime({
+    async thread(inside) {
+      const parent = (await inside.parentThread())!;
+      parents.push(parent);
+      parent.listen((message) => void heard.push(message));
+    },
+  });
+  const settled: Record<string, string> = {};
+  /** Notes how a promise settles; one that never does stays pending. */
+  const note = (name: string, promise: Promise<unknown>): void => {
+    settled[name] = "pending";
+    promise.then(() => settled[name] = "resolved", (error) => {
+      settled[name] = error instanceof TrivetError ? error.code : `not a TrivetError: ${error}`;
+    });
+  };
+  const loop = new LoopThread({
+    runtime,
+    entry: "file:///entry.ts",
+    orders: ORDERS,
+    onError: undefined,
+    onCrash: (cause) => void crashes.push(cause),
+    reportError: (error) => void reported.push(error),
+  });
+  const { clock } = runtime;
+  const say = async (message: unknown): Promise<void> => {
+    parents.at(-1)?.post(message);
+    await clock.settle();
+  };
+  return { loop, runtime, clock, say, note, settled, reported, crashes, heard };
+}
+
+type Bench = ReturnType<typeof createBench>;
+
+const failure = copyError(new TrivetError("listen-failed", "The port is taken."));
+const badModule = copyError(new TrivetError("module-invalid", "There is no such module."));
+
+/** How each state is come to. */
+const WAYS_TO: Readonly<Record<LoopState, (bench: Bench) => Promise<void>>> = {
+  async idle() {},
+  async starting({ loop, note, clock }) {
+    note("start", loop.start());
+    await clock.settle();
+  },
+  async loaded(bench) {
+    await WAYS_TO.starting(bench);
+    await bench.say({ isReady: true });
+  },
+  async binding(bench) {
+    await WAYS_TO.loaded(bench);
+    bench.note("listen", bench.loop.listen(80));
+    await bench.clock.settle();
+  },
+  async listening(bench) {
+    await WAYS_TO.binding(bench);
+    await bench.say({ kind: "listening", error: null });
+  },
+  async lost(bench) {
+    await WAYS_TO.listening(bench);
+    bench.runtime.threads[0].crash(new Error("boom"));
+    await bench.clock.settle();
+  },
+  async stopping(bench) {
+    await WAYS_TO.listening(bench);
+    bench.note("stop", bench.loop.stop());
+    await bench.clock.settle();
+  },
+  async stopped(bench) {
+    await WAYS_TO.stopping(bench);
+    await bench.say({ kind: "stopped", drained: 1, aborted: 0, counts: NO_COUNTS });
+  },
+};
+
+/** What may happen in any state. */
+const EVENTS: Readonly<Record<string, (bench: Bench) => void | Promise<void>>> = {
+  "the thread is ready": ({ say }) => say({ isReady: true }),
+  "the thread can't be ready": ({ say }) => say({ isReady: false, error: badModule }),
+  "the loop listens": ({ say }) => say({ kind: "listening", error: null }),
+  "the loop can't listen": ({ say }) => say({ kind: "listening", error: failure }),
+  "the loop counts": ({ say }) => say({ kind: "counts", counts: { ...NO_COUNTS, accepted: 3 } }),
+  "the loop has an error": ({ say }) => say({ kind: "error", reportId: 1, error: failure, request: null }),
+  "a rejection is told": ({ say }) => say({ kind: "rejection", error: failure }),
+  "the loop has stopped": ({ say }) => say({ kind: "stopped", drained: 0, aborted: 0, counts: NO_COUNTS }),
+  "a message of the user's module": ({ say }) => say({ hello: "there" }),
+  "no object": ({ say }) => say(null),
+  "a kind without its content": ({ say }) => say({ kind: "error" }),
+  "the thread crashes": ({ runtime }) => runtime.threads.at(-1)?.crash(new Error("boom")),
+  "the thread stands still": ({ runtime }) => runtime.threads.at(-1)?.freeze(),
+  "it is told to listen": ({ loop, note }) => note("listen again", loop.listen(81)),
+  "it is started": ({ loop, note }) => note("start again", loop.start()),
+  "it is told to drain": ({ loop }) => loop.drain(),
+  "it is cut off": ({ loop }) => loop.cutOff(),
+  "it is told to stop": ({ loop, note }) => note("stop early", loop.stop()),
+  "31 s pass": ({ clock }) => clock.advance(31_000),
+};
+
+describe("a loop on another thread", () => {
+  for (const state of Object.keys(LOOP_STATES.ways) as LoopState[]) {
+    for (const [event, happen] of Object.entries(EVENTS)) {
+      test(`that is ${state}: ${event}; and everything settles`, async () => {
+        const bench = createBench();
+        const { loop, clock, note, settled, runtime, reported } = bench;
+        await WAYS_TO[state](bench);
+        assert.equal(loop.state, state);
+        await happen(bench);
+        await clock.settle();
+        note("stop at last", loop.stop());
+        loop.cutOff();
+        await clock.advance(1_000);
+        await clock.settle();
+        assert.deepEqual(Object.entries(settled).filter(([, how]) => how === "pending"), []);
+        assert.deepEqual(Object.values(settled).filter((how) => how.startsWith("not a")), []);
+        assert.equal(settled["stop at last"], "resolved");
+        assert.equal(loop.state, "stopped");
+        assert.deepEqual(runtime.threads.filter(({ isAlive }) => isAlive), []);
+        assert.equal(clock.pendingCount, 0);
+        const faults = reported.filter(({ code }) => code === "internal-error").length;
+        assert.ok(faults === 0 || event === "a kind without its content", `${faults} faults`);
+      });
+    }
+  }
+
+  test("that is frozen while it loads is given up after 30 s, and so is one that does not bind", async () => {
+    const loading = createBench();
+    await WAYS_TO.starting(loading);
+    loading.runtime.threads[0].freeze();
+    await loading.clock.advance(29_999);
+    assert.equal(loading.settled.start, "pending");
+    await loading.clock.advance(1);
+    assert.equal(loading.settled.start, "module-invalid");
+    const binding = createBench();
+    await WAYS_TO.binding(binding);
+    await binding.clock.advance(30_000);
+    assert.deepEqual([binding.settled.listen, binding.loop.state], ["listen-failed", "lost"]);
+  });
+
+  test("that has never listened is not started again; one that has is, after a second", async () => {
+    const never = createBench();
+    await WAYS_TO.loaded(never);
+    never.runtime.threads[0].crash(new Error("boom"));
+    await never.clock.advance(60_000);
+    assert.equal(never.runtime.threads.length, 1);
+    assert.deepEqual(never.crashes, [], "its server is told by listen");
+    const once = createBench();
+    await WAYS_TO.lost(once);
+    await once.clock.advance(1_000);
+    assert.equal(once.runtime.threads.length, 2);
+    assert.deepEqual(once.crashes.map(({ code }) => code), ["thread-crashed"]);
+  });
+});

@@ -1,0 +1,59 @@
+/**
+ * An exchange without a connection, for tests of what runs handlers: its owner keeps what it is told.
+ *
+ * @module
+ */
+
+import type { TrivetError } from "../../src/api/errors.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../../src/exchange/exchange.ts";
+import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
+import { RequestHead } from "../../src/http/request_head.ts";
+import type { Address } from "../../src/runtime.ts";
+
+/** An exchange and what became of it. */
+export interface PlainExchange {
+  readonly exchange: Exchange;
+  /** In order: a status that was answered, or the code of an error that was. */
+  readonly outcomes: (number | string)[];
+  /** Whether its handler was not waited for any longer. */
+  isTimedOut: boolean;
+}
+
+const ADDRESS: Address = { transport: "tcp", hostname: "10.0.0.1", port: 80 };
+
+/** Makes an exchange for a request without content. */
+export function createExchange(method = "GET"): PlainExchange {
+  const outcomes: (number | string)[] = [];
+  const tell = (exchange: Exchange, outcome: number | string): void => {
+    if (exchange.progress !== "awaited") return;
+    outcomes.push(outcome);
+    exchange.complete();
+  };
+  const responder: ExchangeResponder = {
+    answer: (exchange, { status }) => tell(exchange, status),
+    fail: (exchange, error: TrivetError) => tell(exchange, error.code),
+    refuse: (exchange, error: TrivetError) => tell(exchange, error.code),
+    reportLateError: () => {},
+    mayInform: () => false,
+    inform: () => {},
+    endHandlerTime: () => void (plain.isTimedOut = true),
+  };
+  const owner: ExchangeOwner = {
+    remoteAddress: ADDRESS,
+    localAddress: ADDRESS,
+    isContentComplete: true,
+    nativeRequest: false,
+    draining: new AbortController().signal,
+    responder,
+    webSockets: {
+      upgrade: () => {
+        throw new Error("No WebSocket is asked for.");
+      },
+    },
+    demandContent: () => {},
+    contentKeptChanged: () => {},
+  };
+  const head = new RequestHead(method, "/", true, EMPTY_FIELD_SECTION);
+  const plain: PlainExchange = { exchange: new Exchange(head, "http://a.test/", owner), outcomes, isTimedOut: false };
+  return plain;
+}
