@@ -26,6 +26,7 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "keepAliveTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "handlerTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "writeTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "queueTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "halfCloseTimeout", allowed: `${MAX_TIMEOUT}, or Infinity`, tooLow: -1, tooHigh: 2 ** 31 },
   {
     name: "minDataRate.bytesPerSecond",
@@ -55,6 +56,12 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "threads", allowed: "a whole number from 1 to 256", tooLow: 0, tooHigh: 257 },
   { name: "loops", allowed: "a whole number from 1 to 256", tooLow: 0, tooHigh: 257 },
   { name: "maxQueue", allowed: "a whole number from 0 to 1000000", tooLow: -1, tooHigh: 1_000_001 },
+  {
+    name: "maxThreadMemory",
+    allowed: "a whole number of bytes from 0 to 68719476736",
+    tooLow: -1,
+    tooHigh: 2 ** 36 + 1,
+  },
   { name: "maxRequestsPerThread", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
 ];
 
@@ -146,6 +153,7 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
   keepAliveTimeout: 75_000,
   handlerTimeout: 0,
   writeTimeout: 30_000,
+  queueTimeout: 30_000,
   halfCloseTimeout: 1_000,
   "minDataRate.bytesPerSecond": 240,
   "minDataRate.gracePeriod": 5_000,
@@ -160,6 +168,7 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
   threads: 3,
   loops: 1,
   maxQueue: 1_000,
+  maxThreadMemory: 0,
   maxRequestsPerThread: 0,
 };
 
