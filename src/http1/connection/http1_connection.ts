@@ -16,7 +16,6 @@ import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
 import { type HalfClosed, PeerEnd } from "./gone_clients.ts";
 import * as State from "./lifecycle.ts";
-import { Lifecycle, READING } from "./lifecycle.ts";
 import { Outbound } from "./outbound.ts";
 import { ReadGate } from "./read_gate.ts";
 import { FOUND_CONTENT, FOUND_HEAD, NEED_MORE, RequestDecoder } from "./request_decoder.ts";
@@ -24,14 +23,7 @@ import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
 import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
-import {
-  incompleteMessage,
-  lateMessage,
-  tooLateToContinue,
-  type Verdict,
-  verdictOnFin,
-  verdictOnLateness,
-} from "./verdicts.ts";
+import * as Verdicts from "./verdicts.ts";
 
 /** Responses to pipelined requests gathered before they are written within a turn. */
 const MAX_GATHERED_BYTES = 64 * 1024;
@@ -47,7 +39,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   readonly nativeRequest: boolean;
   readonly #service: ConnectionService;
   readonly #transport: TransportConnection;
-  readonly #life: Lifecycle;
+  readonly #life: State.Lifecycle;
   readonly #decoder: RequestDecoder;
   readonly #gate: ReadGate;
   /** The content that comes: of the exchange in flight, or of one whose response is complete and that is read on. */
@@ -66,7 +58,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#transport = transport;
     this.#service = service;
     this.nativeRequest = service.settings.nativeRequest;
-    this.#life = new Lifecycle(service.clock, service.timeouts);
+    this.#life = new State.Lifecycle(service.clock, service.timeouts, (fault) => this.#breakDown(fault));
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
     this.responder = new Responder(service, this, this.#life, this.outbound, this.#decoder, this.#turn);
@@ -99,7 +91,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (this.#life.reading !== State.PARKED) return;
     // The client may have gone while the connection waited, and the timer has not looked yet.
     if (this.#peerEnd?.isOver() === true) this.#peerIsGone();
-    else this.#enter(State.FIRST, State.NONE);
+    else this.#life.enter(State.FIRST, State.NONE);
+    this.#turn();
   }
 
   refuse(error: TrivetError): void {
@@ -107,9 +100,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#refusal = error;
     this.wasRefused = true;
     this.#service.connectionRefused(this);
-    this.#enter(State.REFUSING, State.NONE);
+    this.#life.enter(State.REFUSING, State.NONE);
     // A stop does not wait for what a client may have to say.
-    if (this.#service.isDraining && this.#life.reading === State.REFUSING) this.#failPeer(error);
+    if (this.#service.isDraining) this.#failPeer(error);
+    this.#turn();
   }
 
   giveUp(idleForMs: number): boolean {
@@ -189,7 +183,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       } else if (nowMs >= life.writingAtMs) {
         this.responder.endHandlerTime();
       } else if (nowMs >= life.readingAtMs) {
-        this.#carryOut(verdictOnLateness(life.reading, this.#decoder), () => lateMessage(this.#arrival));
+        this.#carryOut(
+          Verdicts.verdictOnLateness(life.reading, this.#decoder),
+          () => Verdicts.lateMessage(this.#arrival),
+        );
       }
     } catch (fault) {
       this.#breakDown(fault);
@@ -209,7 +206,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   demandContent(): void {
     if (this.#life.reading === State.WITHHELD && !this.responder.tellToContinue()) {
-      this.#failContent(tooLateToContinue());
+      this.#failContent(Verdicts.tooLateToContinue());
     }
     this.contentKeptChanged();
   }
@@ -235,11 +232,17 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     try {
       const life = this.#life;
       do {
-        if (life.writing === State.HELD || life.writing === State.STREAMING) this.#advanceStream();
+        const failure = life.writing === State.HELD || life.writing === State.STREAMING
+          ? this.responder.advance()
+          : null;
+        if (failure !== null) this.#cutOff(failure);
         this.#decode();
         if (this.#service.isDraining) this.drain();
         if (this.#peerEnd !== null) {
-          this.#carryOut(verdictOnFin(this.#life.reading, this.#decoder, this.outbound.isCongested), incompleteMessage);
+          this.#carryOut(
+            Verdicts.verdictOnFin(this.#life.reading, this.#decoder, this.outbound.isCongested),
+            Verdicts.incompleteMessage,
+          );
         }
       } while (life.writing !== State.NONE && this.responder.isDue);
       this.#decoder.keepRest();
@@ -250,11 +253,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#isTurning = false;
     }
   };
-
-  #advanceStream(): void {
-    const error = this.responder.advance();
-    if (error !== null) this.#cutOff(error);
-  }
 
   /** Takes from the bytes what the state allows. */
   #decode(): void {
@@ -380,7 +378,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   #readOrPause(): void {
-    const { reads } = READING[this.#life.reading];
+    const { reads } = State.READING[this.#life.reading];
     const isHeld = reads === "unless-held" && this.#arrival!.isHeld;
     this.#gate.settle(reads, this.outbound.isCongested, isHeld, this.#decoder.pendingBytes);
   }
@@ -388,7 +386,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   // What follows from the client's FIN, from deadlines and from errors.
 
   /** Does what was decided by the tables, for one of the errors where there has to be one. */
-  #carryOut(verdict: Verdict, error: () => TrivetError): void {
+  #carryOut(verdict: Verdicts.Verdict, error: () => TrivetError): void {
     switch (verdict) {
       case "close":
         this.#close();
@@ -452,7 +450,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#arrival = null;
     this.#decoder.giveUpContent();
     responder.isLast = true;
-    if (exchange !== null) this.#enter(State.COMPLETE, writing);
+    if (exchange !== null) this.#life.enter(State.COMPLETE, writing);
     if (exchange !== null && writing === State.AWAITING) {
       responder.abort(error);
       return;
@@ -460,6 +458,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#service.countError(error);
     arrival?.exchange.failContent(error);
     if (exchange === null) this.#close();
+    else this.#turn();
   }
 
   /** Something is wrong with this program: this one connection pays for it. */
@@ -472,16 +471,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   // The ends of a connection.
-
-  /** Enters a state from outside of the loop, and turns it. */
-  #enter(reading: State.Reading, writing: State.Writing): void {
-    try {
-      this.#life.enter(reading, writing);
-    } catch (fault) {
-      this.#breakDown(fault);
-    }
-    this.#turn();
-  }
 
   #leaveHttp(exchange: Exchange): void {
     const upgrade = exchange.pendingUpgrade!;
@@ -496,13 +485,15 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   /** The handler neither reads nor writes what it has upgraded any more: the connection ends like any other. */
   linger(): void {
     this.#service.connectionServed(this);
-    this.#enter(State.LINGERING, State.ENDED);
+    this.#life.enter(State.LINGERING, State.ENDED);
+    this.#readOrPause();
   }
 
   /** Sends what is left, then FIN, then waits for the peer's. */
   #close(): void {
     this.#decoder.close();
-    this.#enter(State.DISCARDING, State.FLUSHING);
+    this.#life.enter(State.DISCARDING, State.FLUSHING);
+    this.#turn();
   }
 
   #end(): void {

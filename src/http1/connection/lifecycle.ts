@@ -281,22 +281,24 @@ export class Lifecycle {
   #usedMs = 0;
   readonly #clock: CoarseClock;
   readonly #timeouts: readonly number[];
+  readonly #onFault: (fault: Error) => void;
 
   /**
    * @param clock The clock of the server.
    * @param timeouts What {@linkcode timeoutsOf} gives.
+   * @param onFault Told when a state was to be entered to which no way leads: the connection has to be cut off.
    */
-  constructor(clock: CoarseClock, timeouts: readonly number[]) {
+  constructor(clock: CoarseClock, timeouts: readonly number[], onFault: (fault: Error) => void) {
     this.#clock = clock;
+    this.#onFault = onFault;
     this.#timeouts = timeouts;
     this.sinceMs = clock.nowMs;
     this.readingAtMs = clock.nowMs + timeouts[READING_DEADLINE[PARKED]];
   }
 
   /**
-   * The only way to change a state. Both are given, since only some go together.
-   *
-   * @throws {NoWayError} No way leads there: a fault of this program. Both states stay what they were.
+   * The only way to change a state. Both are given, since only some go together. Where no way leads, which is a fault of
+   * this program, both stay what they were.
    */
   enter(reading: Reading, writing: Writing): void {
     const fromReading = this.reading;
@@ -307,7 +309,8 @@ export class Lifecycle {
       (PAIRS[reading] & 1 << writing) === 0 || (isReading && (READING_TO[fromReading] & 1 << reading) === 0) ||
       (isWriting && (WRITING_TO[fromWriting] & 1 << writing) === 0)
     ) {
-      throw new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing));
+      this.#onFault(new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing)));
+      return;
     }
     if (transitionRecorder.record !== null) record(fromReading, fromWriting, reading, writing);
     const { nowMs } = this.#clock;
