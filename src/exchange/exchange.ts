@@ -18,6 +18,7 @@ import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
+import type { DrainSignal } from "./drain_signal.ts";
 import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
 import type { PendingUpgrade } from "./pending_upgrade.ts";
 
@@ -56,14 +57,20 @@ export interface ExchangeOwner extends ContentSupply {
   readonly localAddress: Address;
   /** Whether the content of the request has come whole. */
   readonly isContentComplete: boolean;
-  /** Whether handlers get a Request of the runtime itself. */
-  readonly nativeRequest: boolean;
   /** What takes the response. */
   readonly responder: ExchangeResponder;
+  /** What all exchanges share. */
+  readonly services: ExchangeServices;
+}
+
+/** What the exchanges of one server, on one thread, share. */
+export interface ExchangeServices {
+  /** Whether handlers get a Request of the runtime itself. */
+  readonly nativeRequest: boolean;
   /** Makes WebSockets of exchanges. */
   readonly webSockets: WebSocketUpgrades;
-  /** Aborts when the server drains. */
-  readonly draining: AbortSignal;
+  /** Tells handlers that the server drains. */
+  readonly drainSignal: DrainSignal;
 }
 
 /**
@@ -166,7 +173,7 @@ export class Exchange implements RequestSource {
 
   /** What the handler is called with. */
   get request(): Request {
-    return this.#request ??= this.connection.nativeRequest ? toNativeRequest(this) : new LazyRequest(this);
+    return this.#request ??= this.connection.services.nativeRequest ? toNativeRequest(this) : new LazyRequest(this);
   }
 
   url(): string {

@@ -73,7 +73,7 @@ export class ExchangeInfo implements HandlerInfo {
   }
 
   get draining(): AbortSignal {
-    return this.#exchange.connection.draining;
+    return this.#exchange.connection.services.drainSignal.signal;
   }
 
   get trailers(): Promise<Headers> {
@@ -127,7 +127,7 @@ export class ExchangeInfo implements HandlerInfo {
   }
 
   upgradeWebSocket(options: WebSocketOptions = {}): WebSocketAnswer {
-    return this.#exchange.connection.webSockets.upgrade(this.#exchange, this, options);
+    return this.#exchange.connection.services.webSockets.upgrade(this.#exchange, this, options);
   }
 }
 

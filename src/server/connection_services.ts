@@ -42,6 +42,7 @@ export class ConnectionServices implements ConnectionService {
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   readonly defer: (callback: () => void) => void;
   readonly observer: Observer | null;
+  readonly nativeRequest: boolean;
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   isDraining = false;
@@ -102,6 +103,7 @@ export class ConnectionServices implements ConnectionService {
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
+    this.nativeRequest = options.nativeRequest;
     this.webSockets = new WebSockets(runtime);
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
@@ -186,6 +188,5 @@ function toSettings(options: ResolvedOptions): ConnectionSettings {
     maxContentBytes: options.maxRequestBodySize,
     maxRequestsPerConnection: options.maxRequestsPerSocket,
     retryAfterSeconds: options.retryAfter,
-    nativeRequest: options.nativeRequest,
   };
 }

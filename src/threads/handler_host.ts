@@ -36,6 +36,7 @@ interface WaitingMessage {
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
   readonly defer: (callback: () => void) => void;
+  readonly nativeRequest: boolean;
   readonly webSockets: WebSocketUpgrades;
   readonly drainSignal: DrainSignal = new DrainSignal();
   readonly #parent: ParentThread;
@@ -68,6 +69,7 @@ export class HandlerHost implements HostLink {
     orders: HandlerOrders,
     webSockets: WebSocketUpgrades,
   ) {
+    this.nativeRequest = orders.nativeRequest;
     this.webSockets = webSockets;
     this.#parent = parent;
     this.#clock = clock;
@@ -154,7 +156,7 @@ export class HandlerHost implements HostLink {
     if (!this.#claims.begin(received.sequence)) return;
     this.#begun++;
     const content = typeof received.content === "number" ? bytes[received.content] : null;
-    const call = new HostedExchange(received, content, this.#orders.nativeRequest, this);
+    const call = new HostedExchange(received, content, this);
     this.#calls.put(received.id, call);
     const hasReturned = this.#parent.runWithin(
       this.#orders.callLimitMs,

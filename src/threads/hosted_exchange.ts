@@ -8,8 +8,7 @@
  * @module
  */
 
-import { Exchange, type ExchangeOwner, type ExchangeResponder, type WebSocketUpgrades } from "../exchange/exchange.ts";
-import type { DrainSignal } from "../exchange/drain_signal.ts";
+import { Exchange, type ExchangeOwner, type ExchangeResponder, type ExchangeServices } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -24,23 +23,18 @@ import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./prot
 import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
-export interface HostLink {
+export interface HostLink extends ExchangeServices {
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
   /** Calls back when the turn is over, before what it has brought is sent. */
   readonly defer: (callback: () => void) => void;
-  /** Makes WebSockets of exchanges, on this thread. */
-  readonly webSockets: WebSocketUpgrades;
-  /** Tells handlers that the server drains. */
-  readonly drainSignal: DrainSignal;
 }
 
 /** One call on the thread's side. */
 export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly exchange: Exchange;
-  readonly nativeRequest: boolean;
   readonly responder: ExchangeResponder = this;
-  readonly webSockets: WebSocketUpgrades;
+  readonly services: ExchangeServices;
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
@@ -57,14 +51,12 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   /**
    * @param call The call.
    * @param content All of the content, where it came with the call.
-   * @param nativeRequest Whether the handler gets a Request of the runtime itself.
    * @param link The way to the event loop.
    */
-  constructor(call: ReceivedCall, content: Uint8Array<ArrayBuffer> | null, nativeRequest: boolean, link: HostLink) {
+  constructor(call: ReceivedCall, content: Uint8Array<ArrayBuffer> | null, link: HostLink) {
     this.#call = call;
     this.#link = link;
-    this.webSockets = link.webSockets;
-    this.nativeRequest = nativeRequest;
+    this.services = link;
     this.#credit = new CreditAccount({ credit: (bytes) => this.#say("credit", bytes), cancel: () => {} });
     const head = new RequestHead(call.method, "", true, call.fields);
     // The thread never asks how long content is, only whether there is some.
@@ -80,10 +72,6 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   get remoteAddress(): Address {
     return this.#call.remoteAddress;
-  }
-
-  get draining(): AbortSignal {
-    return this.#link.drainSignal.signal;
   }
 
   get localAddress(): Address {

@@ -7,6 +7,7 @@
 import type { TrivetError } from "../../src/api/errors.ts";
 import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../../src/exchange/exchange.ts";
 import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
+import { DrainSignal } from "../../src/exchange/drain_signal.ts";
 import { RequestHead } from "../../src/http/request_head.ts";
 import type { Address } from "../../src/runtime.ts";
 
@@ -42,12 +43,14 @@ export function createExchange(method = "GET"): PlainExchange {
     remoteAddress: ADDRESS,
     localAddress: ADDRESS,
     isContentComplete: true,
-    nativeRequest: false,
-    draining: new AbortController().signal,
     responder,
-    webSockets: {
-      upgrade: () => {
-        throw new Error("No WebSocket is asked for.");
+    services: {
+      nativeRequest: false,
+      drainSignal: new DrainSignal(),
+      webSockets: {
+        upgrade: () => {
+          throw new Error("No WebSocket is asked for.");
+        },
       },
     },
     demandContent: () => {},

@@ -10,7 +10,7 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import type { Connection } from "../../exchange/connection.ts";
-import { Exchange, type ExchangeOwner, type WebSocketUpgrades } from "../../exchange/exchange.ts";
+import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
@@ -36,8 +36,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   /** The one writer of its socket, for an upgraded connection too. */
   readonly outbound: Outbound;
   readonly responder: Responder;
-  readonly nativeRequest: boolean;
-  readonly #service: ConnectionService;
+  readonly services: ConnectionService;
   readonly #transport: TransportConnection;
   readonly #life: State.Lifecycle;
   readonly #decoder: RequestDecoder;
@@ -56,8 +55,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   constructor(transport: TransportConnection, service: ConnectionService) {
     this.#transport = transport;
-    this.#service = service;
-    this.nativeRequest = service.settings.nativeRequest;
+    this.services = service;
     this.#life = new State.Lifecycle(service.clock, service.timeouts, (fault) => this.#breakDown(fault));
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
@@ -73,14 +71,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     return this.#transport.localAddress;
   }
 
-  get webSockets(): WebSocketUpgrades {
-    return this.#service.webSockets;
-  }
-
-  get draining(): AbortSignal {
-    return this.#service.drainSignal.signal;
-  }
-
   get isContentComplete(): boolean {
     return this.#arrival === null;
   }
@@ -90,7 +80,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   serve(): void {
     if (this.#life.reading !== State.PARKED) return;
     // The client may have gone while the connection waited, and the timer has not looked yet.
-    if (this.#peerEnd?.isOver() === true) this.#peerIsGone();
+    if (this.#peerEnd?.isOver() === true) this.abort(Verdicts.gone());
     else this.#life.enter(State.FIRST, State.NONE);
     this.#turn();
   }
@@ -99,16 +89,16 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (this.#life.reading !== State.PARKED) return;
     this.#refusal = error;
     this.wasRefused = true;
-    this.#service.connectionRefused(this);
+    this.services.connectionRefused(this);
     this.#life.enter(State.REFUSING, State.NONE);
     // A stop does not wait for what a client may have to say.
-    if (this.#service.isDraining) this.#failPeer(error);
+    if (this.services.isDraining) this.#failPeer(error);
     this.#turn();
   }
 
   giveUp(idleForMs: number): boolean {
     const { reading, sinceMs } = this.#life;
-    if (reading !== State.IDLE || this.#service.clock.nowMs - sinceMs < idleForMs) return false;
+    if (reading !== State.IDLE || this.services.clock.nowMs - sinceMs < idleForMs) return false;
     this.#close();
     return true;
   }
@@ -123,7 +113,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     const { reading } = this.#life;
     if (reading === State.CLOSED) return;
     // A connection that has said everything loses nothing.
-    if (reading !== State.LINGERING) this.#service.countError(error);
+    if (reading !== State.LINGERING) this.services.countError(error);
     this.#cutOff(error);
   }
 
@@ -132,7 +122,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   onData(borrowed: Uint8Array): void {
     const { reading } = this.#life;
     if (reading === State.CLOSED) return;
-    this.#service.counters.bytesReceived += borrowed.byteLength;
+    this.services.counters.bytesReceived += borrowed.byteLength;
     if (reading === State.IN_UPGRADE) {
       this.#raw!.push(borrowed);
     } else if (reading >= State.DISCARDING) {
@@ -146,14 +136,14 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   onDrain(): void {
-    if (!this.outbound.drained()) return;
-    this.#everythingLeft();
+    this.outbound.drained();
+    if (!this.flush()) return;
     if (this.#raw !== null) this.#raw.drained();
     else this.#turn();
   }
 
   onEnd(): void {
-    this.#peerEnd = new PeerEnd(this.#service.goneClients);
+    this.#peerEnd = new PeerEnd(this.services.goneClients);
     this.#turn();
   }
 
@@ -164,7 +154,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     // is to learn from it.
     const isAwaited = this.responder.isAwaited || this.#arrival !== null;
     const error = isAwaited ? new TrivetError("peer-disconnected", "The peer closed the connection.", { cause }) : null;
-    if (this.responder.exchange !== null) this.#service.countError(error!);
+    if (this.responder.exchange !== null) this.services.countError(error!);
     this.#leave(error, State.GONE);
   }
 
@@ -172,10 +162,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   tick(elapsedMs: number): void {
     try {
       const life = this.#life;
-      const { nowMs } = this.#service.clock;
+      const { nowMs } = this.services.clock;
       if (this.#arrival !== null && life.reading !== State.WITHHELD) {
-        const { settings } = this.#service;
-        const error = this.#arrival.watch(elapsedMs, this.#decoder.contentBytes, settings, life);
+        const error = this.#arrival.watch(elapsedMs, this.#decoder.contentBytes, this.services.settings, life);
         if (error !== null) this.#failContent(error);
       }
       if (nowMs >= this.outbound.writeAtMs && life.reading !== State.LINGERING) {
@@ -184,8 +173,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
         this.responder.endHandlerTime();
       } else if (nowMs >= life.readingAtMs) {
         this.#carryOut(
-          Verdicts.verdictOnLateness(life.reading, this.#decoder),
-          () => Verdicts.lateMessage(this.#arrival),
+          Verdicts.onLateness(life.reading, this.#decoder),
+          () => Verdicts.late(this.#arrival),
         );
       }
     } catch (fault) {
@@ -198,7 +187,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     // A peer that takes what it gets is there, and the write deadline ends one that does not. A handler that holds a
     // stream of an upgraded connection ends that itself.
     if (nowMs < this.#peerEnd!.goneAtMs || this.outbound.isCongested || this.#raw?.isHeld === true) return true;
-    this.#peerIsGone();
+    this.abort(Verdicts.gone());
     return false;
   }
 
@@ -206,7 +195,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   demandContent(): void {
     if (this.#life.reading === State.WITHHELD && !this.responder.tellToContinue()) {
-      this.#failContent(Verdicts.tooLateToContinue());
+      this.#failContent(Verdicts.tooLate());
     }
     this.contentKeptChanged();
   }
@@ -215,12 +204,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (!this.#isTurning) this.#readOrPause();
   }
 
-  // What an upgraded connection asks for.
-
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean {
     if (!this.outbound.flush()) return false;
-    this.#everythingLeft();
+    this.#peerEnd?.seen();
+    this.responder.everythingLeft();
     return true;
   }
 
@@ -237,12 +225,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
           : null;
         if (failure !== null) this.#cutOff(failure);
         this.#decode();
-        if (this.#service.isDraining) this.drain();
+        if (this.services.isDraining) this.drain();
         if (this.#peerEnd !== null) {
-          this.#carryOut(
-            Verdicts.verdictOnFin(this.#life.reading, this.#decoder, this.outbound.isCongested),
-            Verdicts.incompleteMessage,
-          );
+          this.#carryOut(Verdicts.onFin(life.reading, this.#decoder, this.outbound.isCongested), Verdicts.incomplete);
         }
       } while (life.writing !== State.NONE && this.responder.isDue);
       this.#decoder.keepRest();
@@ -300,11 +285,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #mustWait(): boolean {
     const { outbound } = this;
     if (outbound.isCongested || (outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.flush())) return true;
-    return !(this.#share ??= new TurnShare(this.#service, this.#turn)).take();
+    return !(this.#share ??= new TurnShare(this.services, this.#turn)).take();
   }
 
   #beginExchange(): void {
-    const service = this.#service;
+    const service = this.services;
     const decoder = this.#decoder;
     const head = decoder.head!;
     decoder.head = null;
@@ -371,8 +356,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       else outbound.flushLater(() => this.flush());
     }
     if (!outbound.isCongested) {
-      if (life.writing === State.FLUSHING) this.#end();
-      else if (life.writing === State.STREAMING) responder.writer.readOn();
+      if (life.writing === State.FLUSHING) {
+        this.linger();
+        this.#transport.end();
+      } else if (life.writing === State.STREAMING) responder.writer.readOn();
     }
     this.#readOrPause();
   }
@@ -407,7 +394,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
         return;
       case "refuse":
         // The concurrency model has to forget it before it is refused.
-        this.#service.connectionServed(this);
+        this.services.connectionServed(this);
         this.refuse(new TrivetError("queue-timeout", "The connection has waited for its turn as long as it may."));
         return;
       case "answer-refusal":
@@ -419,16 +406,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   #expectGone(): void {
-    if (this.#peerEnd!.expect(this)) this.#peerIsGone();
-  }
-
-  #peerIsGone(): void {
-    this.abort(new TrivetError("peer-disconnected", "The peer ended the connection and does not take the response."));
-  }
-
-  #everythingLeft(): void {
-    this.#peerEnd?.seen();
-    this.responder.everythingLeft();
+    if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
   }
 
   /** The peer has sent what can't be served, in the head or in the content. */
@@ -455,7 +433,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       responder.abort(error);
       return;
     }
-    this.#service.countError(error);
+    this.services.countError(error);
     arrival?.exchange.failContent(error);
     if (exchange === null) this.#close();
     else this.#turn();
@@ -466,7 +444,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     if (transitionRecorder.record !== null) throw fault;
     if (this.#life.reading === State.CLOSED) return;
     const error = new TrivetError("internal-error", "The server has failed this connection.", { cause: fault });
-    this.#service.reportError(error);
+    this.services.reportError(error);
     this.#cutOff(error);
   }
 
@@ -482,10 +460,11 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     upgrade.resolve(this.#raw);
   }
 
-  /** The handler neither reads nor writes what it has upgraded any more: the connection ends like any other. */
+  /** Everything was said, or the handler has let go of what it had upgraded: only the peer's FIN is waited for. */
   linger(): void {
-    this.#service.connectionServed(this);
     this.#life.enter(State.LINGERING, State.ENDED);
+    if (this.services.isDraining) this.#life.hurryLinger();
+    this.services.connectionServed(this);
     this.#readOrPause();
   }
 
@@ -496,27 +475,15 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#turn();
   }
 
-  #end(): void {
-    const service = this.#service;
-    this.#life.enter(State.LINGERING, State.ENDED);
-    if (service.isDraining) this.#life.hurryLinger();
-    service.connectionServed(this);
-    this.#transport.end();
-  }
-
   #cutOff(error: TrivetError): void {
     this.#raw?.closed(error);
     this.#leave(error, State.CUT);
     this.#transport.abort();
   }
 
-  /**
-   * The end of everything this connection owns.
-   *
-   * @param error Why, for what waits for something; `null` when nothing does.
-   */
+  /** The end of everything this connection owns. Without an error nothing waits for anything. */
   #leave(error: TrivetError | null, writing: State.Writing): void {
-    const service = this.#service;
+    const service = this.services;
     const wasServed = this.#life.reading === State.LINGERING;
     this.#life.enter(State.CLOSED, writing);
     this.#decoder.close();

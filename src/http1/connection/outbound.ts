@@ -177,11 +177,10 @@ export class Outbound {
     });
   }
 
-  /** The transport has sent what it held: hands over more. Returns whether nothing is left to send. */
-  drained(): boolean {
+  /** The transport has sent what it held, and takes more. */
+  drained(): void {
     this.isCongested = false;
     this.writeAtMs = Infinity;
-    return this.flush();
   }
 
   /** Forgets what was gathered: the connection is gone. */

@@ -12,10 +12,9 @@ import type { RequestHeadLimits } from "../codec/request_head.ts";
 import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { DrainSignal } from "../../exchange/drain_signal.ts";
 import type { GoneClients } from "./gone_clients.ts";
 import type { Observer } from "../../exchange/observer.ts";
-import type { Exchange, WebSocketUpgrades } from "../../exchange/exchange.ts";
+import type { Exchange, ExchangeServices } from "../../exchange/exchange.ts";
 import type { HeadParsers } from "./head_parsers.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
@@ -39,8 +38,6 @@ export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
   readonly maxRequestsPerConnection: number;
   /** What Retry-After says when there is more work than the server takes. */
   readonly retryAfterSeconds: number;
-  /** Whether handlers get a Request of the runtime itself. */
-  readonly nativeRequest: boolean;
 }
 
 /** Counts of one server since its start, for `stats()`. */
@@ -57,7 +54,7 @@ export interface ConnectionCounters {
 }
 
 /** The server as its connections see it. */
-export interface ConnectionService {
+export interface ConnectionService extends ExchangeServices {
   readonly settings: ConnectionSettings;
   readonly clock: CoarseClock;
   /** The timeouts by deadline, see `lifecycle.ts`. */
@@ -70,10 +67,6 @@ export interface ConnectionService {
   readonly counters: ConnectionCounters;
   /** Who is told of requests and responses, if anyone is. */
   readonly observer: Observer | null;
-  /** Makes WebSockets of exchanges. */
-  readonly webSockets: WebSocketUpgrades;
-  /** Tells handlers that the server drains. */
-  readonly drainSignal: DrainSignal;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */

@@ -31,7 +31,7 @@ export type Verdict =
   | "abort";
 
 /** What follows from the client's FIN. */
-export function verdictOnFin(reading: Reading, decoder: RequestDecoder, isCongested: boolean): Verdict {
+export function onFin(reading: Reading, decoder: RequestDecoder, isCongested: boolean): Verdict {
   switch (READING[reading].fin) {
     case "close":
       return "close";
@@ -53,7 +53,7 @@ export function verdictOnFin(reading: Reading, decoder: RequestDecoder, isConges
 }
 
 /** What follows when the deadline of reading has passed. */
-export function verdictOnLateness(reading: Reading, decoder: RequestDecoder): Verdict {
+export function onLateness(reading: Reading, decoder: RequestDecoder): Verdict {
   switch (READING[reading].late) {
     case "refuse":
       return "refuse";
@@ -74,17 +74,22 @@ export function verdictOnLateness(reading: Reading, decoder: RequestDecoder): Ve
 }
 
 /** The error of a request that its client has ended in the middle. */
-export function incompleteMessage(): TrivetError {
+export function incomplete(): TrivetError {
   return new TrivetError("message-incomplete", "The peer ended the connection before the request was complete.");
 }
 
 /** The error of a request whose head, or whose content, did not come in time. */
-export function lateMessage(arrival: Arrival | null): TrivetError {
+export function late(arrival: Arrival | null): TrivetError {
   if (arrival !== null) return arrival.timeout();
   return new TrivetError("head-timeout", "The head of the request did not come whole in time.");
 }
 
 /** The error of content that is asked for when its peer can't be told any more to send it. */
-export function tooLateToContinue(): TrivetError {
+export function tooLate(): TrivetError {
   return new TrivetError("too-late", "The final response is out, so that the peer can't be asked for content.");
+}
+
+/** The error of a client that has sent FIN and is not there any more. */
+export function gone(): TrivetError {
+  return new TrivetError("peer-disconnected", "The peer ended the connection and does not take the response.");
 }
