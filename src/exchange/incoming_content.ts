@@ -49,6 +49,7 @@ export class IncomingContent implements RequestContent {
   #stream: ReadableByteStreamController | null = null;
   #isPulled = false;
   #wasPulled = false;
+  #hasStarted = false;
 
   /**
    * @param contentLength Its length in bytes, 0 where there is none, or `UNKNOWN_LENGTH`.
@@ -66,9 +67,13 @@ export class IncomingContent implements RequestContent {
     return this.#kept.byteLength >= HIGH_WATER_BYTES && this.#consumer !== "collector";
   }
 
-  /** Whether its reader has begun and wants the rest. */
+  /**
+   * Whether its reader has begun and wants the rest. Of a stream that was just made that can't be told yet: the Streams
+   * Standard pulls it a microtask later, also for a read that waits. The connection is called when it can.
+   */
   get isBeingRead(): boolean {
-    return this.#consumer === "collector" || (this.#consumer === "stream" && this.#wasPulled && this.#stream !== null);
+    if (this.#consumer !== "stream") return this.#consumer === "collector";
+    return this.#stream !== null && (this.#wasPulled || !this.#hasStarted);
   }
 
   collect(): Promise<Uint8Array<ArrayBuffer>> {
@@ -95,6 +100,11 @@ export class IncomingContent implements RequestContent {
   stream(isReadAtOnce = false): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#take("stream");
     this.#wasPulled = isReadAtOnce;
+    // One microtask for the stream's own start, and one for its first pull.
+    Promise.resolve().then(ignore).then(() => {
+      this.#hasStarted = true;
+      if (!this.#wasPulled) this.#supply.contentKeptChanged();
+    });
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       type: "bytes",
       start: (controller) => {
@@ -197,3 +207,5 @@ export class IncomingContent implements RequestContent {
     }
   }
 }
+
+function ignore(): void {}

@@ -201,6 +201,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   contentKeptChanged(): void {
+    const { reading, writing } = this.#life;
+    // The reader has turned out not to be one, or has let go, behind the response.
+    if (reading === State.CONTENT && writing === State.DONE) this.#skipUnlessRead(this.#arrival!.exchange);
     if (!this.#isTurning) this.#readOrPause();
   }
 
@@ -330,19 +333,25 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     responder.finish(exchange);
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
-    } else if (reading === State.COMPLETE) {
-      if (responder.isLast) this.#close();
-      else this.#life.enter(State.IDLE, State.NONE);
-    } else if (reading === State.WITHHELD || !exchange.content.isBeingRead) {
-      // What is left of the content is not wanted. What is being read goes on, and the next request waits for it.
-      if (responder.isLast) {
-        this.#arrival = null;
-        this.#close();
-      } else {
-        this.#life.enter(State.SKIPPING, State.DONE);
-      }
-      exchange.discardContent();
+    } else if (reading !== State.COMPLETE) {
+      this.#skipUnlessRead(exchange);
+    } else if (responder.isLast) {
+      this.#close();
+    } else {
+      this.#life.enter(State.IDLE, State.NONE);
     }
+  }
+
+  /** What is left of the content is not wanted. What is being read goes on, and the next request waits for it. */
+  #skipUnlessRead(exchange: Exchange): void {
+    if (this.#life.reading !== State.WITHHELD && exchange.content.isBeingRead) return;
+    if (this.responder.isLast) {
+      this.#arrival = null;
+      this.#close();
+    } else {
+      this.#life.enter(State.SKIPPING, State.DONE);
+    }
+    exchange.discardContent();
   }
 
   /** What was gathered goes out, and what the states ask of the transport is done. */

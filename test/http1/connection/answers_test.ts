@@ -1,0 +1,256 @@
+/** Who answers when something goes wrong, and what is said: `onError`, errors of HEAD, trailers, bodies read late. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Handler } from "../../../src/api/handler.ts";
+import { HttpResponse } from "../../../src/web/http_response.ts";
+import { createGate, get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
+
+const never = (): Promise<Response> => new Promise(() => {});
+
+describe("an onError that never gives a response", () => {
+  const failing: readonly { name: string; handler: Handler }[] = [
+    {
+      name: "a handler that throws",
+      handler: () => {
+        throw new Error("broken");
+      },
+    },
+    {
+      name: "a handler whose response can't be sent",
+      handler: () => new HttpResponse("hi", { headers: { "content-length": "5" } }),
+    },
+    {
+      name: "a stream that fails before it begins",
+      handler: () => new Response(new ReadableStream({ pull: (stream) => stream.error(new Error("broken")) })),
+    },
+  ];
+  for (const { name, handler } of failing) {
+    test(`has what is left of handlerTimeout for ${name}, then the standard response goes out`, async () => {
+      const { send, clock, server } = await startMemoryServer(handler, { handlerTimeout: 1_000, onError: never });
+      const peer = await send(get());
+      await clock.advance(900);
+      assert.equal(peer.received(), "");
+      await clock.advance(400);
+      assert.deepEqual(statuses(peer.received()), [500]);
+      assert.equal(peer.serverSide, "open", "the client is not to blame");
+      assert.equal(server.stats().activeExchanges, 0);
+      assert.deepEqual((await send(get())).received(), "", "and it goes on");
+    });
+  }
+
+  test("has 10 s where the handler has no time limit", async () => {
+    const { send, clock } = await startMemoryServer(failing[0].handler, { onError: never });
+    const peer = await send(get());
+    await clock.advance(9_900);
+    assert.equal(peer.received(), "");
+    await clock.advance(1_200);
+    assert.deepEqual(statuses(peer.received()), [500]);
+  });
+});
+
+describe("the response to a HEAD that can't be served has no content (RFC 9110 section 9.3.2)", () => {
+  const rows: readonly { status: number; request: string }[] = [
+    { status: 400, request: "HEAD / HTTP/1.1\r\nHost: a.test\r\nno colon\r\n\r\n" },
+    { status: 400, request: "HEAD / HTTP/1.1\r\n\r\n" },
+    { status: 400, request: "HEAD / HTTP/1.1\r\nHost: [::1::]\r\n\r\n" },
+    { status: 400, request: "HEAD bad HTTP/1.1\r\nHost: a.test\r\n\r\n" },
+    { status: 414, request: `HEAD /${"x".repeat(9_000)} HTTP/1.1\r\nHost: a.test\r\n\r\n` },
+    { status: 417, request: "HEAD / HTTP/1.1\r\nHost: a.test\r\nExpect: nothing\r\n\r\n" },
+    { status: 431, request: `HEAD / HTTP/1.1\r\nHost: a.test\r\nx: ${"x".repeat(17_000)}\r\n\r\n` },
+    { status: 501, request: "HEAD / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: br, chunked\r\n\r\n" },
+    { status: 505, request: "HEAD / HTTP/2.0\r\nHost: a.test\r\n\r\n" },
+    { status: 413, request: "HEAD / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 99999999\r\n\r\n" },
+    { status: 400, request: "HEAD / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n" },
+  ];
+  for (const { status, request } of rows) {
+    for (const split of [false, true]) {
+      test(`${status} for ${JSON.stringify(request.slice(0, 70))}${split ? ", byte by byte" : ""}`, async () => {
+        const { send } = await startMemoryServer(never);
+        const peer = await send(...(split ? request.slice(0, 60).split("").concat(request.slice(60)) : [request]));
+        assert.deepEqual(statuses(peer.received()), [status]);
+        assert.match(peer.received(), /Content-Length: [1-9]\d*\r\n/);
+        assert.match(peer.received(), /\r\n\r\n$/);
+        assert.equal(peer.serverSide, "ended");
+      });
+    }
+  }
+
+  test("408, when the rest of it does not come", async () => {
+    const { send, clock } = await startMemoryServer(never, { headersTimeout: 1_000 });
+    const peer = await send("HEAD / HTTP/1.1\r\nHost: a.test\r\n");
+    await clock.advance(1_500);
+    assert.deepEqual(statuses(peer.received()), [408]);
+    assert.match(peer.received(), /\r\n\r\n$/);
+  });
+
+  test("and that to a GET has it", async () => {
+    const { send } = await startMemoryServer(never);
+    assert.match((await send("GET / HTTP/2.0\r\n\r\n")).received(), /\r\n\r\nThe major version/);
+  });
+});
+
+describe("trailers (RFC 9110 section 6.5)", () => {
+  test("that are given by an async function are an error of the handler, and nothing is left unhandled", async () => {
+    const late = (() => Promise.reject(new Error("late"))) as unknown as () => HeadersInit;
+    const { send, reported } = await startMemoryServer((_request, info) => {
+      info.sendTrailers(late);
+      return new HttpResponse("hello");
+    });
+    const peer = await send(get("/", "TE: trailers", "Connection: TE"));
+    assert.deepEqual(statuses(peer.received()), [500]);
+    assert.match(String(reported[0].cause ?? reported[0]), /returned a promise, expected headers/);
+  });
+
+  test("that are awaited before the body is read hold only the client up, and the error says what to do", async () => {
+    const outcome = createGate<Error & { code?: string }>();
+    const { send, clock } = await startMemoryServer(async (_request, info) => {
+      await info.trailers.catch(outcome.open);
+      return text("late");
+    }, { requestTimeout: 2_000, minDataRate: { bytesPerSecond: 0 } });
+    const peer = await send(post("/", 200_000, "x".repeat(100_000)));
+    await clock.advance(2_500);
+    const error = await outcome.opened;
+    assert.equal(error.code, "content-timeout");
+    assert.match(error.message, /read the body before you await its trailers/);
+    assert.deepEqual(statuses(peer.received()), [408]);
+  });
+});
+
+describe("what a handler does behind its response", () => {
+  const attempts: readonly { name: string; attempt: (info: Parameters<Handler>[1]) => void }[] = [
+    { name: "inform()", attempt: (info) => info.inform(103, { link: "</a>" }) },
+    { name: "sendTrailers()", attempt: (info) => info.sendTrailers(() => ({})) },
+    { name: "upgrade()", attempt: (info) => info.upgrade("raw") },
+  ];
+  for (const { name, attempt } of attempts) {
+    test(`${name} is refused with too-late`, async () => {
+      const outcome = createGate<string>();
+      const { send } = await startMemoryServer((_request, info) => {
+        setTimeout(() => {
+          try {
+            attempt(info);
+            outcome.open("accepted");
+          } catch (error) {
+            outcome.open((error as { code: string }).code);
+          }
+        });
+        return text("hello");
+      });
+      const peer = await send(get("/", "Connection: upgrade", "Upgrade: raw"));
+      assert.equal(await outcome.opened, "too-late");
+      assert.equal(peer.received(), okText("hello"));
+    });
+  }
+
+  test("does nothing when the client has left: the handler is not to blame", async () => {
+    const gate = createGate();
+    const outcome = createGate<string>();
+    const { send, clock } = await startMemoryServer(async (_request, info) => {
+      await gate.opened;
+      info.inform(103, { link: "</a>" });
+      outcome.open("ignored");
+      return text("hello");
+    });
+    const peer = await send(get());
+    peer.reset();
+    await clock.settle();
+    gate.open();
+    assert.equal(await outcome.opened, "ignored");
+  });
+});
+
+describe("a body that is read when the response is complete", () => {
+  const body = "a body!!";
+  for (let split = 0; split <= body.length; split++) {
+    test(`is delivered, and then the next request is served: ${split} bytes come with the head`, async () => {
+      const saved = createGate<string>();
+      const { send, clock } = await startMemoryServer((request) => {
+        if (request.method === "GET") return text("next");
+        request.text().then(saved.open, saved.fail);
+        return new HttpResponse(null, { status: 202 });
+      });
+      const peer = await send(post("/", body.length, body.slice(0, split)));
+      assert.deepEqual(statuses(peer.received()), [202]);
+      peer.send(body.slice(split) + get());
+      await clock.settle();
+      assert.equal(await saved.opened, body);
+      assert.deepEqual(statuses(peer.received()), [202, 200]);
+    });
+  }
+
+  test("fails at requestTimeout, and the connection is closed", async () => {
+    const outcome = createGate<string>();
+    const { send, clock } = await startMemoryServer((request) => {
+      request.text().catch((error) => outcome.open(error.code));
+      return new HttpResponse(null, { status: 202 });
+    }, { requestTimeout: 2_000, minDataRate: { bytesPerSecond: 0 } });
+    const peer = await send(post("/", 10, "hello"));
+    await clock.advance(2_500);
+    assert.equal(await outcome.opened, "content-timeout");
+    assert.equal(peer.serverSide, "ended");
+  });
+
+  test("through its stream, the first read of which waits when the handler returns, is delivered too", async () => {
+    const saved = createGate<string>();
+    const { send, clock } = await startMemoryServer((request) => {
+      new Response(request.body!.pipeThrough(new TextDecoderStream()).pipeThrough(new TextEncoderStream())).text()
+        .then(saved.open, saved.fail);
+      return new HttpResponse(null, { status: 202 });
+    });
+    const peer = await send(post("/", body.length, "a "));
+    peer.send("body!!");
+    await clock.settle();
+    assert.equal(await saved.opened, body);
+    assert.deepEqual(statuses(peer.received()), [202]);
+  });
+
+  test("is not waited for when its stream was merely looked at", async () => {
+    const { send, clock } = await startMemoryServer((request) => {
+      assert.ok(request.method === "GET" || request.body !== null);
+      return text("ok");
+    });
+    const peer = await send(post("/", 8, "half"), "rest" + get());
+    await clock.settle();
+    assert.equal(peer.received(), okText("ok") + okText("ok"));
+  });
+
+  test("and held by its reader is not waited for longer than that: the reader has no excuse any more", async () => {
+    const { send, clock, server } = await startMemoryServer((request) => {
+      const reader = request.body!.getReader();
+      reader.read();
+      return new HttpResponse(null, { status: 202 });
+    }, { requestTimeout: 2_000, minDataRate: { bytesPerSecond: 0 } });
+    const peer = await send(post("/", 500_000, "first"), "x".repeat(200_000));
+    assert.equal(peer.isPausedByServer, true);
+    await clock.advance(8_000);
+    peer.end();
+    await clock.settle();
+    assert.equal(server.stats().connections.open, 0);
+  });
+});
+
+describe("one client that pipelines without pause", () => {
+  test("is answered a few milliseconds at a time, and others between", async () => {
+    const order: string[] = [];
+    const { connect, clock, runtime } = await startMemoryServer((request) => {
+      order.push(new URL(request.url).pathname);
+      spend(1);
+      return new HttpResponse("hello");
+    });
+    // Each request takes a millisecond of the clock by which turns are measured.
+    let spentMs = 0;
+    const spend = (ms: number): void => void (spentMs += ms);
+    const { nowMs } = runtime.clock;
+    runtime.clock.nowMs = () => nowMs.call(runtime.clock) + spentMs;
+    const greedy = connect();
+    const other = connect();
+    greedy.send(get("/greedy").repeat(50));
+    await new Promise((resolve) => setImmediate(resolve));
+    other.send(get("/other"));
+    await clock.settle();
+    assert.equal(order.length, 51);
+    assert.ok(order.indexOf("/other") < 12, `the other was served behind ${order.indexOf("/other")}`);
+    assert.equal(statuses(greedy.received()).length, 50);
+  });
+});
