@@ -18,6 +18,7 @@ import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { createProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
 
 /** What this adapter uses of a socket of Bun. */
@@ -187,11 +188,11 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     if (this.#backlog === null) this.#shutDown();
   }
 
-  protected destroySocket(isOrderly: boolean): void {
+  protected destroySocket(manner: CloseManner): void {
     this.#backlog = null;
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
     // what the system had not sent yet would be lost.
-    if (isOrderly) this.socket.end();
+    if (manner === "orderly") this.socket.end();
     else this.socket.terminate();
   }
 

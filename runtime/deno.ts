@@ -189,6 +189,11 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     if (!this.#isWriting) this.#closeWrite();
   }
 
+  /**
+   * There is no reset: `close` of what `Deno.listen` has accepted shuts down writing first, which sends FIN, and a peer that
+   * has seen that is not told of a reset behind it. It was tried to set SO_LINGER (`TCP.openFromRid` and `reset` of the
+   * handles behind `node:net`), and to leave bytes of the peer unread; both come after the FIN.
+   */
   protected destroySocket(): void {
     readTurns.openConnections--;
     this.#backlog.clear();

@@ -38,6 +38,8 @@ export interface MemoryPeer {
   read(bytes?: number): void;
   /** What the server has done to the connection. */
   readonly serverSide: "open" | "ended" | "closed";
+  /** Whether the server has reset the connection, so that what came can't be taken for everything. */
+  readonly wasCutOff: boolean;
   /** Whether the server has stopped reading. */
   readonly isPausedByServer: boolean;
   /** Bytes received. */
@@ -164,6 +166,7 @@ class MemoryConnection implements TransportConnection {
   #isOpened = false;
   #closeCause: Error | undefined;
   #closeWasTold = false;
+  #wasCutOff = false;
 
   constructor(events: TransportEvents, remoteAddress?: Address, negotiatedProtocol: string | null = null) {
     this.#events = events;
@@ -209,6 +212,11 @@ class MemoryConnection implements TransportConnection {
     this.#close(undefined);
   }
 
+  cutOff(): void {
+    if (this.#serverSide !== "closed") this.#wasCutOff = true;
+    this.#close(undefined);
+  }
+
   #createPeer(): MemoryPeer {
     // deno-lint-ignore no-this-alias -- The getters below belong to another object.
     const connection = this;
@@ -232,6 +240,9 @@ class MemoryConnection implements TransportConnection {
       },
       get serverSide() {
         return connection.#serverSide === "ending" ? "open" : connection.#serverSide;
+      },
+      get wasCutOff() {
+        return connection.#wasCutOff;
       },
       get isPausedByServer() {
         return connection.#isPaused;
