@@ -14,9 +14,10 @@ import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
+import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
-import { createProcessHost } from "./process_host.ts";
+import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
@@ -73,11 +74,12 @@ export function createBunRuntime(): Runtime {
     name: "bun",
     version: bun.version,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createProcessHost(
+    host: new ProcessHost(
       bun.argv.slice(2),
       async (path) => await bun.file(path).exists() ? bun.pathToFileURL(path).href : null,
     ),
     availableCores: () => navigator.hardwareConcurrency,
+    descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule("node:fs").readFileSync),
     listen: (options, events) => listen(bun, options, events),
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: false, searchesMessages: false }),

@@ -14,9 +14,10 @@ import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
+import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { HANDSHAKE_LIMITS } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
-import { createProcessHost } from "./process_host.ts";
+import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
@@ -34,8 +35,9 @@ export function createNodeRuntime(): Runtime {
     name: "node",
     version: process.versions.node,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createProcessHost(process.argv.slice(2), locate),
+    host: new ProcessHost(process.argv.slice(2), locate),
     availableCores,
+    descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule?.("node:fs").readFileSync),
     listen,
     whyNotShared,
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: true, searchesMessages: false }),

@@ -171,13 +171,19 @@ export interface Clock {
 export interface Host {
   /** The arguments after the program's own name. */
   readonly args: readonly string[];
-  /** Writes a line to standard output. */
+  /**
+   * Writes a line to standard output. It never throws and never waits, whether the output is closed, on a full disk, or a
+   * pipe that is not read: then some lines wait, as many as fit in 64 KiB, and further ones are dropped and counted. Only
+   * a terminal that was stopped holds a process of Bun and Node up.
+   */
   print(line: string): void;
-  /** Writes a line to standard error. */
+  /** Writes a line to standard error, likewise. */
   printError(line: string): void;
+  /** How many lines were dropped because an output did not take them. */
+  readonly droppedLines: number;
   /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
-  /** Ends the process now. */
+  /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
   /** The file: URL of a path given on the command line, or `null` when there is no such file. */
   locate(path: string): Promise<string | null>;
@@ -271,6 +277,11 @@ export interface Runtime {
   readonly host: Host;
   /** Processors this process may use. */
   availableCores(): number;
+  /**
+   * How many descriptors (files, sockets) this process may have open, as it really is now; `null` where nothing tells: on
+   * other systems than Linux, on Deno without permission to read `/proc/self/limits`, and on Node before 20.16.
+   */
+  descriptorLimit(): number | null;
   /**
    * Listens. Where the runtime binds at once the listener is returned at once; else a promise of it. Fails with the
    * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection.

@@ -71,6 +71,8 @@ export interface MemoryRuntimeOptions {
   readonly thread?: (runtime: MemoryThreadRuntime, entry: string) => void | Promise<void>;
   /** What `whyNotShared` says of TCP; `null` unless given. */
   readonly whyNotShared?: string | null;
+  /** What `descriptorLimit` says; `null` unless given. */
+  readonly descriptorLimit?: number | null;
   /** What is told of responses of the runtime's own class; all that can be, unless given. */
   readonly responseContents?: ResponseContents;
 }
@@ -81,7 +83,7 @@ export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryR
 }
 
 function createRuntime<C extends Clock>(
-  { thread, whyNotShared = null, responseContents }: MemoryRuntimeOptions,
+  { thread, whyNotShared = null, responseContents, descriptorLimit = null }: MemoryRuntimeOptions,
   clock: C,
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
@@ -100,6 +102,7 @@ function createRuntime<C extends Clock>(
     printed,
     threads,
     availableCores: () => 1,
+    descriptorLimit: () => descriptorLimit,
     decodeLatin1,
     encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
     ...builtinCodecs(),
@@ -120,7 +123,7 @@ function createRuntime<C extends Clock>(
       if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
       const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
         await thread(
-          createRuntime({ thread, whyNotShared, responseContents }, inside.clock, inside.parentThread),
+          createRuntime({ thread, whyNotShared, responseContents, descriptorLimit }, inside.clock, inside.parentThread),
           entry,
         );
       });
@@ -138,6 +141,7 @@ function createHost(printed: string[]): Host {
     args: [],
     print: (line) => void printed.push(line),
     printError: (line) => void printed.push(line),
+    droppedLines: 0,
     onStopSignal: () => () => {},
     exit: () => {},
     locate: () => Promise.resolve(null),
