@@ -14,10 +14,12 @@ import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
+import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
-import { createProcessHost } from "./process_host.ts";
+import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
 
 /** What this adapter uses of a socket of Bun. */
@@ -72,11 +74,12 @@ export function createBunRuntime(): Runtime {
     name: "bun",
     version: bun.version,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createProcessHost(
+    host: new ProcessHost(
       bun.argv.slice(2),
       async (path) => await bun.file(path).exists() ? bun.pathToFileURL(path).href : null,
     ),
     availableCores: () => navigator.hardwareConcurrency,
+    descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule("node:fs").readFileSync),
     listen: (options, events) => listen(bun, options, events),
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: false, searchesMessages: false }),
@@ -187,11 +190,11 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     if (this.#backlog === null) this.#shutDown();
   }
 
-  protected destroySocket(isOrderly: boolean): void {
+  protected destroySocket(manner: CloseManner): void {
     this.#backlog = null;
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
     // what the system had not sent yet would be lost.
-    if (isOrderly) this.socket.end();
+    if (manner === "orderly") this.socket.end();
     else this.socket.terminate();
   }
 

@@ -15,6 +15,8 @@ import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
 import { createDenoResponseContents } from "./deno_responses.ts";
+import { readDescriptorLimit } from "./descriptor_limit.ts";
+import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
@@ -43,8 +45,9 @@ export function createDenoRuntime(): Runtime {
     name: "deno",
     version: Deno.version.deno,
     clock: createSystemClock((handle) => Deno.unrefTimer(handle as number)),
-    host: createHost(),
+    host: new DenoHost(),
     availableCores: () => navigator.hardwareConcurrency,
+    descriptorLimit: () => readDescriptorLimit(readDeniableFile),
     listen,
     whyNotShared,
     ...createThreads({ canEndBusyThreads: false, limitsThreadMemory: false, searchesMessages: true }),
@@ -189,6 +192,11 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     if (!this.#isWriting) this.#closeWrite();
   }
 
+  /**
+   * There is no reset: `close` of what `Deno.listen` has accepted shuts down writing first, which sends FIN, and a peer that
+   * has seen that is not told of a reset behind it. It was tried to set SO_LINGER (`TCP.openFromRid` and `reset` of the
+   * handles behind `node:net`), and to leave bytes of the peer unread; both come after the FIN.
+   */
   protected destroySocket(): void {
     readTurns.openConnections--;
     this.#backlog.clear();
@@ -286,26 +294,46 @@ function toAddress(address: Deno.Addr): Address {
   return tcpAddress(hostname, port);
 }
 
-function createHost(): Host {
-  return {
-    args: Deno.args,
-    print: (line) => console.log(line),
-    printError: (line) => console.error(line),
-    onStopSignal(callback) {
-      const onInterrupt = () => callback("SIGINT");
-      const onTerminate = () => callback("SIGTERM");
-      Deno.addSignalListener("SIGINT", onInterrupt);
-      Deno.addSignalListener("SIGTERM", onTerminate);
-      return () => {
-        Deno.removeSignalListener("SIGINT", onInterrupt);
-        Deno.removeSignalListener("SIGTERM", onTerminate);
-      };
-    },
-    exit: (code) => Deno.exit(code),
-    async locate(path) {
-      const { existsSync } = await import("node:fs");
-      const { pathToFileURL } = await import("node:url");
-      return existsSync(path) ? pathToFileURL(path).href : null;
-    },
+/** The standard outputs, which all runtimes that are made in this thread share. */
+const output = new Output(createWriter(() => Deno.stdout));
+const errors = new Output(createWriter(() => Deno.stderr));
+
+class DenoHost extends Outputs implements Host {
+  readonly args: readonly string[] = Deno.args;
+
+  constructor() {
+    super(output, errors, (code) => Deno.exit(code));
+  }
+
+  onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
+    const onInterrupt = () => callback("SIGINT");
+    const onTerminate = () => callback("SIGTERM");
+    Deno.addSignalListener("SIGINT", onInterrupt);
+    Deno.addSignalListener("SIGTERM", onTerminate);
+    return () => {
+      Deno.removeSignalListener("SIGINT", onInterrupt);
+      Deno.removeSignalListener("SIGTERM", onTerminate);
+    };
+  }
+
+  async locate(path: string): Promise<string | null> {
+    const { existsSync } = await import("node:fs");
+    const { pathToFileURL } = await import("node:url");
+    return existsSync(path) ? pathToFileURL(path).href : null;
+  }
+}
+
+/** `write` of Deno waits for a full pipe outside of the event loop; `console` and `writeSync` wait within it. */
+function createWriter(getStream: () => typeof Deno.stdout): OutputWriter {
+  const writeWhole = async (text: string): Promise<void> => {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.byteLength;) at += await getStream().write(bytes.subarray(at));
   };
+  return (text, onDone) => void writeWhole(text).then(() => onDone(true), () => onDone(false));
+}
+
+function readDeniableFile(path: string): string {
+  // Reading without permission would ask for it, in a dialogue.
+  const { state } = Deno.permissions.querySync({ name: "read", path });
+  return state === "granted" ? Deno.readTextFileSync(path) : "";
 }

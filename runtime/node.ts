@@ -14,10 +14,12 @@ import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
+import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { HANDSHAKE_LIMITS } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
-import { createProcessHost } from "./process_host.ts";
+import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
@@ -33,8 +35,9 @@ export function createNodeRuntime(): Runtime {
     name: "node",
     version: process.versions.node,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: createProcessHost(process.argv.slice(2), locate),
+    host: new ProcessHost(process.argv.slice(2), locate),
     availableCores,
+    descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule?.("node:fs").readFileSync),
     listen,
     whyNotShared,
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: true, searchesMessages: false }),
@@ -141,6 +144,17 @@ function openEventful(socket: Socket, attach: (socket: Socket) => NodeConnection
 /** A socket of Node with what it wraps, which Node documents nowhere and its own modules hand on like this. */
 interface AcceptedSocket extends Socket {
   _handle?: object | null;
+  /** The TCP socket below one for TLS. */
+  _parent?: Socket | null;
+}
+
+/** Resets a connection, unless it is gone or of a kind that has no reset. */
+function resetSocket(socket: AcceptedSocket): void {
+  try {
+    (socket._parent ?? socket).resetAndDestroy();
+  } catch {
+    // It is a Unix domain socket; it has yet to be destroyed.
+  }
 }
 
 class NodeConnection extends NamedSocketConnection<Socket> {
@@ -176,7 +190,8 @@ class NodeConnection extends NamedSocketConnection<Socket> {
     this.socket.once("finish", () => this.outputEnded()).end();
   }
 
-  protected destroySocket(): void {
+  protected destroySocket(manner: CloseManner): void {
+    if (manner === "cut-off") resetSocket(this.socket);
     this.socket.destroy();
   }
 

@@ -5,23 +5,68 @@
  */
 
 import type { Host } from "../src/runtime.ts";
+import { Output, Outputs, type OutputWriter } from "./output.ts";
+
+type Stream = typeof process.stdout | typeof process.stderr;
+
+/** The standard outputs, which all runtimes that are made in this thread share. */
+const output = new Output(createWriter(1, () => process.stdout));
+const errors = new Output(createWriter(2, () => process.stderr));
+
+/** The host of a runtime that has Node's `process`. */
+export class ProcessHost extends Outputs implements Host {
+  readonly args: readonly string[];
+  readonly locate: Host["locate"];
+
+  /**
+   * @param args The arguments behind the program's own name.
+   * @param locate Finds the file of a path.
+   */
+  constructor(args: readonly string[], locate: Host["locate"]) {
+    super(output, errors, (code) => void process.exit(code));
+    this.args = args;
+    this.locate = locate;
+  }
+
+  onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
+    process.on("SIGINT", callback).on("SIGTERM", callback);
+    return () => void process.off("SIGINT", callback).off("SIGTERM", callback);
+  }
+}
 
 /**
- * Makes the host of a runtime that has Node's `process`.
- *
- * @param args The arguments behind the program's own name.
- * @param locate Finds the file of a path.
+ * A file is written to at once, because the runtimes' streams never write again once a disk was full. Everything else
+ * goes through these streams: they do not wait for a pipe that is full, but need a listener for errors.
  */
-export function createProcessHost(args: readonly string[], locate: Host["locate"]): Host {
-  return {
-    args,
-    print: (line) => void process.stdout.write(`${line}\n`),
-    printError: (line) => void process.stderr.write(`${line}\n`),
-    onStopSignal(callback) {
-      process.on("SIGINT", callback).on("SIGTERM", callback);
-      return () => void process.off("SIGINT", callback).off("SIGTERM", callback);
-    },
-    exit: (code) => void process.exit(code),
-    locate,
+function createWriter(descriptor: 1 | 2, getStream: () => Stream): OutputWriter {
+  let writeToFile: ((text: string) => void) | null | undefined;
+  let stream: Stream | undefined;
+  return (text, onDone) => {
+    try {
+      if (writeToFile === undefined) writeToFile = createFileWriter(descriptor);
+      if (writeToFile === null) {
+        stream ??= getStream().on("error", () => {});
+        stream.write(text, (error) => onDone(!error));
+        return;
+      }
+      writeToFile(text);
+    } catch {
+      onDone(false);
+      return;
+    }
+    onDone(true);
+  };
+}
+
+/** Writes to a file, or to a device that is no terminal; `null` where the descriptor is something else. */
+function createFileWriter(descriptor: number): ((text: string) => void) | null {
+  const fs = process.getBuiltinModule?.("node:fs");
+  if (fs === undefined) return null;
+  const kind = fs.fstatSync(descriptor);
+  const isDevice = kind.isCharacterDevice() && !process.getBuiltinModule("node:tty").isatty(descriptor);
+  if (!kind.isFile() && !isDevice) return null;
+  return (text) => {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.byteLength;) at += fs.writeSync(descriptor, bytes, at);
   };
 }

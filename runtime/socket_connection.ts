@@ -18,6 +18,12 @@ type Input = "flowing" | "paused" | "end-held" | "end-due" | "ended";
 /** How far writing has come: `ending` while what was written before `end` is still leaving. */
 type Output = "open" | "ending" | "ended";
 
+/**
+ * How a connection closes: `orderly` when both directions have ended, so that what the system still holds must reach the
+ * peer; `aborted` when that does not matter; `cut-off` when the peer must see that the connection failed.
+ */
+export type CloseManner = "orderly" | "aborted" | "cut-off";
+
 /** A connection whose events come in the order of the contract, whatever its socket does. */
 export abstract class SocketConnection implements TransportConnection {
   session: TransportSession | undefined = undefined;
@@ -75,7 +81,11 @@ export abstract class SocketConnection implements TransportConnection {
   }
 
   abort(): void {
-    this.close(undefined);
+    this.#close("aborted", undefined);
+  }
+
+  cutOff(): void {
+    this.#close("cut-off", undefined);
   }
 
   protected abstract findRemoteAddress(): Address;
@@ -84,12 +94,8 @@ export abstract class SocketConnection implements TransportConnection {
   protected abstract resumeSocket(): void;
   /** Has what was written sent, then FIN, and calls {@linkcode outputEnded}. */
   protected abstract endSocket(): void;
-  /**
-   * Closes for good. The socket may be closed already.
-   *
-   * @param isOrderly Whether both directions have ended, so that what the system still holds must reach the peer.
-   */
-  protected abstract destroySocket(isOrderly: boolean): void;
+  /** Closes for good. The socket may be closed already. */
+  protected abstract destroySocket(manner: CloseManner): void;
 
   /** The connection is accepted, and its TLS handshake done. */
   protected opened(): void {
@@ -110,11 +116,17 @@ export abstract class SocketConnection implements TransportConnection {
     this.#closeWhenBothEnded();
   }
 
-  /** Closes the socket and tells it. What was held back is not told any more. */
+  /** The connection is gone, or has to go: closes the socket and tells it. */
   protected close(cause: Error | undefined): void {
+    const isOrderly = this.input === "ended" && this.output === "ended" && cause === undefined;
+    this.#close(isOrderly ? "orderly" : "aborted", cause);
+  }
+
+  /** What was held back is not told any more. */
+  #close(manner: CloseManner, cause: Error | undefined): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.destroySocket(this.input === "ended" && this.output === "ended" && cause === undefined);
+    this.destroySocket(manner);
     queueMicrotask(() => this.events.onClose(this, cause));
   }
 

@@ -83,7 +83,7 @@ export interface TransportConnection {
   /**
    * Hands the bytes from `start` up to `end` over for sending, all of them unless told otherwise, in call order. The adapter owns the bytes from here on: the core never changes them
    * again. Returns false when more is waiting than the adapter's high water; then {@linkcode TransportEvents.onDrain}
-   * fires once when all of it has left. The bytes are taken either way. After `end`, `abort` or close it does nothing
+   * fires once when all of it has left. The bytes are taken either way. After `end`, `abort`, `cutOff` or close it does nothing
    * and returns false, and no `onDrain` follows.
    */
   write(bytes: Uint8Array, start?: number, end?: number): boolean;
@@ -96,16 +96,23 @@ export interface TransportConnection {
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
   /**
-   * Discards what was not sent and closes at once, in both directions. The peer sees a reset on Bun and an end on Deno
-   * and Node, unless bytes of its own were not read yet. Of all events only `onClose` follows. Calling it again changes
-   * nothing.
+   * Closes at once, in both directions: there is nothing more to say. What the system has not taken is discarded. The peer
+   * sees a reset or an end, as it comes. Of all events only `onClose` follows, without a cause. Calling it again, or after
+   * `cutOff`, changes nothing.
    */
   abort(): void;
+  /**
+   * Does what `abort` does, and has the peer see that the connection failed: it is reset. That is the only way to tell a
+   * peer of HTTP/1.0 that its content is not whole. What the system has taken already is on its way and mostly arrives.
+   *
+   * A Unix domain socket has no reset, and Deno has none for what `Deno.listen` accepts: there the peer sees an end.
+   */
+  cutOff(): void;
 }
 
 /**
- * What a listener tells the core. No event fires inside a call of `write`, `pause`, `resume`, `end` or `abort`: an
- * adapter whose runtime does so defers the event to a microtask. Handlers of the core do not throw.
+ * What a listener tells the core. No event fires inside a call of `write`, `pause`, `resume`, `end`, `abort` or
+ * `cutOff`: an adapter whose runtime does so defers the event to a microtask. Handlers of the core do not throw.
  */
 export interface TransportEvents {
   /** A connection was accepted (and its TLS handshake is done). Always the first event of a connection. */
@@ -117,8 +124,8 @@ export interface TransportEvents {
   /** The peer sent FIN; writing is still allowed. At most once, after the last `onData`. */
   onEnd(connection: TransportConnection): void;
   /**
-   * The connection is gone, in both directions. Exactly once for each `onOpen`, always last, also after `abort`.
-   * `cause` is set when the transport failed (reset, broken pipe), and absent after an orderly close or `abort`.
+   * The connection is gone, in both directions. Exactly once for each `onOpen`, always last, also after `abort` and
+   * `cutOff`. `cause` is set when the transport failed (reset, broken pipe), and absent when this side wanted the close.
    */
   onClose(connection: TransportConnection, cause?: Error): void;
   /** Accepting failed (for example EMFILE). The adapter waits a little and goes on accepting by itself. */
@@ -164,13 +171,19 @@ export interface Clock {
 export interface Host {
   /** The arguments after the program's own name. */
   readonly args: readonly string[];
-  /** Writes a line to standard output. */
+  /**
+   * Writes a line to standard output. It never throws and never waits, whether the output is closed, on a full disk, or a
+   * pipe that is not read: then some lines wait, as many as fit in 64 KiB, and further ones are dropped and counted. Only
+   * a terminal that was stopped holds a process of Bun and Node up.
+   */
   print(line: string): void;
-  /** Writes a line to standard error. */
+  /** Writes a line to standard error, likewise. */
   printError(line: string): void;
+  /** How many lines were dropped because an output did not take them. */
+  readonly droppedLines: number;
   /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
-  /** Ends the process now. */
+  /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
   /** The file: URL of a path given on the command line, or `null` when there is no such file. */
   locate(path: string): Promise<string | null>;
@@ -264,6 +277,11 @@ export interface Runtime {
   readonly host: Host;
   /** Processors this process may use. */
   availableCores(): number;
+  /**
+   * How many descriptors (files, sockets) this process may have open, as it really is now; `null` where nothing tells: on
+   * other systems than Linux, on Deno without permission to read `/proc/self/limits`, and on Node before 20.16.
+   */
+  descriptorLimit(): number | null;
   /**
    * Listens. Where the runtime binds at once the listener is returned at once; else a promise of it. Fails with the
    * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection.

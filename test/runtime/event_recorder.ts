@@ -198,6 +198,11 @@ export class RecordedConnection implements TransportSession {
     this.#recorder.call(() => this.#transport.abort());
   }
 
+  cutOff(): void {
+    if (!this.isClosed) this.#wasAborted = true;
+    this.#recorder.call(() => this.#transport.cutOff());
+  }
+
   onData(borrowed: Uint8Array): void {
     this.#note("data");
     if (borrowed.byteLength === 0) this.#broken("onData without a byte");
@@ -226,7 +231,7 @@ export class RecordedConnection implements TransportSession {
 
   onClose(cause: Error | undefined): void {
     if (this.isClosed) this.#broken("a second onClose");
-    if (this.#wasAborted && cause !== undefined) this.#broken("a cause after abort");
+    if (this.#wasAborted && cause !== undefined) this.#broken("a cause after abort or cutOff");
     this.log.push("close");
     this.cause = cause;
     this.hooks.onClose?.(this);

@@ -8,7 +8,8 @@ import { testTransport, type TransportHarness, type TransportPeer } from "./tran
 /** Far more turns of the event loop than anything in memory takes. */
 const MAX_TURNS = 10_000;
 
-describe("the transport in memory", () => testTransport({ listen, congestingBytes: 1 << 20, canReset: true }));
+describe("the transport in memory", () =>
+  testTransport({ listen, congestingBytes: 1 << 20, canReset: true, canCutOff: true }));
 
 async function listen(events: TransportEvents): Promise<TransportHarness> {
   const runtime = createMemoryRuntime();
@@ -43,6 +44,7 @@ function createPeer(peer: MemoryPeer): TransportPeer {
       await until(() => peer.serverSide !== "open");
       return take();
     },
+    sawReset: () => peer.wasCutOff,
     closed: () => until(() => peer.serverSide === "closed"),
     pause: () => peer.stopReading(),
     resume: () => peer.read(),

@@ -17,6 +17,8 @@ export interface TransportPeer {
   receive(byteLength: number): Promise<string>;
   /** Waits for FIN or the close and takes everything. */
   receiveAll(): Promise<string>;
+  /** Whether the connection was reset by the transport, as far as this end was told. */
+  sawReset(): boolean;
   /** Waits until the connection is gone. */
   closed(): Promise<void>;
   /** Stops reading. */
@@ -42,6 +44,8 @@ export interface TransportUnderTest {
   readonly congestingBytes: number;
   /** Whether a peer can make the transport fail: TLS and Unix domain sockets just close. */
   readonly canReset: boolean;
+  /** Whether the transport can make a peer see a failure. */
+  readonly canCutOff: boolean;
 }
 
 const KIB = 1024;
@@ -121,7 +125,7 @@ function writeJointly(connection: RecordedConnection, text: string): boolean {
 }
 
 /** Tests a transport against the rules of the contract; to be called within a `describe`. */
-export function testTransport({ listen, congestingBytes, canReset }: TransportUnderTest): void {
+export function testTransport({ listen, congestingBytes, canReset, canCutOff }: TransportUnderTest): void {
   const rule = (title: string, run: (situation: Situation) => Promise<void>): void =>
     void test(title, async () => {
       const recorder = new EventRecorder();
@@ -139,6 +143,7 @@ export function testTransport({ listen, congestingBytes, canReset }: TransportUn
   testWriting(rule);
   testHalfClose(rule);
   testAbort(rule);
+  testCutOff(rule, canCutOff);
   if (canReset) testReset(rule);
 }
 
@@ -550,6 +555,79 @@ function testAbort(rule: Rule): void {
     connection.abort();
     await connection.until("close");
     await peer.receiveAll();
+  });
+}
+
+function testCutOff(rule: Rule, canCutOff: boolean): void {
+  const sight = canCutOff ? "a failure" : "an end, for want of a reset";
+  rule(`after cutOff the peer sees what it got before, and ${sight}`, async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.write("half of it");
+    assert.equal(await peer.receive(10), "half of it");
+    connection.cutOff();
+    assert.equal(connection.isClosed, false, "onClose comes later");
+    await connection.until("close");
+    assert.equal(await peer.receiveAll(), "");
+    assert.equal(peer.sawReset(), canCutOff);
+    await situation.waitInVain();
+    assert.deepEqual([connection.log, connection.cause], [["close"], undefined]);
+  });
+
+  rule(`cutOff of a connection whose peer has sent FIN, is ${sight}`, async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.end();
+    await connection.until("end");
+    connection.cutOff();
+    await connection.until("close");
+    assert.equal(await peer.receiveAll(), "");
+    assert.equal(peer.sawReset(), canCutOff);
+  });
+
+  rule("cutOff discards what the peer did not take, and no onDrain follows", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    const sent = numbered(situation.congestingBytes);
+    assert.equal(writeAll(connection, sent, 1 * MIB), false);
+    await situation.waitInVain();
+    connection.cutOff();
+    await connection.until("close");
+    peer.resume();
+    const received = await peer.receiveAll();
+    assert.ok(received.length < sent.length);
+    assertSame(received, sent.slice(0, received.length));
+    assert.deepEqual(connection.log, ["close"]);
+  });
+
+  rule("cutOff within an event, twice, and calls after it change nothing more", async (situation) => {
+    const callEverything = (connection: RecordedConnection): void => {
+      connection.cutOff();
+      connection.cutOff();
+      assert.equal(connection.write("more"), false);
+      assert.equal(connection.writeAll(["much ", "more"]), false);
+      connection.pause();
+      connection.resume();
+      connection.end();
+      connection.abort();
+      connection.cutOff();
+    };
+    const { connection, peer } = await situation.open({ onData: callEverything });
+    peer.send(numbered(256 * KIB));
+    peer.end();
+    await connection.until("close");
+    callEverything(connection);
+    await peer.closed();
+    await situation.waitInVain();
+    assert.deepEqual([connection.log, connection.cause], [["data", "close"], undefined]);
+  });
+
+  rule("cutOff after abort changes nothing", async (situation) => {
+    const { connection, peer } = await situation.open();
+    connection.abort();
+    connection.cutOff();
+    await connection.until("close");
+    await peer.receiveAll();
+    await situation.waitInVain();
+    assert.deepEqual([connection.log, connection.cause], [["close"], undefined]);
   });
 }
 

@@ -38,6 +38,8 @@ export interface MemoryPeer {
   read(bytes?: number): void;
   /** What the server has done to the connection. */
   readonly serverSide: "open" | "ended" | "closed";
+  /** Whether the server has reset the connection, so that what came can't be taken for everything. */
+  readonly wasCutOff: boolean;
   /** Whether the server has stopped reading. */
   readonly isPausedByServer: boolean;
   /** Bytes received. */
@@ -69,6 +71,8 @@ export interface MemoryRuntimeOptions {
   readonly thread?: (runtime: MemoryThreadRuntime, entry: string) => void | Promise<void>;
   /** What `whyNotShared` says of TCP; `null` unless given. */
   readonly whyNotShared?: string | null;
+  /** What `descriptorLimit` says; `null` unless given. */
+  readonly descriptorLimit?: number | null;
   /** What is told of responses of the runtime's own class; all that can be, unless given. */
   readonly responseContents?: ResponseContents;
 }
@@ -79,7 +83,7 @@ export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryR
 }
 
 function createRuntime<C extends Clock>(
-  { thread, whyNotShared = null, responseContents }: MemoryRuntimeOptions,
+  { thread, whyNotShared = null, responseContents, descriptorLimit = null }: MemoryRuntimeOptions,
   clock: C,
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
@@ -98,6 +102,7 @@ function createRuntime<C extends Clock>(
     printed,
     threads,
     availableCores: () => 1,
+    descriptorLimit: () => descriptorLimit,
     decodeLatin1,
     encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
     ...builtinCodecs(),
@@ -118,7 +123,7 @@ function createRuntime<C extends Clock>(
       if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
       const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
         await thread(
-          createRuntime({ thread, whyNotShared, responseContents }, inside.clock, inside.parentThread),
+          createRuntime({ thread, whyNotShared, responseContents, descriptorLimit }, inside.clock, inside.parentThread),
           entry,
         );
       });
@@ -136,6 +141,7 @@ function createHost(printed: string[]): Host {
     args: [],
     print: (line) => void printed.push(line),
     printError: (line) => void printed.push(line),
+    droppedLines: 0,
     onStopSignal: () => () => {},
     exit: () => {},
     locate: () => Promise.resolve(null),
@@ -164,6 +170,7 @@ class MemoryConnection implements TransportConnection {
   #isOpened = false;
   #closeCause: Error | undefined;
   #closeWasTold = false;
+  #wasCutOff = false;
 
   constructor(events: TransportEvents, remoteAddress?: Address, negotiatedProtocol: string | null = null) {
     this.#events = events;
@@ -209,6 +216,11 @@ class MemoryConnection implements TransportConnection {
     this.#close(undefined);
   }
 
+  cutOff(): void {
+    if (this.#serverSide !== "closed") this.#wasCutOff = true;
+    this.#close(undefined);
+  }
+
   #createPeer(): MemoryPeer {
     // deno-lint-ignore no-this-alias -- The getters below belong to another object.
     const connection = this;
@@ -232,6 +244,9 @@ class MemoryConnection implements TransportConnection {
       },
       get serverSide() {
         return connection.#serverSide === "ending" ? "open" : connection.#serverSide;
+      },
+      get wasCutOff() {
+        return connection.#wasCutOff;
       },
       get isPausedByServer() {
         return connection.#isPaused;
