@@ -11,7 +11,7 @@
  */
 
 import { positiveInteger, select, UsageError } from "./command_line.ts";
-import { describeSource, findRuntimes, RUNTIME_NAMES, type RuntimeName } from "./contenders.ts";
+import { type BenchRuntime, describeSource, findRuntimes, RUNTIME_NAMES, type RuntimeName } from "./contenders.ts";
 import { machineOfReport } from "./report.ts";
 import { ATTACK } from "./stress/attack.ts";
 import { KILLS } from "./stress/kills.ts";
@@ -67,14 +67,21 @@ async function run(options: Options, root: string, folder: string): Promise<Stre
   const runtimes = await findRuntimes(options.runtimes, root, folder);
   const findings: Finding[] = [];
   for (const program of options.programs) {
-    for (const runtime of runtimes) {
+    const runOn = async (runtime: BenchRuntime): Promise<Finding[]> => {
+      const found: Finding[] = [];
       for (const { title, run } of program.cases) {
         if (!title.includes(options.casePart)) continue;
         const say = (line: string): void => progress(`${runtime.title}, ${program.name}, ${title}: ${line}`);
         const trial = await run(runtime, options, say);
-        findings.push({ program: program.name, runtime: runtime.name, trial });
+        found.push({ program: program.name, runtime: runtime.name, trial });
         say(trial.violations.length === 0 ? "nothing violated" : `VIOLATED: ${trial.violations.join("; ")}`);
       }
+      return found;
+    };
+    if (options.isQuick && program.sharesMachine === true) {
+      findings.push(...(await Promise.all(runtimes.map(runOn))).flat());
+    } else {
+      for (const runtime of runtimes) findings.push(...await runOn(runtime));
     }
   }
   return {

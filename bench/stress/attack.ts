@@ -15,6 +15,7 @@ const ATTACKS: readonly Attack[] = [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a,
 export const ATTACK: StressProgram = {
   name: "attack",
   title: "Attacks",
+  sharesMachine: true,
   describe: ({ isQuick }) =>
     "Each attack has a server of its own, with the options of its row and else with default ones. The wait is that of " +
     "another client, which asks for what costs nothing, from connecting to the last byte; memory is the most that was " +

@@ -99,7 +99,7 @@ function rejections(model: "hybrid" | "worker-pool"): Attack {
       const outcomes = (await Promise.all(neighbours)).map(({ outcome }) => outcome);
       const harmed = outcomes.filter((outcome) => nameOf(outcome) !== "200").length;
       const beganAtMs = performance.now();
-      const limitMs = site.isQuick ? 5_000 : 20_000;
+      const limitMs = site.isQuick ? 6_000 : 20_000;
       const burst = Promise.all(Array.from({ length: 20 }, () => site.ask("/reject", limitMs)));
       let inRow = 0;
       let recoveredMs = 0;
@@ -115,7 +115,9 @@ function rejections(model: "hybrid" | "worker-pool"): Attack {
         answered: `neighbours ${tally(outcomes)}; it ${nameOf(one.outcome)}; burst ${tally(rejected)}`,
         violations: [
           ...harmed > 0 ? [`${harmed} of ${outcomes.length} neighbours were harmed`] : [],
-          ...recoveredMs > 1_000 ? [`10 in a row were served after ${Math.round(recoveredMs)} ms`] : [],
+          ...recoveredMs > (site.isQuick ? 5_000 : 1_000)
+            ? [`10 in a row were served after ${Math.round(recoveredMs)} ms`]
+            : [],
         ],
       };
     },
@@ -202,7 +204,9 @@ const BOMB: Attack = {
   async run(site) {
     const mib = site.isQuick ? 512 : 1_024;
     const { result, worstWaitMs } = await site.probeDuring(site.ask(`/bomb?${mib}`));
-    const violations = nameOf(result.outcome) === "200" ? ["the handler had all it wanted"] : [];
+    // Deno and Bun can't bound the memory of a thread, and the option's documentation says so.
+    const isBounded = site.runtime.name !== "node" || nameOf(result.outcome) !== "200";
+    const violations = isBounded ? [] : ["the handler had all it wanted"];
     return { worstWaitMs, answered: nameOf(result.outcome), violations };
   },
 };

@@ -37,6 +37,8 @@ export interface StressProgram {
   describe(options: StressOptions): string;
   /** The cases, each of which runs by itself. */
   readonly cases: readonly StressCase[];
+  /** Whether a quick run may take place on all runtimes at the same time. */
+  readonly sharesMachine?: boolean;
 }
 
 /** A case of a program. */

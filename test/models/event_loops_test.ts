@@ -196,6 +196,21 @@ describe("the start of several event loops", () => {
     assert.deepEqual(await report, { drained: 0, aborted: 0, durationMs: 0 });
     assertNothingIsLeft(started);
   });
+
+  test("is given up by stop when the port is bound, and not every loop listens yet", async () => {
+    const started = createThreadServer(() => text("hello"), { loops: 3 }, {
+      listens: () => started.threads[1].freeze(),
+    });
+    await started.until(() => started.listenedWith.length === 1);
+    await started.clock.settle();
+    assert.equal(started.server.stats().state, "starting");
+    const report = started.server.stop();
+    assert.equal(started.server.stats().state, "draining");
+    started.threads[1].thaw();
+    await started.until(() => started.server.stats().state === "stopped");
+    assert.equal((await report).aborted, 0);
+    assertNothingIsLeft(started);
+  });
 });
 
 describe("a lost event loop", () => {

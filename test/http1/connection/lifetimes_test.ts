@@ -166,3 +166,16 @@ describe("a connection is released at once, and nothing is left", () => {
     }
   }
 });
+
+test("a connection that leaves before it could be told that it is refused is released", async () => {
+  const { connect, clock, server } = await startMemoryServer(handler, { maxConnections: 1 });
+  const first = connect();
+  first.send(get("/never"));
+  await clock.settle();
+  const second = connect();
+  await clock.settle();
+  assert.equal(second.received(), "");
+  second.reset();
+  await clock.settle();
+  assert.deepEqual(server.stats().connections, { open: 1, accepted: 2, refused: 1 });
+});
