@@ -130,7 +130,7 @@ export class ConnectionServices implements ConnectionService {
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
-    return this.#reports.tell(error, exchange.request);
+    return this.#reports.tell(error, requestOf(exchange));
   }
 
   reportError(error: TrivetError): void {
@@ -168,6 +168,15 @@ export class ConnectionServices implements ConnectionService {
   #tick(elapsedMs: number): void {
     this.open.tick(elapsedMs);
     this.model.tick?.();
+  }
+}
+
+/** The request, for a report. Making it may be what has failed: then it is reported without. */
+function requestOf(exchange: Exchange): Request | undefined {
+  try {
+    return exchange.request;
+  } catch {
+    return undefined;
   }
 }
 
