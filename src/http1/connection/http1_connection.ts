@@ -11,7 +11,6 @@
 import { TrivetError } from "../../api/errors.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
-import { isHealthCheck } from "../../exchange/health_check.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
@@ -240,14 +239,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     }
   };
 
-  /** Whether a load balancer asks: it is answered before it is the turn of the connection, which closes then. */
-  #isHealthCheck(): boolean {
-    const { healthPath, isDraining } = this.#service;
-    if (healthPath === undefined || isDraining || this.#decoder.pendingBytes === 0) return false;
-    const head = this.#decoder.peekHead();
-    return head !== null && isHealthCheck(head, healthPath);
-  }
-
   /** Takes from the bytes what the state allows. */
   #decode(): void {
     const life = this.#life;
@@ -256,12 +247,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       while (true) {
         if (life.writing === State.DONE && this.responder.exchange !== null) this.#endExchange(this.responder.exchange);
         const { reading, writing } = life;
-        if (reading === State.PARKED && this.#isHealthCheck()) {
-          this.responder.isLast = true;
-          life.enter(State.FIRST, writing);
-          continue;
-        }
-        if (reading === State.COMPLETE || reading > State.SKIPPING || reading === State.PARKED) break;
+        if (reading === State.COMPLETE || reading > State.SKIPPING) break;
+        if (reading === State.PARKED && !this.responder.answersBeforeTurn(decoder)) break;
         if (reading <= State.HEAD) {
           if (decoder.pendingBytes === 0) return;
           if (reading === State.REFUSING) throw this.#refusal!;
