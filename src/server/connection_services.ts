@@ -13,6 +13,7 @@ import { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
 import { DRAINING, DrainSignal } from "../exchange/drain_signal.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import { HEALTHY, isHealthCheck } from "../exchange/health_check.ts";
 import type { Observer } from "../exchange/observer.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
@@ -25,7 +26,6 @@ import type { Scheduler } from "../models/scheduler.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
-import { answerToHealthCheck } from "./health_check.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
 
@@ -52,7 +52,7 @@ export class ConnectionServices implements ConnectionService {
   readonly admission: Admission;
   readonly model: Scheduler;
   readonly #reports: Reports;
-  readonly #healthPath: string | undefined;
+  readonly healthPath: string | undefined;
   readonly #runtimeClock: Clock;
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
@@ -74,7 +74,7 @@ export class ConnectionServices implements ConnectionService {
   ) {
     this.model = scheduler;
     this.#reports = reports;
-    this.#healthPath = options.healthPath;
+    this.healthPath = options.healthPath;
     this.#runtimeClock = runtime.clock;
     this.observer = observer;
     this.settings = toSettings(options);
@@ -124,13 +124,12 @@ export class ConnectionServices implements ConnectionService {
       exchange.refuse(new TrivetError("draining", DRAINING));
       return;
     }
-    const answer = this.#healthPath === undefined ? null : answerToHealthCheck(exchange, this.#healthPath);
-    if (answer === null) this.model.run(exchange, connection);
-    else exchange.answer(answer);
+    if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
+    else this.model.run(exchange, connection);
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
-    return this.#reports.tell(error, exchange.request);
+    return this.#reports.tell(error, requestOf(exchange));
   }
 
   reportError(error: TrivetError): void {
@@ -168,6 +167,15 @@ export class ConnectionServices implements ConnectionService {
   #tick(elapsedMs: number): void {
     this.open.tick(elapsedMs);
     this.model.tick?.();
+  }
+}
+
+/** The request, for a report. Making it may be what has failed: then it is reported without. */
+function requestOf(exchange: Exchange): Request | undefined {
+  try {
+    return exchange.request;
+  } catch {
+    return undefined;
   }
 }
 

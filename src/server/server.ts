@@ -14,7 +14,7 @@ import type { ConnectionServices } from "./connection_services.ts";
 import type { Reports } from "./reports.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
 import type { ResolvedOptions } from "../api/options.ts";
-import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
+import type { Address, Listener, ListenOptions, Runtime, Timer, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
 import type { ServerStats } from "../api/stats.ts";
@@ -174,18 +174,26 @@ export class HttpServer implements Server {
   #bind(): void {
     if (this.#phase !== "loading") return;
     this.#enter("binding");
-    const { hostname, port, unix, tcpBacklog, tls } = this.#options;
-    const reusePort = this.#options.reusePort || this.#scheduler.sharesPort === true;
     let bound: Listener | Promise<Listener>;
     try {
-      const where = { hostname, port, unixPath: unix, tcpBacklog, reusePort, tls };
-      bound = this.#runtime.listen(where, this.#events);
+      bound = this.#openListener();
     } catch (cause) {
       this.#failToBind(cause);
       return;
     }
     if (bound instanceof Promise) bound.then((listener) => this.#take(listener), (cause) => this.#failToBind(cause));
     else this.#take(bound);
+  }
+
+  #openListener(): Listener | Promise<Listener> {
+    const { hostname, port, unix: unixPath, tcpBacklog, tls } = this.#options;
+    const isShared = this.#scheduler.sharesPort === true;
+    const where = { hostname, port, unixPath, tcpBacklog, reusePort: this.#options.reusePort || isShared, tls };
+    const listen = (): Listener | Promise<Listener> => this.#runtime.listen(where, this.#events);
+    // Loops share the port with each other, and with another server only if that was asked for. A socket that may share
+    // its port does not notice who else does; one that may not fails then.
+    if (!isShared || this.#options.reusePort || port === 0) return listen();
+    return probe(this.#runtime, { ...where, reusePort: false, tls: undefined }).then(listen);
   }
 
   #take(listener: Listener): void {
@@ -369,6 +377,21 @@ export class HttpServer implements Server {
       durationMs: Math.round(this.#stoppedAtMs - this.#stopBeganAtMs),
     };
   }
+}
+
+/** Fails as listening does at an address that is taken, and leaves it as it was. */
+async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
+  const ignored: TransportEvents = {
+    // A client that is so early would not have found a server a moment before.
+    onOpen: (transport) => transport.abort(),
+    onData: ignore,
+    onDrain: ignore,
+    onEnd: ignore,
+    onClose: ignore,
+    onAcceptError: ignore,
+  };
+  const listener = await runtime.listen(where, ignored);
+  await listener.close();
 }
 
 /** A promise that its owner settles. */

@@ -277,7 +277,11 @@ export function toNativeRequest(source: RequestSource): Request {
 
 function makeNativeRequest(source: RequestSource, headers: Headers, body: BodyInit | null): Request {
   const init: NativeRequestInit = { method: source.method, headers, body, duplex: "half", signal: source.signal() };
-  return new Request(source.url(), init);
+  const request = new Request(source.url(), init);
+  // Bun makes GET of a method that it does not know, and every runtime that of `get`. What came is what a handler sees:
+  // methods are case-sensitive (RFC 9110 section 9.1), and who may GET need not be the one who may do something else.
+  if (request.method !== source.method) Object.defineProperty(request, "method", { value: source.method });
+  return request;
 }
 
 /** Whether the Fetch standard refuses content with this method, which it takes in any case. */

@@ -237,9 +237,8 @@ export class RequestHeadParser {
 
 /** Decides what the connection wants to know of a request beside its target. */
 function interpretMessage(head: Http1RequestHead, control: ControlFields): void {
-  // RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered, so neither is attempted.
-  if (head.method === "CONNECT" || head.method === "TRACE") {
-    throw new TrivetError("method-unsupported", "This server implements neither CONNECT nor TRACE.");
+  if (isForbidden(head.method)) {
+    throw new TrivetError("method-unsupported", "This server implements none of CONNECT, TRACE and TRACK.");
   }
   head.contentLength = decideRequestFraming(head.minorVersion, control);
   head.persistent = !control.close && (head.minorVersion === 1 || control.keepAlive);
@@ -251,6 +250,15 @@ function interpretMessage(head: Http1RequestHead, control: ControlFields): void 
     throw new TrivetError("expectation-unknown", "The only expectation this server meets is '100-continue'.");
   }
   head.expectsContinue = control.expectsContinue;
+}
+
+/**
+ * RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered. The Fetch Standard forbids these
+ * methods, and TRACK, in any case, and no Request could be made for them.
+ */
+function isForbidden(method: string): boolean {
+  const { length } = method;
+  return (length === 5 || length === 7) && /^(?:connect|trace|track)$/i.test(method);
 }
 
 /** Decides what an absolute-form or asterisk-form means (RFC 9112 section 3.2). */

@@ -250,7 +250,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       while (true) {
         if (life.writing === State.DONE && this.responder.exchange !== null) this.#endExchange(this.responder.exchange);
         const { reading, writing } = life;
-        if (reading === State.COMPLETE || reading > State.SKIPPING || reading === State.PARKED) break;
+        if (reading === State.COMPLETE || reading > State.SKIPPING) break;
+        if (reading === State.PARKED && !this.responder.answersBeforeTurn(decoder)) break;
         if (reading <= State.HEAD) {
           if (decoder.pendingBytes === 0) return;
           if (reading === State.REFUSING) throw this.#refusal!;

@@ -27,6 +27,10 @@ export const FOUND_END = 3;
 /** What is read and thrown away behind the last request; a peer that sends more is cut off. */
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
 
+/** A longer head is not looked at before its turn. */
+const MAX_PEEKED_BYTES = 4 * 1024;
+const LF = 10;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** Decodes the requests of one connection, one after another. */
@@ -124,6 +128,27 @@ export class RequestDecoder {
     this.#wasHeadMethod = head.method === "HEAD";
     this.head = head;
     return FOUND_HEAD;
+  }
+
+  /**
+   * The head of what was fed, if that is one whole head and nothing else. The bytes stay where they are, for `next`. Most
+   * of what comes is told apart by its last bytes, and what is long is not looked at, so that bytes which trickle in are
+   * not looked at over and over again.
+   */
+  peekHead(): Http1RequestHead | null {
+    const end = this.#at + this.pendingBytes;
+    const isWhole = this.pendingBytes <= MAX_PEEKED_BYTES && this.#window[end - 1] === LF &&
+      this.#window[end - 3] === LF;
+    if (!isWhole || this.#parser !== null) return null;
+    const parser = this.#parsers.shared;
+    let head: Http1RequestHead | null = null;
+    try {
+      head = parser.parse(this.#window, this.#at, end);
+    } catch {
+      // It is answered when it is its turn.
+    }
+    if (head === null) this.#parsers.giveAway();
+    return head !== null && parser.consumedBytes === this.pendingBytes ? head : null;
   }
 
   /**

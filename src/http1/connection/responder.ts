@@ -12,12 +12,14 @@ import { TrivetError } from "../../api/errors.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { createErrorResponse } from "../../exchange/error_response.ts";
 import type { Exchange, ExchangeResponder } from "../../exchange/exchange.ts";
+import { isHealthCheck } from "../../exchange/health_check.ts";
 import type { ResponseSource } from "../../web/response_source.ts";
 import type { Http1RequestHead } from "../codec/request_head.ts";
 import * as State from "./lifecycle.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Outbound } from "./outbound.ts";
 import { askForRescue, reportFailure } from "./rescue.ts";
+import type { RequestDecoder } from "./request_decoder.ts";
 import * as Progress from "./response_writer.ts";
 import { ResponseWriter } from "./response_writer.ts";
 import type { ConnectionService } from "./service.ts";
@@ -77,6 +79,17 @@ export class Responder implements ExchangeResponder {
   /** Whether anything waits to hear that a response was delivered. */
   get isAwaited(): boolean {
     return this.exchange !== null || this.#undelivered?.isEmpty === false;
+  }
+
+  /** Whether a connection that waits for its turn is answered before it: a load balancer is, and its connection closes. */
+  answersBeforeTurn(decoder: RequestDecoder): boolean {
+    const { healthPath, isDraining } = this.#service;
+    if (healthPath === undefined || isDraining || decoder.pendingBytes === 0) return false;
+    const head = decoder.peekHead();
+    if (head === null || !isHealthCheck(head, healthPath)) return false;
+    this.isLast = true;
+    this.#life.enter(State.FIRST, State.NONE);
+    return true;
   }
 
   /** Awaits the response to a request. */

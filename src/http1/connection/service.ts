@@ -67,6 +67,8 @@ export interface ConnectionService extends ExchangeServices {
   readonly counters: ConnectionCounters;
   /** Who is told of requests and responses, if anyone is. */
   readonly observer: Observer | null;
+  /** Where load balancers ask whether the server is alive, if they do. */
+  readonly healthPath: string | undefined;
   /** Whether the server finishes what it has begun and takes nothing new. */
   readonly isDraining: boolean;
   /** The runtime's way from bytes to a string. */
