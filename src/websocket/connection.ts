@@ -367,8 +367,8 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
     this.#closeCode = code;
     this.#closeReason = reason;
     this.#wasClean = true;
-    // RFC 6455 section 5.5.1: a Close is answered with the code that it had.
-    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, ""));
+    // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
+    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#enter("ending");
     this.#expectClose();
   }
