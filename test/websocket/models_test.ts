@@ -157,5 +157,16 @@ for (const model of TESTED_MODELS) {
       assert.equal(server.stats().connections.open, 0);
       assert.deepEqual(reported, []);
     });
+
+    test("a graceful stop says 1001, and waits for the client's Close", async () => {
+      // The last: `after` finds nothing more to stop.
+      const client = await open("/echo");
+      const stopped = server.shutdown({ timeout: 10_000 });
+      assert.deepEqual(show(await receive(client, 1)), ["close 1001"]);
+      client.send(frame({ opcode: 8, payload: closePayload(1001) }));
+      await client.receiveAll();
+      client.end();
+      assert.deepEqual((await stopped).aborted, 0);
+    });
   });
 }

@@ -491,6 +491,49 @@ describe("deadlines", () => {
   });
 });
 
+describe("a server that stops", () => {
+  test("says 1001 to every socket, waits for their Close, and cuts off the others at its deadline", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const [polite, deaf] = [await client(), await client()];
+    await polite.send(text("a"));
+    const stopped = server.shutdown({ timeout: 5_000 });
+    await clock.settle();
+    for (const { shown } of [polite, deaf]) assert.deepEqual(shown(), ["close 1001"]);
+    assert.equal(polite.socket.readyState, 2);
+    polite.socket.send("not any more");
+    await polite.send(close(1001));
+    assert.equal(polite.peer.serverSide, "ended");
+    polite.peer.end();
+    await clock.settle();
+    assert.deepEqual(log, ["close 1001 true"]);
+    await clock.advance(6_000);
+    assert.deepEqual(log, ["close 1001 true", "close 1006 false"]);
+    const { drained, aborted } = await stopped;
+    assert.deepEqual({ drained, aborted }, { drained: 1, aborted: 1 });
+  });
+
+  test("says so to one that opens while it stops", async () => {
+    const gate = createGate();
+    const memory = await startMemoryServer(async (_request, info) => {
+      await gate.opened;
+      return info.upgradeWebSocket().response;
+    });
+    const peer = await memory.send(webSocketRequest());
+    const stopped = memory.server.shutdown({ timeout: 5_000 });
+    await memory.clock.settle();
+    gate.open();
+    await memory.clock.settle();
+    assert.deepEqual(show(framesOf(peer.received())), ["close 1001"]);
+    peer.send(close(1001));
+    peer.end();
+    await memory.clock.settle();
+    assert.equal((await stopped).aborted, 0);
+  });
+});
+
 describe("messages as streams", () => {
   test("a client whose messages are not read is not read either", async () => {
     const { client, clock } = await start();

@@ -486,6 +486,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   linger(): void {
     this.#service.connectionServed(this);
     this.#life.enter(State.LINGERING, State.ENDED);
+    if (this.#service.isDraining) this.#life.hurryLinger();
     this.#readOrPause();
   }
 
