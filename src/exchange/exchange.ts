@@ -55,8 +55,6 @@ export interface ExchangeOwner extends ContentSupply {
   readonly remoteAddress: Address;
   /** The address at which the connection was accepted. */
   readonly localAddress: Address;
-  /** Whether the content of the request has come whole. */
-  readonly isContentComplete: boolean;
   /** What takes the response. */
   readonly responder: ExchangeResponder;
   /** What all exchanges share. */
@@ -210,6 +208,11 @@ export class Exchange implements RequestSource {
       else if (this.#contentError !== null) this.#trailersSettlement.reject(this.#contentError);
     }
     return this.#trailersSettlement.promise;
+  }
+
+  /** Whether the content of the request has come whole. */
+  get isContentComplete(): boolean {
+    return this.head.contentLength === 0 || this.#trailers !== null;
   }
 
   /** The trailer section as it came; `null` while the content is not complete. */

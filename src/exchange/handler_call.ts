@@ -112,7 +112,7 @@ export class ExchangeInfo implements HandlerInfo {
     if (exchange.progress !== "awaited" || exchange.pendingUpgrade !== null) {
       throw new TrivetError("too-late", "The exchange has a response already, or an upgrade.");
     }
-    if (!exchange.connection.isContentComplete) {
+    if (!exchange.isContentComplete) {
       throw new TrivetError("upgrade-not-requested", "The content of the request has to be read before an upgrade.");
     }
     if (!isToken(protocol.replace("/", "")) || !offers(exchange.head.upgrade, protocol)) {

@@ -17,7 +17,7 @@ import { encodeCloseFrame, encodeFrame } from "./codec/frame_encoder.ts";
 import { type CompressionTools, MessageCompressor, MessageDecompressor } from "./message_compression.ts";
 import { type FrameSlab, OutgoingFrames } from "./outgoing_frames.ts";
 import type { WebSocketSettings } from "./settings.ts";
-import type { SocketClock, Ticking } from "./socket_clock.ts";
+import type { OpenSocket, OpenSockets } from "./open_sockets.ts";
 
 /** How far a WebSocket has come. */
 export type WebSocketState = "connecting" | "open" | "closing" | "ending" | "closed";
@@ -66,7 +66,7 @@ export interface SocketReceiver {
 
 /** What all WebSockets of a thread share. */
 export interface SocketService {
-  readonly clock: SocketClock;
+  readonly open: OpenSockets;
   readonly slab: FrameSlab;
   /** The runtime's way from bytes to a string. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
@@ -77,8 +77,8 @@ const MAX_BUFFERED_WHILE_READING = 1024 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /** One WebSocket. */
-export class WebSocketConnection implements ByteReceiver, Ticking {
-  placeInClock = 0;
+export class WebSocketConnection implements ByteReceiver, OpenSocket {
+  placeAmongOpen = 0;
   readonly #service: SocketService;
   readonly #settings: WebSocketSettings;
   readonly #receiver: SocketReceiver;
@@ -187,6 +187,11 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
     this.#flushLater();
   }
 
+  /** Closes it because the server stops; a client that comes back finds another one. */
+  goAway(): void {
+    this.close(CLOSE_GOING_AWAY, "The server is going away.");
+  }
+
   /** The receiver takes messages again. */
   resume(): void {
     if (!this.#isHeld) return;
@@ -201,7 +206,7 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
     this.#outgoing.open(channel);
     this.#enter("open");
     const { pingIntervalMs, pongTimeoutMs, idleTimeoutMs, closeTimeoutMs } = this.#settings;
-    this.#service.clock.add(this, Math.min(pingIntervalMs, pongTimeoutMs, idleTimeoutMs, closeTimeoutMs));
+    this.#service.open.add(this, Math.min(pingIntervalMs, pongTimeoutMs, idleTimeoutMs, closeTimeoutMs));
     this.#restartPing();
     this.#restartIdle();
     if (this.#closeAsked === null) this.#receiver.opened();
@@ -258,7 +263,7 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
       this.close(CLOSE_GOING_AWAY, "No message for too long.");
     } else if (nowMs >= this.#pingAtMs && !this.#isPaused) {
       this.#pingAtMs = Infinity;
-      this.#pongDueAtMs = this.#service.clock.deadlineAfter(this.#settings.pongTimeoutMs);
+      this.#pongDueAtMs = this.#service.open.deadlineAfter(this.#settings.pongTimeoutMs);
       this.ping(NO_BYTES);
     }
   }
@@ -367,8 +372,8 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
     this.#closeCode = code;
     this.#closeReason = reason;
     this.#wasClean = true;
-    // RFC 6455 section 5.5.1: a Close is answered with the code that it had.
-    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, ""));
+    // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
+    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#enter("ending");
     this.#expectClose();
   }
@@ -441,16 +446,16 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
 
   #restartPing(): void {
     this.#pongDueAtMs = Infinity;
-    this.#pingAtMs = this.#service.clock.deadlineAfter(this.#settings.pingIntervalMs);
+    this.#pingAtMs = this.#service.open.deadlineAfter(this.#settings.pingIntervalMs);
   }
 
   #restartIdle(): void {
-    this.#idleAtMs = this.#service.clock.deadlineAfter(this.#settings.idleTimeoutMs);
+    this.#idleAtMs = this.#service.open.deadlineAfter(this.#settings.idleTimeoutMs);
   }
 
   #expectClose(): void {
     if (this.#closeAtMs !== Infinity) return;
-    this.#closeAtMs = this.#service.clock.deadlineAfter(this.#settings.closeTimeoutMs);
+    this.#closeAtMs = this.#service.open.deadlineAfter(this.#settings.closeTimeoutMs);
   }
 
   #cutOff(error: TrivetError | null): void {
@@ -466,7 +471,7 @@ export class WebSocketConnection implements ByteReceiver, Ticking {
     this.#decoder.close();
     this.#outgoing.close();
     this.#decompressor?.close();
-    if (hasOpened) this.#service.clock.remove(this);
+    if (hasOpened) this.#service.open.remove(this);
     this.#receiver.closed(this.#closeCode, this.#closeReason, this.#wasClean);
   }
 

@@ -18,7 +18,7 @@ import { CompressionJobs, type CompressionTools } from "./message_compression.ts
 import { FrameSlab } from "./outgoing_frames.ts";
 import { ServerSocket } from "./server_socket.ts";
 import { resolveWebSocketOptions } from "./settings.ts";
-import { SocketClock } from "./socket_clock.ts";
+import { OpenSockets } from "./open_sockets.ts";
 import { StreamChannel } from "./stream_channel.ts";
 
 /** What is asked of a runtime. */
@@ -29,12 +29,14 @@ export class WebSockets implements WebSocketUpgrades {
   readonly #runtime: WebSocketRuntime;
   readonly #service: SocketService;
   readonly #jobs = new CompressionJobs();
+  /** Tells that the server drains: one signal for all exchanges of the thread, asked for with the first WebSocket. */
+  #draining: AbortSignal | null = null;
 
   /** @param runtime The runtime. */
   constructor(runtime: WebSocketRuntime) {
     this.#runtime = runtime;
     this.#service = {
-      clock: new SocketClock(runtime.clock),
+      open: new OpenSockets(runtime.clock),
       slab: new FrameSlab(runtime.encodeUtf8),
       decodeLatin1: runtime.decodeLatin1,
     };
@@ -61,10 +63,19 @@ export class WebSockets implements WebSocketUpgrades {
       (receiver) => connection = new WebSocketConnection(this.#service, settings, tools, receiver),
       (error) => exchange.connection.responder.reportLateError(exchange, error),
     );
-    upgraded.then(
-      (connected) => connection.open((receiver) => new StreamChannel(connected, receiver)),
-      () => connection.abandon(),
-    );
+    const draining = this.#watchDraining(info);
+    upgraded.then((connected) => {
+      connection.open((receiver) => new StreamChannel(connected, receiver));
+      if (draining.aborted) connection.goAway();
+    }, () => connection.abandon());
     return { response, socket };
+  }
+
+  #watchDraining(info: HandlerInfo): AbortSignal {
+    if (this.#draining === null) {
+      this.#draining = info.draining;
+      this.#draining.addEventListener("abort", () => this.#service.open.goAway(), { once: true });
+    }
+    return this.#draining;
   }
 }

@@ -42,7 +42,6 @@ export function createExchange(method = "GET"): PlainExchange {
   const owner: ExchangeOwner = {
     remoteAddress: ADDRESS,
     localAddress: ADDRESS,
-    isContentComplete: true,
     responder,
     services: {
       nativeRequest: false,

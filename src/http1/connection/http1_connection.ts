@@ -25,9 +25,6 @@ import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
 import * as Verdicts from "./verdicts.ts";
 
-/** Responses to pipelined requests gathered before they are written within a turn. */
-const MAX_GATHERED_BYTES = 64 * 1024;
-
 /** One connection. */
 export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   placeAmongOpen = 0;
@@ -69,10 +66,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   get localAddress(): Address {
     return this.#transport.localAddress;
-  }
-
-  get isContentComplete(): boolean {
-    return this.#arrival === null;
   }
 
   // What the concurrency model and the server ask for.
@@ -150,8 +143,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   onClose(cause: Error | undefined): void {
     if (this.#life.reading === State.CLOSED) return;
     this.#raw?.closed(cause);
-    // Nearly every connection is closed with nothing in flight, and an error costs a stack: it is made where something
-    // is to learn from it.
+    // An error costs a stack: it is made where something has to learn of it.
     const isAwaited = this.responder.isAwaited || this.#arrival !== null;
     const error = isAwaited ? new TrivetError("peer-disconnected", "The peer closed the connection.", { cause }) : null;
     if (this.responder.exchange !== null) this.services.countError(error!);
@@ -223,9 +215,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     try {
       const life = this.#life;
       do {
-        const failure = life.writing === State.HELD || life.writing === State.STREAMING
-          ? this.responder.advance()
-          : null;
+        const failure = life.writing === State.NONE ? null : this.responder.advance();
         if (failure !== null) this.#cutOff(failure);
         this.#decode();
         if (this.services.isDraining) this.drain();
@@ -288,7 +278,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   /** Whether no further request is begun now: the peer does not take the responses, or it is time for others. */
   #mustWait(): boolean {
     const { outbound } = this;
-    if (outbound.isCongested || (outbound.gatheredBytes > MAX_GATHERED_BYTES && !this.flush())) return true;
+    if (outbound.isCongested || (outbound.isFull && !this.flush())) return true;
     return !(this.#share ??= new TurnShare(this.services, this.#turn)).take();
   }
 
@@ -393,14 +383,14 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
         return;
       case "fail-content":
         this.#failContent(error());
-        if (this.#peerEnd !== null && this.#life.reading === State.COMPLETE) this.#expectGone();
+        if (this.#life.reading === State.COMPLETE && this.#peerEnd?.expect(this) === true) this.abort(Verdicts.gone());
         return;
       case "end-stream":
         this.#raw!.endReading();
-        this.#expectGone();
+        if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
         return;
       case "expect-gone":
-        this.#expectGone();
+        if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
         return;
       case "refuse":
         // The concurrency model has to forget it before it is refused.
@@ -413,10 +403,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       case "abort":
         this.#transport.abort();
     }
-  }
-
-  #expectGone(): void {
-    if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
   }
 
   /** The peer has sent what can't be served, in the head or in the content. */
@@ -486,9 +472,12 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   #cutOff(error: TrivetError): void {
+    // A response that stays incomplete must not look whole, which without a length it would behind a mere FIN.
+    const isUnderWay = this.#life.writing === State.STREAMING || this.outbound.isCongested;
     this.#raw?.closed(error);
     this.#leave(error, State.CUT);
-    this.#transport.abort();
+    if (isUnderWay) this.#transport.cutOff();
+    else this.#transport.abort();
   }
 
   /** The end of everything this connection owns. Without an error nothing waits for anything. */

@@ -96,6 +96,11 @@ export class Outbound {
     this.#host = host;
   }
 
+  /** Whether so much was gathered that it is handed over before more is. */
+  get isFull(): boolean {
+    return this.gatheredBytes > MAX_WRITE_BYTES;
+  }
+
   /** Bytes gathered and not handed to the transport yet. */
   get gatheredBytes(): number {
     return this.#gatheredBytes + this.#openEnd - this.#openStart;

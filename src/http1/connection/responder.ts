@@ -222,6 +222,7 @@ export class Responder implements ExchangeResponder {
   advance(): TrivetError | null {
     const life = this.#life;
     const { writer } = this;
+    if (life.writing !== State.HELD && life.writing !== State.STREAMING) return null;
     if (writer.progress === Progress.HEAD_DUE) {
       const progress = writer.sendHead(this.#mayPersist());
       if (progress === Progress.STREAMING) life.enter(life.reading, State.STREAMING);

@@ -1,7 +1,7 @@
 /**
- * The deadlines of all WebSockets of a thread: one timer, whatever their number.
+ * The WebSockets that are open on a thread: one timer for the deadlines of all, and what is said to all of them.
  *
- * It decides how often it looks. It must not know what the deadlines are for.
+ * It decides how often deadlines are looked at. It must not know what they are for.
  *
  * @module
  */
@@ -14,36 +14,37 @@ const MAX_TICK_MS = 500;
 /** A deadline may be late by at most about this part of the shortest timeout. */
 const TICKS_PER_TIMEOUT = 8;
 
-/** What has deadlines. */
-export interface Ticking {
-  /** Where it stands among the others; the clock's own. */
-  placeInClock: number;
+/** A WebSocket, as far as it is one of many. */
+export interface OpenSocket {
+  /** Where it stands among those that are open. */
+  placeAmongOpen: number;
   /** Time has passed. */
   tick(nowMs: number): void;
+  /** The server is going away. */
+  goAway(): void;
 }
 
-/** Ticks while there is something that has deadlines. */
-export class SocketClock {
+/** The WebSockets that are open. It ticks while there are some. */
+export class OpenSockets {
   /** The time at the last tick, or when the clock began to tick. */
   nowMs = 0;
   readonly #clock: Clock;
-  #members: Ticking[] = [];
+  #open: OpenSocket[] = [];
   #tickMs = MAX_TICK_MS;
   #timer: Timer | null = null;
 
-  /** @param clock The runtime's. */
+  /** @param clock The runtime's clock. */
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * Ticks for one more.
+   * One more is open.
    *
    * @param shortestMs Its shortest timeout.
    */
-  add(member: Ticking, shortestMs: number): void {
-    member.placeInClock = this.#members.length;
-    this.#members.push(member);
+  add(socket: OpenSocket, shortestMs: number): void {
+    socket.placeAmongOpen = this.#open.push(socket) - 1;
     const tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
     if (this.#timer !== null && tickMs >= this.#tickMs) return;
     this.#timer?.cancel();
@@ -52,14 +53,11 @@ export class SocketClock {
     this.#timer = this.#clock.every(tickMs, () => this.#tick());
   }
 
-  /** Ticks for it no longer. The last takes its place. */
-  remove(member: Ticking): void {
-    const last = this.#members.pop()!;
-    if (last !== member) {
-      this.#members[member.placeInClock] = last;
-      last.placeInClock = member.placeInClock;
-    }
-    if (this.#members.length > 0) return;
+  /** One is closed. The last takes its place. */
+  remove(socket: OpenSocket): void {
+    const last = this.#open.pop()!;
+    if (last !== socket) this.#open[last.placeAmongOpen = socket.placeAmongOpen] = last;
+    if (this.#open.length > 0) return;
     this.#timer?.cancel();
     this.#timer = null;
   }
@@ -69,9 +67,14 @@ export class SocketClock {
     return this.nowMs + this.#tickMs + timeoutMs;
   }
 
+  /** Tells each that the server is going away. */
+  goAway(): void {
+    for (const socket of this.#open.slice()) socket.goAway();
+  }
+
   #tick(): void {
     this.nowMs = this.#clock.nowMs();
     // From the last to the first: one that is removed gives its place to one that was looked at.
-    for (let place = this.#members.length - 1; place >= 0; place--) this.#members[place]?.tick(this.nowMs);
+    for (let place = this.#open.length - 1; place >= 0; place--) this.#open[place]?.tick(this.nowMs);
   }
 }

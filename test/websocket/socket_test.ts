@@ -1,0 +1,696 @@
+/** The WebSocket a handler has: the Web's interface, and what its handler may do wrong. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { HandlerInfo } from "../../src/api/handler.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
+import type { MemoryPeer } from "../support/memory_runtime.ts";
+import { createGate, type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
+import { closePayload, frame, type ServerFrame } from "../support/websocket_frames.ts";
+import { framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
+
+/** A client that is connected, and the socket its handler has. */
+export interface Client {
+  readonly peer: MemoryPeer;
+  readonly socket: ServerWebSocket;
+  /** Sends frames, and lets everything settle. */
+  send(...frames: readonly Uint8Array[]): Promise<void>;
+  /** What the server has sent. */
+  shown(): string[];
+  frames(): ServerFrame[];
+}
+
+interface Started extends MemoryServer {
+  client(options?: WebSocketOptions): Promise<Client>;
+}
+
+/** Starts a server whose handler leaves its sockets to the test. */
+async function start(
+  use: (socket: ServerWebSocket, info: HandlerInfo) => void = () => {},
+  serveOptions: ServeOptions = {},
+): Promise<Started> {
+  let options: WebSocketOptions | undefined;
+  let last: ServerWebSocket | null = null;
+  const memory = await startMemoryServer((_request, info) => {
+    const { response, socket } = info.upgradeWebSocket(options);
+    last = socket;
+    use(socket, info);
+    return response;
+  }, serveOptions);
+  return {
+    ...memory,
+    async client(given) {
+      options = given;
+      const peer = await memory.send(webSocketRequest());
+      const frames = (): ServerFrame[] => framesOf(peer.received());
+      return {
+        peer,
+        socket: last!,
+        frames,
+        shown: () => show(frames()),
+        async send(...sent) {
+          for (const one of sent) peer.send(one);
+          await memory.clock.settle();
+        },
+      };
+    },
+  };
+}
+
+const text = (payload: string): Uint8Array => frame({ opcode: 1, payload });
+const close = (code?: number, reason = ""): Uint8Array =>
+  frame({ opcode: 8, payload: code === undefined ? "" : closePayload(code, reason) });
+
+describe("the Web's interface", () => {
+  test("has the states of the Web, and its events in order", async () => {
+    const log: string[] = [];
+    const { client, clock } = await start((socket) => {
+      const note = (what: string): void => void log.push(`${what} ${socket.readyState}`);
+      note("upgraded");
+      socket.onopen = () => note("onopen");
+      socket.addEventListener("open", () => note("open"));
+      socket.onmessage = ({ data }) => note(`message ${data}`);
+      socket.onclose = ({ code, reason, wasClean }) => note(`close ${code} ${reason} ${wasClean}`);
+    });
+    const { send, peer } = await client();
+    await send(text("a"), text("b"));
+    await send(close(1000, "bye"));
+    log.push("closing");
+    peer.end();
+    await clock.settle();
+    assert.deepEqual(log, [
+      "upgraded 0",
+      "onopen 1",
+      "open 1",
+      "message a 1",
+      "message b 1",
+      "closing",
+      "close 1000 bye true 3",
+    ]);
+  });
+
+  test("gives bytes as a Blob or as an ArrayBuffer", async () => {
+    const { client, clock } = await start();
+    const { socket, send } = await client();
+    const got: unknown[] = [];
+    socket.onmessage = ({ data }) => got.push(data);
+    assert.equal(socket.binaryType, "blob");
+    await send(frame({ opcode: 2, payload: "blob" }));
+    socket.binaryType = "arraybuffer";
+    await send(frame({ opcode: 2, payload: "whole" }));
+    await send(frame({ opcode: 2, payload: "in two", fin: false }), frame({ opcode: 0, payload: " pieces" }));
+    socket.binaryType = "nodebuffer" as "blob";
+    assert.equal(socket.binaryType, "arraybuffer");
+    await clock.settle();
+    assert.ok(got[0] instanceof Blob);
+    assert.equal(await got[0].text(), "blob");
+    assert.ok(got[1] instanceof ArrayBuffer && got[2] instanceof ArrayBuffer);
+    assert.deepEqual(got.slice(1).map((buffer) => new TextDecoder().decode(buffer as ArrayBuffer)), [
+      "whole",
+      "in two pieces",
+    ]);
+  });
+
+  test("takes text and bytes of every kind, and copies them", async () => {
+    const { client, clock } = await start();
+    const { socket, shown } = await client();
+    const bytes = Uint8Array.of(1, 2, 3, 4);
+    socket.send("text");
+    socket.send(bytes);
+    socket.send(bytes.subarray(1, 3));
+    socket.send(bytes.buffer);
+    socket.send(new DataView(bytes.buffer, 2));
+    socket.send(new Uint16Array([0x0102]));
+    socket.send(new Blob(["blob"]));
+    socket.send("behind the blob");
+    socket.send("\ud800 alone");
+    socket.send(17 as unknown as string);
+    bytes.fill(0xff);
+    await clock.settle();
+    await clock.settle();
+    assert.deepEqual(shown(), [
+      "text text",
+      "binary 01020304",
+      "binary 0203",
+      "binary 01020304",
+      "binary 0304",
+      "binary 0201",
+      "binary 626c6f62",
+      "text behind the blob",
+      "text \ufffd alone",
+      "text 17",
+    ]);
+  });
+
+  for (const length of [0, 1, 41, 42, 63, 64, 125, 126, 5_000, 21_845, 65_535, 65_536, 100_000]) {
+    for (const char of ["a", "ä", "€", "𝄞"]) {
+      test(`sends ${length} times ${char}`, async () => {
+        const { client, clock } = await start();
+        const { socket, shown } = await client();
+        socket.send(char.repeat(length));
+        socket.send("next");
+        await clock.settle();
+        assert.deepEqual(shown(), [`text ${char.repeat(length)}`, "text next"]);
+      });
+    }
+  }
+
+  test("counts what was sent and not taken", async () => {
+    const { client, clock } = await start();
+    const { socket, peer } = await client();
+    socket.send("hellö");
+    assert.equal(socket.bufferedAmount, 6);
+    await clock.settle();
+    assert.equal(socket.bufferedAmount, 0);
+    peer.stopReading();
+    socket.send(new Uint8Array(300_000));
+    await clock.settle();
+    assert.ok(socket.bufferedAmount > 100_000 && socket.bufferedAmount <= 300_000, String(socket.bufferedAmount));
+    peer.read();
+    await clock.settle();
+    await clock.settle();
+    assert.equal(socket.bufferedAmount, 0);
+  });
+
+  test("refuses to send before it is open, and drops what is sent behind its close", async () => {
+    const { client, clock, reported } = await start((socket) => {
+      assert.throws(() => socket.send("early"), { name: "InvalidStateError" });
+    });
+    const { socket, shown } = await client();
+    socket.send("before");
+    socket.close();
+    await clock.settle();
+    assert.deepEqual(shown(), ["text before", "close 1005"]);
+    assert.deepEqual(reported, []);
+  });
+
+  for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 1.5, NaN]) {
+    test(`does not close with the code ${code}`, async () => {
+      const { client } = await start();
+      const { socket } = await client();
+      assert.throws(() => socket.close(code), { name: "InvalidAccessError" });
+      assert.equal(socket.readyState, 1);
+    });
+  }
+
+  test("closes with a code and a reason, which has at most 123 bytes", async () => {
+    const { client, clock } = await start();
+    const { socket, frames, send, peer } = await client();
+    assert.throws(() => socket.close(4000, "ä".repeat(62)), { name: "SyntaxError" });
+    socket.close(4000, "ä".repeat(61) + "x");
+    assert.equal(socket.readyState, 2);
+    await clock.settle();
+    assert.deepEqual(frames()[0].payload, closePayload(4000, "ä".repeat(61) + "x"));
+    assert.equal(peer.serverSide, "open", "the client's Close is awaited");
+    await send(text("dropped"), close(4000));
+    assert.equal(peer.serverSide, "ended");
+  });
+
+  test("closes once it is open when it was closed before", async () => {
+    const log: string[] = [];
+    const { client, clock } = await start((socket) => {
+      socket.close(4001, "not you");
+      assert.equal(socket.readyState, 2);
+      socket.onopen = () => log.push("open");
+      socket.onclose = ({ code }) => log.push(`close ${code}`);
+    });
+    const { shown, send, peer } = await client();
+    assert.deepEqual(shown(), ["close 4001"]);
+    await send(close(4001));
+    peer.end();
+    await clock.settle();
+    assert.deepEqual(log, ["close 4001"]);
+  });
+
+  test("calls listeners once, with their options, in order, and with the socket as target", async () => {
+    const { client } = await start();
+    const { socket, send } = await client();
+    const log: string[] = [];
+    const controller = new AbortController();
+    const twice = (): void => void log.push("twice");
+    socket.addEventListener("message", twice);
+    socket.addEventListener("message", twice);
+    socket.addEventListener("message", () => log.push("once"), { once: true });
+    socket.addEventListener("message", () => log.push("until aborted"), { signal: controller.signal });
+    socket.addEventListener("message", {
+      handleEvent(event: Event) {
+        log.push(`object ${event.target === socket} ${event.currentTarget === socket} ${event.type}`);
+      },
+    });
+    socket.addEventListener("message", (event) => event.stopImmediatePropagation());
+    socket.addEventListener("message", () => log.push("never"));
+    socket.onmessage = function (this: unknown) {
+      log.push(`handler ${this === socket}`);
+    };
+    await send(text("1"));
+    assert.deepEqual(log.splice(0), [
+      "handler true",
+      "twice",
+      "once",
+      "until aborted",
+      "object true true message",
+    ]);
+    controller.abort();
+    socket.removeEventListener("message", twice);
+    socket.onmessage = null;
+    await send(text("2"));
+    assert.deepEqual(log, ["object true true message"]);
+    assert.ok(socket instanceof EventTarget);
+  });
+
+  test("answers a Ping, and sends its own", async () => {
+    const { client, clock } = await start();
+    const { socket, send, shown } = await client();
+    await send(frame({ opcode: 9, payload: "a" }));
+    socket.ping();
+    socket.ping("b");
+    socket.ping(Uint8Array.of(0x63));
+    assert.throws(() => socket.ping("p".repeat(126)), RangeError);
+    await clock.settle();
+    assert.deepEqual(shown(), ["pong a", "ping ", "ping b", "ping c"]);
+  });
+
+  test("tells how it was closed to whatever waits for that, before and behind", async () => {
+    const { client, clock } = await start();
+    const { socket, send, peer } = await client();
+    const before = socket.closed;
+    await send(close(4002, "why"));
+    peer.end();
+    await clock.settle();
+    const expected = { code: 4002, reason: "why", wasClean: true };
+    assert.deepEqual(await before, expected);
+    assert.deepEqual(await socket.closed, expected);
+  });
+});
+
+describe("a client that goes without a Close", () => {
+  for (const [name, leave] of [["FIN", "end"], ["a reset", "reset"]] as const) {
+    test(`by ${name}: 1006, and the connection is closed`, async () => {
+      const log: string[] = [];
+      const { client, clock, reported, server } = await start((socket) => {
+        socket.onerror = () => log.push("error");
+        socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+      });
+      const { peer, send } = await client();
+      await send(text("a"));
+      peer[leave]();
+      await clock.settle();
+      assert.deepEqual(log, ["close 1006 false"]);
+      assert.equal(peer.serverSide, "closed");
+      assert.deepEqual(reported, []);
+      assert.equal(server.stats().connections.open, 0);
+    });
+  }
+});
+
+describe("what a handler does wrong", () => {
+  test("an event handler that throws, or whose promise rejects, is reported and harms nothing", async () => {
+    const { client, reported } = await start((socket) => {
+      socket.onopen = () => {
+        throw new Error("in onopen");
+      };
+      socket.onmessage = async ({ data }) => {
+        await Promise.resolve();
+        throw new Error(`in onmessage ${data}`);
+      };
+      socket.addEventListener("message", () => {
+        throw new Error("in a listener");
+      });
+      socket.addEventListener("message", ({ data }) => socket.send(data));
+    });
+    const [first, second] = [await client(), await client()];
+    await first.send(text("a"));
+    await second.send(text("b"));
+    assert.deepEqual(first.shown(), ["text a"]);
+    assert.deepEqual(second.shown(), ["text b"]);
+    assert.deepEqual(reported.map(({ code, cause }) => `${code}: ${(cause as Error).message}`).sort(), [
+      "handler-failed: in a listener",
+      "handler-failed: in a listener",
+      "handler-failed: in onmessage a",
+      "handler-failed: in onmessage b",
+      "handler-failed: in onopen",
+      "handler-failed: in onopen",
+    ]);
+  });
+
+  test("one that sends to what it has closed is told so once", async () => {
+    const { client, clock, reported } = await start();
+    const { socket, shown } = await client();
+    socket.close(1000);
+    for (let i = 0; i < 3; i++) socket.send("late");
+    await clock.settle();
+    assert.deepEqual(shown(), ["close 1000"]);
+    assert.deepEqual(reported.map(({ code }) => code), ["too-late"]);
+  });
+
+  test("one that sends behind the close event is told so, one that does not know yet is not", async () => {
+    const { client, clock, reported } = await start();
+    const { socket, peer, send } = await client();
+    await send(close(1000));
+    socket.send("crossing");
+    assert.deepEqual(reported, []);
+    peer.end();
+    await clock.settle();
+    socket.send("late");
+    assert.deepEqual(reported.map(({ code }) => code), ["too-late"]);
+  });
+
+  test("one that sends more than a client takes loses that client, and no other", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onerror = ({ message }) => log.push(message);
+      socket.onclose = ({ code }) => log.push(`close ${code}`);
+    });
+    const [slow, other] = [await client({ maxBufferedAmount: 500_000 }), await client()];
+    slow.peer.stopReading();
+    for (let i = 0; i < 10; i++) slow.socket.send(new Uint8Array(100_000));
+    await clock.settle();
+    assert.deepEqual(log, ["More than 500000 bytes wait for the client.", "close 1006"]);
+    assert.equal(slow.peer.serverSide, "closed");
+    assert.equal(server.stats().errors["websocket-backlog"], 1);
+    other.socket.send("still here");
+    await clock.settle();
+    assert.deepEqual(other.shown(), ["text still here"]);
+  });
+
+  test("one message may be longer than what may wait", async () => {
+    const { client, clock } = await start();
+    const { socket, frames } = await client({ maxBufferedAmount: 1_000 });
+    socket.send(new Uint8Array(100_000));
+    await clock.settle();
+    assert.equal(frames()[0].payload.byteLength, 100_000);
+  });
+});
+
+describe("deadlines", () => {
+  test("a client that is not heard gets a Ping, and is cut off when it does not answer", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onerror = ({ error }) => log.push(error.code);
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const { peer, shown } = await client();
+    await clock.advance(29_000);
+    assert.deepEqual(shown(), []);
+    await clock.advance(2_000);
+    assert.deepEqual(shown(), ["ping "]);
+    await clock.advance(19_000);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(2_000);
+    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual(log, ["websocket-timeout", "close 1006 false"]);
+    assert.equal(server.stats().errors["websocket-timeout"], 1);
+  });
+
+  for (const [name, answer] of [["a Pong", frame({ opcode: 10 })], ["anything else", text("here")]] as const) {
+    test(`a client that answers with ${name} stays`, async () => {
+      const { client, clock } = await start();
+      const { peer, send, shown } = await client({ pingInterval: 1_000, pongTimeout: 500 });
+      for (let round = 1; round <= 5; round++) {
+        await clock.advance(1_200);
+        assert.equal(shown().length, round);
+        await send(answer);
+      }
+      assert.equal(peer.serverSide, "open");
+    });
+  }
+
+  test("a connection without messages is closed with 1001, although its client answers", async () => {
+    const { client, clock } = await start();
+    const { peer, send, shown } = await client({ pingInterval: 1_000, pongTimeout: 1_000, idleTimeout: 5_000 });
+    for (let round = 0; round < 6; round++) {
+      await send(frame({ opcode: 10 }));
+      await clock.advance(800);
+    }
+    assert.equal(shown().filter((what) => what.startsWith("close")).length, 0);
+    await clock.advance(1_000);
+    assert.equal(shown().at(-1), "close 1001");
+    await send(close(1001));
+    assert.equal(peer.serverSide, "ended");
+  });
+
+  for (const [name, use] of [["comes", "send"], ["goes", "socket"]] as const) {
+    test(`a message that ${name} restarts the time without messages`, async () => {
+      const { client, clock } = await start();
+      const one = await client({ pingInterval: 0, idleTimeout: 2_000 });
+      for (let round = 0; round < 6; round++) {
+        if (use === "send") await one.send(text("x"));
+        else one.socket.send("x");
+        await clock.advance(1_500);
+      }
+      assert.equal(one.peer.serverSide, "open");
+      assert.equal(one.socket.readyState, 1);
+    });
+  }
+
+  test("a client that does not answer a Close is cut off", async () => {
+    const log: string[] = [];
+    const { client, clock } = await start((socket) => {
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const { socket, peer, send } = await client();
+    socket.close(1000);
+    await send(text("I go on"), frame({ opcode: 9 }));
+    await clock.advance(9_000);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(2_000);
+    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual(log, ["close 1006 false"]);
+  });
+
+  test("a client that does not end a connection that was closed is cut off", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const { peer, send } = await client();
+    await send(close(1000));
+    assert.equal(peer.serverSide, "ended");
+    await clock.advance(17_000);
+    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual(log, ["close 1000 true"]);
+    assert.equal(server.stats().connections.open, 0);
+  });
+
+  test("a timeout of 0 is none", async () => {
+    const { client, clock } = await start();
+    const { peer, shown } = await client({ pingInterval: 0, pongTimeout: 0, idleTimeout: 0, closeTimeout: 0 });
+    await clock.advance(10 * 3_600_000);
+    assert.equal(peer.serverSide, "open");
+    assert.deepEqual(shown(), []);
+  });
+
+  test("no timer is left behind the last socket", async () => {
+    const { client, clock, server } = await start();
+    const clients = [await client(), await client({ pingInterval: 100 }), await client()];
+    for (const { peer } of clients) peer.reset();
+    await clock.settle();
+    await server.shutdown();
+    assert.equal(clock.pendingCount, 0);
+  });
+});
+
+describe("a server that stops", () => {
+  test("says 1001 to every socket, waits for their Close, and cuts off the others at its deadline", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const [polite, deaf] = [await client(), await client()];
+    await polite.send(text("a"));
+    const stopped = server.shutdown({ timeout: 5_000 });
+    await clock.settle();
+    for (const { shown } of [polite, deaf]) assert.deepEqual(shown(), ["close 1001"]);
+    assert.equal(polite.socket.readyState, 2);
+    polite.socket.send("not any more");
+    await polite.send(close(1001));
+    assert.equal(polite.peer.serverSide, "ended");
+    polite.peer.end();
+    await clock.settle();
+    assert.deepEqual(log, ["close 1001 true"]);
+    await clock.advance(6_000);
+    assert.deepEqual(log, ["close 1001 true", "close 1006 false"]);
+    const { drained, aborted } = await stopped;
+    assert.deepEqual({ drained, aborted }, { drained: 1, aborted: 1 });
+  });
+
+  test("says so to one that opens while it stops", async () => {
+    const gate = createGate();
+    const memory = await startMemoryServer(async (_request, info) => {
+      await gate.opened;
+      return info.upgradeWebSocket().response;
+    });
+    const peer = await memory.send(webSocketRequest());
+    const stopped = memory.server.shutdown({ timeout: 5_000 });
+    await memory.clock.settle();
+    gate.open();
+    await memory.clock.settle();
+    assert.deepEqual(show(framesOf(peer.received())), ["close 1001"]);
+    peer.send(close(1001));
+    peer.end();
+    await memory.clock.settle();
+    assert.equal((await stopped).aborted, 0);
+  });
+});
+
+describe("messages as streams", () => {
+  test("a client whose messages are not read is not read either", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, send } = await client();
+    const reader = socket.readable.getReader();
+    for (let i = 0; i < 100; i++) await send(text(`${i} ${"x".repeat(10_000)}`));
+    assert.ok(peer.isPausedByServer);
+    for (let i = 0; i < 100; i++) {
+      assert.equal(String((await reader.read()).value).split(" ")[0], String(i));
+      await clock.settle();
+    }
+    assert.ok(!peer.isPausedByServer);
+  });
+
+  test("a loop gets every message in order, and ends with the connection", async () => {
+    const got: unknown[] = [];
+    const done = createGate();
+    const { client, clock } = await start((socket) => {
+      (async () => {
+        for await (const message of socket) got.push(message);
+        done.open();
+      })();
+    });
+    const { send, peer } = await client();
+    await send(text("a"), frame({ opcode: 2, payload: "b" }), close(1000));
+    peer.end();
+    await clock.settle();
+    await done.opened;
+    assert.deepEqual(got, ["a", Uint8Array.of(0x62)]);
+  });
+
+  test("a loop gets what came before the client was lost, and ends", async () => {
+    const got: unknown[] = [];
+    const gate = createGate();
+    const { client, clock } = await start((socket) => {
+      (async () => {
+        for await (const message of socket) {
+          got.push(message);
+          await gate.opened;
+        }
+        got.push(`closed ${(await socket.closed).code}`);
+      })();
+    });
+    const { send, peer } = await client();
+    await send(text("a"), text("b"), text("c"));
+    peer.reset();
+    await clock.settle();
+    gate.open();
+    await clock.settle();
+    await clock.settle();
+    assert.deepEqual(got, ["a", "b", "c", "closed 1006"]);
+  });
+
+  test("the stream fails when the client is lost", async () => {
+    const { client, clock } = await start();
+    const { socket, peer } = await client();
+    const read = socket.readable.getReader().read().then(() => "read", (error) => error.code);
+    peer.reset();
+    await clock.settle();
+    assert.equal(await read, "peer-disconnected");
+  });
+
+  test("leaving the loop closes the connection with 1000", async () => {
+    const { client } = await start((socket) => {
+      (async () => {
+        for await (const _message of socket) break;
+      })();
+    });
+    const { send, shown } = await client();
+    await send(text("a"));
+    assert.deepEqual(shown(), ["close 1000"]);
+  });
+
+  test("a write waits for a client that does not keep up", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, frames } = await client();
+    const writer = socket.writable.getWriter();
+    await writer.write("first");
+    peer.stopReading();
+    let isWritten = false;
+    writer.write(new Uint8Array(300_000)).then(() => isWritten = true);
+    await clock.settle();
+    assert.equal(isWritten, false);
+    peer.read();
+    await clock.settle();
+    await clock.settle();
+    assert.equal(isWritten, true);
+    assert.equal(frames()[1].payload.byteLength, 300_000);
+    writer.close();
+    await clock.settle();
+    assert.equal(frames()[2].opcode, 8);
+  });
+
+  test("what is written before it is open is sent when it is", async () => {
+    const { client, clock } = await start((socket) => {
+      socket.writable.getWriter().write("early");
+    });
+    const { shown } = await client();
+    await clock.settle();
+    assert.deepEqual(shown(), ["text early"]);
+  });
+
+  test("a write to a connection that is lost fails", async () => {
+    const { client, clock } = await start();
+    const { socket, peer } = await client();
+    const writer = socket.writable.getWriter();
+    writer.closed.catch(() => {});
+    peer.stopReading();
+    const write = writer.write(new Uint8Array(300_000)).then(() => "written", (error) => error.code);
+    await clock.settle();
+    peer.reset();
+    await clock.settle();
+    assert.equal(await write, "peer-disconnected");
+  });
+
+  test("one stream piped into the other is an echo with back-pressure", async () => {
+    const { client, clock } = await start((socket) => void socket.readable.pipeTo(socket.writable).catch(() => {}));
+    const { peer, frames } = await client();
+    peer.stopReading();
+    for (let i = 0; i < 200; i++) {
+      peer.send(frame({ opcode: 2, payload: new Uint8Array(10_000) }));
+      await clock.settle();
+    }
+    assert.ok(peer.isPausedByServer, "what can't be echoed is not read");
+    peer.read();
+    for (let i = 0; i < 300 && frames().length < 200; i++) await clock.settle();
+    assert.equal(frames().length, 200);
+  });
+});
+
+describe("an echo to a client that does not read", () => {
+  test("stops reading it, at bounded memory, and goes on when it reads", async () => {
+    const { client, clock } = await start((socket) => {
+      socket.binaryType = "arraybuffer";
+      socket.onmessage = ({ data }) => socket.send(data);
+    });
+    const { socket, peer, frames } = await client();
+    peer.stopReading();
+    for (let i = 0; i < 300; i++) {
+      peer.send(frame({ opcode: 2, payload: new Uint8Array(10_000) }));
+      await clock.settle();
+    }
+    assert.ok(peer.isPausedByServer);
+    assert.ok(socket.bufferedAmount < 1_200_000, String(socket.bufferedAmount));
+    peer.read();
+    for (let i = 0; i < 300 && frames().length < 300; i++) await clock.settle();
+    assert.equal(frames().length, 300);
+  });
+
+  test("answers the last Ping only", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, send, shown } = await client();
+    peer.stopReading();
+    socket.send(new Uint8Array(300_000));
+    for (let i = 0; i < 50; i++) await send(frame({ opcode: 9, payload: String(i) }));
+    peer.read();
+    for (let i = 0; i < 10; i++) await clock.settle();
+    assert.deepEqual(shown().slice(1), ["pong 49"]);
+  });
+});
