@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { detectRuntime } from "../../runtime/detect.ts";
 import { type Handler, type HandlerInfo, HttpResponse, serve, type ServeOptions, type TrivetError } from "../../mod.ts";
 import type { Server } from "../../src/api/server.ts";
 import { get, post } from "../fixtures/differential.ts";
@@ -307,6 +308,39 @@ describe("back-pressure", () => {
     assert.deepEqual(unchunked(client.bytes()), Array.from(content));
     await stop(server, client);
   });
+});
+
+describe("a response that fails midway never looks whole", () => {
+  const rows: readonly { name: string; request: string }[] = [
+    { name: "of unknown length, to HTTP/1.0: its connection is reset", request: "GET / HTTP/1.0\r\n\r\n" },
+    { name: "that is chunked: it has no last chunk", request: get("/") },
+  ];
+  for (const { name, request } of rows) {
+    test(name, async () => {
+      const { server, client } = await startWatched(() => {
+        let pieces = 0;
+        return new Response(
+          new ReadableStream({
+            async pull(stream) {
+              await new Promise((resolve) => setTimeout(resolve, 30));
+              if (pieces++ === 0) stream.enqueue(new TextEncoder().encode("half"));
+              else stream.error(new Error("broken"));
+            },
+          }),
+        );
+      });
+      client.send(request);
+      await client.receiveUntil((received) => received.includes("half"));
+      await until(() => client.state === "closed" || client.state === "half-closed", "the end");
+      assert.doesNotMatch(client.received(), /\r\n0\r\n/);
+      // Deno has no way to reset what `Deno.listen` accepts; there only the chunked coding tells.
+      if (request.includes("HTTP/1.0") && detectRuntime().name !== "deno") {
+        await until(() => client.cause !== null, "a reset");
+        assert.equal((client.cause as { code?: string } | null)?.code, "ECONNRESET");
+      }
+      await stop(server, client);
+    });
+  }
 });
 
 /** The content of a chunked response. */
