@@ -47,6 +47,7 @@ export class Acceptor {
     this.#listener = listener;
     this.#onConnection = onConnection;
     this.#events = events;
+    prepareForShortage();
   }
 
   /** Accepts the next connection, and the ones behind it. */
@@ -97,6 +98,27 @@ export class Acceptor {
     this.#events.onAcceptError(cause as Error);
     setTimeout(() => this.accept(), this.#delayMs);
     this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
+  }
+}
+
+let isPrepared = false;
+
+/**
+ * Has Deno do now what it does once and, without a descriptor left, ends the whole process over: Deno 2.9 opens a file
+ * when the first stack of an error with a frame in this module is read, and a pipe for signals half a second after its
+ * start. The stack of an error that `accept` fails with has such a frame.
+ */
+function prepareForShortage(): void {
+  if (isPrepared) return;
+  isPrepared = true;
+  void new Error().stack;
+  const ignore = (): void => {};
+  try {
+    // A signal that does nothing where nothing listens to it.
+    Deno.addSignalListener("SIGWINCH", ignore);
+    Deno.removeSignalListener("SIGWINCH", ignore);
+  } catch {
+    // The system has no such signal, nor such a shortage.
   }
 }
 

@@ -7,6 +7,7 @@
  */
 
 import type { Host } from "../runtime.ts";
+import { TrivetError } from "./errors.ts";
 
 /** As many causes are told as anybody would read. */
 const MAX_CAUSES = 8;
@@ -38,6 +39,8 @@ export function tellUser(host: Host, tell: () => unknown): void {
 function describeOne(thrown: unknown): string {
   try {
     if (!(thrown instanceof Error)) return `A value that is no error was thrown: ${String(thrown)}`;
+    // Its stack is ours and tells nothing, and to read it ends Deno 2.9 when no descriptor is left.
+    if (thrown instanceof TrivetError && thrown.blame === "transport") return String(thrown);
     const { stack } = thrown;
     // The stacks of Bun lack the name and the message, as may those that users set.
     return typeof stack === "string" && stack.includes(thrown.message) ? stack : `${thrown}\n${stack ?? ""}`.trimEnd();

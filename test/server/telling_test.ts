@@ -13,6 +13,12 @@ describe("what is printed of an error", () => {
     assert.match(printed, /\nCaused by: Error: The disk is full\.\n\s+at .*telling_test/);
   });
 
+  test("is but its message where the system is to blame, and the cause", () => {
+    const cause = Object.assign(new Error("EMFILE"), { stack: "Error: EMFILE\n    at accept" });
+    const printed = describeError(new TrivetError("accept-failed", "It failed.", { cause }));
+    assert.equal(printed, "TrivetError: It failed.\nCaused by: Error: EMFILE\n    at accept");
+  });
+
   const circle = new Error("In a circle.");
   circle.cause = circle;
   const throwing = new Error("x");
