@@ -149,7 +149,11 @@ export interface ServeOptions {
   readonly maxRequestTargetSize?: number;
   /** Of the content of a request. Default 16 MiB. */
   readonly maxRequestBodySize?: number;
-  /** Open connections, on each event loop; further ones get a 503. Default 0: no bound of its own. */
+  /**
+   * Open connections, on each event loop; further ones get a 503. 0 is no bound. Default: seven eighths of the descriptors
+   * that the process may have open, divided among the loops; 0 where that is not known (on other systems than Linux, and on
+   * Deno without the permission to read `/proc/self/limits`).
+   */
   readonly maxConnections?: number;
   /** Open connections from one address, on each event loop; further ones get a 503. Default 0: no bound. */
   readonly maxConnectionsPerIp?: number;
@@ -264,7 +268,7 @@ const NUMBER_RULES = {
   maxHeadersCount: count(100, 1, 10_000),
   maxRequestTargetSize: size(8 * KIB, 16, MIB),
   maxRequestBodySize: size(16 * MIB, 0, Number.MAX_SAFE_INTEGER),
-  maxConnections: count(0),
+  maxConnections: { ...count(0), default: undefined },
   maxConnectionsPerIp: count(0),
   maxRequestsPerSocket: count(0),
   workers: { default: undefined, min: 1, max: 1024, unit: "" },
@@ -317,26 +321,51 @@ export function optionsOfLoop(options: ResolvedOptions): ServeModule {
   return { ...rest, module: rest.module ?? "", loops: 1, reusePort: true };
 }
 
+/** What the machine has, as far as defaults depend on it. */
+export interface Machine {
+  /** Processors that this process may use. */
+  readonly cores: number;
+  /** Descriptors that this process may have open; `null` where that is not known. */
+  readonly descriptorLimit: number | null;
+}
+
+/**
+ * Descriptors that connections leave to files, threads and listeners, and to clients that are told that there are too many
+ * of them: an eighth, at least 64.
+ */
+export function descriptorMargin(limit: number): number {
+  return Math.max(64, Math.ceil(limit / 8));
+}
+
+function defaultMaxConnections(descriptorLimit: number | null, loops: number): number {
+  if (descriptorLimit === null) return 0;
+  return Math.max(1, Math.floor((descriptorLimit - descriptorMargin(descriptorLimit)) / loops));
+}
+
 /**
  * Checks options and fills in the defaults.
  *
- * @param cores The processors of the machine, for the defaults that depend on them.
+ * @param machine What the machine has, for the defaults that depend on it.
  * @param models The names of the concurrency models that there are.
  * @throws {TypeError} For an unknown option or one of the wrong type.
  * @throws {RangeError} For a number out of its range.
  */
-export function resolveOptions(options: ServeOptions, cores: number, models: readonly Model[]): ResolvedOptions {
+export function resolveOptions(options: ServeOptions, machine: Machine, models: readonly Model[]): ResolvedOptions {
   rejectUnknown("option", options, OPTION_NAMES);
   const numbers = resolveNumbers("", options, NUMBER_RULES);
   const { minDataRate: rate = {} } = options;
   if (typeof rate !== "object" || rate === null) throw wrongType("minDataRate", rate, "an object");
   rejectUnknown("option minDataRate", rate, Object.keys(MIN_DATA_RATE_RULES));
+  const { cores, descriptorLimit } = machine;
+  const model = resolveName("model", options.model, models) ?? "event-driven";
   return {
     ...numbers as { [Name in keyof typeof NUMBER_RULES]: number },
     tcpBacklog: numbers.tcpBacklog,
+    maxConnections: numbers.maxConnections ??
+      defaultMaxConnections(descriptorLimit, model === "event-driven" ? numbers.loops! : 1),
     workers: numbers.workers ?? 2 * cores,
     threads: numbers.threads ?? cores,
-    model: resolveName("model", options.model, models) ?? "event-driven",
+    model,
     unhandledRejections: resolveName("unhandledRejections", options.unhandledRejections, REJECTIONS) ?? "report",
     module: resolveModule(options.module),
     healthPath: resolveHealthPath(options.healthPath),

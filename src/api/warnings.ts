@@ -17,6 +17,8 @@ export type WarningCode =
   | "workers-busy"
   /** A thread of the handler was lost and is replaced; `onError` is told why. */
   | "thread-replaced"
+  /** Connections have taken nearly every descriptor that the process may have. */
+  | "descriptors-low"
   /** Fewer event loops run than were asked for. */
   | "loops-unavailable"
   /** The runtime can't bound the memory of a thread. */

@@ -8,18 +8,22 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { ResolvedOptions } from "../api/options.ts";
+import { descriptorMargin, type ResolvedOptions } from "../api/options.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Address } from "../runtime.ts";
 import type { HeldConnection, OpenConnections } from "./open_connections.ts";
 
 /** The limits on connections. */
-export type AdmissionLimits = Pick<ResolvedOptions, "maxConnections" | "maxConnectionsPerIp">;
+export interface AdmissionLimits extends Pick<ResolvedOptions, "maxConnections" | "maxConnectionsPerIp"> {
+  /** Descriptors that this process may have open; `null` where that is not known. */
+  readonly descriptorLimit: number | null;
+}
 
 /**
  * Refused connections whose answer was sent and whose client has not closed yet. Beyond it the one that was answered
- * first is closed, since it had the most time to read its answer.
+ * first is closed, since it had the most time to read its answer. They have half of the descriptors at most that
+ * connections leave.
  */
 const MAX_LINGERING_REFUSALS = 512;
 
@@ -36,6 +40,7 @@ export class Admission {
   /** Refused connections that were answered, in that order; those that have gone since are among them for a while. */
   #lingering: Connection[] = [];
   #oldest = 0;
+  readonly #maxLingering: number;
   #lingeringNow = 0;
 
   /**
@@ -47,6 +52,9 @@ export class Admission {
     this.#limits = limits;
     this.#open = open;
     this.#scheduler = scheduler;
+    const { descriptorLimit } = limits;
+    const share = descriptorLimit === null ? Infinity : Math.floor(descriptorMargin(descriptorLimit) / 2);
+    this.#maxLingering = Math.min(MAX_LINGERING_REFUSALS, share);
   }
 
   /** Addresses that have connections which were not refused, where they are counted. */
@@ -106,14 +114,14 @@ export class Admission {
   }
 
   #linger(connection: Connection): void {
-    if (this.#lingering.length >= 2 * MAX_LINGERING_REFUSALS) {
+    if (this.#lingering.length >= 2 * this.#maxLingering) {
       this.#lingering = this.#lingering.slice(this.#oldest).filter(isOpen);
       this.#oldest = 0;
     }
     const lingering = this.#lingering;
     lingering.push(connection);
     this.#lingeringNow++;
-    while (this.#lingeringNow > MAX_LINGERING_REFUSALS && this.#oldest < lingering.length) {
+    while (this.#lingeringNow > this.#maxLingering && this.#oldest < lingering.length) {
       const oldest = lingering[this.#oldest++];
       if (isOpen(oldest)) oldest.abort(new TrivetError("connection-limit", "Too many refused connections linger."));
     }

@@ -46,6 +46,8 @@ export class ConnectionServices implements ConnectionService {
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   isDraining = false;
+  /** Called at each tick of the clock, while connections are open. */
+  onTick: () => void = () => {};
   /** Who is open. */
   readonly open: OpenConnections;
   /** Who is taken. */
@@ -107,7 +109,7 @@ export class ConnectionServices implements ConnectionService {
     this.webSockets = new WebSockets(runtime);
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
-    this.admission = new Admission(options, this.open, scheduler);
+    this.admission = new Admission({ ...options, descriptorLimit: runtime.descriptorLimit() }, this.open, scheduler);
   }
 
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
@@ -166,6 +168,7 @@ export class ConnectionServices implements ConnectionService {
 
   #tick(elapsedMs: number): void {
     this.open.tick(elapsedMs);
+    this.onTick();
     this.model.tick?.();
   }
 }

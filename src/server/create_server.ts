@@ -6,6 +6,7 @@
 
 import type { Handler } from "../api/handler.ts";
 import { handlerOf, loadHandlerModule } from "./load_handler.ts";
+import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
 import { Reports } from "./reports.ts";
@@ -47,7 +48,8 @@ export function createServer(
   if (typeof given !== "object" || given === null) {
     throw new TypeError("serve() takes a handler, options and a handler, or options with a handler as `fetch`.");
   }
-  const options = resolveOptions(given, runtime.availableCores(), Object.keys(models) as Model[]);
+  const machine = { cores: runtime.availableCores(), descriptorLimit: runtime.descriptorLimit() };
+  const options = resolveOptions(given, machine, Object.keys(models) as Model[]);
   const model = models[options.model];
   const handler = typeof first === "function" ? first : second ?? (first as Partial<ServeInit>).fetch;
   const { handle, prepare } = takeHandler(runtime, options, handler, model.callsHandlerHere);
@@ -56,6 +58,7 @@ export function createServer(
   readContentsWith(runtime.responseContents(nativeResponse()));
   const reports = new Reports(options.onError, runtime.host);
   const warnings = new Warnings(runtime.clock, runtime.host, options.onWarning);
+  const descriptors = new DescriptorWatch(machine.descriptorLimit, warnings);
   const scheduler = model.create({
     options,
     runtime,
@@ -71,7 +74,7 @@ export function createServer(
     warnings,
     reportError: (error) => reports.report(error),
   });
-  return assembleServer({ options, runtime, scheduler, reports, prepare });
+  return assembleServer({ options, runtime, scheduler, reports, descriptors, prepare });
 }
 
 /** What a server is assembled from. */
@@ -80,6 +83,8 @@ export interface AssemblyParts {
   readonly runtime: Runtime;
   readonly scheduler: Scheduler;
   readonly reports: Reports;
+  /** Told now and then how many connections are open. */
+  readonly descriptors?: DescriptorWatch;
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
   /** Told of everything that happens on this event loop. */
@@ -93,6 +98,7 @@ export function assembleServer(parts: AssemblyParts): HttpServer {
   const { options, runtime, scheduler, reports, observer = null, choice = alwaysHttp1 } = parts;
   const services = new ConnectionServices(options, runtime, scheduler, reports, observer);
   const { open, admission, clock } = services;
+  services.onTick = () => parts.descriptors?.look(open.count + (scheduler.stats?.().elsewhere?.open ?? 0));
   const choose = choice((transport) => new Http1Connection(transport, services));
   const events = new Preface({
     choose,

@@ -45,9 +45,13 @@ export class Program {
    *
    * @param url The file: URL of the module to run.
    * @param args Its arguments.
+   * @param descriptors How many descriptors it may have open, where that is not for the system to say.
    */
-  constructor(url: URL, args: readonly string[]) {
-    this.#child = spawn(process.execPath, [...runtimeArguments(), fileURLToPath(url), ...args], { stdio: "pipe" });
+  constructor(url: URL, args: readonly string[], descriptors?: number) {
+    const command = [process.execPath, ...runtimeArguments(), fileURLToPath(url), ...args];
+    const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
+    const [file, ...rest] = descriptors === undefined ? command : [...shell, ...command];
+    this.#child = spawn(file, rest, { stdio: "pipe" });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#output += text;
       this.#onOutput();

@@ -59,7 +59,7 @@ function create(limits: AdmissionLimits, admit: (connection: HeldConnection) => 
 
 describe("the addresses that are counted", () => {
   test("are forgotten with their last connection, served or refused", () => {
-    const { admission, open, connect } = create({ maxConnections: 0, maxConnectionsPerIp: 1 });
+    const { admission, open, connect } = create({ maxConnections: 0, maxConnectionsPerIp: 1, descriptorLimit: null });
     const connections = ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.3"].map(connect);
     assert.deepEqual(connections.map(({ wasRefused }) => wasRefused), [false, true, false, false]);
     assert.equal(admission.addressCount, 3);
@@ -68,16 +68,19 @@ describe("the addresses that are counted", () => {
   });
 
   test("are none when there is no limit by address", () => {
-    const { admission, connect } = create({ maxConnections: 5, maxConnectionsPerIp: 0 });
+    const { admission, connect } = create({ maxConnections: 5, maxConnectionsPerIp: 0, descriptorLimit: null });
     connect("10.0.0.1");
     assert.equal(admission.addressCount, 0);
   });
 
   test("do not count a connection that is refused by the model, now or later", () => {
     const full = new TrivetError("queue-full", "No.");
-    const { connect } = create({ maxConnections: 0, maxConnectionsPerIp: 1 }, (connection) => connection.refuse(full));
+    const { connect } = create(
+      { maxConnections: 0, maxConnectionsPerIp: 1, descriptorLimit: null },
+      (connection) => connection.refuse(full),
+    );
     assert.equal(connect("10.0.0.1").wasRefused, true);
-    const waiting = create({ maxConnections: 0, maxConnectionsPerIp: 1 });
+    const waiting = create({ maxConnections: 0, maxConnectionsPerIp: 1, descriptorLimit: null });
     const parked = waiting.connect("10.0.0.1");
     assert.equal(waiting.connect("10.0.0.1").wasRefused, true);
     parked.refuse(full);

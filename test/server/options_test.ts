@@ -143,6 +143,8 @@ describe("an option that is a whole number", () => {
   }
 });
 
+const MACHINE = { cores: 3, descriptorLimit: null };
+
 /** What options are without a value; twice the cores and the cores are those of a machine with 3. */
 const DEFAULTS: Readonly<Record<string, number | undefined>> = {
   port: 8000,
@@ -176,7 +178,7 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
 function resolved(name: string, options: ServeOptions): unknown {
   return name.split(".").reduce(
     (value, part) => (value as Record<string, unknown>)[part],
-    resolveOptions(options, 3, Object.keys(MODELS) as Model[]) as unknown,
+    resolveOptions(options, MACHINE, Object.keys(MODELS) as Model[]) as unknown,
   );
 }
 
@@ -197,6 +199,26 @@ describe("an option that is a whole number, in its bounds", () => {
     });
   }
 
+  const DESCRIPTORS: readonly (readonly [limit: number | null, options: ServeOptions, maxConnections: number])[] = [
+    [null, {}, 0],
+    [65, {}, 1],
+    [64, {}, 1],
+    [256, {}, 192],
+    [1_024, {}, 896],
+    [1_048_576, {}, 917_504],
+    [1_024, { loops: 4 }, 224],
+    [1_024, { loops: 4, model: "blocking" }, 896],
+    [1_024, { maxConnections: 0 }, 0],
+    [1_024, { maxConnections: 5_000 }, 5_000],
+  ];
+  for (const [descriptorLimit, options, maxConnections] of DESCRIPTORS) {
+    const name = `${descriptorLimit} descriptors and ${JSON.stringify(options)}`;
+    test(`maxConnections is ${maxConnections} with ${name}`, () => {
+      const machine = { cores: 3, descriptorLimit };
+      assert.equal(resolveOptions(options, machine, Object.keys(MODELS) as Model[]).maxConnections, maxConnections);
+    });
+  }
+
   test("halfCloseTimeout can be Infinity too, and no other timeout can", () => {
     assert.equal(resolved("halfCloseTimeout", { halfCloseTimeout: Infinity }), Infinity);
     assert.deepEqual(INFINITE_OPTION_NAMES, ["halfCloseTimeout"]);
@@ -205,7 +227,7 @@ describe("an option that is a whole number, in its bounds", () => {
   test("goes to every loop", () => {
     const given = { module: "./app.ts", halfCloseTimeout: Infinity, writeTimeout: 1, maxHeadersCount: 7 };
     const { loops, reusePort, ...ofLoop } = structuredClone(
-      optionsOfLoop(resolveOptions({ ...given, loops: 4 }, 3, Object.keys(MODELS) as Model[])),
+      optionsOfLoop(resolveOptions({ ...given, loops: 4 }, MACHINE, Object.keys(MODELS) as Model[])),
     );
     assert.deepEqual([loops, reusePort], [1, true]);
     for (const [name, value] of Object.entries(given)) assert.equal(resolved(name, ofLoop), value, name);

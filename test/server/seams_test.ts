@@ -26,7 +26,9 @@ async function start(handler: Handler, seams: Seams, given: ServeOptions = {}) {
   const runtime = createMemoryRuntime();
   const { clock } = runtime;
   const reported: string[] = [];
-  const options = resolveOptions({ onListen: () => {}, ...given }, 1, ["event-driven"]);
+  const options = resolveOptions({ onListen: () => {}, ...given }, { cores: 1, descriptorLimit: null }, [
+    "event-driven",
+  ]);
   const scheduler = new EventDrivenScheduler(handler);
   const reports = new Reports((error) => void reported.push(error.code), runtime.host);
   const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, ...seams });

@@ -68,7 +68,7 @@ function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: 
   };
   const options = resolveOptions(
     { onListen: () => {}, onError: (error) => void reported.push(error), ...given },
-    1,
+    { cores: 1, descriptorLimit: null },
     ["event-driven"],
   );
   const reports = new Reports(options.onError, runtime.host);
@@ -177,7 +177,7 @@ describe("a stop", () => {
       },
     };
     const scheduler: Scheduler = { admit: () => {}, run: () => {}, mayPersist: () => true, release: () => {} };
-    const options = resolveOptions({ onListen: () => {} }, 1, ["event-driven"]);
+    const options = resolveOptions({ onListen: () => {} }, { cores: 1, descriptorLimit: null }, ["event-driven"]);
     const reports = new Reports(undefined, runtime.host);
     const server = assembleServer({ options, runtime, scheduler, reports, prepare: null });
     const outcomes = watch({ stop: server.stop() });

@@ -1,0 +1,49 @@
+/** A process that runs out of descriptors (EMFILE) lives, says so, and serves again when there are some. */
+
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Program } from "./program.ts";
+
+const CLI = new URL("../../src/entry/cli.ts", import.meta.url);
+const HANDLERS = fileURLToPath(new URL("../fixtures/handlers_module.ts", import.meta.url));
+const DESCRIPTORS = 256;
+const CONNECTIONS = 400;
+
+/** Connects so often. A connection that is closed again is no concern. */
+async function connectMany(port: number): Promise<Socket[]> {
+  return await Promise.all(
+    Array.from({ length: CONNECTIONS }, () =>
+      new Promise<Socket>((resolve) => {
+        const socket = connect(port, "127.0.0.1", () => resolve(socket));
+        socket.on("error", () => resolve(socket)).on("data", () => {});
+      })),
+  );
+}
+
+describe(`a server that may have ${DESCRIPTORS} descriptors, and ${CONNECTIONS} idle clients`, () => {
+  for (const options of [[], ["--max-connections", "0"]]) {
+    test(`lives, warns, and serves again when they have gone: ${options.join(" ") || "default options"}`, async () => {
+      const args = ["serve", HANDLERS, "--port", "0", "--hostname", "127.0.0.1", ...options];
+      const program = new Program(CLI, args, DESCRIPTORS);
+      const [, port] = await program.line(/^Listening on http:\/\/127\.0\.0\.1:(\d+)\//);
+      const clients = await connectMany(Number(port));
+      // A tick of the clock, and the second after which silent clients are told that they are refused.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      for (const client of clients) client.destroy();
+      let status = 0;
+      for (let attempt = 0; attempt < 20 && status !== 200; attempt++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const asked = fetch(`http://127.0.0.1:${port}/text`, { headers: { connection: "close" } });
+        status = await asked.then((response) => response.text().then(() => response.status), () => 0);
+      }
+      assert.equal(status, 200);
+      program.signal("SIGTERM");
+      const { code, signal, errors } = await program.ended;
+      assert.deepEqual([code, signal], [0, null]);
+      const warning = /^Trivet: \d+ connections are open, and the process may have 256 descriptors: /;
+      assert.ok(errors.some((line) => warning.test(line)), errors.join("\n"));
+    });
+  }
+});
