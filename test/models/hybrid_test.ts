@@ -214,6 +214,18 @@ describe("the queue of the hybrid model", () => {
     assert.deepEqual(called.map(([name]) => name), names);
   });
 
+  test("is not overtaken by a request that comes when a thread has room again", async () => {
+    const { send, connect, threads, called, until, clock } = await startGated();
+    threads[0].freeze();
+    for (const name of ["/1", "/2", "/3"]) await send(get(name));
+    threads[0].thaw();
+    // It comes in the turn in which the thread says that it has begun the first.
+    connect().send(get("/4"));
+    await until(() => called.length === 4);
+    await clock.settle();
+    assert.deepEqual(called.map(([name]) => name), ["/1", "/2", "/3", "/4"]);
+  });
+
   test("is left by a client that goes away, whose handler is not called", async () => {
     const { send, threads, called, clock, server } = await startGated();
     threads[0].freeze();
