@@ -44,6 +44,8 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   readonly #options: HybridOptions;
   readonly #pool: ThreadPool;
   readonly #line: WaitingLine<RemoteCall>;
+  /** Calls that threads had and had not answered when the freest of them was looked for. */
+  #totalLoad = 0;
 
   /** @param options What the model is made of. */
   constructor(options: HybridOptions) {
@@ -67,11 +69,9 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   }
 
   run(exchange: Exchange): void {
-    const seat = this.#line.length > 0 ? null : this.#freest();
-    // A thread that waits for calls begins this one at once: it does not have to wait.
-    const mayWait = seat?.thread?.isIdle === true || this.#waitingCount() < this.#options.maxQueue ||
-      (seat !== null && seat.thread?.isHeldUp === false && seat.thread.unbegunCount === 0);
-    if (!mayWait) {
+    const freest = this.#freest();
+    const seat = this.#line.length > 0 ? null : freest;
+    if (!this.#mayTake(seat)) {
       this.#line.countRefusal();
       exchange.refuse(queueFull(this.#options.warnings, "requests"));
     } else if (seat !== null) {
@@ -151,6 +151,17 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     }
   }
 
+  /** Whether there is room for one more call, which is given to a seat or joins the line. */
+  #mayTake(seat: ThreadSeat | null): boolean {
+    const { maxQueue } = this.#options;
+    // Most of the time it is plain that there is room.
+    if (this.#line.length + this.#totalLoad < maxQueue) return true;
+    const thread = seat?.thread ?? null;
+    // What a thread begins next does not wait.
+    if (thread !== null && !thread.isHeldUp && thread.unbegunCount === 0) return true;
+    return this.#waitingCount() < maxQueue;
+  }
+
   #warnIfBusy(): void {
     const { seats } = this.#pool;
     const heldUp = seats.filter((seat) => seat.thread?.isHeldUp === true).length;
@@ -168,10 +179,13 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   #freest(): ThreadSeat | null {
     let freest: ThreadSeat | null = null;
     let leastLoad = Infinity;
+    let totalLoad = 0;
     let heldUp: ThreadSeat | null = null;
     for (const seat of this.#pool.seats) {
       const { thread } = seat;
-      if (thread === null || !seat.hasRoom) continue;
+      if (thread === null) continue;
+      totalLoad += thread.load;
+      if (!seat.hasRoom) continue;
       if (thread.isHeldUp) {
         if (thread.unbegunCount === 0) heldUp ??= seat;
       } else if (thread.load < leastLoad) {
@@ -179,6 +193,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
         leastLoad = thread.load;
       }
     }
+    this.#totalLoad = totalLoad;
     return freest ?? heldUp;
   }
 

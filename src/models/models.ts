@@ -125,7 +125,14 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
   }
   return {
     runtime,
-    threads: { size, entry, maxCallsPerThread, maxHeapBytes: maxThreadMemory, orders },
+    threads: {
+      size,
+      entry,
+      maxCallsPerThread,
+      maxHeapBytes: maxThreadMemory,
+      watchesAlways: handlerTimeout > 0,
+      orders,
+    },
     queueTimeoutMs: options.queueTimeout,
     handlerTimeoutMs: handlerTimeout,
     onCrash: (cause) => reportLoss(parts, cause),

@@ -130,12 +130,12 @@ export class HandlerThread implements CallLink {
 
   /** Whether the thread takes calls, and does not compute for a client that is gone. */
   get isReady(): boolean {
-    return this.#state === "ready" && this.#life.state === "heard" && this.#given.hasPlace;
+    return this.#takesCalls && this.#given.hasPlace;
   }
 
   /** Whether the thread is likely to begin one more call soon. */
   get hasRoom(): boolean {
-    return this.isReady && this.#given.hasRoom;
+    return this.#takesCalls && this.#given.hasRoom;
   }
 
   /** Whether the thread has come no further for some milliseconds although it has something to do. */
@@ -413,6 +413,10 @@ export class HandlerThread implements CallLink {
   }
 
   // The rest is its own.
+
+  get #takesCalls(): boolean {
+    return this.#state === "ready" && this.#life.state === "heard";
+  }
 
   #deferSend(): void {
     if (this.#sendIsDeferred) return;

@@ -33,6 +33,8 @@ export interface ThreadPoolOptions {
   readonly entry: string;
   /** Calls after which a thread is replaced by a fresh one; 0 is never. */
   readonly maxCallsPerThread: number;
+  /** Whether it has to be known when each call has begun, because the time of handlers is bounded. */
+  readonly watchesAlways: boolean;
   /** How large the heap of a thread may grow, where that can be bounded; 0 is the runtime's own bound. */
   readonly maxHeapBytes: number;
 }
@@ -102,7 +104,11 @@ export class ThreadPool {
   /** Starts all threads. Rejects with a `TrivetError` when one can't be; then none is left. */
   async start(): Promise<void> {
     this.#restTimer = this.#runtime.clock.every(REST_INTERVAL_MS, () => {
-      for (const thread of this.#threads) thread.sendRest();
+      for (const thread of this.#threads) {
+        thread.sendRest();
+        // It may compute although it had answered everything.
+        if (!thread.isIdle) this.#startWatching();
+      }
     });
     const results = await Promise.allSettled(this.#seats.map((seat) => this.#fill(seat)));
     const failure = results.find((result) => result.status === "rejected");
@@ -115,8 +121,9 @@ export class ThreadPool {
   give(seat: ThreadSeat, call: RemoteCall): void {
     const { thread } = seat;
     if (thread === null) return;
+    // One that has nothing else to do begins the call at once. When it began tells how long its handler may take.
+    if (thread.load > 0 || !thread.isIdle || this.#options.watchesAlways) this.#startWatching();
     thread.give(call);
-    this.#watchTimer ??= this.#runtime.clock.every(WATCH_INTERVAL_MS, () => this.#watch());
     this.#considerRenewal(seat as Seat);
   }
 
@@ -170,6 +177,10 @@ export class ThreadPool {
     } catch (fault) {
       this.#events.onError(new TrivetError("internal-error", "Calls could not be taken back.", { cause: fault }));
     }
+  }
+
+  #startWatching(): void {
+    this.#watchTimer ??= this.#runtime.clock.every(WATCH_INTERVAL_MS, () => this.#watch());
   }
 
   #stopWatching(): void {

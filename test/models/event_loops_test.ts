@@ -361,10 +361,11 @@ describe("a loop that ends while another one is still loading", () => {
   }
 
   test("lets the start fail, as soon as the other one is loaded, and nothing is left", async () => {
-    const { second, until, outcomeOf, alive, clock, server } = await crashEarly();
+    const { second, until, outcomeOf, alive, clock, server, listenedWith } = await crashEarly();
     second.open();
     await until(() => outcomeOf() !== "pending");
     assert.equal(outcomeOf(), "thread-crashed");
+    assert.deepEqual(listenedWith, [], "no connection is taken meanwhile");
     assert.deepEqual([alive(), clock.pendingCount, server.stats().state], [[], 0, "stopped"]);
   });
 

@@ -214,6 +214,18 @@ describe("the queue of the hybrid model", () => {
     assert.deepEqual(called.map(([name]) => name), names);
   });
 
+  test("is not overtaken by a request that comes when a thread has room again", async () => {
+    const { send, connect, threads, called, until, clock } = await startGated();
+    threads[0].freeze();
+    for (const name of ["/1", "/2", "/3"]) await send(get(name));
+    threads[0].thaw();
+    // It comes in the turn in which the thread says that it has begun the first.
+    connect().send(get("/4"));
+    await until(() => called.length === 4);
+    await clock.settle();
+    assert.deepEqual(called.map(([name]) => name), ["/1", "/2", "/3", "/4"]);
+  });
+
   test("is left by a client that goes away, whose handler is not called", async () => {
     const { send, threads, called, clock, server } = await startGated();
     threads[0].freeze();
@@ -232,15 +244,17 @@ describe("the queue of the hybrid model", () => {
     const { send, threads, called, clock, server } = await startGated({ queueTimeout: 800, retryAfter: 3 });
     threads[0].freeze();
     const given = await send(get("/1"));
-    await clock.advance(400);
+    // A thread that had nothing to do is known to be held up within half a second.
+    await clock.advance(510);
     const waiting = await send(get("/2"));
     assert.equal(server.stats().queue.waiting, 2);
-    await clock.advance(501);
-    assert.deepEqual(statuses(given.received()), [503]);
-    assert.match(given.received(), /^retry-after: 3\r$/m);
-    assert.equal(waiting.received(), "");
+    await clock.advance(700);
+    assert.deepEqual([given.received(), waiting.received()], ["", ""]);
     await clock.advance(400);
-    assert.deepEqual(statuses(waiting.received()), [503]);
+    for (const peer of [given, waiting]) {
+      assert.deepEqual(statuses(peer.received()), [503]);
+      assert.match(peer.received(), /^retry-after: 3\r$/m);
+    }
     assert.equal(server.stats().queue.waiting, 0);
     assert.deepEqual(server.stats().errors, { "queue-timeout": 2 });
     threads[0].thaw();

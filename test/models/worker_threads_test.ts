@@ -223,6 +223,58 @@ describe("a graceful stop of the worker pool on threads", () => {
     assert.equal(clock.pendingCount, 0);
   });
 
+  test("does not call the handler of a request that was refused while its thread was replaced", async () => {
+    const called: string[] = [];
+    const second = createGate();
+    const started = await startThreadServer(
+      (request) => {
+        called.push(new URL(request.url).pathname);
+        return text("hello");
+      },
+      { model: "worker-pool", workers: 1 },
+      { begin: (thread) => thread === 2 ? second.opened : undefined },
+    );
+    const { send, threads, clock, until, server } = started;
+    threads[0].freeze();
+    const peer = await send(get("/refused"));
+    threads[0].crash(boom);
+    await clock.settle();
+    const report = server.shutdown();
+    await clock.settle();
+    assert.deepEqual(statuses(peer.received()), [503]);
+    second.open();
+    peer.end();
+    await until(() => server.stats().state === "stopped");
+    await report;
+    assert.deepEqual(called, []);
+  });
+
+  test("does not call the handler of a client that left while its thread was replaced", async () => {
+    const called: string[] = [];
+    const second = createGate();
+    const started = await startThreadServer(
+      (request) => {
+        called.push(new URL(request.url).pathname);
+        return text("hello");
+      },
+      { model: "worker-pool", workers: 1 },
+      { begin: (thread) => thread === 2 ? second.opened : undefined },
+    );
+    const { send, threads, clock, until, server } = started;
+    threads[0].freeze();
+    const gone = await send(get("/gone"));
+    threads[0].crash(boom);
+    await clock.settle();
+    gone.reset();
+    await clock.settle();
+    second.open();
+    await until(() => server.stats().threads.ready === 1);
+    const next = await send(get("/next"));
+    await until(() => next.received() !== "");
+    assert.deepEqual(called, ["/next"]);
+    assert.deepEqual([server.stats().threads.lost, started.reported.length], [1, 1]);
+  });
+
   test("stop ends threads that stand still", async () => {
     const { send, threads, clock, server, alive } = await start(never);
     for (const thread of threads) thread.freeze();

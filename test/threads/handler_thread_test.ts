@@ -195,6 +195,22 @@ describe("a thread that runs handlers", () => {
   }
 });
 
+describe("messages that the user's module posts", () => {
+  for (const message of [{}, null, undefined, "text", 1, [], [1, 2, 3, 4], ["", [], []], { isReady: true }]) {
+    test(`are ignored: ${JSON.stringify(message)}`, async () => {
+      const bench = createBench();
+      await WAYS_TO.starting(bench);
+      // What says that it is ready is taken at its word until the thread is.
+      if (typeof message !== "object" || message === null || !("isReady" in message)) await bench.say(message);
+      assert.equal(bench.thread.state, "starting");
+      await bench.say({ isReady: true });
+      await bench.give();
+      await bench.say(message);
+      assert.deepEqual([bench.thread.state, bench.errors], ["ready", []]);
+    });
+  }
+});
+
 describe("the calls of a thread that is gone", () => {
   test("come back if they had not begun; those that had are answered with an error", async () => {
     const bench = createBench();

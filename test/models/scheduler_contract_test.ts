@@ -1,0 +1,105 @@
+/** What every model that lets connections wait owes them, seen through the interface of a connection alone. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { TrivetError } from "../../src/api/errors.ts";
+import { Warnings } from "../../src/api/warnings.ts";
+import type { Connection } from "../../src/exchange/connection.ts";
+import { BlockingScheduler } from "../../src/models/blocking.ts";
+import { LoopPlaces } from "../../src/models/loop_places.ts";
+import type { Scheduler } from "../../src/models/scheduler.ts";
+import { WorkerPoolScheduler } from "../../src/models/worker_pool.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createExchange } from "../support/plain_exchange.ts";
+import { text } from "../support/memory_server.ts";
+
+/** A connection that notes what the model does with it. */
+function createConnection(): Connection & { readonly log: string[] } {
+  const log: string[] = [];
+  return {
+    log,
+    placeAmongOpen: 0,
+    placeInLine: 0,
+    wasRefused: false,
+    remoteAddress: { transport: "tcp", hostname: "10.0.0.1", port: 80 },
+    serve: () => void log.push("served"),
+    refuse: ({ code }) => void log.push(code),
+    giveUp: () => false,
+    drain: () => {},
+    abort: () => {},
+  };
+}
+
+/** Each model with room for one connection that is served and two that wait. */
+const MODELS: Readonly<Record<string, () => Scheduler>> = {
+  "blocking": () => {
+    const { clock, host } = createMemoryRuntime();
+    const warnings = new Warnings(clock, host, () => {});
+    return new BlockingScheduler({ handler: () => text("hello"), maxQueue: 2, persists: true, clock, warnings });
+  },
+  "worker-pool": () => {
+    const { clock, host } = createMemoryRuntime();
+    const warnings = new Warnings(clock, host, () => {});
+    const places = new LoopPlaces(() => text("hello"));
+    return new WorkerPoolScheduler({ places, workers: 1, maxQueue: 2, clock, warnings });
+  },
+};
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+for (const [name, create] of Object.entries(MODELS)) {
+  describe(`a connection of the model ${name}`, () => {
+    /** Four connections, admitted in turn. */
+    async function admitFour() {
+      const model = create();
+      const connections = [1, 2, 3, 4].map(createConnection);
+      for (const connection of connections) {
+        model.admit(connection);
+        await settle();
+      }
+      return { model, connections, logs: () => connections.map(({ log }) => log) };
+    }
+
+    test("is served, waits, or is refused when the line is full", async () => {
+      const { logs } = await admitFour();
+      assert.deepEqual(logs(), [["served"], [], [], ["queue-full"]]);
+    });
+
+    test("leaves the line when it is released, and is not served any more", async () => {
+      const { model, connections, logs } = await admitFour();
+      model.release(connections[1]);
+      assert.equal(model.stats?.().queue?.waiting, 1);
+      model.release(connections[0]);
+      await settle();
+      assert.deepEqual(logs(), [["served"], [], ["served"], ["queue-full"]]);
+    });
+
+    test("that is released twice takes the turn of no other", async () => {
+      const { model, connections, logs } = await admitFour();
+      model.release(connections[0]);
+      model.release(connections[0]);
+      await settle();
+      assert.deepEqual(logs(), [["served"], ["served"], [], ["queue-full"]]);
+    });
+
+    test("is refused when it comes while the model drains, also when nothing is served", async () => {
+      const { model, connections, logs } = await admitFour();
+      model.drain?.(new TrivetError("draining", "The server stops."));
+      assert.deepEqual(logs(), [["served"], ["draining"], ["draining"], ["queue-full"]]);
+      model.release(connections[0]);
+      await settle();
+      const late = createConnection();
+      model.admit(late);
+      await settle();
+      assert.deepEqual(late.log, ["draining"]);
+    });
+
+    test("that is not served runs nothing", async () => {
+      const { model, connections } = await admitFour();
+      const { exchange, outcomes } = createExchange();
+      if (name === "worker-pool") model.run(exchange, connections[1]);
+      await settle();
+      assert.deepEqual(outcomes, []);
+    });
+  });
+}
