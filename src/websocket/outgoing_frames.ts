@@ -7,8 +7,8 @@
  * @module
  */
 
+import type { ByteChannel } from "../exchange/byte_channel.ts";
 import type { Runtime } from "../runtime.ts";
-import type { ByteChannel } from "./byte_channel.ts";
 import { OP_BINARY, OP_TEXT } from "./codec/frame.ts";
 import { frameHeadBytes, MAX_FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame_encoder.ts";
 import type { MessageCompressor } from "./message_compression.ts";
