@@ -8,8 +8,8 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
 import { StateTable } from "../states.ts";
-import type { ByteChannel, ByteReceiver } from "./byte_channel.ts";
 import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_INVALID_PAYLOAD } from "./codec/frame.ts";
 import { CLOSE_TOO_BIG, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, FrameDecoder, NEED_MORE } from "./codec/frame_decoder.ts";
@@ -427,6 +427,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     this.#hasEnded = true;
     this.#setPaused(false);
     this.#channel!.end();
+    this.#channel!.ignore();
   }
 
   #readOrPause(): void {

@@ -7,8 +7,8 @@
  * @module
  */
 
+import type { ByteChannel } from "../exchange/byte_channel.ts";
 import type { Runtime } from "../runtime.ts";
-import type { ByteChannel } from "./byte_channel.ts";
 import { OP_BINARY, OP_TEXT } from "./codec/frame.ts";
 import { frameHeadBytes, MAX_FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame_encoder.ts";
 import type { MessageCompressor } from "./message_compression.ts";
@@ -16,8 +16,13 @@ import type { MessageCompressor } from "./message_compression.ts";
 const SLAB_BYTES = 64 * 1024;
 /** A frame that may be longer has a buffer of its own, so that a slab is not pinned by what waits. */
 const MAX_SLAB_FRAME_BYTES = 16 * 1024;
-/** What is handed over at a time, so that a deadline for it is one for so many bytes, whatever the size of a message. */
+/**
+ * What is handed over at a time, so that a deadline for it is one for so many bytes, whatever the size of a message; and
+ * what is not worth another write behind that.
+ */
 const MAX_WRITE_BYTES = 64 * 1024;
+const MAX_REST_BYTES = 4 * 1024;
+const UTF8 = new TextEncoder();
 /** The most bytes that a char code takes as UTF-8. */
 const MAX_UTF8_BYTES = 3;
 
@@ -149,7 +154,7 @@ export class OutgoingFrames {
     while (sent < pieces.length && !this.isCongested) {
       const piece = pieces[sent];
       const { bytes, start } = piece;
-      const end = Math.min(piece.end, start + MAX_WRITE_BYTES);
+      const end = piece.end - start <= MAX_WRITE_BYTES + MAX_REST_BYTES ? piece.end : start + MAX_WRITE_BYTES;
       if (end === piece.end) sent++;
       else piece.start = end;
       this.#pieceBytes -= end - start;
@@ -186,7 +191,7 @@ export class OutgoingFrames {
 
   #wait(message: string | Uint8Array | Blob): void {
     const content = typeof message === "string"
-      ? new TextEncoder().encode(message)
+      ? UTF8.encode(message)
       : message instanceof Uint8Array
       ? new Uint8Array(message)
       : message;
@@ -260,10 +265,12 @@ export class OutgoingFrames {
   #addText(text: string): void {
     const slab = this.#slab;
     const maxBytes = MAX_FRAME_HEAD_BYTES + text.length * MAX_UTF8_BYTES;
-    const isSmall = maxBytes <= MAX_SLAB_FRAME_BYTES;
-    if (isSmall) slab.reserve(maxBytes);
-    const bytes = isSmall ? slab.bytes : new Uint8Array(maxBytes);
-    const start = isSmall ? slab.usedBytes : 0;
+    if (maxBytes > MAX_SLAB_FRAME_BYTES) {
+      this.#addLongText(text);
+      return;
+    }
+    slab.reserve(maxBytes);
+    const { bytes, usedBytes: start } = slab;
     const expectedHeadBytes = frameHeadBytes(text.length);
     const payloadAt = start + expectedHeadBytes;
     const payloadBytes = slab.encodeUtf8(text, bytes, payloadAt);
@@ -271,9 +278,25 @@ export class OutgoingFrames {
     if (headBytes !== expectedHeadBytes) bytes.copyWithin(start + headBytes, payloadAt, payloadAt + payloadBytes);
     writeFrameHead(bytes, start, OP_TEXT, false, payloadBytes);
     const end = start + headBytes + payloadBytes;
-    if (isSmall) slab.usedBytes = end;
+    slab.usedBytes = end;
     this.#payloadBytes += payloadBytes;
     this.#addPiece(bytes, start, end);
+  }
+
+  /** Room for what other text needs is three times that of ASCII, and is made only when it is needed. */
+  #addLongText(text: string): void {
+    const start = frameHeadBytes(text.length);
+    const ascii = new Uint8Array(start + text.length);
+    const { read } = UTF8.encodeInto(text, ascii.subarray(start));
+    if (read === text.length) {
+      writeFrameHead(ascii, 0, OP_TEXT, false, text.length);
+      this.#addPiece(ascii, 0, ascii.byteLength);
+      this.#payloadBytes += text.length;
+    } else {
+      const payload = UTF8.encode(text);
+      this.#addBytes(OP_TEXT, payload, false);
+      this.#payloadBytes += payload.byteLength;
+    }
   }
 
   #addBytes(opcode: number, payload: Uint8Array, isCompressed: boolean): void {

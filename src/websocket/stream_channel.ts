@@ -1,5 +1,5 @@
 /**
- * The bytes of an upgraded connection that has streams.
+ * The bytes of an upgraded connection that has nothing but streams, as on threads.
  *
  * It decides when the streams are read and what their ends mean. It must not know what the bytes are.
  *
@@ -7,7 +7,7 @@
  */
 
 import type { UpgradedConnection } from "../api/handler.ts";
-import type { ByteChannel, ByteReceiver } from "./byte_channel.ts";
+import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
 
 /** Reads and writes the streams of one connection. */
 export class StreamChannel implements ByteChannel {
@@ -64,6 +64,11 @@ export class StreamChannel implements ByteChannel {
     this.#writer.close().catch(this.#onFailure);
   }
 
+  ignore(): void {
+    this.#isPaused = false;
+    this.#reader.cancel().catch(ignore);
+  }
+
   abort(): void {
     if (this.#isClosed) return;
     this.#writer.abort().catch(ignore);
@@ -111,7 +116,7 @@ export class StreamChannel implements ByteChannel {
     this.#isClosed = true;
     this.#writer.abort(cause).catch(ignore);
     this.#reader.cancel(cause).catch(ignore);
-    this.#receiver.closed();
+    this.#receiver.closed(cause instanceof Error ? cause : undefined);
   }
 }
 

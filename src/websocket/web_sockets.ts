@@ -7,8 +7,9 @@
  * @module
  */
 
-import type { HandlerInfo } from "../api/handler.ts";
+import type { HandlerInfo, UpgradedConnection } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
+import type { ByteChannel, ByteConnection, ByteReceiver } from "../exchange/byte_channel.ts";
 import type { Exchange, WebSocketUpgrades } from "../exchange/exchange.ts";
 import type { Runtime } from "../runtime.ts";
 import { agreeOnDeflate } from "./codec/extensions.ts";
@@ -65,7 +66,7 @@ export class WebSockets implements WebSocketUpgrades {
     );
     const draining = this.#watchDraining(info);
     upgraded.then((connected) => {
-      connection.open((receiver) => new StreamChannel(connected, receiver));
+      connection.open((receiver) => bytesOf(connected, receiver));
       if (draining.aborted) connection.goAway();
     }, () => connection.abandon());
     return { response, socket };
@@ -78,4 +79,10 @@ export class WebSockets implements WebSocketUpgrades {
     }
     return this.#draining;
   }
+}
+
+/** The bytes of an upgraded connection, without its streams where they can be had. */
+function bytesOf(connected: UpgradedConnection, receiver: ByteReceiver): ByteChannel {
+  if ("takeBytes" in connected) return (connected as ByteConnection).takeBytes(receiver);
+  return new StreamChannel(connected, receiver);
 }

@@ -1,18 +1,19 @@
 /**
- * A connection that has left HTTP: its bytes as two streams.
+ * A connection that has left HTTP: its bytes, for whoever takes them, and as two streams where those are asked for.
  *
- * It decides how stream back-pressure and transport back-pressure meet. It must not know what the bytes mean.
+ * It decides how the connection ends and keeps what comes before its bytes are taken. It must not know what they mean.
  *
  * @module
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import type { UpgradedConnection } from "../../api/handler.ts";
+import type { ByteChannel, ByteConnection, ByteReceiver } from "../../exchange/byte_channel.ts";
+import { ByteStreams } from "../../exchange/byte_streams.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { ENDED, IN_UPGRADE, type Lifecycle, UPGRADED } from "./lifecycle.ts";
 
-/** Bytes kept for a reader that does not keep up, before the transport stops reading. */
-const HIGH_WATER_BYTES = 64 * 1024;
+/** Bytes kept until they are taken, before the transport stops reading. */
+const MAX_KEPT_BYTES = 64 * 1024;
 
 /** The connection underneath, which is the one writer of its socket. */
 export interface UpgradeOwner {
@@ -25,26 +26,29 @@ export interface UpgradeOwner {
   linger(): void;
 }
 
-/** Bytes in both directions, with back-pressure. */
-export class RawConnection implements UpgradedConnection {
-  readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
+/** The bytes of one connection. */
+export class RawConnection implements ByteConnection, ByteChannel {
   readonly remoteAddr: Address;
   readonly localAddr: Address;
   readonly #transport: TransportConnection;
   readonly #owner: UpgradeOwner;
   readonly #life: Lifecycle;
-  #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
-  #writing: WritableStreamDefaultController | null = null;
-  /** The write that waits for the peer. */
-  #pendingWrite: { resolve(): void; reject(error: unknown): void } | null = null;
-  #isPaused = false;
-  #isEnded = false;
+  #receiver: ByteReceiver | null = null;
+  #streams: ByteStreams | null = null;
+  /** Whether the receiver has been told of what happened before. */
+  #isTold = false;
+  #kept: Uint8Array<ArrayBuffer>[] = [];
+  #keptBytes = 0;
+  #peerHasEnded = false;
+  #isClosed = false;
+  #closeCause: Error | undefined;
+  /** Nothing that comes is wanted, or nothing more comes. */
+  #isReadingOver = false;
 
   /**
    * @param transport The connection, whose events its owner passes on from now on.
    * @param owner What sends, behind everything that was sent before.
-   * @param life The states of the connection: the writable side ends one of them.
+   * @param life The states of the connection: the end of what is written enters one of them.
    */
   constructor(transport: TransportConnection, owner: UpgradeOwner, life: Lifecycle) {
     this.#transport = transport;
@@ -52,97 +56,117 @@ export class RawConnection implements UpgradedConnection {
     this.#life = life;
     this.remoteAddr = transport.remoteAddress;
     this.localAddr = transport.localAddress;
-    this.readable = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        this.#reading = controller;
-      },
-      pull: () => this.#resumeReading(),
-      cancel: () => {
-        // What still comes is thrown away, so that the peer's FIN is seen.
-        this.#reading = null;
-        this.#resumeReading();
-        this.#lingerIfUnused();
-      },
-    }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
-    this.writable = new WritableStream<Uint8Array>({
-      start: (controller) => {
-        this.#writing = controller;
-      },
-      write: (chunk) => this.#write(chunk),
-      close: () => this.#endWriting(),
-      abort: () => {
-        this.#writing = null;
-        owner.abort(new TrivetError("peer-disconnected", "The handler has aborted the upgraded connection."));
-      },
-    }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
   }
 
-  /** Whether the handler reads or writes, or is about to. */
+  get readable(): ReadableStream<Uint8Array> {
+    return this.#openStreams().readable;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#openStreams().writable;
+  }
+
+  /** Whether something reads or writes, or is about to. */
   get isHeld(): boolean {
-    return this.readable.locked || this.writable.locked;
+    return this.#streams === null ? this.#receiver !== null : this.#streams.isHeld;
   }
 
-  /** Bytes came. */
-  push(borrowed: Uint8Array): void {
-    const reading = this.#reading;
-    if (reading === null) return;
-    reading.enqueue(borrowed.slice());
-    if ((reading.desiredSize ?? 0) > 0 || this.#isPaused) return;
-    this.#isPaused = true;
+  takeBytes(receiver: ByteReceiver): ByteChannel {
+    this.#receiver = receiver;
+    // Told when the receiver knows what it has taken.
+    queueMicrotask(() => this.#tellKept(receiver));
+    return this;
+  }
+
+  // What is asked of the bytes.
+
+  write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
+    const isWhole = start === 0 && end === bytes.byteLength;
+    this.#owner.outbound.appendBytes(isWhole ? bytes : bytes.subarray(start, end));
+    return this.#owner.flush();
+  }
+
+  pause(): void {
     this.#transport.pause();
   }
 
-  /** The peer has sent FIN. */
-  endReading(): void {
-    this.#reading?.close();
-    this.#reading = null;
+  resume(): void {
+    this.#transport.resume();
   }
 
-  /** The transport has sent what it held. */
-  drained(): void {
-    this.#pendingWrite?.resolve();
-    this.#pendingWrite = null;
-  }
-
-  /** The connection is gone. */
-  closed(cause: Error | undefined): void {
-    const error = new TrivetError("peer-disconnected", "The connection is closed.", { cause });
-    if (cause === undefined) this.endReading();
-    else this.#reading?.error(error);
-    this.#reading = null;
-    if (!this.#isEnded) this.#writing?.error(error);
-    this.#writing = null;
-    this.#pendingWrite?.reject(error);
-    this.#pendingWrite = null;
-  }
-
-  #write(chunk: Uint8Array): Promise<void> | void {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
-    // The transport owns what it is given, and the caller may use its buffer again.
-    this.#owner.outbound.appendBytes(chunk.slice());
-    if (this.#owner.flush()) return;
-    return new Promise((resolve, reject) => {
-      this.#pendingWrite = { resolve, reject };
-    });
-  }
-
-  #endWriting(): void {
-    this.#isEnded = true;
+  end(): void {
     if (this.#life.writing !== UPGRADED) return;
     this.#life.enter(IN_UPGRADE, ENDED);
     this.#transport.end();
     this.#lingerIfUnused();
   }
 
-  #lingerIfUnused(): void {
-    if (this.#reading === null && this.#life.reading === IN_UPGRADE && this.#life.writing === ENDED) {
-      this.#owner.linger();
-    }
+  ignore(): void {
+    // What still comes is read and dropped, so that the peer's FIN is seen.
+    this.#isReadingOver = true;
+    this.#lingerIfUnused();
   }
 
-  #resumeReading(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#transport.resume();
+  abort(): void {
+    this.#owner.abort(new TrivetError("peer-disconnected", "The handler has aborted the upgraded connection."));
+  }
+
+  // What the connection tells.
+
+  /** Bytes came. */
+  push(borrowed: Uint8Array): void {
+    if (this.#isReadingOver) return;
+    if (this.#isTold) {
+      this.#receiver!.push(borrowed as Uint8Array<ArrayBuffer>);
+      return;
+    }
+    this.#kept.push(borrowed.slice());
+    this.#keptBytes += borrowed.byteLength;
+    if (this.#keptBytes > MAX_KEPT_BYTES) this.#transport.pause();
+  }
+
+  /** The peer has sent FIN. */
+  endReading(): void {
+    this.#isReadingOver = true;
+    this.#peerHasEnded = true;
+    if (this.#isTold) this.#receiver!.ended();
+  }
+
+  /** The transport has sent what it held. */
+  drained(): void {
+    if (this.#isTold) this.#receiver!.drained();
+  }
+
+  /** The connection is gone. */
+  closed(cause: Error | undefined): void {
+    this.#isReadingOver = true;
+    this.#isClosed = true;
+    this.#closeCause = cause;
+    if (this.#isTold) this.#receiver!.closed(cause);
+  }
+
+  // The rest is its own.
+
+  #openStreams(): ByteStreams {
+    if (this.#streams === null) {
+      this.#streams = new ByteStreams(this);
+      this.takeBytes(this.#streams);
+    }
+    return this.#streams;
+  }
+
+  #tellKept(receiver: ByteReceiver): void {
+    const kept = this.#kept;
+    this.#isTold = true;
+    if (this.#keptBytes > MAX_KEPT_BYTES && !this.#isClosed) this.#transport.resume();
+    this.#kept = [];
+    this.#keptBytes = 0;
+    for (const bytes of kept) receiver.push(bytes);
+    if (this.#peerHasEnded) receiver.ended();
+    if (this.#isClosed) receiver.closed(this.#closeCause);
+  }
+
+  #lingerIfUnused(): void {
+    if (this.#isReadingOver && this.#life.reading === IN_UPGRADE && this.#life.writing === ENDED) this.#owner.linger();
   }
 }

@@ -53,6 +53,8 @@ const NOTHING = 5;
 
 /** A message that does not come at once is gathered in at least this much. */
 const MIN_GATHERED_BYTES = 1024;
+/** What is taken at once for a message that says how long it is. */
+const MAX_TRUSTED_BYTES = 128 * 1024;
 /** DEFLATE may make content longer, by 5 bytes for each block that it stores as it is (RFC 1951 section 3.2.4). */
 const MAX_STORED_OVERHEAD = 1 / 512;
 
@@ -307,8 +309,11 @@ export class FrameDecoder {
     const neededBytes = this.#gatheredBytes + bytes;
     if (neededBytes > this.#gathered.byteLength || this.#gathered === NO_BYTES) {
       let roomBytes = Math.max(neededBytes, this.#gatheredBytes * 2, MIN_GATHERED_BYTES);
-      // How long the message gets is known in its last frame.
-      if (this.#isFinal) roomBytes = Math.min(roomBytes, neededBytes + this.#remainingBytes);
+      // How long the message gets is known in its last frame. It may only be said, and so not much is taken on trust.
+      if (this.#isFinal) {
+        const messageBytes = neededBytes + this.#remainingBytes;
+        roomBytes = Math.min(Math.max(roomBytes, MAX_TRUSTED_BYTES), messageBytes);
+      }
       const room = new Uint8Array(roomBytes);
       room.set(this.#gathered.subarray(0, this.#gatheredBytes));
       this.#gathered = room;
