@@ -48,7 +48,10 @@ for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
 async function ask(url: string, row: FrameworkRow): Promise<void> {
   assert.notEqual(url, "", "The server did not start.");
   const signal = AbortSignal.timeout(RESPONSE_DEADLINE_MS);
-  const response = await fetch(new URL(row.path, url), { ...row.init, signal });
+  const response = await fetch(new URL(row.path, url), {
+    ...(typeof row.init === "function" ? row.init() : row.init),
+    signal,
+  });
   const text = await response.text();
   assert.equal(response.status, row.status ?? 200, text);
   for (const [name, expected] of Object.entries(row.headers ?? {})) {
