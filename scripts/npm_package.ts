@@ -32,6 +32,7 @@ export interface PackageDescription {
 export const ENTRY_POINTS: readonly EntryPoint[] = [
   { path: "mod.ts", exportName: "." },
   { path: "src/entry/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
+  { path: "src/entry/fast_response.ts", exportName: "./fast-response", hasSideEffects: true },
   { path: "src/entry/thread_main.ts", hasSideEffects: true },
 ];
 

@@ -17,6 +17,7 @@ import type { Runtime } from "../runtime.ts";
 import type { Server, ShutdownReport } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { VERSION } from "../api/version.ts";
+import { installFastResponse } from "../web/fast_response.ts";
 
 /** The command line was wrong. */
 const EXIT_USAGE = 2;
@@ -38,6 +39,7 @@ async function main(runtime: Runtime): Promise<void> {
 
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
+  if (command.fastResponse) installFastResponse();
   const options: ServeModule = { ...await readModuleOptions(runtime, command.modulePath), ...command.options };
   let server: Server;
   try {

@@ -13,7 +13,13 @@ import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES } from "../api/options.ts";
 export type Command =
   | { readonly name: "help" }
   | { readonly name: "version" }
-  | { readonly name: "serve"; readonly modulePath: string; readonly options: Readonly<Record<string, unknown>> };
+  | {
+    readonly name: "serve";
+    readonly modulePath: string;
+    readonly options: Readonly<Record<string, unknown>>;
+    /** Whether `HttpResponse` takes the place of the global `Response`. */
+    readonly fastResponse: boolean;
+  };
 
 /** A command line that can't be understood; its message is one line for the user. */
 export class UsageError extends Error {
@@ -23,6 +29,9 @@ export class UsageError extends Error {
 /** Options that take text, and flags that take nothing. */
 const TEXT_NAMES = ["hostname", "unix", "model", "healthPath"];
 const FLAG_NAMES = ["reusePort", "nativeRequest"];
+
+/** Not an option of a server: what it does is done before the module is loaded. */
+const FAST_RESPONSE = "--fast-response";
 
 /** Options by the name they have on the command line. */
 const NAMES_BY_OPTION = new Map(
@@ -37,6 +46,7 @@ export const USAGE: string = [
   "",
   "Options (they win over what the module's default export sets):",
   ...[...NAMES_BY_OPTION].map(([option, name]) => `  ${option}${valueHint(name)}`),
+  `  ${FAST_RESPONSE}  (makes the global Response fast: it becomes HttpResponse)`,
   "  --help",
   "  --version",
   "",
@@ -62,6 +72,7 @@ export function parseArguments(args: readonly string[]): Command {
 function parseServe(args: readonly string[]): Command {
   const options: Record<string, unknown> = {};
   let modulePath: string | undefined;
+  let fastResponse = false;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (!arg.startsWith("-")) {
@@ -70,6 +81,10 @@ function parseServe(args: readonly string[]): Command {
       continue;
     }
     const [option, attached] = splitAtEquals(arg);
+    if (arg === FAST_RESPONSE) {
+      fastResponse = true;
+      continue;
+    }
     const name = NAMES_BY_OPTION.get(option);
     if (name === undefined) {
       const nearest = findNearestName(option, [...NAMES_BY_OPTION.keys()]);
@@ -86,7 +101,7 @@ function parseServe(args: readonly string[]): Command {
     options[name] = TEXT_NAMES.includes(name) ? value : parseNumber(option, name, value);
   }
   if (modulePath === undefined) throw new UsageError("No module to serve; usage: trivet serve <module> [options].");
-  return { name: "serve", modulePath, options };
+  return { name: "serve", modulePath, options, fastResponse };
 }
 
 function parseNumber(option: string, name: string, value: string): number {

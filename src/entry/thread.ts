@@ -15,6 +15,7 @@ import { HandlerHost } from "../threads/handler_host.ts";
 import type { LoopOrders } from "../models/loops/loop_protocol.ts";
 import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
+import { installFastResponse } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
 import { nativeResponse } from "../web/native_body.ts";
@@ -46,6 +47,7 @@ async function begin(
   parent: ParentThread,
   orders: HandlerOrders | LoopOrders,
 ): Promise<(message: unknown) => void> {
+  if (orders.fastResponse) installFastResponse();
   if (orders.role === "loop") {
     const host = new LoopHost(runtime, parent, orders);
     await host.load();

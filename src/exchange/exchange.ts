@@ -14,7 +14,7 @@ import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
 import { StateTable } from "../states.ts";
-import { LazyRequest, toNativeRequest } from "../web/lazy_request.ts";
+import { toNativeRequest, toRequest } from "../web/lazy_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
@@ -171,7 +171,7 @@ export class Exchange implements RequestSource {
 
   /** What the handler is called with. */
   get request(): Request {
-    return this.#request ??= this.connection.services.nativeRequest ? toNativeRequest(this) : new LazyRequest(this);
+    return this.#request ??= this.connection.services.nativeRequest ? toNativeRequest(this) : toRequest(this);
   }
 
   url(): string {
@@ -261,7 +261,7 @@ export class Exchange implements RequestSource {
     }
     const error = thrown instanceof TrivetError
       ? thrown
-      : new TrivetError("handler-failed", "The handler threw instead of returning a Response.", { cause: thrown });
+      : new TrivetError("handler-failed", handlerFailure(thrown), { cause: thrown });
     this.connection.responder.fail(this, error);
   }
 
@@ -370,6 +370,16 @@ function toHeaders(section: FieldSection): Headers {
   const headers = new Headers();
   for (let i = 0; i < section.count; i++) headers.append(section.nameAt(i), section.valueAt(i));
   return headers;
+}
+
+/** What is wrong with a handler that threw: for the one error that says nothing of its cause, what to do. */
+function handlerFailure(thrown: unknown): string {
+  const isRemake = thrown instanceof TypeError && /private (?:member|field) #state\b/.test(thrown.message);
+  return "The handler threw instead of returning a Response." +
+    (isRemake
+      ? " It gave the request to `new Request()` or `fetch()`, which take none but the runtime's own here: set the" +
+        " option nativeRequest to true, or give them request.clone()."
+      : "");
 }
 
 function ignore(): void {}

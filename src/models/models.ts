@@ -19,6 +19,7 @@ import { LoopPlaces } from "./loop_places.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { ThreadPlaces, type ThreadPlacesOptions } from "./thread_places.ts";
 import { WorkerPoolScheduler } from "./worker_pool.ts";
+import { isFastResponseInstalled } from "../web/fast_response.ts";
 
 /** What models are made of. */
 export interface ModelParts {
@@ -119,7 +120,8 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
   const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread, maxThreadMemory } = options;
   const callLimitMs = handlerTimeout === 0 ? 0 : CALL_LIMIT_FACTOR * handlerTimeout + CALL_LIMIT_EXTRA_MS;
   const rejectionsAreFatal = options.unhandledRejections === "fatal";
-  const orders = { module: module!, nativeRequest, callLimitMs, rejectionsAreFatal };
+  const fastResponse = isFastResponseInstalled();
+  const orders = { module: module!, nativeRequest, fastResponse, callLimitMs, rejectionsAreFatal };
   if (maxThreadMemory > 0 && !runtime.limitsThreadMemory) {
     warnings.warn("thread-memory-unbounded", `maxThreadMemory has no effect: ${runtime.name} can't bound a thread.`);
   }

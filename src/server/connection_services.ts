@@ -28,6 +28,7 @@ import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
+import { nativeRequestTakes } from "../web/lazy_request.ts";
 
 /** The server as its connections see it. */
 export class ConnectionServices implements ConnectionService {
@@ -126,6 +127,10 @@ export class ConnectionServices implements ConnectionService {
       exchange.refuse(new TrivetError("draining", DRAINING));
       return;
     }
+    if (this.nativeRequest && !nativeRequestTakes(exchange.method)) {
+      exchange.refuse(new TrivetError("method-unsupported", METHOD_UNSUPPORTED));
+      return;
+    }
     if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
     else this.model.run(exchange, connection);
   }
@@ -181,6 +186,8 @@ function requestOf(exchange: Exchange): Request | undefined {
     return undefined;
   }
 }
+
+const METHOD_UNSUPPORTED = "The Request of this runtime can't have this method, which must not be changed.";
 
 function toSettings(options: ResolvedOptions): ConnectionSettings {
   return {

@@ -26,6 +26,7 @@ import { MODELS, type ModelTable } from "../models/models.ts";
 import type { Server } from "../api/server.ts";
 import { HttpServer } from "./server.ts";
 import { Warnings } from "../api/warnings.ts";
+import { isFastResponseInstalled } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
 import { nativeResponse } from "../web/native_body.ts";
@@ -68,6 +69,7 @@ export function createServer(
     loopOrders: {
       role: "loop",
       options: optionsOfLoop(options),
+      fastResponse: isFastResponseInstalled(),
       reportsErrors: options.onError !== undefined,
       rejectionsAreFatal: options.unhandledRejections === "fatal",
     },

@@ -108,6 +108,8 @@ export interface HandlerOrders {
   readonly module: string;
   /** Whether handlers get a Request of the runtime itself. */
   readonly nativeRequest: boolean;
+  /** Whether `HttpResponse` stands in place of the global `Response`. */
+  readonly fastResponse: boolean;
   /** Where a call that has not returned is cut short, on a runtime that can't be told so from outside; 0 is never. */
   readonly callLimitMs: number;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */

@@ -20,7 +20,7 @@ import {
 } from "./field_lines.ts";
 import { toByteStream } from "./foreign_response.ts";
 import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
-import { defineInspection, linkPrototype } from "./prototype_link.ts";
+import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
 /** The content was handed over to be sent: it counts as read. */
 const SENT = Symbol("sent");
@@ -38,6 +38,11 @@ const TEXT_LINES: FieldLines = ["content-type", TEXT_TYPE];
 const JSON_LINES: FieldLines = ["content-type", JSON_TYPE];
 
 const UTF8_ENCODER = new TextEncoder();
+
+/** Joins the class to that of the runtime. */
+let link: () => void;
+/** The native responses that stand for others. Few ever need one: a cache of the runtime takes nothing else. */
+const natives = new WeakMap<object, Response>();
 
 /** An {@linkcode HttpResponse}, taken apart. */
 export interface HttpResponseParts {
@@ -294,6 +299,16 @@ export class HttpResponse implements Response {
     return this.#content = new (nativeResponse())(typeof content === "string" ? UTF8_ENCODER.encode(content) : content);
   }
 
+  /** The native response that stands for this one where a runtime wants one of its own. Both have the same content. */
+  #toNative(): Response {
+    const known = natives.get(this);
+    if (known !== undefined) return known;
+    const init = { status: this.#status, statusText: this.#statusText, headers: this.headers };
+    const native = new (nativeResponse())(this.body, init);
+    natives.set(this, native);
+    return native;
+  }
+
   #isUnusable(): boolean {
     const content = this.#content;
     return content === SENT || (isNative(content) && isUnusable(content));
@@ -312,6 +327,13 @@ export class HttpResponse implements Response {
   }
 
   static {
+    link = () => {
+      const native = nativeResponse();
+      linkPrototype(HttpResponse, native);
+      const toNative = (response: HttpResponse): Response => response.#toNative();
+      forwardMissing(HttpResponse, native, toNative);
+      forwardState(HttpResponse, new native(null), toNative);
+    };
     takeHttpResponse = (value) => {
       if (!(#content in value)) return null;
       if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
@@ -331,7 +353,7 @@ let linked = false;
 export function linkResponsePrototype(): void {
   if (linked) return;
   linked = true;
-  linkPrototype(HttpResponse, nativeResponse());
+  link();
   defineInspection(
     HttpResponse,
     ({ status, statusText, headers, bodyUsed }) => ({ status, statusText, headers, bodyUsed }),

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { EMPTY_FIELD_SECTION } from "../http/field_section.ts";
 import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes, toFormData } from "./native_body.ts";
 import { usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
@@ -35,8 +36,9 @@ const UTF8_DECODER = new TextDecoder();
  * - `new Request(request)`, `new Request(request, init)` and `fetch(request)` depend on the runtime. They work where its
  *   own `Request` keeps its state in properties (Deno, Node 20 and 22) or reads that of others through getters (Bun,
  *   where `new Request(request, init)` loses the method unless `init` names it). Where it keeps its state in private
- *   fields (Node 24 and newer) they throw a `TypeError`. `request.clone()` in place of `request` works everywhere, and
- *   so does `new Request(url, request)`.
+ *   fields (Node 24 and newer) they throw a `TypeError`. So on both a request that middleware is likely to make anew is
+ *   one of the runtime from the start, namely one whose content has no known length or that names another method in a
+ *   field; the option `nativeRequest` makes all of them so. `request.clone()` in place of `request` works everywhere, and so does `new Request(url, request)`.
  * - GET and HEAD may have content, as RFC 9110 section 9.3.1 allows. It can be read here; {@linkcode LazyRequest.clone}
  *   and the native request made for `fetch` drop it, since the Fetch standard allows them none.
  */
@@ -124,7 +126,8 @@ export class LazyRequest implements Request {
 
   /**
    * A `Request` of the runtime with the same parts, whose content can be read besides that of this one. Content of a GET
-   * or HEAD request is left out. Throws a `TypeError` when the content was read or its stream is locked.
+   * or HEAD request is left out. Throws a `TypeError` when the content was read or its stream is locked, or when a
+   * Request of the runtime can't have the method.
    */
   clone(): Request {
     if (this.#isUnusable()) throw unusableError();
@@ -255,6 +258,7 @@ export class LazyRequest implements Request {
     forwardMissing(LazyRequest, Request, toNative);
     defineInspection(LazyRequest, ({ method, url, headers, bodyUsed }) => ({ method, url, headers, bodyUsed }));
     forwardState(LazyRequest, new Request("http://localhost/"), toNative);
+    takesLazyRequests = tryLazyRequest();
   }
 }
 
@@ -268,20 +272,80 @@ export function linkRequestPrototype(): void {
 
 /**
  * The request as a `Request` of the runtime, with its signal and the content as a stream. Content of a GET or HEAD
- * request is left out, since such a `Request` cannot have it.
+ * request is left out, since such a `Request` cannot have it. Throws a `TypeError` when it can't have the method.
  */
 export function toNativeRequest(source: RequestSource): Request {
   const hasContent = source.content.present && !refusesContent(source.method);
   return makeNativeRequest(source, new RequestHeaders(source.fields), hasContent ? source.content.stream() : null);
 }
 
+/** Fields that ask middleware for another method. */
+const METHOD_OVERRIDES = ["x-http-method-override", "x-method-override"];
+
+/**
+ * The request as handlers get it: lazy. Where the runtime's own class does not take a lazy request for another one's first
+ * argument, it is native if middleware may well make it anew: to bound content whose length is not known, or to give it
+ * the method that a field asks for.
+ */
+export function toRequest(source: RequestSource): Request {
+  if (takesLazyRequests || !source.content.present || !nativeRequestTakes(source.method)) {
+    return new LazyRequest(source);
+  }
+  const { fields } = source;
+  const mayBeRemade = fields.has("transfer-encoding") || METHOD_OVERRIDES.some((name) => fields.has(name));
+  return mayBeRemade && !refusesContent(source.method) ? toNativeRequest(source) : new LazyRequest(source);
+}
+
+/** Whether the runtime's own class carries a method as it is: the Fetch standard writes some in capitals. */
+export function nativeRequestTakes(method: string): boolean {
+  switch (method) {
+    case "GET":
+    case "HEAD":
+    case "POST":
+    case "PUT":
+    case "DELETE":
+    case "OPTIONS":
+    case "PATCH":
+      return true;
+  }
+  try {
+    return new Request("http://localhost/", { method }).method === method;
+  } catch {
+    return false;
+  }
+}
+
 function makeNativeRequest(source: RequestSource, headers: Headers, body: BodyInit | null): Request {
-  const init: NativeRequestInit = { method: source.method, headers, body, duplex: "half", signal: source.signal() };
-  const request = new Request(source.url(), init);
-  // Bun makes GET of a method that it does not know, and every runtime that of `get`. What came is what a handler sees:
-  // methods are case-sensitive (RFC 9110 section 9.1), and who may GET need not be the one who may do something else.
-  if (request.method !== source.method) Object.defineProperty(request, "method", { value: source.method });
-  return request;
+  const { method } = source;
+  const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
+  const native = new Request(source.url(), init);
+  if (native.method !== method) throw new TypeError("A Request of this runtime can't have the method of the request");
+  return native;
+}
+
+/** Whether `new Request(request, init)` understands a lazy request: it keeps the method. */
+let takesLazyRequests = true;
+
+/** Tries it out. */
+function tryLazyRequest(): boolean {
+  const content: RequestSource["content"] = {
+    present: false,
+    collect: () => Promise.resolve(new Uint8Array(0)),
+    stream: () => new ReadableStream(),
+  };
+  const signal = new AbortController().signal;
+  const source: RequestSource = {
+    method: "POST",
+    fields: EMPTY_FIELD_SECTION,
+    content,
+    url: () => "http://localhost/",
+    signal: () => signal,
+  };
+  try {
+    return new Request(new LazyRequest(source), { headers: { a: "b" } }).method === "POST";
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the Fetch standard refuses content with this method, which it takes in any case. */

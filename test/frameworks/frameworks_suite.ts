@@ -25,14 +25,23 @@ const user = `${folder}/user`;
 await installInto(user, tarball, ...FRAMEWORKS);
 await copyModules(user, TABLES.map(({ module }) => module));
 
-for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
+/** With the runtime's own Response, and with HttpResponse in its place. */
+const MODES: readonly (readonly [string, readonly string[]])[] = [["", []], [", --fast-response", ["--fast-response"]]];
+
+for (const [mode, flags] of MODES) for (const table of TABLES) testFramework(table, mode, flags);
+
+function testFramework(table: FrameworkTable, mode: string, flags: readonly string[]): void {
+  const { framework, module, hasPort = false, onlyOn, rows } = table;
   for (const runtime of runtimes.filter(({ name }) => onlyOn === undefined || name === onlyOn)) {
-    describe(`${framework} on ${runtime.name} (${runtime.version})`, () => {
+    describe(`${framework} on ${runtime.name} (${runtime.version})${mode}`, () => {
       let program: ServingProgram | undefined;
       let url = "";
 
       it("starts", async () => {
-        program = new ServingProgram(serveCommand(runtime, user, module, hasPort ? [] : ["--port", "0"]), user);
+        program = new ServingProgram(
+          serveCommand(runtime, user, module, [...flags, ...(hasPort ? [] : ["--port", "0"])]),
+          user,
+        );
         url = await program.listening();
       });
 
@@ -48,7 +57,10 @@ for (const { framework, module, hasPort = false, onlyOn, rows } of TABLES) {
 async function ask(url: string, row: FrameworkRow): Promise<void> {
   assert.notEqual(url, "", "The server did not start.");
   const signal = AbortSignal.timeout(RESPONSE_DEADLINE_MS);
-  const response = await fetch(new URL(row.path, url), { ...row.init, signal });
+  const response = await fetch(new URL(row.path, url), {
+    ...(typeof row.init === "function" ? row.init() : row.init),
+    signal,
+  });
   const text = await response.text();
   assert.equal(response.status, row.status ?? 200, text);
   for (const [name, expected] of Object.entries(row.headers ?? {})) {

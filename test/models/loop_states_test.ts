@@ -15,6 +15,7 @@ import { createMemoryRuntime } from "../support/memory_runtime.ts";
 const ORDERS = {
   role: "loop",
   options: { module: "./m.ts" },
+  fastResponse: false,
   reportsErrors: false,
   rejectionsAreFatal: false,
 } as const;

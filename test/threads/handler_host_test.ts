@@ -91,6 +91,7 @@ describe("a thread that never lacks work", () => {
       role: "handler",
       module: "",
       nativeRequest: false,
+      fastResponse: false,
       callLimitMs: 0,
       rejectionsAreFatal: false,
       claims: claims.words,

@@ -33,7 +33,13 @@ function createBench() {
     },
   });
   const { clock } = runtime;
-  const orders = { module: "./m.ts", nativeRequest: false, callLimitMs: 0, rejectionsAreFatal: false };
+  const orders = {
+    module: "./m.ts",
+    nativeRequest: false,
+    fastResponse: false,
+    callLimitMs: 0,
+    rejectionsAreFatal: false,
+  };
   const thread = new HandlerThread(runtime, orders, {
     onFree: () => {},
     onGone: (_thread, calls, cause) => {

@@ -25,6 +25,8 @@ export interface LoopOrders {
   readonly role: "loop";
   /** The options of its server, without what can't cross to a thread. */
   readonly options: ServeModule;
+  /** Whether `HttpResponse` stands in place of the global `Response`. */
+  readonly fastResponse: boolean;
   /** Whether errors are told to the thread that started it, which may give a response; else they are printed. */
   readonly reportsErrors: boolean;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */
