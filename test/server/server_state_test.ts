@@ -1,7 +1,6 @@
 /** The states of a server: the table of transitions, the diagram drawn from it, and a server on its way through them. */
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import type { ServeOptions } from "../../src/api/options.ts";
 import type { ServerState } from "../../src/api/stats.ts";
@@ -9,10 +8,9 @@ import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "../../src/server/
 import { createGate, createMemoryServer, get, type MemoryServer, text } from "../support/memory_server.ts";
 import { createMemoryRuntime, type MemoryRuntime } from "../support/memory_runtime.ts";
 import { withoutRecording } from "../support/record_transitions.ts";
-import { drawStateDiagram, endsOf, findDiagram, transitionsOf } from "../support/state_diagram.ts";
+import { drawStateDiagram, endsOf, transitionsOf } from "../support/state_diagram.ts";
 import { createThreadServer } from "../support/thread_server.ts";
 
-const ARCHITECTURE = new URL("../../src/ARCHITECTURE.md", import.meta.url);
 const SERVER_TRANSITIONS = transitionsOf(SERVER_PHASES);
 const { states, first, last } = endsOf(SERVER_TRANSITIONS);
 
@@ -65,11 +63,6 @@ describe("the table of transitions", () => {
       assert.ok(before >= 0 && before <= after, `${from} to ${to}`);
     }
   });
-
-  test("is drawn in the documentation", async () => {
-    const drawn = findDiagram(await readFile(ARCHITECTURE, "utf8"));
-    assert.equal(drawn, drawStateDiagram(SERVER_TRANSITIONS));
-  });
 });
 
 describe("the drawing of a table", () => {
@@ -90,8 +83,6 @@ describe("the drawing of a table", () => {
         "```",
       ].join("\n"),
     );
-    assert.equal(findDiagram(`# Lights\n\n${drawn}\n\nText.\n\`\`\`ts\n\`\`\`\n`), drawn);
-    assert.equal(findDiagram("# Lights\n"), null);
   });
 });
 

@@ -35,11 +35,6 @@ export function drawStateDiagram(transitions: readonly Transition[]): string {
   return ["```mermaid", "stateDiagram-v2", ...lines.map((line) => `    ${line}`), "```"].join("\n");
 }
 
-/** The first block of Mermaid in a text of Markdown, with its fences; `null` where there is none. */
-export function findDiagram(markdown: string): string | null {
-  return /^```mermaid$[\s\S]*?^```$/m.exec(markdown)?.[0] ?? null;
-}
-
 /** The states of a table: all of them, those no way leads to, and those no way leads out of. */
 export function endsOf(transitions: readonly Transition[]): {
   readonly states: readonly string[];
