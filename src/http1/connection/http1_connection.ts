@@ -45,7 +45,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   #peerEnd: PeerEnd | null = null;
   /** What the connection is refused with. */
   #refusal: TrivetError | null = null;
-  /** Whether a request was begun since bytes came, and how long more of them may be. */
+  /** Whether a request was begun since all that came was answered, and how long more of them may be. */
   #hasBegunOne = false;
   #share: TurnShare | null = null;
   #isTurning = false;
@@ -122,8 +122,6 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       if (!this.#decoder.discard(borrowed.byteLength)) this.#transport.abort();
     } else {
       this.#decoder.feed(borrowed);
-      this.#hasBegunOne = false;
-      this.#share?.renew();
       this.#turn();
     }
   }
@@ -354,6 +352,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       // What stands before a response in the making may wait for it until the turn is over.
       if (responder.exchange === null || responder.writer.isUrgent) this.flush();
       else outbound.flushLater(() => this.flush());
+    }
+    if (responder.exchange === null && this.#decoder.pendingBytes === 0) {
+      this.#hasBegunOne = false;
+      this.#share?.renew();
     }
     if (!outbound.isCongested) {
       if (life.writing === State.FLUSHING) {
