@@ -61,27 +61,29 @@ export class RequestHeaders implements Headers {
 
   /** Calls back with each value and name, in the order of the names. */
   forEach(callback: (value: string, name: string, headers: this) => void, thisArgument?: unknown): void {
-    this.#toNative().forEach((value, name) => callback.call(thisArgument, value, name, this));
+    for (const [name, value] of this) callback.call(thisArgument, value, name, this);
   }
 
   /** Names and combined values, in the order of the names. */
   entries(): ReturnType<Headers["entries"]> {
-    return this.#toNative().entries();
+    return this.#native === null ? combinedLines(this.#fields)[Symbol.iterator]() : this.#native.entries();
   }
 
   /** The names, in order. */
   keys(): ReturnType<Headers["keys"]> {
-    return this.#toNative().keys();
+    if (this.#native !== null) return this.#native.keys();
+    return combinedLines(this.#fields).map(([name]) => name)[Symbol.iterator]();
   }
 
   /** The combined values, in the order of the names. */
   values(): ReturnType<Headers["values"]> {
-    return this.#toNative().values();
+    if (this.#native !== null) return this.#native.values();
+    return combinedLines(this.#fields).map(([, value]) => value)[Symbol.iterator]();
   }
 
   /** The same as {@linkcode RequestHeaders.entries}. */
   [Symbol.iterator](): ReturnType<Headers["entries"]> {
-    return this.#toNative().entries();
+    return this.entries();
   }
 
   #toNative(): Headers {
@@ -117,6 +119,25 @@ function toNativeHeaders(fields: FieldSection): Headers {
     else if (!headers.has("cookie")) headers.set("cookie", fields.get("cookie") ?? "");
   }
   return headers;
+}
+
+/**
+ * The fields as `Headers` iterates them: names in lower case and in order, values combined. A `Headers` is not made for
+ * that: on Deno each line that is added to one costs as much as there are lines in it.
+ */
+function combinedLines(fields: FieldSection): [string, string][] {
+  const combined = new Map<string, string>();
+  const cookies: [string, string][] = [];
+  for (let i = 0; i < fields.count; i++) {
+    const name = fields.nameAt(i).toLowerCase();
+    const value = fields.valueAt(i);
+    const before = combined.get(name);
+    // RFC 9110 section 5.3: these lines alone must not be combined.
+    if (name === "set-cookie") cookies.push([name, value]);
+    else if (before === undefined) combined.set(name, value);
+    else combined.set(name, `${before}${name === "cookie" ? "; " : ", "}${value}`);
+  }
+  return [...combined, ...cookies].sort(([one], [other]) => one < other ? -1 : one > other ? 1 : 0);
 }
 
 /** The name as the field section wants it. */

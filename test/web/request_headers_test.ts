@@ -170,3 +170,29 @@ describe("being a Headers", () => {
     }
   });
 });
+
+test("a hundred names are iterated without a global Headers, and Set-Cookie lines stay apart", () => {
+  const names = Array.from({ length: 100 }, (_, at) => `X-Name-${(at * 37) % 100}`);
+  const headers = new RequestHeaders(
+    fieldSection([...names.map((name) => [name, name] as const), ["Set-Cookie", "a=1"], ["set-cookie", "b=2"]]),
+  );
+  const NativeHeaders = globalThis.Headers;
+  globalThis.Headers = class extends NativeHeaders {
+    constructor() {
+      super();
+      assert.fail("A global Headers was made.");
+    }
+  };
+  try {
+    const sorted = names.map((name) => name.toLowerCase()).sort();
+    const all = ["set-cookie", "set-cookie", ...sorted];
+    assert.deepEqual([...headers.keys()], all);
+    assert.deepEqual([...headers].slice(0, 2), [["set-cookie", "a=1"], ["set-cookie", "b=2"]]);
+    assert.equal([...headers.values()].length, all.length);
+    const seen: string[] = [];
+    headers.forEach((_value, name) => seen.push(name));
+    assert.deepEqual(seen, all);
+  } finally {
+    globalThis.Headers = NativeHeaders;
+  }
+});

@@ -85,8 +85,11 @@ export class PeerEnd {
     if (this.goneAtMs !== 0) this.goneAtMs = this.#clients.nowMs() + this.#clients.timeoutMs;
   }
 
-  /** Whether the client counts as gone now. */
-  isOver(): boolean {
-    return this.goneAtMs !== 0 && this.#clients.nowMs() >= this.goneAtMs;
+  /**
+   * Whether it is too late to begin: of the time of the client more than half has passed while it waited in line. Its
+   * first response would begin the time anew, and nothing tells that it is gone before the second.
+   */
+  get isLate(): boolean {
+    return this.goneAtMs !== 0 && this.#clients.nowMs() >= this.goneAtMs - this.#clients.timeoutMs / 2;
   }
 }

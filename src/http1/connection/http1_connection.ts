@@ -72,8 +72,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
 
   serve(): void {
     if (this.#life.reading !== State.PARKED) return;
-    // The client may have gone while the connection waited, and the timer has not looked yet.
-    if (this.#peerEnd?.isOver() === true) this.abort(Verdicts.gone());
+    // The client has sent FIN while the connection waited for its turn.
+    if (this.#peerEnd?.isLate === true) this.abort(Verdicts.gone());
     else this.#life.enter(State.FIRST, State.NONE);
     this.#turn();
   }

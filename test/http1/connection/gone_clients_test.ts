@@ -225,6 +225,30 @@ describe("a client that leaves while it waits in line", () => {
   }
 });
 
+test("a client that has waited in line for more than half of halfCloseTimeout behind its FIN is not served any more", async () => {
+  const rows: readonly { waitedMs: number; isServed: boolean }[] = [
+    { waitedMs: 400, isServed: true },
+    { waitedMs: 600, isServed: false },
+  ];
+  for (const { waitedMs, isServed } of rows) {
+    const gate = createGate();
+    const { send, clock } = await startMemoryServer(async () => {
+      await gate.opened;
+      return text("served");
+    }, { model: "blocking" });
+    const first = await send(get());
+    const waiting = await send(get());
+    waiting.end();
+    await clock.advance(waitedMs);
+    gate.open();
+    await clock.settle();
+    first.end();
+    await clock.settle();
+    assert.deepEqual(statuses(waiting.received()), isServed ? [200] : []);
+    assert.equal(waiting.serverSide, "closed");
+  }
+});
+
 describe("an upgraded connection whose client has sent FIN", () => {
   const raw = get("/", "Connection: upgrade", "Upgrade: raw");
   const handlers: readonly { name: string; handler: Handler; closes: boolean }[] = [
