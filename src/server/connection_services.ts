@@ -26,6 +26,7 @@ import type { Scheduler } from "../models/scheduler.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
+import { HandlerTurns } from "./handler_turns.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
 
@@ -57,6 +58,7 @@ export class ConnectionServices implements ConnectionService {
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
   readonly goneClients: GoneClients;
+  readonly #handlerTurns: HandlerTurns;
 
   /**
    * @param options The user's options.
@@ -107,6 +109,7 @@ export class ConnectionServices implements ConnectionService {
     this.webSockets = new WebSockets(runtime);
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
+    this.#handlerTurns = new HandlerTurns(this, (exchange, connection) => scheduler.run(exchange, connection));
     this.admission = new Admission(options, this.open, scheduler);
   }
 
@@ -125,7 +128,7 @@ export class ConnectionServices implements ConnectionService {
       return;
     }
     if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
-    else this.model.run(exchange, connection);
+    else this.#handlerTurns.run(exchange, connection);
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {
