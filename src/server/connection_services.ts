@@ -26,6 +26,7 @@ import type { Scheduler } from "../models/scheduler.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
+import { HandlerTurns } from "./handler_turns.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
 import { nativeRequestTakes } from "../web/lazy_request.ts";
@@ -60,6 +61,7 @@ export class ConnectionServices implements ConnectionService {
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
   readonly goneClients: GoneClients;
+  readonly #handlerTurns: HandlerTurns;
 
   /**
    * @param options The user's options.
@@ -111,6 +113,7 @@ export class ConnectionServices implements ConnectionService {
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
     this.admission = new Admission({ ...options, descriptorLimit: runtime.descriptorLimit() }, this.open, scheduler);
+    this.#handlerTurns = new HandlerTurns(this, (exchange, connection) => scheduler.run(exchange, connection));
   }
 
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
@@ -132,7 +135,7 @@ export class ConnectionServices implements ConnectionService {
       return;
     }
     if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
-    else this.model.run(exchange, connection);
+    else this.#handlerTurns.run(exchange, connection);
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {

@@ -1,0 +1,59 @@
+/** Handlers that compute, of requests that are readable at once: finished responses leave before more are begun. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createMemoryServer, get, statuses, text } from "../support/memory_server.ts";
+
+/** A server on whose loop handlers compute for as long as their path says, in milliseconds. */
+async function start(options: ServeOptions = {}) {
+  const memory = createMemoryRuntime();
+  let spentMs = 0;
+  const { clock } = memory;
+  const nowMs = clock.nowMs.bind(clock);
+  clock.nowMs = () => nowMs() + spentMs;
+  const begun: { path: string; answered: number }[] = [];
+  const server = createMemoryServer(memory, { keepAliveTimeout: 60_000, ...options }, (request) => {
+    const path = new URL(request.url).pathname;
+    begun.push({ path, answered: peers.filter((peer) => peer.received() !== "").length });
+    spentMs += Number(path.slice(1));
+    return text("done");
+  });
+  await server.server.ready();
+  const peers: ReturnType<typeof memory.connect>[] = [];
+  /** Requests on a connection each, all readable in one turn. */
+  const sendAtOnce = async (...paths: string[]): Promise<void> => {
+    peers.push(...paths.map(() => memory.connect()));
+    await clock.settle();
+    for (const [index, path] of paths.entries()) peers[index].send(get(path));
+    await clock.settle();
+    await clock.settle();
+  };
+  return { begun, peers, sendAtOnce, clock };
+}
+
+const MODELS: readonly ServeOptions[] = [{ model: "event-driven" }, { model: "worker-pool", workers: 16 }];
+
+for (const options of MODELS) {
+  describe(`handlers of requests that are readable at once, ${options.model}`, () => {
+    test("that compute are called one a turn, and what was finished has left before the next is called", async () => {
+      const { begun, peers, sendAtOnce } = await start(options);
+      await sendAtOnce("/0", "/200", "/200", "/200");
+      assert.deepEqual(begun.map(({ answered }) => answered), [0, 0, 2, 3]);
+      assert.deepEqual(peers.map((peer) => statuses(peer.received())), [[200], [200], [200], [200]]);
+    });
+
+    test("that take little are called in the same turn, until it has lasted 4 ms", async () => {
+      const { begun, sendAtOnce } = await start(options);
+      await sendAtOnce("/1", "/1", "/1", "/1", "/1", "/1");
+      assert.deepEqual(begun.map(({ answered }) => answered), [0, 0, 0, 0, 4, 4]);
+    });
+
+    test("are called in the order in which they came", async () => {
+      const { begun, sendAtOnce } = await start(options);
+      await sendAtOnce("/201", "/202", "/203", "/204");
+      assert.deepEqual(begun.map(({ path }) => path), ["/201", "/202", "/203", "/204"]);
+    });
+  });
+}
