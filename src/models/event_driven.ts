@@ -8,17 +8,16 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import { callHandler } from "../exchange/handler_call.ts";
 import type { Connection } from "../exchange/connection.ts";
-import type { Handler } from "../api/handler.ts";
+import type { HandlerTurns } from "./handler_turns.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Serves everything at once, on this loop. */
 export class EventDrivenScheduler implements Scheduler {
-  readonly #handler: Handler;
+  readonly #handler: HandlerTurns;
 
-  /** @param handler Called on the loop for each exchange. */
-  constructor(handler: Handler) {
+  /** @param handler Called on the loop for each exchange, so often in a turn. */
+  constructor(handler: HandlerTurns) {
     this.#handler = handler;
   }
 
@@ -27,7 +26,7 @@ export class EventDrivenScheduler implements Scheduler {
   }
 
   run(exchange: Exchange): void {
-    callHandler(this.#handler, exchange);
+    this.#handler.call(exchange);
   }
 
   mayPersist(_connection: Connection): boolean {

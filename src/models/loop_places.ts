@@ -5,17 +5,16 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
-import { callHandler } from "../exchange/handler_call.ts";
-import type { Handler } from "../api/handler.ts";
+import type { HandlerTurns } from "./handler_turns.ts";
 import type { WorkPlaces } from "./worker_pool.ts";
 
 /** As many places as are wanted: calls that wait do not hold each other up. */
 export class LoopPlaces implements WorkPlaces {
   onReady: (place: number) => void = () => {};
-  readonly #handler: Handler;
+  readonly #handler: HandlerTurns;
 
-  /** @param handler Called on the loop. */
-  constructor(handler: Handler) {
+  /** @param handler Called on the loop, so often in a turn. */
+  constructor(handler: HandlerTurns) {
     this.#handler = handler;
   }
 
@@ -24,6 +23,6 @@ export class LoopPlaces implements WorkPlaces {
   }
 
   run(_place: number, exchange: Exchange): void {
-    callHandler(this.#handler, exchange);
+    this.#handler.call(exchange);
   }
 }

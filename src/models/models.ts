@@ -14,6 +14,7 @@ import type { Warnings } from "../api/warnings.ts";
 import { BlockingScheduler } from "./blocking.ts";
 import { EventDrivenScheduler } from "./event_driven.ts";
 import { EventLoopsScheduler } from "./loops/event_loops.ts";
+import { HandlerTurns } from "./handler_turns.ts";
 import { HybridScheduler } from "./hybrid.ts";
 import { LoopPlaces } from "./loop_places.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -72,7 +73,9 @@ export const MODELS: ModelTable = {
     create: (parts) => {
       const { options, runtime, handler, module, warnings } = parts;
       const { workers, maxQueue } = options;
-      const places = module === null ? new LoopPlaces(handler) : new ThreadPlaces(threadPartsFor(parts, workers));
+      const places = module === null
+        ? new LoopPlaces(new HandlerTurns(handler, runtime.clock))
+        : new ThreadPlaces(threadPartsFor(parts, workers));
       return new WorkerPoolScheduler({ places, workers, maxQueue, clock: runtime.clock, warnings });
     },
   },
@@ -80,7 +83,7 @@ export const MODELS: ModelTable = {
   "event-driven": {
     callsHandlerHere: true,
     create: (parts) => {
-      const here = new EventDrivenScheduler(parts.handler);
+      const here = new EventDrivenScheduler(new HandlerTurns(parts.handler, parts.runtime.clock));
       const loops = countLoops(parts);
       if (loops === 1) return here;
       const { runtime, options, threadEntry: entry, loopOrders: orders, reportError } = parts;

@@ -21,12 +21,16 @@ import { GoneClients } from "../http1/connection/gone_clients.ts";
 import { HeadParsers } from "../http1/connection/head_parsers.ts";
 import { timeoutsOf } from "../http1/connection/lifecycle.ts";
 import { OutboundSlab } from "../http1/connection/outbound.ts";
-import type { ConnectionCounters, ConnectionService, ConnectionSettings } from "../http1/connection/service.ts";
+import type {
+  ConnectionCounters,
+  ConnectionService,
+  ConnectionSettings,
+  ExchangeRunner,
+} from "../http1/connection/service.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
-import { HandlerTurns } from "./handler_turns.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
 import { nativeRequestTakes } from "../web/lazy_request.ts";
@@ -55,13 +59,14 @@ export class ConnectionServices implements ConnectionService {
   /** Who is taken. */
   readonly admission: Admission;
   readonly model: Scheduler;
+  /** The model, unless something has to be looked at before it. */
+  runner: ExchangeRunner;
   readonly #reports: Reports;
   readonly healthPath: string | undefined;
   readonly #runtimeClock: Clock;
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
   readonly goneClients: GoneClients;
-  readonly #handlerTurns: HandlerTurns;
 
   /**
    * @param options The user's options.
@@ -110,21 +115,23 @@ export class ConnectionServices implements ConnectionService {
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
     this.nativeRequest = options.nativeRequest;
     this.webSockets = new WebSockets(runtime);
+    this.runner = this.healthPath === undefined && !this.nativeRequest ? scheduler : this;
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
     this.admission = new Admission({ ...options, descriptorLimit: runtime.descriptorLimit() }, this.open, scheduler);
-    this.#handlerTurns = new HandlerTurns(this, (exchange, connection) => scheduler.run(exchange, connection));
   }
 
   /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
   drain(): void {
     this.isDraining = true;
+    this.runner = this;
     this.model.drain?.(new TrivetError("draining", DRAINING));
     this.open.drain();
   }
 
   // What the connections ask for.
 
+  /** Looks at an exchange before the model does. */
   run(exchange: Exchange, connection: Connection): void {
     if (this.isDraining) {
       exchange.refuse(new TrivetError("draining", DRAINING));
@@ -135,7 +142,7 @@ export class ConnectionServices implements ConnectionService {
       return;
     }
     if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
-    else this.#handlerTurns.run(exchange, connection);
+    else this.model.run(exchange, connection);
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {

@@ -116,7 +116,7 @@ export class HttpResponse implements Response {
     if (body === undefined || body === null) {
       this.#content = null;
     } else {
-      checkAllowsContent(this.#status);
+      if (this.#status !== 200) checkAllowsContent(this.#status);
       if (typeof body === "string") {
         this.#content = body;
         lines = withContentType(lines, TEXT_LINES);

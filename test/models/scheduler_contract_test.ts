@@ -6,6 +6,7 @@ import { TrivetError } from "../../src/api/errors.ts";
 import { Warnings } from "../../src/api/warnings.ts";
 import type { Connection } from "../../src/exchange/connection.ts";
 import { BlockingScheduler } from "../../src/models/blocking.ts";
+import { HandlerTurns } from "../../src/models/handler_turns.ts";
 import { LoopPlaces } from "../../src/models/loop_places.ts";
 import type { Scheduler } from "../../src/models/scheduler.ts";
 import { WorkerPoolScheduler } from "../../src/models/worker_pool.ts";
@@ -40,7 +41,7 @@ const MODELS: Readonly<Record<string, () => Scheduler>> = {
   "worker-pool": () => {
     const { clock, host } = createMemoryRuntime();
     const warnings = new Warnings(clock, host, () => {});
-    const places = new LoopPlaces(() => text("hello"));
+    const places = new LoopPlaces(new HandlerTurns(() => text("hello"), clock));
     return new WorkerPoolScheduler({ places, workers: 1, maxQueue: 2, clock, warnings });
   },
 };

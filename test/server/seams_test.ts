@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import { resolveOptions, type ServeOptions } from "../../src/api/options.ts";
 import type { Observer } from "../../src/exchange/observer.ts";
+import { HandlerTurns } from "../../src/models/handler_turns.ts";
 import { EventDrivenScheduler } from "../../src/models/event_driven.ts";
 import { assembleServer } from "../../src/server/create_server.ts";
 import type { ProtocolChoice, Speaker } from "../../src/server/preface.ts";
@@ -29,7 +30,7 @@ async function start(handler: Handler, seams: Seams, given: ServeOptions = {}) {
   const options = resolveOptions({ onListen: () => {}, ...given }, { cores: 1, descriptorLimit: null }, [
     "event-driven",
   ]);
-  const scheduler = new EventDrivenScheduler(handler);
+  const scheduler = new EventDrivenScheduler(new HandlerTurns(handler, clock));
   const reports = new Reports((error) => void reported.push(error.code), runtime.host);
   const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, ...seams });
   await server.ready();

@@ -296,7 +296,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#arrival = new Arrival(exchange);
       decoder.expectContent(head.contentLength);
     }
-    service.run(exchange, this);
+    service.runner.run(exchange, this);
   }
 
   #completeContent(): void {

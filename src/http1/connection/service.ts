@@ -53,6 +53,11 @@ export interface ConnectionCounters {
   readonly errors: Map<string, number>;
 }
 
+/** What exchanges are given to. */
+export interface ExchangeRunner {
+  run(exchange: Exchange, connection: Connection): void;
+}
+
 /** The server as its connections see it. */
 export interface ConnectionService extends ExchangeServices {
   readonly settings: ConnectionSettings;
@@ -77,8 +82,8 @@ export interface ConnectionService extends ExchangeServices {
   defer(callback: () => void): void;
   /** The time, exact. */
   preciseNowMs(): number;
-  /** Has the handler called, wherever the concurrency model calls it; the exchange takes its result. */
-  run(exchange: Exchange, connection: Connection): void;
+  /** Has the handler called, or answers in its place; the exchange takes the result. */
+  readonly runner: ExchangeRunner;
   /** The concurrency model, which decides whether a connection may persist after its present response. */
   readonly model: { mayPersist(connection: Connection): boolean };
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */

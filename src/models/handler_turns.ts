@@ -1,0 +1,77 @@
+/**
+ * The calls of handlers on this event loop.
+ *
+ * Requests of many connections may be readable at once, and each handler may compute for a while. So once a turn has
+ * lasted some milliseconds the others wait for the next one: what is finished leaves and others are read first. It must
+ * not know which connection an exchange is on, nor which model calls.
+ *
+ * Time is read once, behind each handler, and the end of the turn is asked for only when there is something to measure;
+ * so what computes little costs a look at the clock. Time in which the loop was idle is taken for a handler's. That makes
+ * at most the second of two requests wait a turn, when nothing else is to do.
+ *
+ * @module
+ */
+
+import type { Handler } from "../api/handler.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { callHandler } from "../exchange/handler_call.ts";
+import type { Clock } from "../runtime.ts";
+
+/** Handlers are begun for so long within one turn. */
+const MAX_TURN_MS = 4;
+/** From here on it matters when the turn ends. */
+const NOTICED_MS = 1;
+
+/** Calls a handler, sometimes a turn later. */
+export class HandlerTurns {
+  readonly #handler: Handler;
+  readonly #clock: Clock;
+  readonly #endTurn = (): void => this.#end();
+  readonly #goOn = (): void => this.#callWaiting();
+  #spentMs = 0;
+  #lastMs: number;
+  #isEndDue = false;
+  #waiting: Exchange[] = [];
+
+  /**
+   * @param handler The user's.
+   * @param clock The runtime's clock.
+   */
+  constructor(handler: Handler, clock: Clock) {
+    this.#handler = handler;
+    this.#clock = clock;
+    this.#lastMs = clock.nowMs();
+  }
+
+  /** Calls the handler for an exchange, now or when others were served. */
+  call(exchange: Exchange): void {
+    if (this.#spentMs >= MAX_TURN_MS || this.#waiting.length > 0) {
+      this.#waiting.push(exchange);
+      return;
+    }
+    callHandler(this.#handler, exchange);
+    const nowMs = this.#clock.nowMs();
+    this.#spentMs += nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    if (this.#spentMs < NOTICED_MS || this.#isEndDue) return;
+    this.#isEndDue = true;
+    this.#clock.defer(this.#endTurn);
+  }
+
+  /** What is finished is written in this same callback of the runtime; the others go on behind the next reads. */
+  #end(): void {
+    this.#isEndDue = false;
+    this.#spentMs = 0;
+    if (this.#waiting.length > 0) this.#clock.defer(this.#goOn);
+  }
+
+  #callWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#lastMs = this.#clock.nowMs();
+    for (const exchange of waiting) {
+      // Its client may have gone meanwhile, or its time be over.
+      if (exchange.progress === "awaited") this.call(exchange);
+    }
+  }
+}
