@@ -68,7 +68,8 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
 
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
-  const acceptor = new Acceptor(listener, (conn, alpn) => new DenoConnection(conn, events, alpn).open(), events);
+  const onConnection = (conn: Deno.Conn, alpn: string | null) => new DenoConnection(conn, events, alpn).open();
+  const acceptor = new Acceptor(listener, onConnection, events, options.reusePort);
   acceptor.accept();
   return {
     address: toAddress(listener.addr),

@@ -10,6 +10,12 @@ import { Handshakes } from "./handshakes.ts";
 /** After an error of accept; it doubles until one succeeds. */
 const MIN_ACCEPT_DELAY_MS = 5;
 const MAX_ACCEPT_DELAY_MS = 1_000;
+/** How long an acceptor of a shared port leaves the others their turn. */
+const TURN_REST_MS = 1;
+/** What it takes in a turn at most. */
+const MAX_TURN_CONNECTIONS = 64;
+/** A connection that had to be waited for so long is the first of a burst, if one comes. */
+const PAUSE_MS = 10;
 
 /**
  * Settles when the ports of all closed listeners are free: Deno keeps a port until the accept that was under way has
@@ -22,28 +28,43 @@ export function portsAreFree(): Promise<unknown> {
   return released;
 }
 
-/** Accepts connections one after another, and rests when that fails. */
+/**
+ * Accepts connections one after another, and rests when that fails.
+ *
+ * Acceptors of a shared port take from one queue, and the first that woke would take a whole burst before another did. So
+ * each takes one, rests, takes two, rests, and so on in doubling turns, until it has to wait for one again: a burst is
+ * dealt out, and a port that is never quiet loses no time.
+ */
 export class Acceptor {
   readonly #listener: Deno.Listener;
   readonly #onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void;
   readonly #events: TransportEvents;
+  readonly #isShared: boolean;
   readonly #handshakes = new Handshakes();
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
   #accepting: Promise<void> = Promise.resolve();
   #isClosed = false;
   #delayMs = MIN_ACCEPT_DELAY_MS;
+  /** When the accept under way began. */
+  #begunAtMs = 0;
+  /** How many connections this turn has, and how many of them have yet to come. */
+  #turnConnections = 1;
+  #leftInTurn = 1;
 
   /**
    * @param listener Where to accept.
    * @param onConnection Takes a connection that is ready.
    * @param events Told of failures.
+   * @param isShared Whether other threads accept at the same port.
    */
   constructor(
     listener: Deno.Listener,
     onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void,
     events: TransportEvents,
+    isShared: boolean,
   ) {
+    this.#isShared = isShared;
     this.#listener = listener;
     this.#onConnection = onConnection;
     this.#events = events;
@@ -52,7 +73,9 @@ export class Acceptor {
 
   /** Accepts the next connection, and the ones behind it. */
   accept(): void {
-    if (!this.#isClosed) this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
+    if (this.#isClosed) return;
+    if (this.#isShared) this.#begunAtMs = performance.now();
+    this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
   }
 
   /** Stops accepting. Resolves when the port is free. */
@@ -70,7 +93,18 @@ export class Acceptor {
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
     if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
     else this.#onConnection(conn, null);
-    this.accept();
+    if (this.#isShared) this.#goOnInTurns();
+    else this.accept();
+  }
+
+  #goOnInTurns(): void {
+    if (performance.now() - this.#begunAtMs > PAUSE_MS) this.#leftInTurn = this.#turnConnections = 1;
+    if (--this.#leftInTurn > 0) {
+      this.accept();
+      return;
+    }
+    this.#leftInTurn = this.#turnConnections = Math.min(2 * this.#turnConnections, MAX_TURN_CONNECTIONS);
+    setTimeout(() => this.accept(), TURN_REST_MS);
   }
 
   /** A peer that can't shake hands, or does not in time, is nobody's error. */
