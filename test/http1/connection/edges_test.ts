@@ -67,13 +67,26 @@ describe("info.trailers", () => {
 });
 
 describe("what a handler had set for its own response", () => {
-  test("is not sent with the one that onError gives", async () => {
-    const { send } = await startMemoryServer((_request, info) => {
-      info.sendTrailers(() => ({ "x-sum": "1" }));
-      throw new Error("boom");
-    }, { onError: () => text("sorry") });
-    assert.equal((await send(get("/", "TE: trailers", "Connection: TE"))).received(), okText("sorry"));
-  });
+  for (
+    const [name, given, isLate] of [
+      ["the one that onError gives", 200, false],
+      ["the standard one", 500, false],
+      ["the one that says that it took too long", 503, true],
+    ] as const
+  ) {
+    test(`is not sent with ${name}`, async () => {
+      const { send, clock } = await startMemoryServer((_request, info) => {
+        info.sendTrailers(() => ({ "x-sum": "1" }));
+        if (isLate) return new Promise(() => {});
+        throw new Error("boom");
+      }, { handlerTimeout: 1_000, onError: () => given === 200 ? text("sorry") : undefined });
+      const peer = await send(get("/", "TE: trailers", "Connection: TE"));
+      await clock.advance(2_000);
+      assert.deepEqual(statuses(peer.received()), [given]);
+      assert.match(peer.received(), /\r\nContent-Length: \d+\r\n/);
+      assert.doesNotMatch(peer.received(), /x-sum|chunked/i);
+    });
+  }
 });
 
 describe("onError that never settles", () => {
@@ -145,26 +158,35 @@ describe("a client that has ended its side while it waits in line", () => {
   }
 });
 
-describe("an upgraded connection that nobody reads", () => {
-  test("stops the peer, and goes on when it is read", async () => {
-    let raw: UpgradedConnection | undefined;
-    const { connect, clock } = await startMemoryServer((_request, info) => {
-      const { response, connection } = info.upgrade("raw");
-      connection.then((upgraded) => raw = upgraded);
-      return response;
+describe("an upgraded connection", () => {
+  for (const readsOnce of [false, true]) {
+    const title = readsOnce ? "whose reader has stopped" : "that nobody reads";
+    test(`${title} stops the peer, and goes on when it is read`, async () => {
+      let raw: UpgradedConnection | undefined;
+      const { connect, clock } = await startMemoryServer((_request, info) => {
+        const { response, connection } = info.upgrade("raw");
+        connection.then((upgraded) => raw = upgraded);
+        return response;
+      });
+      const peer = connect();
+      peer.send(get("/", "Connection: upgrade", "Upgrade: raw"));
+      await clock.settle();
+      const pieces = 8;
+      let bytes = 0;
+      if (readsOnce) {
+        const reader = raw!.readable.getReader();
+        peer.send("a");
+        bytes += (await reader.read()).value!.byteLength - 1;
+        reader.releaseLock();
+      }
+      for (let i = 0; i < pieces; i++) peer.send(new Uint8Array(32 * 1024));
+      await clock.settle();
+      assert.equal(peer.isPausedByServer, true);
+      peer.end();
+      for await (const chunk of raw!.readable) bytes += chunk.byteLength;
+      assert.equal(bytes, pieces * 32 * 1024);
     });
-    const peer = connect();
-    peer.send(get("/", "Connection: upgrade", "Upgrade: raw"));
-    await clock.settle();
-    const pieces = 8;
-    for (let i = 0; i < pieces; i++) peer.send(new Uint8Array(32 * 1024));
-    await clock.settle();
-    assert.equal(peer.isPausedByServer, true);
-    peer.end();
-    let bytes = 0;
-    for await (const chunk of raw!.readable) bytes += chunk.byteLength;
-    assert.equal(bytes, pieces * 32 * 1024);
-  });
+  }
 });
 
 describe("a fault of the server itself", () => {
