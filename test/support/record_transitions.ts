@@ -39,6 +39,16 @@ export function withoutRecording<T>(call: () => T): T {
   }
 }
 
+/** The same for what takes turns of the event loop; faults of a connection are not thrown on meanwhile. */
+export async function withoutRecordingLater(call: () => Promise<void>): Promise<void> {
+  transitionRecorder.record = null;
+  try {
+    await call();
+  } finally {
+    startRecording();
+  }
+}
+
 function startRecording(): void {
   transitionRecorder.record = record;
 }
