@@ -90,6 +90,17 @@ describe("the Web's interface", () => {
     ]);
   });
 
+  test("has the type of the Web's WebSocket, for functions that are written for that", async () => {
+    const { client } = await start();
+    const { socket, send, shown } = await client();
+    const echoTo = (web: WebSocket): void => {
+      web.onmessage = (event: MessageEvent<string>) => web.send(event.data);
+    };
+    echoTo(socket);
+    await send(text("typed"));
+    assert.deepEqual(shown(), ["text typed"]);
+  });
+
   test("gives bytes as a Blob or as an ArrayBuffer", async () => {
     const { client, clock } = await start();
     const { socket, send } = await client();
@@ -415,6 +426,20 @@ describe("deadlines", () => {
       assert.equal(peer.serverSide, "open");
     });
   }
+
+  test("a client that takes a long message slowly is there, although its Pong is far behind", async () => {
+    const { client, clock } = await start((socket) => void socket.addEventListener("close", () => {}));
+    const { socket, peer } = await client({ pingInterval: 1_000, pongTimeout: 2_000 });
+    peer.stopReading();
+    socket.send(new Uint8Array(1_000_000));
+    for (let second = 0; second < 12; second++) {
+      peer.read(80_000);
+      await clock.advance(1_000);
+    }
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(4_000);
+    assert.equal(peer.serverSide, "closed", "one that takes nothing any more is cut off");
+  });
 
   test("a connection without messages is closed with 1001, although its client answers", async () => {
     const { client, clock } = await start();
