@@ -103,6 +103,28 @@ function responseHeadCase(fields: readonly string[]): Case {
   };
 }
 
+/** A head that was made before is found; of a thousand that differ, each is looked for in vain and then built. */
+function headShapeCase(name: string, heads: readonly (readonly string[])[]): Case {
+  const builder = new ResponseHeadBuilder();
+  let next = 0;
+  return {
+    name: `response head, ${name}: find or build`,
+    run() {
+      const fields = heads[next];
+      next = next === heads.length - 1 ? 0 : next + 1;
+      const start = builder.shapes.startOf(200, fields, DATE_LINE);
+      if (start !== null) return start;
+      builder.begin(200, "", fields);
+      return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
+    },
+  };
+}
+
+/** The same text in so many lists of its own, as a global Response gives them. */
+function heads(count: number, etag: (index: number) => string): string[][] {
+  return Array.from({ length: count }, (_, index) => [...MORE_FIELDS.slice(0, 4), "etag", etag(index)]);
+}
+
 /** The fields of the head of 400 bytes, for requests that are not parsed anew each time. */
 function parsedFields(): FieldSection {
   const bytes = headOf(400);
@@ -141,6 +163,10 @@ const CASES: readonly Case[] = [
   chunkedCase(16, 4096),
   responseHeadCase(TEXT_FIELDS),
   responseHeadCase(MORE_FIELDS),
+  headShapeCase("the same", [TEXT_FIELDS]),
+  headShapeCase("the same in other lists", heads(100, () => '"tag"')),
+  headShapeCase("sixteen in turn", heads(16, (index) => `"${"x".repeat(index)}"`)),
+  headShapeCase("a thousand in turn", heads(1000, (index) => `"${1000 + index}"`)),
   { name: "LazyRequest: make", run: () => new LazyRequest(bare) },
   { name: "LazyRequest: make, url", run: () => new LazyRequest(bare).url },
   { name: "LazyRequest: make, new URL(url)", run: () => new URL(new LazyRequest(bare).url) },

@@ -8,9 +8,10 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import { isContentless, reasonPhrase } from "../../http/status.ts";
+import { isContentless } from "../../http/status.ts";
 import { forEachListElement } from "../../http/token_list.ts";
 import { DIGIT, isAllOfClass } from "../../http/grammar.ts";
+import { HeadShapes, standardStatusLine, statusLine } from "./head_shapes.ts";
 
 /** How the content of a response is delimited: its length in bytes, or one of the constants below. */
 export type ResponseFraming = number;
@@ -22,9 +23,6 @@ export const RESPONSE_UNTIL_CLOSE: ResponseFraming = -2;
 /** There is none, and nothing is said about its length. */
 export const RESPONSE_WITHOUT_LENGTH: ResponseFraming = -3;
 
-/** Made when they are first used, of at most 500 status codes. */
-const STANDARD_STATUS_LINES: Record<number, string> = {};
-
 /** What the server needs to know of a request to answer it. */
 export interface AnsweredRequest {
   readonly method: string;
@@ -35,6 +33,8 @@ export interface AnsweredRequest {
  * Builds response heads, one at a time. One is enough for a server, since a head is begun and finished in one turn.
  */
 export class ResponseHeadBuilder {
+  /** Heads that were made before. */
+  readonly shapes: HeadShapes = new HeadShapes();
   /** The Content-Length the handler set, or `null`. */
   contentLength: number | null = null;
   /** Whether the handler asked to close the connection after this response. */
@@ -147,16 +147,6 @@ export class ResponseHeadBuilder {
     }
     this.contentLength = length;
   }
-}
-
-/** `status-line = HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 section 4), and its CRLF. */
-function statusLine(status: number, phrase: string): string {
-  return `HTTP/1.1 ${status} ${phrase}\r\n`;
-}
-
-/** With the standard reason phrase. One string each, since one put together anew would be flattened for each response. */
-function standardStatusLine(status: number): string {
-  return STANDARD_STATUS_LINES[status] ??= statusLine(status, reasonPhrase(status));
 }
 
 /** The field line that says how the content is delimited; none where it ends with the connection, or has no length. */

@@ -22,6 +22,11 @@ const MAX_JOINT_WRITE_BYTES = 72 * 1024;
 /** Smaller bytes are copied behind the text before them; larger ones become a write of their own. */
 const MAX_COPIED_BYTES = 8 * 1024;
 
+/** The digits of a length, and two line ends. */
+const MAX_LENGTH_BYTES = 20;
+/** Shorter text is encoded char by char, which is faster than to call the encoder. */
+const MAX_LOOPED_CHARS = 48;
+
 /** Of a char code of a string. */
 const MAX_UTF8_BYTES_PER_CHAR = 3;
 
@@ -49,6 +54,19 @@ export class OutboundSlab {
     this.usedBytes = 0;
   }
 
+  /** Writes text to the free part if it is ASCII; there must be room as for UTF-8. Returns whether it is. */
+  writeAscii(text: string): boolean {
+    const { length } = text;
+    if (length > MAX_LOOPED_CHARS) return this.writeUtf8(text) === length;
+    const { bytes, usedBytes } = this;
+    for (let i = 0; i < length; i++) {
+      const charCode = text.charCodeAt(i);
+      if (charCode > 0x7f) return false;
+      bytes[usedBytes + i] = charCode;
+    }
+    return true;
+  }
+
   /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
   writeUtf8(text: string): number {
     return this.#encodeUtf8(text, this.bytes, this.usedBytes);
@@ -65,6 +83,23 @@ export interface OutboundHost {
   defer(callback: () => void): void;
   /** How long the peer may take for what the transport holds; 0 is no bound. */
   readonly settings: { readonly writeTimeoutMs: number };
+}
+
+/** Writes a length in digits and two line ends. Returns where they end. */
+function writeLength(bytes: Uint8Array, start: number, length: number): number {
+  let unit = 1;
+  while (length >= unit * 10) unit *= 10;
+  let at = start;
+  for (let left = length; unit >= 1; unit = unit === 1 ? 0 : (unit / 10) | 0) {
+    const digit = (left / unit) | 0;
+    bytes[at++] = 0x30 + digit;
+    left -= digit * unit;
+  }
+  bytes[at++] = 13;
+  bytes[at++] = 10;
+  bytes[at++] = 13;
+  bytes[at++] = 10;
+  return at;
 }
 
 /** Gathers what one connection sends until it is flushed. */
@@ -127,6 +162,35 @@ export class Outbound {
     const encodedBytes = slab.writeUtf8(text);
     if (encodedBytes !== length) return false;
     slab.usedBytes += length;
+    this.#openEnd = slab.usedBytes;
+    return true;
+  }
+
+  /**
+   * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is short
+   * and ASCII or bytes.
+   *
+   * @returns Whether it was added; else nothing was.
+   */
+  appendShaped(head: Uint8Array, content: string | Uint8Array): boolean {
+    const isText = typeof content === "string";
+    const length = content.length;
+    const headBytes = head.byteLength;
+    const neededBytes = headBytes + MAX_LENGTH_BYTES + (isText ? length * MAX_UTF8_BYTES_PER_CHAR : length);
+    if (neededBytes > SLAB_BYTES || (!isText && length > MAX_COPIED_BYTES)) return false;
+    this.#open(neededBytes);
+    const slab = this.#slab;
+    const start = slab.usedBytes;
+    slab.bytes.set(head, start);
+    const contentStart = writeLength(slab.bytes, start + headBytes, length);
+    if (isText) {
+      slab.usedBytes = contentStart;
+      if (!slab.writeAscii(content)) {
+        slab.usedBytes = start;
+        return false;
+      }
+    } else slab.bytes.set(content, contentStart);
+    slab.usedBytes = contentStart + length;
     this.#openEnd = slab.usedBytes;
     return true;
   }

@@ -252,6 +252,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     isSent: boolean,
     persists: boolean,
   ): void {
+    if (isSent && persists && this.#writeShaped(exchange, source, content)) return;
     const { headBuilder } = this.#host;
     headBuilder.begin(source.status, source.statusText, source.fields);
     const hasTrailers = isSent && exchange !== null && exchange.trailersToSend !== null && wantsTrailers(exchange);
@@ -286,6 +287,23 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     outbound.appendLatin1(this.#finishHead(source, framing, persists));
     this.contentBytes = sentBytes;
     if (isSent && bytes !== null) outbound.appendBytes(bytes);
+  }
+
+  /** Writes head and content if the head is one that was made before, on a connection that persists. */
+  #writeShaped(
+    exchange: Exchange | null,
+    { status, statusText, fields }: ResponseSource,
+    content: WholeContent,
+  ): boolean {
+    if (exchange === null || exchange.trailersToSend !== null || content === null) return false;
+    if (this.minorVersion === 0 || statusText !== "") return false;
+    const { headBuilder, clock } = this.#host;
+    const start = headBuilder.shapes.startOf(status, fields, clock.dateLine);
+    if (start === null || !this.#outbound.appendShaped(start, content)) return false;
+    this.status = status;
+    this.persists = true;
+    this.contentBytes = content.length;
+    return true;
   }
 
   #finishHead(source: ResponseSource, framing: ResponseFraming, persists: boolean): string {
