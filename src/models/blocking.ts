@@ -61,6 +61,9 @@ export class BlockingScheduler implements Scheduler {
         if (exchange.progress === "awaited") callHandler(this.#options.handler, exchange);
         exchange = await this.#readRequest();
       }
+      // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to
+      // first.
+      if (this.#line.length > 0) await new Promise<void>((resolve) => this.#options.clock.defer(resolve));
     }
   }
 

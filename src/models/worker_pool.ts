@@ -107,7 +107,8 @@ export class WorkerPoolScheduler implements Scheduler {
     if (worker < 0) return;
     this.#connections[worker] = null;
     this.#busy--;
-    this.#takeNext(worker);
+    // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to first.
+    if (this.#line.length > 0) this.#options.clock.defer(() => this.#takeNext(worker));
   }
 
   tick(): void {

@@ -225,6 +225,22 @@ describe("a client that leaves while it waits in line", () => {
   }
 });
 
+for (const options of [{ model: "blocking" }, { model: "worker-pool", workers: 1 }] as const) {
+  test(`clients that leave together are not served one after another, in the model ${options.model}`, async () => {
+    let called = 0;
+    const { send, clock, server } = await startMemoryServer(() => {
+      called++;
+      return new Promise(() => {});
+    }, options);
+    const peers: MemoryPeer[] = [];
+    for (let i = 0; i < 10; i++) peers.push(await send(post("/", 10, "hello")));
+    for (const peer of peers) peer.reset();
+    await clock.settle();
+    assert.equal(called, 1);
+    assert.equal(server.stats().connections.open, 0);
+  });
+}
+
 test("a client that has waited in line for more than half of halfCloseTimeout behind its FIN is not served any more", async () => {
   const rows: readonly { waitedMs: number; isServed: boolean }[] = [
     { waitedMs: 400, isServed: true },
