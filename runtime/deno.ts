@@ -206,6 +206,10 @@ class DenoConnection extends SocketConnection implements TurnTaker {
 
   #takeRead(readBytes: number | null): void {
     if (this.isClosed) return;
+    if (readTurns.isOver) {
+      readTurns.useLater(() => this.#takeRead(readBytes));
+      return;
+    }
     if (readBytes === null) {
       this.#isReading = false;
       this.inputEnded();
@@ -213,7 +217,9 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     }
     // Deno may report a read of nothing, which is not the end.
     if (readBytes > 0) {
+      const beganMs = performance.now();
       this.events.onData(this, this.#readBuffer.subarray(0, readBytes));
+      readTurns.spend(performance.now() - beganMs);
       this.#fitReadBuffer(readBytes);
     }
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.

@@ -239,7 +239,11 @@ export class ThreadPool {
   /** Starts a thread for a seat, and again if that fails, each time after a longer delay. */
   #fillLater(seat: Seat, delayMs: number): void {
     const start = (): void => {
-      this.#fill(seat).catch(() => {
+      this.#fill(seat).catch((error) => {
+        if (!(error instanceof TrivetError)) {
+          const message = "A thread could not be given what waits for it.";
+          this.#events.onError(new TrivetError("internal-error", message, { cause: error }));
+        }
         if (seat.state === "vacant") this.#fillLater(seat, seat.nextStartDelayMs());
         // The thread that is there goes on, and calls may wait for it.
         else if (seat.state === "held") this.#events.onFree(seat);

@@ -10,6 +10,7 @@ import type { ParentThread } from "../../src/runtime.ts";
 import { copyError } from "../../src/threads/error_copy.ts";
 import { LOOP_STATES, type LoopState, LoopThread } from "../../src/models/loops/loop_thread.ts";
 import { NO_COUNTS } from "../../src/models/loops/loop_protocol.ts";
+import "../support/record_transitions.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 
 const ORDERS = {
@@ -159,6 +160,16 @@ describe("a loop on another thread", () => {
     await WAYS_TO.binding(binding);
     await binding.clock.advance(30_000);
     assert.deepEqual([binding.settled.listen, binding.loop.state], ["listen-failed", "lost"]);
+  });
+
+  test("that is stopped before the runtime has given it a thread ends at once, and the thread too when it comes", async () => {
+    const { loop, note, settled, clock, runtime } = createBench();
+    note("start", loop.start());
+    note("stop", loop.stop());
+    assert.equal(loop.state, "stopped");
+    await clock.settle();
+    assert.deepEqual(settled, { start: "resolved", stop: "resolved" });
+    assert.deepEqual([runtime.threads.map(({ isAlive }) => isAlive), clock.pendingCount], [[false], 0]);
   });
 
   test("that has never listened is not started again; one that has is, after a second", async () => {

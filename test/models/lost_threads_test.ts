@@ -393,6 +393,28 @@ describe("handlerTimeout on a thread", () => {
   }
 });
 
+describe("a thread that stops listening while calls are in flight", () => {
+  test("has those made again whose time is not over, too, but for the one it has begun last", async () => {
+    const calls: string[] = [];
+    const { send, clock, until, server, threads } = await startThreadServer((request, { number }) => {
+      const { pathname } = new URL(request.url);
+      calls.push(`${pathname} ${number}`);
+      return number === 1 ? forEver() : text(pathname);
+    }, { model: "hybrid", threads: 1, handlerTimeout: 800 });
+    const first = await send(get("/first"));
+    await clock.advance(500);
+    const second = await send(get("/second"));
+    await clock.advance(50);
+    const last = await send(get("/last"));
+    await clock.advance(50);
+    threads[0].freeze();
+    await clock.advance(600);
+    await until(() => server.stats().activeExchanges === 0);
+    assert.deepEqual([first, second, last].map((peer) => statuses(peer.received())), [[200], [200], [503]]);
+    assert.deepEqual(calls, ["/first 1", "/second 1", "/last 1", "/first 2", "/second 2"]);
+  });
+});
+
 describe("a busy thread among others", () => {
   test("is lost alone: exchanges on other threads do not notice", async () => {
     const { calls, handler } = answeringLater(() => {}, (count) => count <= 3);

@@ -400,6 +400,59 @@ describe("maxRequestsPerThread", () => {
     assert.deepEqual(server.stats().threads, { ready: 1, started: 3, lost: 1, renewed: 1 });
   });
 
+  /** One thread that has made its last call but one, so that a fresh one is being started, or waits for its turn. */
+  async function nearlySpent(setup: ThreadServerSetup = {}) {
+    const started = await startThreadServer((_request, { number }) => text(String(number)), {
+      model: "hybrid",
+      threads: 1,
+      maxRequestsPerThread: 10,
+    }, setup);
+    for (let call = 1; call <= 9; call++) await started.send(get());
+    await started.until(() => started.threads.length === 2);
+    return started;
+  }
+
+  test("that is stopped while a fresh thread is being started leaves none", async () => {
+    const { server, until, alive, clock } = await nearlySpent({
+      begin: (number) => number === 2 ? new Promise(() => {}) : undefined,
+    });
+    const report = server.stop();
+    await clock.advance(500);
+    await until(() => server.stats().state === "stopped");
+    await report;
+    assert.deepEqual([alive(), clock.pendingCount], [[], 0]);
+  });
+
+  test("that is stopped while a fresh thread waits for its turn leaves none", async () => {
+    const { server, until, alive, clock } = await nearlySpent();
+    for (let turn = 0; turn < 50; turn++) await clock.settle();
+    const report = server.stop();
+    await until(() => server.stats().state === "stopped");
+    await report;
+    assert.deepEqual([alive(), clock.pendingCount], [[], 0]);
+  });
+
+  test("a thread that crashes while its successor is being started is followed by that one, and by no other", async () => {
+    const second = createGate();
+    const { server, until, threads, send } = await nearlySpent({
+      begin: (number) => number === 2 ? second.opened : undefined,
+    });
+    threads[0].crash(boom);
+    second.open();
+    await until(() => server.stats().threads.ready === 1);
+    assert.match((await send(get())).received(), /\r\n\r\n2$/);
+    assert.deepEqual(server.stats().threads, { ready: 1, started: 2, lost: 1, renewed: 0 });
+  });
+
+  test("a thread that crashes while its successor waits for its turn is followed by that one", async () => {
+    const { server, threads, send, clock } = await nearlySpent();
+    for (let turn = 0; turn < 50; turn++) await clock.settle();
+    threads[0].crash(boom);
+    await clock.settle();
+    assert.match((await send(get())).received(), /\r\n\r\n2$/);
+    assert.deepEqual(server.stats().threads, { ready: 1, started: 2, lost: 1, renewed: 0 });
+  });
+
   test("a retiring thread is ended with the server", async () => {
     const started = await startThreadServer(() => new Promise(() => {}), {
       model: "hybrid",

@@ -72,4 +72,31 @@ describe("the turns of reading on Deno", () => {
     }
     assert.equal(sumOf(others), FULL_TURN);
   });
+
+  test("reads behind a handler that has computed are used a turn later, in order, and one long one at a time", async () => {
+    const turns = new ReadTurns();
+    const used: string[] = [];
+    const use = (name: string, ms: number): void => {
+      if (turns.isOver) {
+        turns.useLater(() => use(name, ms));
+        return;
+      }
+      used.push(name);
+      turns.spend(ms);
+    };
+    for (const [name, ms] of [["a", 0.1], ["b", 200], ["c", 200], ["d", 0.1], ["e", 200]] as const) use(name, ms);
+    assert.deepEqual(used, ["a", "b"]);
+    await turnEnd();
+    await turnEnd();
+    assert.deepEqual(used, ["a", "b", "c"]);
+    await turnEnd();
+    await turnEnd();
+    assert.deepEqual(used, ["a", "b", "c", "d", "e"]);
+  });
+
+  test("reads that take little are used in the same turn, however many there are", () => {
+    const turns = new ReadTurns();
+    for (let read = 0; read < 1000; read++) turns.spend(0.2);
+    assert.equal(turns.isOver, false);
+  });
 });

@@ -13,6 +13,7 @@ import { copyError } from "../../src/threads/error_copy.ts";
 import { HandlerThread, THREAD_STATES, type ThreadState } from "../../src/threads/handler_thread.ts";
 import type { HandlerOrders } from "../../src/threads/protocol.ts";
 import { RemoteCall } from "../../src/threads/remote_call.ts";
+import "../support/record_transitions.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { createExchange, type PlainExchange } from "../support/plain_exchange.ts";
 
@@ -272,6 +273,14 @@ describe("a thread that is asked whether it listens", () => {
     await bench.clock.advance(250);
     assert.equal(bench.thread.state, "gone");
     assert.equal(bench.causes[0]?.code, "handler-timeout");
+  });
+
+  test("may still answer the call whose time is over before it says that it listens", async () => {
+    const bench = await suspect();
+    await bench.sayBatch(["answer", 1, 200, "", [], null, null, null, false, false], ["pong", 2]);
+    await bench.clock.advance(1_000);
+    assert.deepEqual(bench.exchanges[0].outcomes, [200]);
+    assert.deepEqual([bench.exchanges[0].isTimedOut, bench.thread.state], [false, "ready"]);
   });
 
   test("is well when it has answered the last one: then it is the handler that takes too long", async () => {
