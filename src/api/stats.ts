@@ -45,6 +45,8 @@ export interface ServerStats {
   readonly threads: ThreadStats;
   /** Event loops that serve connections. */
   readonly loops: number;
+  /** Lines that the outputs of the process did not take, on this thread: they are closed, full or slow. */
+  readonly droppedLines: number;
 }
 
 /** What a server is doing. */

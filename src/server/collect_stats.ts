@@ -41,6 +41,7 @@ export function collectStats(
   uptimeMs: number,
   services: ConnectionServices,
   scheduler: Scheduler,
+  droppedLines: number,
 ): ServerStats {
   const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
   const { open, accepted, refused, ...counts } = addCounts(countConnections(services), elsewhere);
@@ -52,5 +53,6 @@ export function collectStats(
     connections: { open, accepted, refused },
     ...counts,
     ...schedulerStats,
+    droppedLines,
   };
 }

@@ -141,7 +141,8 @@ export class HttpServer implements Server {
   stats(): ServerStats {
     const uptimeMs = Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs);
     const state = SHOWN_STATES[this.#phase];
-    return collectStats(state, this.#options.model, uptimeMs, this.#services, this.#scheduler);
+    const { droppedLines } = this.#runtime.host;
+    return collectStats(state, this.#options.model, uptimeMs, this.#services, this.#scheduler, droppedLines);
   }
 
   ref(): void {

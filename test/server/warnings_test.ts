@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Warning, Warnings } from "../../src/api/warnings.ts";
+import { createMemoryServer } from "../support/memory_server.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import type { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -11,6 +12,18 @@ function create(): { warnings: Warnings; clock: VirtualClock; told: Warning[] } 
   const { clock, host } = createMemoryRuntime();
   return { warnings: new Warnings(clock, host, (warning) => told.push(warning)), clock, told };
 }
+
+describe("a line that could not be printed", () => {
+  test("is told of by the count of stats() alone", async () => {
+    const runtime = createMemoryRuntime();
+    const { server } = createMemoryServer({ ...runtime, host: { ...runtime.host, droppedLines: 3 } }, {}, () => {
+      throw new Error("No.");
+    });
+    await server.ready();
+    assert.equal(server.stats().droppedLines, 3);
+    await server.stop();
+  });
+});
 
 describe("a warning", () => {
   test("is told with its code and its message", () => {
