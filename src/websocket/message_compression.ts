@@ -93,7 +93,7 @@ export class MessageDecompressor {
     const { deflate, agreement: { clientWindowBits }, jobs } = tools;
     this.#tools = tools;
     this.#maxBytes = maxBytes;
-    this.#job = new Job(jobs, () => deflate.createDecompressor(windowBitsToRead(clientWindowBits)));
+    this.#job = new Job(jobs, () => deflate.createDecompressor(clientWindowBits));
   }
 
   /** Decompresses the next message, whose bytes are borrowed. */
@@ -104,7 +104,7 @@ export class MessageDecompressor {
       const maxBytes = Math.min(this.#maxBytes, MAX_SYNCHRONOUS_BYTES);
       let payload: Uint8Array<ArrayBuffer> | null;
       try {
-        payload = deflate.decompress(bytes, windowBitsToRead(clientWindowBits), maxBytes);
+        payload = deflate.decompress(bytes, clientWindowBits, maxBytes);
       } catch {
         onPayload("not-deflate");
         return;
@@ -178,11 +178,6 @@ class Job {
     this.#stream?.close();
     this.#stream = null;
   }
-}
-
-/** zlib reads no raw DEFLATE with the smallest window, and reads any with a larger one. */
-function windowBitsToRead(windowBits: number): number {
-  return Math.max(9, windowBits);
 }
 
 function withTail(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -342,6 +342,20 @@ describe("what the server compresses", () => {
     });
   }
 
+  test("is written when it was compressed and taken", async () => {
+    const log: string[] = [];
+    const { runtime, clock, send } = await startMemoryServer((_request, info) => {
+      const { response, socket } = info.upgradeWebSocket({ compress: { contextTakeover: true } });
+      const writer = socket.writable.getWriter();
+      for (const bytes of [500_000, 2_000]) writer.write(new Uint8Array(bytes)).then(() => log.push(`${bytes}`));
+      return response;
+    });
+    const peer = await send(webSocketRequest("/", "Sec-WebSocket-Extensions: permessage-deflate"));
+    await frames({ clock, runtime } as MemoryServer, peer, 2);
+    await clock.settle();
+    assert.deepEqual(log, ["500000", "2000"]);
+  });
+
   test("is closed behind the last message, however long that takes to compress", async () => {
     const { runtime, clock, send } = await startMemoryServer((_request, info) => {
       const { response, socket } = info.upgradeWebSocket({ compress: { contextTakeover: true } });

@@ -416,6 +416,20 @@ describe("deadlines", () => {
     });
   }
 
+  test("a client that takes a long message slowly is there, although its Pong is far behind", async () => {
+    const { client, clock } = await start((socket) => void socket.addEventListener("close", () => {}));
+    const { socket, peer } = await client({ pingInterval: 1_000, pongTimeout: 2_000 });
+    peer.stopReading();
+    socket.send(new Uint8Array(1_000_000));
+    for (let second = 0; second < 12; second++) {
+      peer.read(80_000);
+      await clock.advance(1_000);
+    }
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(4_000);
+    assert.equal(peer.serverSide, "closed", "one that takes nothing any more is cut off");
+  });
+
   test("a connection without messages is closed with 1001, although its client answers", async () => {
     const { client, clock } = await start();
     const { peer, send, shown } = await client({ pingInterval: 1_000, pongTimeout: 1_000, idleTimeout: 5_000 });
