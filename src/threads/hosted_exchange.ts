@@ -234,6 +234,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   }
 
   #sayFailure(error: unknown): void {
+    // An upgrade is the handler's alone: no response in its place brings it about.
+    this.exchange.giveUpExtras();
     this.exchange.complete();
     this.#say("failed", copyError(error));
   }

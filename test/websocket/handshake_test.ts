@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { WebSocketOptions } from "../../src/api/websocket.ts";
 import { startMemoryServer, statuses } from "../support/memory_server.ts";
+import { startThreadServer } from "../support/thread_server.ts";
 import { ACCEPT, echo, KEY, webSocketRequest } from "../support/websocket_wire.ts";
 
 interface Refusal {
@@ -125,6 +126,50 @@ describe("a request that does not become a WebSocket", () => {
     const peer = await send(webSocketRequest());
     assert.deepEqual(statuses(peer.received()), [200]);
     assert.deepEqual(log, ["close 1006 false"]);
+  });
+
+  for (
+    const [name, end, status] of [
+      ["throws", () => Promise.reject(new Error("The handler's own.")), 500],
+      ["gives no response", () => Promise.resolve(null as unknown as Response), 500],
+      ["takes too long", () => new Promise<Response>(() => {}), 503],
+    ] as const
+  ) {
+    for (const onThread of [false, true]) {
+      test(`gives its socket a close event when the handler ${name}${onThread ? " on a thread" : ""}`, async () => {
+        const log: string[] = [];
+        const handler: Handler = (_request, info) => {
+          const { socket } = info.upgradeWebSocket();
+          socket.onclose = ({ code }) => log.push(`close ${code}`);
+          return end();
+        };
+        const options = { handlerTimeout: 1_000 };
+        const { send, clock } = onThread
+          ? await startThreadServer((request, _place, info) => handler(request, info), {
+            ...options,
+            model: "hybrid",
+            threads: 1,
+          })
+          : await startMemoryServer(handler, options);
+        const peer = await send(webSocketRequest());
+        await clock.advance(2_000);
+        assert.deepEqual(statuses(peer.received()), [status]);
+        assert.deepEqual(log, ["close 1006"]);
+      });
+    }
+  }
+
+  test("gives its socket a close event when the client leaves before the handler answers", async () => {
+    const log: string[] = [];
+    const { send, clock } = await startMemoryServer((_request, info) => {
+      const { socket } = info.upgradeWebSocket();
+      socket.onclose = ({ code }) => log.push(`close ${code}`);
+      return new Promise(() => {});
+    });
+    const peer = await send(webSocketRequest());
+    peer.reset();
+    await clock.settle();
+    assert.deepEqual(log, ["close 1006"]);
   });
 
   for (
