@@ -90,6 +90,17 @@ describe("the Web's interface", () => {
     ]);
   });
 
+  test("has the type of the Web's WebSocket, for functions that are written for that", async () => {
+    const { client } = await start();
+    const { socket, send, shown } = await client();
+    const echoTo = (web: WebSocket): void => {
+      web.onmessage = (event: MessageEvent<string>) => web.send(event.data);
+    };
+    echoTo(socket);
+    await send(text("typed"));
+    assert.deepEqual(shown(), ["text typed"]);
+  });
+
   test("gives bytes as a Blob or as an ArrayBuffer", async () => {
     const { client, clock } = await start();
     const { socket, send } = await client();
