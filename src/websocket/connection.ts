@@ -14,6 +14,7 @@ import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_INVALID_P
 import { CLOSE_TOO_BIG, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, FrameDecoder, NEED_MORE } from "./codec/frame_decoder.ts";
 import { encodeCloseFrame, encodeFrame } from "./codec/frame_encoder.ts";
+import { SocketDeadlines } from "./deadlines.ts";
 import { type CompressionTools, MessageCompressor, MessageDecompressor } from "./message_compression.ts";
 import { type FrameSlab, OutgoingFrames } from "./outgoing_frames.ts";
 import type { WebSocketSettings } from "./settings.ts";
@@ -85,6 +86,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   readonly #decoder: FrameDecoder;
   readonly #decompressor: MessageDecompressor | null;
   readonly #outgoing: OutgoingFrames;
+  readonly #deadlines: SocketDeadlines;
   #channel: ByteChannel | null = null;
   #state: WebSocketState = WEBSOCKET_STATES.initial;
   /** What the handler has asked for before the connection was open. */
@@ -102,10 +104,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   #flushIsDue = false;
   /** The last Ping that could not be answered yet: only the last has to be (RFC 6455 section 5.5.3). */
   #owedPong: Uint8Array<ArrayBuffer> | null = null;
-  #pingAtMs = Infinity;
-  #pongDueAtMs = Infinity;
-  #idleAtMs = Infinity;
-  #closeAtMs = Infinity;
 
   /**
    * @param service What all of a thread share.
@@ -122,6 +120,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     this.#service = service;
     this.#settings = settings;
     this.#receiver = receiver;
+    this.#deadlines = new SocketDeadlines(service.open, settings);
     const { maxMessageBytes } = settings;
     const limits = { maxMessageBytes, mayBeCompressed: compression !== null };
     this.#decoder = new FrameDecoder(limits, service.decodeLatin1);
@@ -160,7 +159,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
       return;
     }
     outgoing.addMessage(message);
-    this.#restartIdle();
+    this.#deadlines.used();
     this.#flushLater();
   }
 
@@ -183,7 +182,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (this.#state !== "open") return;
     this.#enter("closing");
     this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#expectClose();
+    this.#deadlines.closing();
     this.#flushLater();
   }
 
@@ -196,7 +195,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   resume(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.#restartPing();
+    this.#deadlines.heard();
     this.#decode();
   }
 
@@ -205,10 +204,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     const channel = this.#channel = createChannel(this);
     this.#outgoing.open(channel);
     this.#enter("open");
-    const { pingIntervalMs, pongTimeoutMs, idleTimeoutMs, closeTimeoutMs } = this.#settings;
-    this.#service.open.add(this, Math.min(pingIntervalMs, pongTimeoutMs, idleTimeoutMs, closeTimeoutMs));
-    this.#restartPing();
-    this.#restartIdle();
+    this.#service.open.add(this, this.#deadlines.shortestMs);
+    this.#deadlines.heard();
+    this.#deadlines.used();
     if (this.#closeAsked === null) this.#receiver.opened();
     else this.close(this.#closeAsked.code, this.#closeAsked.reason);
   }
@@ -222,14 +220,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
 
   push(borrowed: Uint8Array<ArrayBuffer>): void {
     if (this.#state === "closed" || this.#state === "ending") return;
-    this.#restartPing();
+    this.#deadlines.heard();
     this.#decoder.feed(borrowed);
     this.#decode();
   }
 
   drained(): void {
     // Who takes what was sent is there, even if the Ping is still behind it.
-    if (!this.#isPaused) this.#restartPing();
+    if (!this.#isPaused) this.#deadlines.heard();
     this.#outgoing.drained();
     if (this.#owedPong !== null && !this.#outgoing.isCongested) {
       this.#outgoing.addControl(this.#owedPong);
@@ -253,18 +251,19 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
 
   /** A tick of the clock: a client that is not heard is asked, and cut off if it does not answer. */
   tick(nowMs: number): void {
-    if (nowMs >= this.#closeAtMs) {
-      this.#cutOff(null);
-    } else if (this.#state !== "open") {
-      return;
-    } else if (nowMs >= this.#pongDueAtMs && !this.#isPaused) {
-      this.#cutOff(new TrivetError("websocket-timeout", "The client has not answered a Ping in time."));
-    } else if (nowMs >= this.#idleAtMs) {
-      this.close(CLOSE_GOING_AWAY, "No message for too long.");
-    } else if (nowMs >= this.#pingAtMs && !this.#isPaused) {
-      this.#pingAtMs = Infinity;
-      this.#pongDueAtMs = this.#service.open.deadlineAfter(this.#settings.pongTimeoutMs);
-      this.ping(NO_BYTES);
+    switch (this.#deadlines.dueAt(nowMs, !this.#isPaused)) {
+      case "no-close":
+        this.#cutOff(null);
+        return;
+      case "no-pong":
+        this.#cutOff(new TrivetError("websocket-timeout", "The client has not answered a Ping in time."));
+        return;
+      case "idle":
+        this.close(CLOSE_GOING_AWAY, "No message for too long.");
+        return;
+      case "ping":
+        this.#deadlines.pinged();
+        this.ping(NO_BYTES);
     }
   }
 
@@ -357,7 +356,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   /** RFC 6455 section 1.4: what comes behind the server's own Close is not for the handler. */
   #deliver(message: Message): void {
     if (this.#state !== "open") return;
-    this.#restartIdle();
+    this.#deadlines.used();
     if (!this.#receiver.message(message)) this.#isHeld = true;
   }
 
@@ -375,7 +374,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#enter("ending");
-    this.#expectClose();
+    this.#deadlines.closing();
   }
 
   /** The client has broken the protocol, or has sent more than is taken (RFC 6455 section 7.1.7). */
@@ -383,7 +382,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#decoder.close();
     this.#enter("ending");
-    this.#expectClose();
+    this.#deadlines.closing();
     this.#receiver.failed(new TrivetError("websocket-violation", `${reason} (${code})`));
   }
 
@@ -397,7 +396,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (this.#outgoing.hasFailed && this.#state === "open") {
       this.#outgoing.addControl(encodeCloseFrame(CLOSE_INTERNAL_ERROR, ""));
       this.#enter("closing");
-      this.#expectClose();
+      this.#deadlines.closing();
       this.#receiver.failed(new TrivetError("handler-failed", "A message could not be read or compressed."));
     }
     this.#flush();
@@ -440,23 +439,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (isPaused) {
       this.#channel!.pause();
     } else {
-      this.#restartPing();
+      this.#deadlines.heard();
       this.#channel!.resume();
     }
-  }
-
-  #restartPing(): void {
-    this.#pongDueAtMs = Infinity;
-    this.#pingAtMs = this.#service.open.deadlineAfter(this.#settings.pingIntervalMs);
-  }
-
-  #restartIdle(): void {
-    this.#idleAtMs = this.#service.open.deadlineAfter(this.#settings.idleTimeoutMs);
-  }
-
-  #expectClose(): void {
-    if (this.#closeAtMs !== Infinity) return;
-    this.#closeAtMs = this.#service.open.deadlineAfter(this.#settings.closeTimeoutMs);
   }
 
   #cutOff(error: TrivetError | null): void {
