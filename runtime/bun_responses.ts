@@ -25,7 +25,12 @@ interface BunTools {
 type SizeOf = (value: object) => number;
 
 /** Takes nothing whole: what is left where Bun does not answer as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false };
+export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false, decodes };
+
+/** A single coding that fetch knows; of several it leaves all. */
+function decodes(codings: string): boolean {
+  return /^(?:x-gzip|gzip|deflate|br|zstd)$/.test(codings);
+}
 
 /** Makes it, after a self-test. */
 export function createBunResponseContents(bun: BunTools, sizeOf: SizeOf, native: typeof Response): ResponseContents {
@@ -47,6 +52,7 @@ const BLOB_START = `${BEFORE_CONTENT},\n  Blob (`;
 
 class BunResponseContents implements ResponseContents {
   readonly namesTextType = false;
+  readonly decodes = decodes;
   readonly #bun: BunTools;
   readonly #sizeOf: SizeOf;
   readonly #Response: typeof Response;

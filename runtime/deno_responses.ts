@@ -16,14 +16,19 @@ const MAX_BLOB_COPY_BYTES = 64 * 1024;
 const BYTE_ORDER_MARK = 0xfeff;
 
 /** Takes nothing whole: what is left where Deno does not keep the state of a response as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true };
+export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes };
+
+/** A single coding that fetch knows; of several it leaves all. */
+function decodes(codings: string): boolean {
+  return codings === "gzip" || codings === "br";
+}
 
 /** Makes it, after a self-test. */
 export function createDenoResponseContents(native: typeof Response): ResponseContents {
   try {
     const sourceOf = findSource(native);
     if (isTrusted(native, sourceOf)) {
-      return { takeWhole: (response) => takeWhole(response, sourceOf(response)), namesTextType: true };
+      return { takeWhole: (response) => takeWhole(response, sourceOf(response)), namesTextType: true, decodes };
     }
   } catch {
     // It is kept in another way.

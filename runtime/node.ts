@@ -53,7 +53,15 @@ export function createNodeRuntime(): Runtime {
  * posting it to another thread and `v8.serialize` tell no more. Its streams give text and bytes of any length, and forms
  * of text, within the turn, so that their length is known all the same; a Blob's needs later ones.
  */
-const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true };
+const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes };
+
+/** Codings that fetch knows, also several; Zstandard since Node 24. */
+function decodes(codings: string): boolean {
+  const hasZstandard = Number.parseInt(process.versions.node) >= 24;
+  return codings.split(",").every((coding) => {
+    return /^(?:x-gzip|gzip|deflate|br)$/.test(coding.trim()) || (hasZstandard && coding.trim() === "zstd");
+  });
+}
 
 async function listen(options: ListenOptions, events: TransportEvents): Promise<Listener> {
   const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort, tls } = options;

@@ -263,6 +263,11 @@ export interface ResponseContents {
    * `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
    */
   readonly namesTextType: boolean;
+  /**
+   * Whether content of a response that was fetched has been taken out of its codings: those that the field
+   * Content-Encoding names, in lower case. The response keeps that field all the same.
+   */
+  decodes(codings: string): boolean;
 }
 
 /** One JavaScript runtime. */

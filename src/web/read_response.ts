@@ -13,12 +13,13 @@ import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
 import type { ResponseContents, SizedStream, WholeContent } from "../runtime.ts";
 import { hasFieldLine, insertFieldLine, readFieldLines } from "./field_lines.ts";
 import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
+import { passedOnLines } from "./fetched_response.ts";
 import { readForeignHeaders, toByteStream } from "./foreign_response.ts";
 import { isNativeResponse } from "./native_body.ts";
 import type { ResponseContent, ResponseSource } from "./response_source.ts";
 
 /** What the runtime tells of its own responses. There is one for each process or thread, as there is one class. */
-let contents: ResponseContents = { takeWhole: () => null, namesTextType: true };
+let contents: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes: () => false };
 
 /** Reads responses of the runtime's own class with what the runtime tells of them. A server calls it when it starts. */
 export function readContentsWith(given: ResponseContents): void {
@@ -76,7 +77,10 @@ function readForeignResponse(response: ForeignResponse): ResponseSource | Promis
   }
   if (isUsed) throw invalid(USED);
   if (isNativeResponse(response)) {
-    const head: ResponseHead = { status, statusText, fields: readFieldLines(response.headers) };
+    const lines = readFieldLines(response.headers);
+    // Nothing but what was fetched has a URL.
+    const fields = response.url === "" ? lines : passedOnLines(lines, contents.decodes);
+    const head: ResponseHead = { status, statusText, fields };
     return readNative(head, response, null, contents.namesTextType);
   }
   const content = readStream(response);

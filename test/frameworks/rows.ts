@@ -202,6 +202,71 @@ const ITTY_ROWS: readonly FrameworkRow[] = [
   },
 ];
 
+const graphql = (query: string): RequestInit => ({
+  ...json("POST", { query }),
+  headers: { "content-type": "application/json", accept: "application/json" },
+});
+
+const YOGA_ROWS: readonly FrameworkRow[] = [
+  {
+    name: "answers a query",
+    path: "graphql",
+    init: graphql('{ hello(name: "you") }'),
+    json: { data: { hello: "hello you" } },
+  },
+  {
+    name: "answers a query in the URL",
+    path: `graphql?query=${encodeURIComponent('{ hello(name: "you") }')}`,
+    init: { headers: { accept: "application/json" } },
+    json: { data: { hello: "hello you" } },
+  },
+  {
+    name: "runs a mutation",
+    path: "graphql",
+    init: graphql("mutation { add(a: 1, b: 2) }"),
+    json: { data: { add: 3 } },
+  },
+  {
+    name: "streams a subscription",
+    path: "graphql",
+    init: {
+      ...json("POST", { query: "subscription { count(to: 3) }" }),
+      headers: { "content-type": "application/json", accept: "text/event-stream" },
+    },
+    headers: { "content-type": /^text\/event-stream/ },
+    text: /count":1[\s\S]*count":2[\s\S]*count":3/,
+  },
+  { name: "says what is wrong", path: "graphql", init: graphql("{ nothing }"), text: /Cannot query field/ },
+  {
+    name: "shows its page",
+    path: "graphql",
+    init: { headers: { accept: "text/html" } },
+    headers: { "content-type": /^text\/html/ },
+    text: /<title>/,
+  },
+  { name: "does not know a path", path: "nothing", status: 404 },
+];
+
+/** Responses of other libraries. */
+const FETCHES_ROWS: readonly FrameworkRow[] = [
+  {
+    name: "hands on what node-fetch has fetched, with each of its cookies",
+    path: "node-fetch",
+    text: "from behind",
+    headers: { "content-type": "text/x-upstream", "set-cookie": /a=1, b=2; Expires=Thu, 01 Jan 2037/ },
+  },
+  {
+    name: "sends a Response of node-fetch",
+    path: "node-fetch-response",
+    status: 201,
+    text: "made",
+    headers: { "x-a": "1" },
+  },
+  { name: "sends a stream of Node", path: "object", status: 202, text: "one two", headers: { "x-a": "1" } },
+  { name: "sends what is thrown", path: "thrown", status: 403, text: "thrown" },
+  { name: "refuses a string", path: "string", status: 500 },
+];
+
 /** Every framework. */
 export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
   { framework: "Hono", module: "hono.mjs", rows: HONO_ROWS },
@@ -221,6 +286,8 @@ export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
   },
   { framework: "h3", module: "h3.mjs", rows: H3_ROWS },
   { framework: "itty-router", module: "itty.mjs", rows: ITTY_ROWS },
+  { framework: "graphql-yoga", module: "yoga.mjs", rows: YOGA_ROWS },
+  { framework: "node-fetch", module: "fetches.mjs", rows: FETCHES_ROWS },
   {
     framework: "itty-router, spread into an object",
     module: "itty_spread.mjs",

@@ -108,7 +108,10 @@ for (const model of TESTED_MODELS) {
 describe("where a runtime tells nothing of its responses", () => {
   let server: Server;
   before(async () => {
-    const silent = { ...runtime, responseContents: () => ({ takeWhole: () => null, namesTextType: false }) };
+    const silent = {
+      ...runtime,
+      responseContents: () => ({ takeWhole: () => null, namesTextType: false, decodes: () => false }),
+    };
     const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
     server = await createServer(silent, THREAD_ENTRY, options, fetch).ready();
   });
