@@ -23,7 +23,14 @@ import type { Server } from "./src/api/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
 export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/api/handler.ts";
-export type { MinDataRate, Model, ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
+export type {
+  MinDataRate,
+  Model,
+  ServeInit,
+  ServeModule,
+  ServeOptions,
+  UnhandledRejections,
+} from "./src/api/options.ts";
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/api/server.ts";
 export type { QueueStats, ServerState, ServerStats, ThreadStats, WorkerStats } from "./src/api/stats.ts";
 export type {

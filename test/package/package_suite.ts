@@ -128,7 +128,7 @@ for (const runtime of runtimes) {
       it("names the TypeScript in a stack, through its source maps", async () => {
         await Deno.writeTextFile(`${user}/fail_inside.mjs`, FAIL_INSIDE);
         const stack = await succeed([runtime.path, "--enable-source-maps", "fail_inside.mjs"], user);
-        const [, path, line] = /(src\/\w+\.ts):(\d+):\d+/.exec(stack) ?? assert.fail(stack);
+        const [, path, line] = /(src\/[\w/]+\.ts):(\d+):\d+/.exec(stack) ?? assert.fail(stack);
         const source = (await Deno.readTextFile(`${ROOT}/${path}`)).split("\n")[Number(line) - 1];
         assert.match(source, /throw|new RangeError/);
       });
