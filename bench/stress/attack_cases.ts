@@ -65,11 +65,11 @@ function tinyChunks(options: Attack["options"], takesModule: boolean): Attack {
     takesModule,
     maxWaitMs: 1_000,
     async run(site) {
-      const count = site.isQuick ? CHUNKS / 4 : CHUNKS;
+      const uploads = site.isQuick ? UPLOADS / 4 : UPLOADS;
       // The first run is compiled late, and costs more for each chunk than what follows.
-      await upload(site, "/read-late?20", count / 4);
-      const few = await upload(site, "/read-late?20", count / 4);
-      const { result: many, worstWaitMs } = await site.probeDuring(upload(site, "/read-late?20", count));
+      await upload(site, uploads, CHUNKS / 4);
+      const few = await upload(site, uploads, CHUNKS / 4);
+      const { result: many, worstWaitMs } = await site.probeDuring(upload(site, uploads, CHUNKS));
       const growth = many.secondsPerChunk / few.secondsPerChunk;
       return {
         worstWaitMs,
@@ -80,15 +80,15 @@ function tinyChunks(options: Attack["options"], takesModule: boolean): Attack {
   };
 }
 
-async function upload(site: AttackSite, target: string, chunks: number) {
+async function upload(site: AttackSite, uploads: number, chunks: number) {
   const cpuBefore = site.server.cpuTime().seconds;
-  const request = `POST ${target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  const request = "POST /read-late?20 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
   const content = new TextEncoder().encode(`${"1\r\na\r\n".repeat(chunks)}0\r\n\r\n`);
-  const connections = await site.connectAll(UPLOADS);
+  const connections = await site.connectAll(uploads);
   const outcomes = await Promise.all(connections.map((each) => each.upload(request, content, DEADLINE_MS)));
   for (const connection of connections) connection.close();
   const cpuSeconds = Math.max(0.01, site.server.cpuTime().seconds - cpuBefore);
-  return { answered: tally(outcomes), secondsPerChunk: cpuSeconds / (UPLOADS * chunks) };
+  return { answered: tally(outcomes), secondsPerChunk: cpuSeconds / (uploads * chunks) };
 }
 
 const STREAMED_CHUNKS: Attack = {
@@ -132,7 +132,9 @@ function oneTurn(name: string, options: Attack["options"]): Attack {
       const { outcome, waitMs } = await answered;
       const outcomes = [await held, outcome, ...await others];
       for (const connection of connections) connection.close();
-      return { worstWaitMs: waitMs, answered: tally(outcomes), violations: [] };
+      const isLast = waitMs > (COMPUTING - 1) * COMPUTE_MS;
+      const violations = isLast ? ["the light response left when all that computed had"] : [];
+      return { worstWaitMs: waitMs, answered: tally(outcomes), violations };
     },
   };
 }
@@ -339,7 +341,9 @@ function methods(name: string, options: Attack["options"], takesModule: boolean)
         connection.close();
         found.push(outcome.kind === "answered" && outcome.status === 200 ? outcome.content : nameOf(outcome));
       }
-      const expected = ["501", "501", "501", "501", "501", "FOO"];
+      // A Request of Bun's own can't have a method that Bun does not know.
+      const isNativeOfBun = site.runtime.name === "bun" && options?.nativeRequest === true;
+      const expected = ["501", "501", "501", "501", "501", isNativeOfBun ? "501" : "FOO"];
       const isRight = found.every((each, index) => each === expected[index]);
       return {
         worstWaitMs: null,
