@@ -14,6 +14,9 @@ const EAGER_GROWTH = 32;
 /** How much storage there is beyond that for each byte that has come. */
 const GROWTH = 4;
 
+/** How much storage there is for each byte when more has come than was to be expected. */
+const OVERSHOOT = 1.5;
+
 const NO_BYTES = new Uint8Array(0);
 
 /** Bytes that are added at the end and taken all at once. Their bound is their owner's. */
@@ -66,7 +69,9 @@ export class ContentBuffer {
 
   #grow(neededBytes: number, wantedBytes: number): void {
     const earnedBytes = Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes);
-    const grown = new Uint8Array(Math.max(neededBytes, Math.min(wantedBytes, earnedBytes)));
+    // What comes beyond that in small pieces is not to be copied anew for each of them.
+    const roomBytes = neededBytes > wantedBytes ? OVERSHOOT * neededBytes : Math.min(wantedBytes, earnedBytes);
+    const grown = new Uint8Array(Math.ceil(Math.max(neededBytes, roomBytes)));
     if (this.byteLength > 0) grown.set(this.#storage.subarray(0, this.byteLength));
     this.#storage = grown;
   }

@@ -46,12 +46,22 @@ test("a peer who merely announces much gets little memory", () => {
   }
 });
 
-test("there is no storage for more than is wanted, but for what came", () => {
+test("there is no storage for more than is wanted, but for what came and half as much", () => {
   const buffer = new ContentBuffer();
   fill(buffer, numbered(50 * KIB), 25 * KIB, 64 * KIB);
   assert.equal(buffer.storageBytes, 64 * KIB);
   fill(buffer, numbered(50 * KIB), 50 * KIB, 64 * KIB);
-  assert.equal(buffer.storageBytes, 100 * KIB);
+  assert.equal(buffer.storageBytes, 150 * KIB);
+});
+
+test("what comes byte by byte beyond what is wanted is copied a few times, and not for each byte", () => {
+  const buffer = new ContentBuffer();
+  const sizes = new Set<number>();
+  for (let i = 0; i < 200 * KIB; i++) {
+    buffer.append(numbered(1), 0, 1, 64 * KIB);
+    sizes.add(buffer.storageBytes);
+  }
+  assert.ok(sizes.size < 20, `${sizes.size} storages were made`);
 });
 
 test("content of an announced length that came a little at first lies where it is taken", () => {
