@@ -54,6 +54,23 @@ test("there is no storage for more than is wanted, but for what came", () => {
   assert.equal(buffer.storageBytes, 100 * KIB);
 });
 
+for (const wantedBytes of [0, 64 * KIB, Infinity]) {
+  test(`tiny pieces are not copied again with each one that comes, whether ${wantedBytes} bytes are wanted or less`, () => {
+    const buffer = new ContentBuffer();
+    const content = numbered(300 * KIB);
+    let copiedBytes = 0;
+    let storageBytes = 0;
+    for (let at = 0; at < content.byteLength; at += 2) {
+      buffer.append(content, at, at + 2, wantedBytes);
+      if (buffer.storageBytes !== storageBytes) copiedBytes += at;
+      storageBytes = buffer.storageBytes;
+    }
+    assert.ok(copiedBytes < 4 * content.byteLength, `${copiedBytes} bytes were copied`);
+    assert.ok(storageBytes <= 4 * content.byteLength, `${storageBytes} bytes are held`);
+    assert.deepEqual(buffer.take(), content);
+  });
+}
+
 test("content of an announced length that came a little at first lies where it is taken", () => {
   const buffer = new ContentBuffer();
   fill(buffer, numbered(64 * KIB), 4 * KIB, 64 * KIB);
