@@ -13,9 +13,11 @@ const EAGER_BYTES = 64 * 1024;
 const EAGER_GROWTH = 32;
 /** How much storage there is beyond that for each byte that has come. */
 const GROWTH = 4;
+/** How much storage grows at least when more came than was wanted: copying stays linear, however small the pieces are. */
+const SURPLUS_GROWTH = 1.5;
 
-/** How much storage there is for each byte when more has come than was to be expected. */
-const OVERSHOOT = 1.5;
+/** So few bytes are copied faster one by one than through a view of them. */
+const MAX_LOOPED_BYTES = 32;
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -38,8 +40,13 @@ export class ContentBuffer {
   append(borrowed: Uint8Array, start: number, end: number, wantedBytes: number): void {
     const neededBytes = this.byteLength + end - start;
     if (neededBytes > this.#storage.byteLength) this.#grow(neededBytes, wantedBytes);
-    const isAll = start === 0 && end === borrowed.byteLength;
-    this.#storage.set(isAll ? borrowed : borrowed.subarray(start, end), this.byteLength);
+    const storage = this.#storage;
+    if (end - start <= MAX_LOOPED_BYTES) {
+      for (let from = start, to = this.byteLength; from < end; from++, to++) storage[to] = borrowed[from];
+    } else {
+      const isAll = start === 0 && end === borrowed.byteLength;
+      storage.set(isAll ? borrowed : borrowed.subarray(start, end), this.byteLength);
+    }
     this.byteLength = neededBytes;
   }
 
@@ -68,10 +75,10 @@ export class ContentBuffer {
   }
 
   #grow(neededBytes: number, wantedBytes: number): void {
-    const earnedBytes = Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes);
-    // What comes beyond that in small pieces is not to be copied anew for each of them.
-    const roomBytes = neededBytes > wantedBytes ? OVERSHOOT * neededBytes : Math.min(wantedBytes, earnedBytes);
-    const grown = new Uint8Array(Math.ceil(Math.max(neededBytes, roomBytes)));
+    const earnedBytes = neededBytes > wantedBytes
+      ? Math.floor(SURPLUS_GROWTH * this.#storage.byteLength)
+      : Math.min(wantedBytes, Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes));
+    const grown = new Uint8Array(Math.max(neededBytes, earnedBytes));
     if (this.byteLength > 0) grown.set(this.#storage.subarray(0, this.byteLength));
     this.#storage = grown;
   }
