@@ -10,7 +10,7 @@ import { HandlerTurns } from "../../src/models/handler_turns.ts";
 import { LoopPlaces } from "../../src/models/loop_places.ts";
 import type { Scheduler } from "../../src/models/scheduler.ts";
 import { WorkerPoolScheduler } from "../../src/models/worker_pool.ts";
-import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createMemoryRuntime, type MemoryRuntime } from "../support/memory_runtime.ts";
 import { createExchange } from "../support/plain_exchange.ts";
 import { text } from "../support/memory_server.ts";
 
@@ -32,33 +32,31 @@ function createConnection(): Connection & { readonly log: string[] } {
 }
 
 /** Each model with room for one connection that is served and two that wait. */
-const MODELS: Readonly<Record<string, () => Scheduler>> = {
-  "blocking": () => {
-    const { clock, host } = createMemoryRuntime();
+const MODELS: Readonly<Record<string, (runtime: MemoryRuntime) => Scheduler>> = {
+  "blocking": ({ clock, host }) => {
     const warnings = new Warnings(clock, host, () => {});
     return new BlockingScheduler({ handler: () => text("hello"), maxQueue: 2, persists: true, clock, warnings });
   },
-  "worker-pool": () => {
-    const { clock, host } = createMemoryRuntime();
+  "worker-pool": ({ clock, host }) => {
     const warnings = new Warnings(clock, host, () => {});
     const places = new LoopPlaces(new HandlerTurns(() => text("hello"), clock));
     return new WorkerPoolScheduler({ places, workers: 1, maxQueue: 2, clock, warnings });
   },
 };
 
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
-
 for (const [name, create] of Object.entries(MODELS)) {
   describe(`a connection of the model ${name}`, () => {
     /** Four connections, admitted in turn. */
     async function admitFour() {
-      const model = create();
+      const runtime = createMemoryRuntime();
+      const settle = (): Promise<void> => runtime.clock.settle();
+      const model = create(runtime);
       const connections = [1, 2, 3, 4].map(createConnection);
       for (const connection of connections) {
         model.admit(connection);
         await settle();
       }
-      return { model, connections, logs: () => connections.map(({ log }) => log) };
+      return { model, connections, settle, logs: () => connections.map(({ log }) => log) };
     }
 
     test("is served, waits, or is refused when the line is full", async () => {
@@ -67,7 +65,7 @@ for (const [name, create] of Object.entries(MODELS)) {
     });
 
     test("leaves the line when it is released, and is not served any more", async () => {
-      const { model, connections, logs } = await admitFour();
+      const { model, connections, settle, logs } = await admitFour();
       model.release(connections[1]);
       assert.equal(model.stats?.().queue?.waiting, 1);
       model.release(connections[0]);
@@ -76,7 +74,7 @@ for (const [name, create] of Object.entries(MODELS)) {
     });
 
     test("that is released twice takes the turn of no other", async () => {
-      const { model, connections, logs } = await admitFour();
+      const { model, connections, settle, logs } = await admitFour();
       model.release(connections[0]);
       model.release(connections[0]);
       await settle();
@@ -84,7 +82,7 @@ for (const [name, create] of Object.entries(MODELS)) {
     });
 
     test("is refused when it comes while the model drains, also when nothing is served", async () => {
-      const { model, connections, logs } = await admitFour();
+      const { model, connections, settle, logs } = await admitFour();
       model.drain?.(new TrivetError("draining", "The server stops."));
       assert.deepEqual(logs(), [["served"], ["draining"], ["draining"], ["queue-full"]]);
       model.release(connections[0]);
@@ -96,7 +94,7 @@ for (const [name, create] of Object.entries(MODELS)) {
     });
 
     test("that is not served runs nothing", async () => {
-      const { model, connections } = await admitFour();
+      const { model, connections, settle } = await admitFour();
       const { exchange, outcomes } = createExchange();
       if (name === "worker-pool") model.run(exchange, connections[1]);
       await settle();
