@@ -1,8 +1,8 @@
 /**
  * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
  *
- * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--rounds=3] [--seconds=2]
- * [--before=COMMIT] [--name=load]`. With `--before` Trivet as of another commit is measured beside it. A run of
+ * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--contender=trivet,before]
+ * [--rounds=3] [--seconds=2] [--before=COMMIT] [--name=load]`. With `--before` Trivet as of another commit is measured beside it. A run of
  * everything writes `bench/results/load.*`; a quick or partial one only prints, unless it is given a name. It fails when
  * a response of any contender was wrong. It needs Linux, whose /proc has the CPU times.
  *
@@ -32,6 +32,8 @@ interface Options {
   readonly quick: boolean;
   readonly runtimes: readonly RuntimeName[];
   readonly scenarios: readonly Scenario[];
+  /** Who is measured; `null` for all. */
+  readonly contenders: readonly ContenderName[] | null;
   readonly measuresIdle: boolean;
   readonly rounds: number;
   readonly seconds: number;
@@ -56,6 +58,7 @@ function readOptions(args: readonly string[]): Options {
   let quick = false;
   let runtimes = RUNTIME_NAMES;
   let scenarios: readonly Scenario[] = SCENARIOS;
+  let contenders: readonly ContenderName[] | null = null;
   let measuresIdle = true;
   let rounds: number | null = null;
   let seconds: number | null = null;
@@ -69,7 +72,9 @@ function readOptions(args: readonly string[]): Options {
     }
     const value = attached ?? args[++index] ?? "";
     if (option === "--runtime") runtimes = select("runtime", RUNTIME_NAMES, value, (runtime) => runtime);
-    else if (option === "--scenario") {
+    else if (option === "--contender") {
+      contenders = select("contender", Object.keys(CONTENDERS) as ContenderName[], value, (contender) => contender);
+    } else if (option === "--scenario") {
       const selected = select("scenario", [...SCENARIOS.map((scenario) => scenario.name), IDLE], value, (each) => each);
       scenarios = SCENARIOS.filter((scenario) => selected.includes(scenario.name));
       measuresIdle = selected.includes(IDLE);
@@ -80,11 +85,12 @@ function readOptions(args: readonly string[]): Options {
     else throw new UsageError(`Unknown option or value: ${args[index]}. The head of bench/main.ts lists them.`);
   }
   const isOfAll = runtimes.length === RUNTIME_NAMES.length && scenarios.length === SCENARIOS.length && measuresIdle;
-  const isWhole = isOfAll && !quick && before === null;
+  const isWhole = isOfAll && contenders === null && !quick && before === null;
   return {
     quick,
     runtimes,
     scenarios,
+    contenders,
     measuresIdle,
     before,
     rounds: rounds ?? (quick ? 1 : DEFAULT_ROUNDS),
@@ -94,9 +100,9 @@ function readOptions(args: readonly string[]): Options {
 }
 
 /** Quick runs leave out what is from npm, and warm up by being measured. */
-function contendersOf({ quick }: Options): ContenderName[] {
+function contendersOf({ quick, contenders }: Options): ContenderName[] {
   const names = Object.keys(CONTENDERS) as ContenderName[];
-  return names.filter((name) => !quick || !CONTENDERS[name].isPackage);
+  return names.filter((name) => (!quick || !CONTENDERS[name].isPackage) && (contenders?.includes(name) ?? true));
 }
 
 async function run(options: Options, root: string, folder: string): Promise<BenchReport> {
