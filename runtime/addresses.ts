@@ -27,7 +27,7 @@ export function tcpAddress(hostname: string, port: number): TcpAddress {
 export function remoteAddressOf({ remoteAddress, remotePort }: NamedSocket, listener: Address): Address {
   if (remoteAddress !== undefined && remotePort !== undefined) return tcpAddress(remoteAddress, remotePort);
   if (listener.transport === "unix") return { transport: "unix", path: "" };
-  // The peer was gone before its address could be asked for. This is the address of nobody.
+  // The peer was gone before its address could be asked for. This address stands for none.
   return { transport: "tcp", hostname: "0.0.0.0", port: 0 };
 }
 

@@ -69,7 +69,7 @@ export class WriteBacklog {
     return end === this.#taken ? this.#head : this.#join(end, joinedBytes);
   }
 
-  /** So many bytes of {@linkcode next} have left, and nobody looks at them any more. */
+  /** So many bytes of {@linkcode next} have left, and are not looked at any more. */
   advance(writtenBytes: number): void {
     if (this.#storage !== null && freeStorages.length < MAX_FREE_STORAGES) freeStorages.push(this.#storage);
     this.#storage = null;

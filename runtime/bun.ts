@@ -154,7 +154,7 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     if (this.#onHandshakeEnd === null) this.socket.terminate();
   }
 
-  /** A peer that can't shake hands, or does not in time, is nobody's error. */
+  /** A peer that can't shake hands, or does not in time, is no error of this server. */
   endHandshake(isDone: boolean): void {
     if (this.#onHandshakeEnd === null) return;
     this.#onHandshakeEnd();

@@ -116,7 +116,7 @@ function unsupported(code: string, what: string): Error {
 }
 
 const NO_BUFFER = new Uint8Array(0);
-/** Small buffers for reading that nobody uses. */
+/** Small buffers for reading that are not in use. */
 const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
 
 const readTurns = new ReadTurns();

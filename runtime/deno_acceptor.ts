@@ -107,7 +107,7 @@ export class Acceptor {
     setTimeout(() => this.accept(), TURN_REST_MS);
   }
 
-  /** A peer that can't shake hands, or does not in time, is nobody's error. */
+  /** A peer that can't shake hands, or does not in time, is no error of this server. */
   #shakeHands(conn: Deno.TlsConn): void {
     const end = this.#handshakes.begin(() => closeQuietly(conn));
     if (end === null) {
@@ -158,7 +158,7 @@ function prepareForShortage(): void {
 
 /**
  * Deno's accept fails for a connection that its peer has reset while it waited in line. Only that connection is lost:
- * resting after it would let anybody keep everybody else from being accepted.
+ * resting after it would let one client keep all others from being accepted.
  */
 function isPeersDoing(cause: unknown): boolean {
   const { NotConnected, ConnectionReset, ConnectionAborted } = Deno.errors;

@@ -9,11 +9,11 @@
  * @module
  */
 
-/** Up to so many connections nobody can be left over in a turn. */
+/** Up to so many connections none can be left over in a turn. */
 const MAX_UNWATCHED = 128;
 /** From so many reads on a turn may have left some over; writes and accepts take part of Deno's budget. */
 const CROWDED_READS = 96;
-/** Without a read for so long nobody is waiting. */
+/** Without a read for so long none is waiting. */
 const QUIET_MS = 1;
 
 /** Who is read again when it is their turn. */
@@ -29,7 +29,7 @@ export class ReadTurns {
   #waiting: TurnTaker[] = [];
   /** Reads that have come in this turn of the loop. */
   #reads = 0;
-  /** `crowded` from a turn with as many reads as it can have, until nobody waits. */
+  /** `crowded` from a turn with as many reads as it can have, until none waits. */
   #state: "roomy" | "crowded" = "roomy";
   /** Turns of the loop since those who wait were read the last time. */
   #turns = 0;
@@ -60,7 +60,7 @@ export class ReadTurns {
     if (this.#isRoundOver()) this.#readWaiting();
   }
 
-  /** Everybody had a turn, or there were enough turns for that: who trickles must not keep the others waiting. */
+  /** All had a turn, or there were enough turns for that: one that trickles must not keep the others waiting. */
   #isRoundOver(): boolean {
     return this.#waiting.length >= this.openConnections || ++this.#turns * (CROWDED_READS / 2) > this.openConnections;
   }

@@ -131,7 +131,7 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => Node
   server.on("connection", (socket: Socket) => {
     if (++handshakes > HANDSHAKE_LIMITS.maxAtOnce) socket.destroy();
   });
-  // A peer that can't shake hands is nobody's error; Node destroys its socket only if that is still open.
+  // A peer that can't shake hands is no error of this server; Node destroys its socket only if that is still open.
   server.on("tlsClientError", (_error, socket) => {
     handshakes--;
     socket.destroy();

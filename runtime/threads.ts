@@ -11,7 +11,7 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import type { ParentThread, Runtime, Thread, ThreadEvents } from "../src/runtime.ts";
 import { describeFailure, failureToError, type ThreadFailure } from "./thread_failure.ts";
 
-/** What a thread is started with, by which it knows that it was started here and is not somebody else's worker. */
+/** What a thread is started with, by which it knows that it was started here and is not a worker of the user's. */
 const THREAD_MARK = "trivet:thread";
 /** Marks the messages that are between the two ends themselves. */
 const SIGNAL = "trivet:signal";
@@ -100,7 +100,7 @@ class StartedThread implements Thread {
   readonly #traits: ThreadTraits;
   #state: ThreadState = "starting";
   #waiting: WaitingMessage[] = [];
-  /** Whether the end is one that somebody asked for. */
+  /** Whether the end is one that was asked for. */
   #isEndWanted = false;
   #cause: Error | undefined;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
@@ -123,7 +123,7 @@ class StartedThread implements Thread {
   terminate(): void {
     if (this.#state === "gone") return;
     this.#isEndWanted = true;
-    // It may have failed a moment before; then nobody wants to know why any more.
+    // It may have failed a moment before; then the cause is not wanted any more.
     this.#cause = undefined;
     if (this.#state === "ending") return;
     if (this.#traits.canEndBusyThreads || this.#state === "starting") {

@@ -1,6 +1,6 @@
 /**
  * Counts how many functions of the package a request passes through, and how often the file changes on the way: what
- * somebody has to read who follows it.
+ * a reader who follows it has to read.
  *
  * Every function, accessor and arrow of `src/` and `runtime/` is counted, from the adapter's read to its write, for a
  * second GET on a kept connection that is answered with a small HttpResponse, on Node.

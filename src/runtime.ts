@@ -213,7 +213,7 @@ export interface ThreadEvents {
   /** A message came. */
   onMessage(message: unknown): void;
   /**
-   * The thread is gone. Exactly once, always last. `cause` is set when nobody asked for that: an uncaught error, of which
+   * The thread is gone. Exactly once, always last. `cause` is set when it was not asked for: an uncaught error, of which
    * the name, the message, the stack and the code are left; a module that can't be loaded; an exit by itself.
    */
   onExit(cause?: Error): void;

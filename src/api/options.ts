@@ -60,7 +60,7 @@ export interface ServeOptions {
   /** Connections the system holds until they are accepted, 1 to 65535. Default: the runtime's. */
   readonly tcpBacklog?: number;
   /**
-   * Told of what an operator should know and nobody is to blame for: a full queue, hardly a free worker. Each at most
+   * Told of what an operator should know and no request is to blame for: a full queue, hardly a free worker. Each at most
    * once in 10 seconds. Default: prints the message.
    */
   readonly onWarning?: (warning: Warning) => void;
@@ -68,7 +68,7 @@ export interface ServeOptions {
    * The concurrency model. Default "event-driven".
    *
    * - `"blocking"`: one connection at a time, from accept to close, the others wait in line. One slow client stops
-   *   everybody until a deadline ends it. Each response closes its connection unless `keepAliveTimeout` is set. It is
+   *   all others until a deadline ends it. Each response closes its connection unless `keepAliveTimeout` is set. It is
    *   there to learn from and to compare with.
    * - `"worker-pool"`: `workers` workers, each of which owns a connection from start to close; up to `maxQueue` further
    *   ones wait in line. With `fetch` a worker is a slot on the event loop, with `module` it is a thread.

@@ -51,7 +51,7 @@ export interface Server extends AsyncDisposable {
    * Resolves to the server when it listens, on every event loop.
    *
    * Rejects with a `TrivetError`: `listen-failed` when it can't, for example because the port is taken, with the
-   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nobody looks at
+   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nothing looks at
    * this promise the failure ends the process, as an unhandled rejection does.
    */
   ready(): Promise<Server>;

@@ -1,5 +1,5 @@
 /**
- * The content of a request that nobody has taken yet.
+ * The content of a request that was not taken yet.
  *
  * It decides when to allocate, so that content of a known length is copied once and lies where its reader gets it, and
  * so that a peer who merely announces much gets no memory for it.
@@ -50,7 +50,7 @@ export class ContentBuffer {
     this.byteLength = neededBytes;
   }
 
-  /** Adds a piece that belongs to nobody else; see {@linkcode append} for the rest. */
+  /** Adds a piece that is shared with nothing else; see {@linkcode append} for the rest. */
   add(piece: Uint8Array<ArrayBuffer>, wantedBytes: number): void {
     if (this.byteLength > 0) {
       this.append(piece, 0, piece.byteLength, wantedBytes);

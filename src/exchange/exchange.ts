@@ -108,7 +108,7 @@ export interface HandlerRun {
   overdue(): number;
 }
 
-/** Somebody who waits for something that happens once. */
+/** A wait for something that happens once. */
 interface Settlement<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
@@ -164,7 +164,7 @@ export class Exchange implements RequestSource {
     return this.head.fields;
   }
 
-  /** The content of the request, made when somebody asks: most requests have none. */
+  /** The content of the request, made when it is asked for: most requests have none. */
   get content(): IncomingContent {
     return this.#content ??= new IncomingContent(this.head.contentLength, this.connection);
   }
@@ -190,7 +190,7 @@ export class Exchange implements RequestSource {
   get completed(): Promise<void> {
     if (this.#completion === null) {
       this.#completion = createSettlement();
-      // Nobody has to look at it: a response that could not be delivered is nothing to end the process for.
+      // It need not be looked at: a response that could not be delivered is nothing to end the process for.
       this.#completion.promise.catch(ignore);
       if (this.progress === "delivered") this.#completion.resolve();
       if (this.progress === "aborted") this.#completion.reject(this.#abortCause);
@@ -225,7 +225,7 @@ export class Exchange implements RequestSource {
     return this.#trailersSettlement !== null && !this.content.isBeingRead;
   }
 
-  /** Whether somebody wants to know if the response was delivered. */
+  /** Whether anything waits to know if the response was delivered. */
   get isWatched(): boolean {
     return this.run !== null || this.#controller !== null || this.#completion !== null;
   }
@@ -280,7 +280,7 @@ export class Exchange implements RequestSource {
     this.#trailersSettlement?.reject(error);
   }
 
-  /** Nobody gets the rest of the content: the response is out, and who reads on must not wait for ever. */
+  /** The rest of the content is not given any more: the response is out, and a reader must not wait for ever. */
   discardContent(): void {
     this.failContent(new TrivetError("too-late", "The response was complete before the content of the request was."));
     this.content.discard();

@@ -1,7 +1,7 @@
 /**
- * The content of one request on its way from the connection to whoever reads it.
+ * The content of one request on its way from the connection to its reader.
  *
- * It decides what is kept until somebody reads, and when the connection should stop reading. It must not know how the
+ * It decides what is kept until it is read, and when the connection should stop reading. It must not know how the
  * content is framed, nor what the reader makes of it.
  *
  * @module
@@ -17,14 +17,14 @@ const HIGH_WATER_BYTES = 64 * 1024;
 
 /** What the content asks of its connection. */
 export interface ContentSupply {
-  /** Somebody wants content: time for 100 (Continue), and to read on from the peer if that was stopped. */
+  /** Content is wanted: time for 100 (Continue), and to read on from the peer if that was stopped. */
   demandContent(): void;
   /** How much is kept for the reader has changed: read on from the peer, or stop. */
   contentKeptChanged(): void;
 }
 
 /** Who takes the content. */
-type Consumer = "nobody" | "collector" | "stream" | "discarded";
+type Consumer = "none" | "collector" | "stream" | "discarded";
 
 /** Whether more content comes. */
 type Arrival = "arriving" | "complete" | "failed";
@@ -41,7 +41,7 @@ export class IncomingContent implements RequestContent {
   readonly #supply: ContentSupply;
   /** Bytes of the whole content; `Infinity` while that is not known. */
   readonly #announcedBytes: number;
-  #consumer: Consumer = "nobody";
+  #consumer: Consumer = "none";
   #arrival: Arrival;
   readonly #kept = new ContentBuffer();
   #error: TrivetError | null = null;
@@ -87,7 +87,7 @@ export class IncomingContent implements RequestContent {
 
   /** Takes the content if all of it is here already; else `null`, and nothing was taken. */
   takeWhole(): Uint8Array<ArrayBuffer> | null {
-    if (this.#arrival !== "complete" || this.#consumer !== "nobody") return null;
+    if (this.#arrival !== "complete" || this.#consumer !== "none") return null;
     this.#take("collector");
     return this.#kept.take();
   }
@@ -130,7 +130,7 @@ export class IncomingContent implements RequestContent {
     this.#keptMore();
   }
 
-  /** Takes a piece of the content that belongs to nobody else. */
+  /** Takes a piece of the content that is shared with nothing else. */
   keep(piece: Uint8Array<ArrayBuffer>): void {
     if (this.#consumer === "discarded") return;
     this.#kept.add(piece, this.#wantedBytes());
@@ -156,7 +156,7 @@ export class IncomingContent implements RequestContent {
     this.#stream = null;
   }
 
-  /** Nobody wants the rest: it is thrown away as it comes. */
+  /** The rest is not wanted: it is thrown away as it comes. */
   discard(): void {
     this.#consumer = "discarded";
     this.#kept.clear();
@@ -164,7 +164,7 @@ export class IncomingContent implements RequestContent {
   }
 
   #take(consumer: "collector" | "stream"): void {
-    if (this.#consumer !== "nobody") {
+    if (this.#consumer !== "none") {
       this.#error ??= new TrivetError("too-late", "The content of the request was taken or thrown away before.");
       this.#arrival = "failed";
     }

@@ -2,7 +2,7 @@
  * A field section that was parsed: one string and offsets into it.
  *
  * It decides how field lines of the same name are combined (RFC 9110 section 5.3) and must not know where the bytes
- * came from. Nothing is copied out of the string until somebody asks for it.
+ * came from. Nothing is copied out of the string until it is asked for.
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * The blocking model: the iterative server of the textbooks.
  *
  * One connection at a time is served, from accept to close, and the others wait in line in the order in which they were
- * accepted. Whoever is slow stops everybody until a deadline ends it; that is what this model is there to show. The loop
+ * accepted. A slow client stops all others until a deadline ends it; that is what this model is there to show. The loop
  * of {@linkcode BlockingScheduler} reads as it would over blocking sockets, with `await` in the places in which such a
  * program blocks.
  *

@@ -91,7 +91,7 @@ export class ReceivedCall implements CallParts {
     this.#localPort = message[13];
   }
 
-  /** The peer's address, made when somebody asks, which few handlers do. */
+  /** The peer's address, made when it is asked for, which few handlers do. */
   get remoteAddress(): Address {
     return this.#remoteAddress ??= toAddress(
       this.#text.substring(this.#remoteStart, this.#localStart),

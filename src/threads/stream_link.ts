@@ -62,7 +62,7 @@ export class StreamSender {
     this.#send(held);
   }
 
-  /** Nobody wants the rest. */
+  /** The rest is not wanted. */
   cancel(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;

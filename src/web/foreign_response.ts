@@ -86,7 +86,7 @@ function streamFrom(iterator: AsyncIterator<unknown>): ReadableStream<Uint8Array
 
 const UTF8_ENCODER = new TextEncoder();
 
-/** A chunk as bytes of this realm: text is UTF-8. What is neither is left to whoever reads the stream to refuse. */
+/** A chunk as bytes of this realm: text is UTF-8. What is neither is refused by the reader of the stream. */
 function toBytes(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk === "string") return UTF8_ENCODER.encode(chunk);

@@ -50,7 +50,7 @@ function typedResponse(content: ArrayBuffer | Bytes, contentType: string): Respo
   return new (nativeResponse())(content, { headers: { "content-type": contentType } });
 }
 
-/** Leaves a promise alone whose outcome nobody needs, not even its rejection. */
+/** Leaves a promise alone whose outcome is not needed, not even its rejection. */
 export function ignoreOutcome(promise: Promise<unknown>): void {
   promise.catch(() => {});
 }

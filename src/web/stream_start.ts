@@ -40,7 +40,7 @@ export class StreamStart {
   /**
    * Begins to read.
    *
-   * @param reader Of the stream; whoever is told that it is under way reads on with it.
+   * @param reader Of the stream; what is told that it is under way reads on with it.
    * @param defer Calls back at the end of the turn.
    * @param events Told what the turn has brought.
    */
@@ -55,7 +55,7 @@ export class StreamStart {
     this.#read();
   }
 
-  /** Nobody wants the content. */
+  /** The content is not wanted. */
   cancel(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;

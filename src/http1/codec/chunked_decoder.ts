@@ -57,7 +57,7 @@ type Phase =
 
 /**
  * Bytes of extensions (and of leading zeros) in all chunks of one message. Unbounded they are a way to keep a server
- * busy for no content (CVE-2023-39326); Go allows 16 KiB beside the data, and nobody uses them.
+ * busy for no content (CVE-2023-39326); Go allows 16 KiB beside the data, and no client uses them.
  */
 const MAX_EXTENSION_BYTES = 4096;
 

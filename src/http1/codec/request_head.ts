@@ -228,7 +228,7 @@ export class RequestHeadParser {
       return null;
     }
     // The requests of a connection are nearly always for the same host, which was found valid before. It is given as the
-    // same string, which whoever compares it again finds equal at a glance.
+    // same string, which a comparison finds equal at a glance.
     if (host === this.#validHost) return this.#validHost;
     if (!isAuthority(host)) throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
     return this.#validHost = host;

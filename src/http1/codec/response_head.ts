@@ -18,7 +18,7 @@ export type ResponseFraming = number;
 
 /** By the chunked transfer coding. */
 export const RESPONSE_CHUNKED: ResponseFraming = -1;
-/** By the end of the connection: for peers that speak HTTP/1.0 and a length nobody knows. */
+/** By the end of the connection: for peers that speak HTTP/1.0 and an unknown length. */
 export const RESPONSE_UNTIL_CLOSE: ResponseFraming = -2;
 /** There is none, and nothing is said about its length. */
 export const RESPONSE_WITHOUT_LENGTH: ResponseFraming = -3;

@@ -155,7 +155,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     read.then(stream.onRead, stream.onFailure);
   }
 
-  /** Nobody wants the rest. */
+  /** The rest is not wanted. */
   cancel(reason: unknown): void {
     const stream = this.#stream;
     if (stream === null) return;

@@ -1,5 +1,5 @@
 /**
- * A connection that has left HTTP: its bytes, for whoever takes them, and as two streams where those are asked for.
+ * A connection that has left HTTP: its bytes, as they come, and as two streams where those are asked for.
  *
  * It decides how the connection ends and keeps what comes before its bytes are taken. It must not know what they mean.
  *
