@@ -18,7 +18,9 @@ import { createGate, createMemoryServer } from "../support/memory_server.ts";
 import { transitionsOf } from "../support/state_diagram.ts";
 
 const taken = new Set<string>();
+const recordForAll = transitionRecorder.record;
 transitionRecorder.record = (table, from, to): void => {
+  recordForAll?.(table, from, to);
   if (table === SERVER_PHASES.name) taken.add(`${from} to ${to}`);
 };
 
