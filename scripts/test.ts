@@ -1,7 +1,7 @@
 /**
  * Runs every test of the repository on every runtime and adds up what they report.
  *
- * Usage: `deno task test [--only=deno,bun] [--jobs=2] [--deadline=240] [filter ...]`. A filter selects the test files
+ * Usage: `deno task test [--only=deno,bun] [--jobs=2] [--deadline=480] [filter ...]`. A filter selects the test files
  * whose path contains it. A runtime that cannot be started, runs no test, leaves out a file or exceeds its deadline
  * (seconds) has failed: a suite must not pass because it silently did not run. When every test of a runtime has run, the
  * ways that states took must be those of the tables, all of them and no others.
@@ -51,7 +51,7 @@ interface Result {
 /** The command line asks for what there is not. */
 class UsageError extends Error {}
 
-const DEFAULT_DEADLINE_SECONDS = 240;
+const DEFAULT_DEADLINE_SECONDS = 480;
 /** Lines of a killed runner's output that are shown: the last of them names the test that hung. */
 const LAST_LINES = 40;
 
