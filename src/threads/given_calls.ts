@@ -73,6 +73,8 @@ export class GivenCalls {
   /** Writes down what was added. */
   write(batch: OutgoingBatch): void {
     if (this.#unwritten.length === 0) return;
+    // The places of calls that have begun are used again.
+    this.look();
     const calls = this.#unwritten;
     this.#unwritten = [];
     for (const call of calls) {
