@@ -3,7 +3,7 @@
  *
  * Whatever has a lifetime, such as a server, an exchange or a thread, has one field for its state and a table of ways.
  * The table says when each way is taken, the field changes through {@linkcode StateTable.enter} alone, and the diagrams
- * in `ARCHITECTURE.md` are drawn from the tables. This module must not know whose states they are.
+ * in `ARCHITECTURE.md` are drawn from the tables. This module must not know what the states mean.
  *
  * @module
  */

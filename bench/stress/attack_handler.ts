@@ -49,7 +49,7 @@ const ROUTES: Readonly<Record<string, (request: Request, number: number) => Resp
   },
   // Going wrong.
   "/reject": async () => {
-    Promise.reject(new Error("Nobody waits for this."));
+    Promise.reject(new Error("No part of the handler waits for this."));
     await sleep(100);
     return text("rejected");
   },

@@ -48,7 +48,7 @@ async function receive(conn: Deno.TcpConn): Promise<void> {
   for (;;) {
     const readBytes = await conn.read(buffer);
     if (readBytes === null) return;
-    // One that is cut in two between reads is not counted: of hundreds in each read nobody misses it.
+    // One that is cut in two between reads is not counted: of the hundreds in each read it makes no difference.
     for (let at = 0; at < readBytes; at++) {
       if (buffer[at] !== STATUS_LINE[0]) continue;
       if (STATUS_LINE.every((byte, index) => buffer[at + index] === byte)) responses++;

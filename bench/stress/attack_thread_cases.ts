@@ -83,7 +83,7 @@ const STEADY: Attack = {
   },
 };
 
-/** A handler with a rejection that nobody waits for, beside others; then many. */
+/** A handler that leaves a rejection unhandled, beside others; then many. */
 function rejections(model: "hybrid" | "worker-pool"): Attack {
   const threads = 3;
   return {

@@ -103,7 +103,7 @@ export class BlockingScheduler implements Scheduler {
     else wake(exchange);
   }
 
-  mayPersist(_connection: Connection): boolean {
+  mayPersist(): boolean {
     return this.#options.persists;
   }
 

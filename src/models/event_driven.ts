@@ -29,7 +29,7 @@ export class EventDrivenScheduler implements Scheduler {
     this.#handler.call(exchange);
   }
 
-  mayPersist(_connection: Connection): boolean {
+  mayPersist(): boolean {
     return true;
   }
 

@@ -81,7 +81,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     }
   }
 
-  mayPersist(_connection: Connection): boolean {
+  mayPersist(): boolean {
     return true;
   }
 

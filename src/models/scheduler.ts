@@ -22,8 +22,8 @@ export interface Scheduler {
   admit(connection: Connection): void;
   /** Runs the handler for an exchange, which came on this connection, and gives it the result. */
   run(exchange: Exchange, connection: Connection): void;
-  /** Whether the connection may persist after its present response. */
-  mayPersist(connection: Connection): boolean;
+  /** Whether a connection may persist after its present response. */
+  mayPersist(): boolean;
   /** Nothing is read from or written to an admitted connection any more. */
   release(connection: Connection): void;
 

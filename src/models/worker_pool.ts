@@ -97,7 +97,7 @@ export class WorkerPoolScheduler implements Scheduler {
   }
 
   /** While others wait, no connection keeps a worker for a next request that may come or not. */
-  mayPersist(_connection: Connection): boolean {
+  mayPersist(): boolean {
     return this.#line.length === 0;
   }
 

@@ -34,6 +34,7 @@ describe(`a server that may have ${DESCRIPTORS} descriptors, and ${CONNECTIONS} 
       for (const client of clients) client.destroy();
       let status = 0;
       for (let attempt = 0; attempt < 20 && status !== 200; attempt++) {
+        // The server is another process: its descriptors are free when it answers, and no clock of the test tells when.
         await new Promise((resolve) => setTimeout(resolve, 100));
         const asked = fetch(`http://127.0.0.1:${port}/text`, { headers: { connection: "close" } });
         status = await asked.then((response) => response.text().then(() => response.status), () => 0);

@@ -25,6 +25,21 @@ function content(received: string): string {
   return received.slice(received.indexOf("\r\n\r\n") + 4);
 }
 
+/** Starts one thread that answers and notes what it was asked for; the thread that replaces it begins when `second` opens. */
+async function startWithSecondWithheld() {
+  const called: string[] = [];
+  const second = createGate();
+  const started = await startThreadServer(
+    (request) => {
+      called.push(new URL(request.url).pathname);
+      return text("hello");
+    },
+    { model: "worker-pool", workers: 1 },
+    { begin: (thread) => thread === 2 ? second.opened : undefined },
+  );
+  return { ...started, called, second };
+}
+
 describe("the worker pool on threads", () => {
   test("runs all handlers of a connection on the thread of its worker", async () => {
     const { connect, clock, server } = await start(number);
@@ -224,16 +239,7 @@ describe("a graceful stop of the worker pool on threads", () => {
   });
 
   test("does not call the handler of a request that was refused while its thread was replaced", async () => {
-    const called: string[] = [];
-    const second = createGate();
-    const started = await startThreadServer(
-      (request) => {
-        called.push(new URL(request.url).pathname);
-        return text("hello");
-      },
-      { model: "worker-pool", workers: 1 },
-      { begin: (thread) => thread === 2 ? second.opened : undefined },
-    );
+    const { called, second, ...started } = await startWithSecondWithheld();
     const { send, threads, clock, until, server } = started;
     threads[0].freeze();
     const peer = await send(get("/refused"));
@@ -250,16 +256,7 @@ describe("a graceful stop of the worker pool on threads", () => {
   });
 
   test("does not call the handler of a client that left while its thread was replaced", async () => {
-    const called: string[] = [];
-    const second = createGate();
-    const started = await startThreadServer(
-      (request) => {
-        called.push(new URL(request.url).pathname);
-        return text("hello");
-      },
-      { model: "worker-pool", workers: 1 },
-      { begin: (thread) => thread === 2 ? second.opened : undefined },
-    );
+    const { called, second, ...started } = await startWithSecondWithheld();
     const { send, threads, clock, until, server } = started;
     threads[0].freeze();
     const gone = await send(get("/gone"));

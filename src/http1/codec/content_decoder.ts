@@ -2,7 +2,7 @@
  * What takes the content of a request out of its framing: types only.
  *
  * A decoder decides which bytes are content and where the message ends. It keeps no content: it says which of the bytes
- * it was given are a piece of it. It must not know who reads the content or how fast.
+ * it was given are a piece of it. It must not know what reads the content or how fast.
  *
  * @module
  */

@@ -56,7 +56,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
     this.#life = new State.Lifecycle(service.clock, service.timeouts, (fault) => this.#breakDown(fault));
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
-    this.responder = new Responder(service, this, this.#life, this.outbound, this.#decoder, this.#turn);
+    this.responder = new Responder(service, this.#life, this.outbound, this.#decoder, this.#turn);
     this.#gate = new ReadGate(transport);
   }
 

@@ -9,7 +9,6 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import type { Connection } from "../../exchange/connection.ts";
 import { createErrorResponse } from "../../exchange/error_response.ts";
 import type { Exchange, ExchangeResponder } from "../../exchange/exchange.ts";
 import { isHealthCheck } from "../../exchange/health_check.ts";
@@ -44,7 +43,6 @@ export class Responder implements ExchangeResponder {
   isLast = false;
   readonly writer: ResponseWriter;
   readonly #service: ConnectionService;
-  readonly #connection: Connection;
   readonly #life: Lifecycle;
   readonly #outbound: Outbound;
   readonly #reading: ReadingSide;
@@ -55,20 +53,15 @@ export class Responder implements ExchangeResponder {
   /** Responses that the transport has not taken. */
   #undelivered: Undelivered | null = null;
 
-  /**
-   * @param connection Whose side it is: concurrency models are asked whether it may persist.
-   * @param wake Turns the loop of the driver.
-   */
+  /** @param wake Turns the loop of the driver. */
   constructor(
     service: ConnectionService,
-    connection: Connection,
     life: Lifecycle,
     outbound: Outbound,
     reading: ReadingSide,
     wake: () => void,
   ) {
     this.#service = service;
-    this.#connection = connection;
     this.#life = life;
     this.#outbound = outbound;
     this.#reading = reading;
@@ -328,7 +321,7 @@ export class Responder implements ExchangeResponder {
     if (reading === State.WITHHELD) return false;
     const remainingBytes = reading === State.CONTENT ? this.#reading.remainingBytes ?? 0 : 0;
     if (remainingBytes > MAX_SKIPPED_BYTES && !this.exchange!.content.isBeingRead) return false;
-    return service.model.mayPersist(this.#connection);
+    return service.model.mayPersist();
   }
 }
 

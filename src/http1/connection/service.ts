@@ -85,7 +85,7 @@ export interface ConnectionService extends ExchangeServices {
   /** Has the handler called, or answers in its place; the exchange takes the result. */
   readonly runner: ExchangeRunner;
   /** The concurrency model, which decides whether a connection may persist after its present response. */
-  readonly model: { mayPersist(connection: Connection): boolean };
+  readonly model: { mayPersist(): boolean };
   /** Tells the user of an error that is the handler's; may give a response to send in place of the standard one. */
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void;
   /** Counts and tells an error that is no handler's and belongs to no exchange. */

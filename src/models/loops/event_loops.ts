@@ -52,8 +52,8 @@ export class EventLoopsScheduler implements Scheduler {
     this.#here.run(exchange);
   }
 
-  mayPersist(connection: Connection): boolean {
-    return this.#here.mayPersist(connection);
+  mayPersist(): boolean {
+    return this.#here.mayPersist();
   }
 
   release(connection: Connection): void {

@@ -1,7 +1,7 @@
 /**
  * The frames of a server (RFC 6455 section 5): not masked, each message in one.
  *
- * It decides where the head of a frame ends and its payload begins. It must not know who sends it.
+ * It decides where the head of a frame ends and its payload begins. It must not know what sends it.
  *
  * @module
  */
