@@ -12,7 +12,8 @@ import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
-import { OPTION_NAMES, type ServeModule } from "../api/options.ts";
+import type { ServeModule } from "../api/options.ts";
+import { OPTION_NAMES } from "../api/option_rules.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Server, ShutdownReport } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";

@@ -7,7 +7,7 @@
  */
 
 import { findNearestName } from "../api/nearest_name.ts";
-import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES } from "../api/options.ts";
+import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES } from "../api/option_rules.ts";
 
 /** What a command line asks for. */
 export type Command =

@@ -6,7 +6,8 @@
 
 import type { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
-import type { Model, ResolvedOptions } from "../api/options.ts";
+import type { Model } from "../api/options.ts";
+import type { ResolvedOptions } from "../api/resolve_options.ts";
 import type { Runtime } from "../runtime.ts";
 import type { LoopThreadOptions } from "./loops/loop_thread.ts";
 import { LoopThread } from "./loops/loop_thread.ts";

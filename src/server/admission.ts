@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import { descriptorMargin, type ResolvedOptions } from "../api/options.ts";
+import { descriptorMargin, type ResolvedOptions } from "../api/resolve_options.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Address } from "../runtime.ts";

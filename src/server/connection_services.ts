@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { ResolvedOptions } from "../api/options.ts";
+import type { ResolvedOptions } from "../api/resolve_options.ts";
 import { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
 import { DRAINING, DrainSignal } from "../exchange/drain_signal.ts";

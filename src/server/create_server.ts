@@ -13,14 +13,8 @@ import { Reports } from "./reports.ts";
 import { Http1Connection } from "../http1/connection/http1_connection.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import {
-  type Model,
-  optionsOfLoop,
-  type ResolvedOptions,
-  resolveOptions,
-  type ServeInit,
-  type ServeOptions,
-} from "../api/options.ts";
+import type { Model, ServeInit, ServeOptions } from "../api/options.ts";
+import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
 import type { Runtime } from "../runtime.ts";
 import { MODELS, type ModelTable } from "../models/models.ts";
 import type { Server } from "../api/server.ts";

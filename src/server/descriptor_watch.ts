@@ -7,7 +7,7 @@
  * @module
  */
 
-import { descriptorMargin } from "../api/options.ts";
+import { descriptorMargin } from "../api/resolve_options.ts";
 import type { Warnings } from "../api/warnings.ts";
 
 /** Warns when connections have taken nearly every descriptor. */

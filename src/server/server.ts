@@ -13,7 +13,7 @@ import { composeAuthority } from "../http/authority.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import type { Reports } from "./reports.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
-import type { ResolvedOptions } from "../api/options.ts";
+import type { ResolvedOptions } from "../api/resolve_options.ts";
 import type { Address, Listener, ListenOptions, Runtime, Timer, TransportEvents } from "../runtime.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { detectRuntime } from "../../runtime/detect.ts";
-import { NUMBER_OPTION_NAMES } from "../../src/api/options.ts";
+import { NUMBER_OPTION_NAMES } from "../../src/api/option_rules.ts";
 import { VERSION } from "../../src/api/version.ts";
 import { type DifferentialRow, get, okText, post } from "../fixtures/differential.ts";
 import { CONNECTION_ROWS } from "../fixtures/differential_connections.ts";

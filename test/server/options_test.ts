@@ -4,13 +4,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
 import { MODELS } from "../../src/models/models.ts";
-import {
-  INFINITE_OPTION_NAMES,
-  type Model,
-  NUMBER_OPTION_NAMES,
-  optionsOfLoop,
-  resolveOptions,
-} from "../../src/api/options.ts";
+import type { Model } from "../../src/api/options.ts";
+import { optionsOfLoop, resolveOptions } from "../../src/api/resolve_options.ts";
+import { INFINITE_OPTION_NAMES, NUMBER_OPTION_NAMES } from "../../src/api/option_rules.ts";
 
 const handler: Handler = () => new HttpResponse("hello");
 const MAX_TIMEOUT = "a whole number of milliseconds from 0 to 2147483647";

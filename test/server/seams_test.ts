@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
-import { resolveOptions, type ServeOptions } from "../../src/api/options.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { resolveOptions } from "../../src/api/resolve_options.ts";
 import type { Observer } from "../../src/exchange/observer.ts";
 import { HandlerTurns } from "../../src/models/handler_turns.ts";
 import { EventDrivenScheduler } from "../../src/models/event_driven.ts";

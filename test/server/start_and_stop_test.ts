@@ -5,7 +5,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { resolveOptions, type ServeOptions } from "../../src/api/options.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import { resolveOptions } from "../../src/api/resolve_options.ts";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Scheduler } from "../../src/models/scheduler.ts";
 import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";

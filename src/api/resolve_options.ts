@@ -1,0 +1,162 @@
+/**
+ * From options to settings: every option checked, every default filled in.
+ *
+ * It decides the defaults that depend on the machine or on another option. It must not know what the settings are used
+ * for.
+ *
+ * @module
+ */
+
+import {
+  MIN_DATA_RATE_RULES,
+  NUMBER_RULES,
+  OPTION_NAMES,
+  REJECTIONS,
+  rejectUnknown,
+  resolveName,
+  resolveNumbers,
+  resolveType,
+  wrongType,
+} from "./option_rules.ts";
+import type { MinDataRate, Model, ServeModule, ServeOptions, UnhandledRejections } from "./options.ts";
+import type { TlsOptions } from "../runtime.ts";
+
+/** The options after defaults and checks. */
+export interface ResolvedOptions {
+  readonly port: number;
+  readonly hostname: string;
+  readonly unix: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onListen: ServeOptions["onListen"];
+  readonly onError: ServeOptions["onError"];
+  readonly tls: TlsOptions | undefined;
+  readonly reusePort: boolean;
+  readonly tcpBacklog: number | undefined;
+  readonly onWarning: ServeOptions["onWarning"];
+  readonly model: Model;
+  readonly module: string | undefined;
+  readonly workers: number;
+  readonly threads: number;
+  readonly loops: number;
+  readonly maxQueue: number;
+  readonly queueTimeout: number;
+  readonly maxRequestsPerThread: number;
+  readonly maxThreadMemory: number;
+  readonly unhandledRejections: UnhandledRejections;
+  readonly healthPath: string | undefined;
+  /** Whether the model "blocking" lets connections persist: only when the user has set a time for that. */
+  readonly blockingPersists: boolean;
+  readonly nativeRequest: boolean;
+  readonly retryAfter: number;
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly handlerTimeout: number;
+  readonly writeTimeout: number;
+  readonly halfCloseTimeout: number;
+  readonly minDataRate: MinDataRate;
+  readonly maxHeaderSize: number;
+  readonly maxHeadersCount: number;
+  readonly maxRequestTargetSize: number;
+  readonly maxRequestBodySize: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerIp: number;
+  readonly maxRequestsPerSocket: number;
+}
+
+/** What the machine has, as far as defaults depend on it. */
+export interface Machine {
+  /** Processors that this process may use. */
+  readonly cores: number;
+  /** Descriptors that this process may have open; `null` where that is not known. */
+  readonly descriptorLimit: number | null;
+}
+
+/**
+ * Descriptors that connections leave to files, threads and listeners, and to clients that are told that there are too many
+ * of them: an eighth, at least 64.
+ */
+export function descriptorMargin(limit: number): number {
+  return Math.max(64, Math.ceil(limit / 8));
+}
+
+function defaultMaxConnections(descriptorLimit: number | null, loops: number): number {
+  if (descriptorLimit === null) return 0;
+  return Math.max(1, Math.floor((descriptorLimit - descriptorMargin(descriptorLimit)) / loops));
+}
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @param machine What the machine has, for the defaults that depend on it.
+ * @param models The names of the concurrency models that there are.
+ * @throws {TypeError} For an unknown option or one of the wrong type.
+ * @throws {RangeError} For a number out of its range.
+ */
+export function resolveOptions(options: ServeOptions, machine: Machine, models: readonly Model[]): ResolvedOptions {
+  rejectUnknown("option", options, OPTION_NAMES);
+  const numbers = resolveNumbers("", options, NUMBER_RULES);
+  const { minDataRate: rate = {} } = options;
+  if (typeof rate !== "object" || rate === null) throw wrongType("minDataRate", rate, "an object");
+  rejectUnknown("option minDataRate", rate, Object.keys(MIN_DATA_RATE_RULES));
+  const { cores, descriptorLimit } = machine;
+  const model = resolveName("model", options.model, models) ?? "event-driven";
+  return {
+    ...numbers as { [Name in keyof typeof NUMBER_RULES]: number },
+    tcpBacklog: numbers.tcpBacklog,
+    maxConnections: numbers.maxConnections ??
+      defaultMaxConnections(descriptorLimit, model === "event-driven" ? numbers.loops! : 1),
+    workers: numbers.workers ?? 2 * cores,
+    threads: numbers.threads ?? cores,
+    model,
+    unhandledRejections: resolveName("unhandledRejections", options.unhandledRejections, REJECTIONS) ?? "report",
+    module: resolveModule(options.module),
+    healthPath: resolveHealthPath(options.healthPath),
+    blockingPersists: options.keepAliveTimeout !== undefined,
+    minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
+    hostname: resolveType("hostname", options.hostname, "string") ?? "0.0.0.0",
+    unix: resolveType("unix", options.unix, "string"),
+    reusePort: resolveType("reusePort", options.reusePort, "boolean") ?? false,
+    nativeRequest: resolveType("nativeRequest", options.nativeRequest, "boolean") ?? false,
+    onListen: resolveType("onListen", options.onListen, "function"),
+    onError: resolveType("onError", options.onError, "function"),
+    onWarning: resolveType("onWarning", options.onWarning, "function"),
+    signal: resolveSignal(options.signal),
+    tls: resolveTls(options.tls),
+  };
+}
+
+/** The options of a server that is one of several event loops: what can be sent to its thread. */
+export function optionsOfLoop(options: ResolvedOptions): ServeModule {
+  const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
+  return { ...rest, module: rest.module ?? "", loops: 1, reusePort: true };
+}
+
+function resolveModule(module: string | URL | undefined): string | undefined {
+  if (module instanceof URL) return module.href;
+  return resolveType("module", module, "string");
+}
+
+function resolveHealthPath(path: string | undefined): string | undefined {
+  resolveType("healthPath", path, "string");
+  if (path !== undefined && !/^\/[!-~]*$/.test(path)) {
+    throw wrongType("healthPath", path, "a path in printable ASCII that begins with a slash");
+  }
+  return path;
+}
+
+function resolveSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", signal, "an AbortSignal");
+  return signal;
+}
+
+function resolveTls(tls: TlsOptions | undefined): TlsOptions | undefined {
+  if (tls === undefined) return undefined;
+  if (typeof tls !== "object" || tls === null) throw wrongType("tls", tls, "an object with cert and key");
+  rejectUnknown("option tls", tls, ["cert", "key", "ca"]);
+  for (const name of ["cert", "key"] as const) {
+    if (typeof tls[name] !== "string") throw wrongType(`tls.${name}`, tls[name], "a string in PEM");
+  }
+  if (tls.ca !== undefined && typeof tls.ca !== "string") throw wrongType("tls.ca", tls.ca, "a string in PEM");
+  return tls;
+}
