@@ -102,10 +102,6 @@ const OTHER_NAMES = [
 /** The names of the options that are whole numbers. */
 export const NUMBER_OPTION_NAMES: readonly string[] = Object.keys(NUMBER_RULES);
 
-/** Of these, the ones that can be `Infinity` too. */
-export const INFINITE_OPTION_NAMES: readonly string[] = Object.entries<NumberRule>(NUMBER_RULES)
-  .filter(([, rule]) => rule.canBeInfinite === true).map(([name]) => name);
-
 /** The names of all options, `fetch` among them. */
 export const OPTION_NAMES: readonly string[] = [...OTHER_NAMES, ...NUMBER_OPTION_NAMES].sort();
 

@@ -1,5 +1,5 @@
 /**
- * The command-line program: `trivet serve ./app.ts --port 8000`, run the same way by Deno, Bun and Node.
+ * The command-line program: `trivet ./app.ts --port 8000`, run the same way by Deno, Bun and Node.
  *
  * Importing this module runs it. It decides what the user sees: the address, the stop, or one line that says what went
  * wrong.
@@ -8,7 +8,8 @@
  */
 
 import { detectRuntime } from "../../runtime/detect.ts";
-import { type Command, parseArguments, USAGE, UsageError } from "./cli_arguments.ts";
+import { type Command, parseArguments, UsageError } from "./cli_arguments.ts";
+import { composeHelp } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
@@ -29,7 +30,7 @@ async function main(runtime: Runtime): Promise<void> {
   const { host } = runtime;
   try {
     const command = parseArguments(host.args);
-    if (command.name === "help") host.print(USAGE);
+    if (command.name === "help") host.print(composeHelp());
     else if (command.name === "version") host.print(`trivet ${VERSION} on ${runtime.name} ${runtime.version}`);
     else await serveModule(runtime, command);
   } catch (error) {
@@ -40,8 +41,8 @@ async function main(runtime: Runtime): Promise<void> {
 
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
-  if (command.fastResponse) installFastResponse();
-  const options: ServeModule = { ...await readModuleOptions(runtime, command.modulePath), ...command.options };
+  if (command.settings.fastResponse === true) installFastResponse();
+  const options: ServeModule = { ...await readModuleOptions(runtime, command.target), ...command.options };
   let server: Server;
   try {
     server = createServer(runtime, THREAD_ENTRY, { ...options, onListen: options.onListen ?? (() => {}) });

@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { detectRuntime } from "../../runtime/detect.ts";
-import { NUMBER_OPTION_NAMES } from "../../src/api/option_rules.ts";
+import { OPTION_NAMES } from "../../src/api/option_rules.ts";
+import { parseArguments } from "../../src/entry/cli_arguments.ts";
+import { FLAGS } from "../../src/entry/cli_flags.ts";
 import { VERSION } from "../../src/api/version.ts";
 import { type DifferentialRow, get, okText, post } from "../fixtures/differential.ts";
 import { CONNECTION_ROWS } from "../fixtures/differential_connections.ts";
@@ -31,7 +33,7 @@ function run(...args: readonly string[]): Program {
 
 /** Serves a module, and waits until it is served. */
 async function serving(modulePath: string, ...args: readonly string[]) {
-  const program = run("serve", modulePath, ...ANYWHERE, ...args);
+  const program = run(modulePath, ...ANYWHERE, ...args);
   const [line, port] = await program.line(/^Listening on http:\/\/127\.0\.0\.1:(\d+)\/ .*$/);
   return { program, line, port: Number(port) };
 }
@@ -173,6 +175,44 @@ describe("trivet serve", () => {
   });
 });
 
+describe("the flags", () => {
+  /** Why an option can't be set on the command line. */
+  const WITHOUT_FLAG: Readonly<Record<string, string>> = {
+    fetch: "a function; the module has it",
+    module: "the argument itself",
+    onError: "a function",
+    onListen: "a function; the program prints the address",
+    onWarning: "a function",
+    signal: "an object; the program listens to signals",
+    tls: "an object",
+    minDataRate: "an object",
+  };
+
+  test("set every option of serve() that a command line can name", () => {
+    const flags = FLAGS.map(({ option }) => option).filter((option) => option !== undefined);
+    assert.deepEqual([...flags, ...Object.keys(WITHOUT_FLAG)].sort(), [...OPTION_NAMES]);
+  });
+
+  test("have names of their own", () => {
+    const names = FLAGS.flatMap((flag) => flag.names);
+    assert.deepEqual(names, [...new Set(names)]);
+  });
+
+  for (
+    const [args, expected] of [
+      [["app.ts"], {}],
+      [["serve", "app.ts"], {}],
+      [["-p", "80", "app.ts"], { port: 80 }],
+      [["app.ts", "-p=80", "--host=::1"], { port: 80, hostname: "::1" }],
+      [["app.ts", "--hostname", "::1"], { hostname: "::1" }],
+    ] as const
+  ) {
+    test(`are read in any order, before and behind the module: ${args.join(" ")}`, () => {
+      assert.deepEqual(parseArguments(args), { name: "serve", target: "app.ts", options: expected, settings: {} });
+    });
+  }
+});
+
 describe("a module that was written for another server", () => {
   const MODULES: readonly [name: string, source: string][] = [
     [
@@ -205,12 +245,11 @@ describe("a module that was written for another server", () => {
 describe("a command line that can't be done", () => {
   /** Exits with 2 for what is wrong in the command line, with 1 for what is wrong in the world. */
   const WRONG: readonly { name: string; args: readonly string[]; code: 1 | 2; error: string }[] = [
-    { name: "another command", args: ["run"], code: 2, error: 'Unknown command "run", expected "serve".' },
     {
       name: "no module",
       args: ["serve"],
       code: 2,
-      error: "No module to serve; usage: trivet serve <module> [options].",
+      error: "No module to serve; usage: trivet <module> [options].",
     },
     {
       name: "two modules",
@@ -351,16 +390,15 @@ describe("trivet that is asked about itself", () => {
     test(`prints how it is used: ${args.join(" ") || "no arguments"}`, async () => {
       const { code, output, errors } = await run(...args).ended;
       assert.deepEqual([code, errors], [0, []]);
-      assert.equal(output[0], "Usage: trivet serve <module> [options]");
-      for (const name of NUMBER_OPTION_NAMES) {
-        const option = `  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-        const value = name === "halfCloseTimeout" ? "<number or infinity>" : "<number>";
-        assert.ok(output.includes(`${option} ${value}`), option);
-      }
+      assert.equal(output[0], "Usage: trivet <module> [options]");
+      assert.ok(
+        output.includes("  -p, --port <number>                 TCP port; 0 lets the system choose (default 8000)"),
+      );
+      for (const { names: [name] } of FLAGS) assert.ok(output.some((line) => line.includes(` ${name} `)), name);
     });
   }
 
-  for (const arg of ["--version", "-V", "version"]) {
+  for (const arg of ["--version", "-v"]) {
     test(`prints its version and that of the runtime: ${arg}`, async () => {
       const { code, output } = await run(arg).ended;
       assert.deepEqual([code, output], [0, [`trivet ${VERSION} on ${runtime} ${version}`]]);

@@ -1,0 +1,166 @@
+/**
+ * The flags of the command-line program: one row each.
+ *
+ * It decides what each is called, what value it takes, and what the help says of it. It must not know how a command line
+ * is read or what is done with the values.
+ *
+ * @module
+ */
+
+import { NUMBER_RULES, type NumberRule } from "../api/option_rules.ts";
+import type { ServeOptions } from "../api/options.ts";
+
+/** What the command line tells the program itself, and not the server. */
+export interface Settings {
+  /** Whether `HttpResponse` takes the place of the global `Response`. */
+  readonly fastResponse?: boolean;
+}
+
+/** One flag. It sets an option of the server, or a setting of the program. */
+export interface Flag {
+  /** Its name, first the one that the help shows. */
+  readonly names: readonly string[];
+  readonly option?: keyof ServeOptions;
+  readonly setting?: keyof Settings;
+  /** What stands behind it: a whole number, or text of this name. Without it the flag is a switch. */
+  readonly value?: "number" | `<${string}>`;
+  /** What the help says, without the default of a number, which is added. */
+  readonly help: string;
+}
+
+/** Flags that belong together. */
+interface FlagGroup {
+  readonly title: string;
+  readonly flags: readonly Flag[];
+}
+
+/** Every flag, as the help shows them. */
+export const FLAG_GROUPS: readonly FlagGroup[] = [
+  {
+    title: "Where it listens",
+    flags: [
+      { names: ["--port", "-p"], option: "port", value: "number", help: "TCP port; 0 lets the system choose" },
+      { names: ["--host", "--hostname"], option: "hostname", value: "<address>", help: 'address (default "0.0.0.0")' },
+      { names: ["--unix"], option: "unix", value: "<path>", help: "Unix domain socket, in place of TCP" },
+      { names: ["--reuse-port"], option: "reusePort", help: "share the port with other processes" },
+      { names: ["--tcp-backlog"], option: "tcpBacklog", value: "number", help: "connections that wait for accept" },
+    ],
+  },
+  {
+    title: "How it serves",
+    flags: [
+      {
+        names: ["--model"],
+        option: "model",
+        value: "<name>",
+        help: "blocking, worker-pool, event-driven or hybrid (default event-driven)",
+      },
+      { names: ["--loops"], option: "loops", value: "number", help: "event loops of event-driven" },
+      { names: ["--workers"], option: "workers", value: "number", help: "of worker-pool (default: twice the cores)" },
+      { names: ["--threads"], option: "threads", value: "number", help: "of hybrid (default: the cores)" },
+      { names: ["--max-queue"], option: "maxQueue", value: "number", help: "what waits for its turn; then 503" },
+      {
+        names: ["--max-requests-per-thread"],
+        option: "maxRequestsPerThread",
+        value: "number",
+        help: "then a fresh one",
+      },
+      { names: ["--max-thread-memory"], option: "maxThreadMemory", value: "number", help: "bytes of a heap, on Node" },
+      {
+        names: ["--unhandled-rejections"],
+        option: "unhandledRejections",
+        value: "<what>",
+        help: "on threads: report, or fatal to the thread (default report)",
+      },
+      { names: ["--fast-response"], setting: "fastResponse", help: "the global Response becomes HttpResponse" },
+      { names: ["--native-request"], option: "nativeRequest", help: "handlers get a Request of the runtime" },
+      { names: ["--health-path"], option: "healthPath", value: "<path>", help: "answered with 200 by the loop itself" },
+    ],
+  },
+  {
+    title: "Timeouts, in milliseconds; 0 is none",
+    flags: [
+      { names: ["--headers-timeout"], option: "headersTimeout", value: "number", help: "for a head; then 408" },
+      { names: ["--request-timeout"], option: "requestTimeout", value: "number", help: "for a request; then 408" },
+      { names: ["--keep-alive-timeout"], option: "keepAliveTimeout", value: "number", help: "for the next request" },
+      { names: ["--handler-timeout"], option: "handlerTimeout", value: "number", help: "for a response; then 503" },
+      { names: ["--queue-timeout"], option: "queueTimeout", value: "number", help: "for its turn; then 503" },
+      { names: ["--write-timeout"], option: "writeTimeout", value: "number", help: "for a client to take 64 KiB" },
+      {
+        names: ["--half-close-timeout"],
+        option: "halfCloseTimeout",
+        value: "number",
+        help: "for a client that has ended its side; 0 is at once",
+      },
+    ],
+  },
+  {
+    title: "Limits; sizes in bytes",
+    flags: [
+      { names: ["--max-header-size"], option: "maxHeaderSize", value: "number", help: "of a header; then 431" },
+      { names: ["--max-headers-count"], option: "maxHeadersCount", value: "number", help: "lines of it; then 431" },
+      { names: ["--max-request-target-size"], option: "maxRequestTargetSize", value: "number", help: "then 414" },
+      { names: ["--max-request-body-size"], option: "maxRequestBodySize", value: "number", help: "then 413" },
+      {
+        names: ["--max-connections"],
+        option: "maxConnections",
+        value: "number",
+        help: "of a loop; then 503 (default: from the limit on descriptors)",
+      },
+      { names: ["--max-connections-per-ip"], option: "maxConnectionsPerIp", value: "number", help: "0 is no bound" },
+      { names: ["--max-requests-per-socket"], option: "maxRequestsPerSocket", value: "number", help: "0 is no bound" },
+      { names: ["--retry-after"], option: "retryAfter", value: "number", help: "seconds that a 503 asks to wait" },
+    ],
+  },
+];
+
+/** Every flag. */
+export const FLAGS: readonly Flag[] = FLAG_GROUPS.flatMap(({ flags }) => flags);
+
+/** What bounds a flag's number has; `null` for one that takes none. */
+export function ruleOf({ option, value }: Flag): NumberRule | null {
+  if (value !== "number") return null;
+  return (NUMBER_RULES as Readonly<Record<string, NumberRule>>)[option ?? ""] ?? null;
+}
+
+const COMMANDS: readonly [what: string, help: string][] = [
+  ["-h, --help", "print this"],
+  ["-v, --version", "print the versions of Trivet and of the runtime"],
+];
+
+/** What `--help` prints. */
+export function composeHelp(): string {
+  const groups: [title: string, rows: readonly (readonly [string, string])[]][] = [
+    ...FLAG_GROUPS.map(({ title, flags }): [string, [string, string][]] => [
+      title,
+      flags.map((flag) => [composeName(flag), composeMeaning(flag)]),
+    ]),
+    ["And", COMMANDS],
+  ];
+  const width = Math.max(...groups.flatMap(([, rows]) => rows.map(([name]) => name.length)));
+  return [
+    "Usage: trivet <module> [options]",
+    "",
+    "Serves a module whose default export has a fetch function, on Deno, Bun and Node alike.",
+    "Options win over what the default export sets.",
+    ...groups.flatMap((
+      [title, rows],
+    ) => ["", title, ...rows.map(([name, help]) => `  ${name.padEnd(width)}  ${help}`)]),
+    "",
+    "SIGINT and SIGTERM stop the server gracefully, a second one at once.",
+  ].join("\n");
+}
+
+function composeName(flag: Flag): string {
+  const shorts = flag.names.filter((name) => !name.startsWith("--")).map((name) => `${name}, `);
+  const value = flag.value === "number" ? "<number>" : flag.value ?? "";
+  return `${shorts.join("")}${flag.names[0]} ${value}`.trimEnd();
+}
+
+function composeMeaning(flag: Flag): string {
+  const rule = ruleOf(flag);
+  if (rule === null) return flag.help;
+  const infinity = rule.canBeInfinite === true ? ", infinity is never" : "";
+  const byDefault = rule.default === undefined ? "" : ` (default ${rule.default})`;
+  return `${flag.help}${infinity}${byDefault}`;
+}
