@@ -22,6 +22,7 @@ export type ErrorCode =
   | "method-unsupported"
   | "request-target-invalid"
   | "request-target-too-long"
+  | "misdirected"
   | "version-invalid"
   | "version-unsupported"
   | "field-line-invalid"
@@ -80,6 +81,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "method-unsupported": { blame: "peer", status: 501 },
   "request-target-invalid": { blame: "peer", status: 400 },
   "request-target-too-long": { blame: "peer", status: 414 },
+  "misdirected": { blame: "peer", status: 421 },
   "version-invalid": { blame: "peer", status: 400 },
   "version-unsupported": { blame: "peer", status: 505 },
   "field-line-invalid": { blame: "peer", status: 400 },

@@ -14,19 +14,33 @@ export function wantsTrailers(exchange: Exchange): boolean {
   return exchange.trailersToSend !== null && exchange.head.acceptsTrailers;
 }
 
-/** Fields that direct framing, routing or authentication, and must not come in trailers (RFC 9110 section 6.5.1). */
-const FORBIDDEN_IN_TRAILERS = new Set([
-  "authorization",
-  "connection",
-  "content-encoding",
-  "content-length",
-  "content-range",
-  "content-type",
+/**
+ * Fields that must not come in trailers, by what they direct (RFC 9110 section 6.5.1); as in RFC 7230 section 4.1.2, which
+ * names them.
+ */
+const BARRED_FROM_TRAILERS: ReadonlySet<string> = new Set([
+  // Message framing and the connection.
+  ...[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+  ],
+  // Routing.
   "host",
-  "set-cookie",
-  "te",
-  "trailer",
-  "transfer-encoding",
+  // Request modifiers: controls and conditionals.
+  ...["cache-control", "expect", "max-forwards", "pragma", "range"],
+  ...["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"],
+  // Authentication, and cookies, which are used for it (RFC 6265).
+  ...["authorization", "proxy-authenticate", "proxy-authorization", "www-authenticate", "cookie", "set-cookie"],
+  // Response control.
+  ...["age", "date", "expires", "location", "retry-after", "vary", "warning"],
+  // How the content is processed.
+  ...["content-encoding", "content-range", "content-type"],
 ]);
 
 /**
@@ -44,8 +58,8 @@ export function trailerLines(exchange: Exchange): string {
   let lines = "";
   const fields = readFieldLines(new Headers(trailers));
   for (let i = 0; i < fields.length; i += 2) {
-    if (FORBIDDEN_IN_TRAILERS.has(fields[i])) {
-      throw new TypeError(`The field "${fields[i]}" is not allowed in trailers.`);
+    if (BARRED_FROM_TRAILERS.has(fields[i])) {
+      throw new TypeError(`The field "${fields[i]}" is not allowed in trailers (RFC 9110 section 6.5.1).`);
     }
     lines += `${fields[i]}: ${fields[i + 1]}\r\n`;
   }

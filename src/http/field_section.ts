@@ -95,6 +95,18 @@ export class FieldSection {
     return combined;
   }
 
+  /** The same lines but for those of one name, in lower case, in whose place there is a single one of this value. */
+  withOnly(lowerCaseName: string, value: string): FieldSection {
+    const { length } = this.#text;
+    const valueStart = length + lowerCaseName.length;
+    const offsets = [length, valueStart, valueStart, valueStart + value.length];
+    for (let i = 0; i < this.count; i++) {
+      const at = i * OFFSETS_PER_LINE;
+      if (!this.isNamed(i, lowerCaseName)) offsets.push(...this.#offsets.slice(at, at + OFFSETS_PER_LINE));
+    }
+    return new FieldSection(this.#text + lowerCaseName + value, offsets);
+  }
+
   /** Whether a line has this name, which must be in lower case. */
   has(lowerCaseName: string): boolean {
     const count = this.count;

@@ -9,6 +9,9 @@
 
 import type { FieldSection } from "./field_section.ts";
 
+/** The schemes of HTTP (RFC 9110 section 4.2). */
+export type Scheme = "http" | "https";
+
 /** The length of content that is only known when it has come. */
 export const UNKNOWN_LENGTH = -1;
 
@@ -16,12 +19,14 @@ export const UNKNOWN_LENGTH = -1;
 export class RequestHead {
   /** The method, case-sensitive. */
   readonly method: string;
-  /** The field lines of the header section. */
-  readonly fields: FieldSection;
+  /** The field lines of the header section; its Host is the authority of the target where that has one. */
+  fields: FieldSection;
   /** The path and query of the target, or "*". */
   pathAndQuery: string;
   /** Whether the URL Standard leaves the path and query as they are. */
   isPlainTarget: boolean;
+  /** The scheme that the target names; `null` where it names none, as most do. */
+  scheme: Scheme | null = null;
   /** Host and port: of the target if it has them, else of Host; `null` where neither came. */
   authority: string | null = null;
   /** Bytes of the content, 0 where there is none, or {@linkcode UNKNOWN_LENGTH}. */

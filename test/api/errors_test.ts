@@ -25,6 +25,7 @@ const EXPECTED: readonly (readonly [Blame, number | null, readonly ErrorCode[]])
   ]],
   ["peer", 413, ["content-too-large"]],
   ["peer", 414, ["request-target-too-long"]],
+  ["peer", 421, ["misdirected"]],
   ["peer", 417, ["expectation-unknown"]],
   ["peer", 431, ["field-section-too-large", "too-many-field-lines"]],
   ["peer", 501, ["method-unsupported", "transfer-coding-unknown"]],

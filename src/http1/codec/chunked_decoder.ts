@@ -56,8 +56,8 @@ type Phase =
   | "complete";
 
 /**
- * Bytes of extensions (and of leading zeros) in all chunks of one message. Unbounded they are a way to keep a server
- * busy for no content (CVE-2023-39326); Go allows 16 KiB beside the data, and no client uses them.
+ * Bytes of extensions (and of leading zeros) that may come beyond as many as there was content since. Unbounded they are a
+ * way to keep a server busy for no content (CVE-2023-39326); in Go the content extends the bound too.
  */
 const MAX_EXTENSION_BYTES = 4096;
 
@@ -71,6 +71,7 @@ export class ChunkedDecoder implements ContentDecoder {
   #phase: Phase = "size-start";
   #chunkBytes = 0;
   #contentBytes = 0;
+  /** Those that have come, less the content behind them. */
   #extensionBytes = 0;
   #trailerSection: FieldSectionParser | null = null;
 
@@ -172,6 +173,7 @@ export class ChunkedDecoder implements ContentDecoder {
   #beginData(): Phase {
     this.#contentBytes += this.#chunkBytes;
     if (this.#contentBytes > this.#limits.maxContentBytes) throw contentTooLarge(this.#limits.maxContentBytes);
+    this.#extensionBytes = Math.max(0, this.#extensionBytes - this.#chunkBytes);
     return "chunk-data";
   }
 
@@ -179,7 +181,7 @@ export class ChunkedDecoder implements ContentDecoder {
     if (++this.#extensionBytes <= MAX_EXTENSION_BYTES) return;
     throw new TrivetError(
       "chunk-extensions-too-long",
-      `The chunk extensions of a request have more than ${MAX_EXTENSION_BYTES} bytes.`,
+      `The chunk extensions of a request have ${MAX_EXTENSION_BYTES} bytes more than the content they came with.`,
     );
   }
 }

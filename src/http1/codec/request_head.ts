@@ -266,8 +266,11 @@ function interpretSpecialTarget(head: Http1RequestHead): void {
   const target = parseSpecialTarget(head.method, head.pathAndQuery);
   head.pathAndQuery = target.pathAndQuery;
   head.isPlainTarget = false;
-  // RFC 9112 section 3.2.2: the authority of an absolute-form wins over Host.
-  if (target.authority !== null) head.authority = target.authority;
+  // RFC 9112 section 3.2.2: the authority of an absolute-form takes the place of Host, for handlers too.
+  if (target.authority === null) return;
+  head.scheme = target.scheme;
+  head.authority = target.authority;
+  if (head.fields.get("host") !== target.authority) head.fields = head.fields.withOnly("host", target.authority);
 }
 
 function invalidLine(message: string): TrivetError {

@@ -9,12 +9,12 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import type { Address } from "../../runtime.ts";
-import type { RequestHead } from "../../http/request_head.ts";
+import type { RequestHead, Scheme } from "../../http/request_head.ts";
 import { composeAuthority } from "../../http/authority.ts";
 import { DIGIT, isAllOfClass, REG_NAME } from "../../http/grammar.ts";
 
-/** What a head says of the target: its authority if it has one, and a path and query the URL Standard may leave as is. */
-export type TargetParts = Pick<RequestHead, "authority" | "pathAndQuery" | "isPlainTarget">;
+/** What a head says of the target: what it names, and whether the URL Standard leaves its path and query as they are. */
+export type TargetParts = Pick<RequestHead, "scheme" | "authority" | "pathAndQuery" | "isPlainTarget">;
 
 /** Where a request arrived. */
 export interface ArrivalPlace {
@@ -23,13 +23,15 @@ export interface ArrivalPlace {
 
 /** A request-target taken apart. */
 export interface RequestTarget {
-  /** The authority of an absolute-form target, or `null` for the other forms. */
+  /** The scheme of an absolute-form target, or `null` for the other forms. */
+  readonly scheme: Scheme | null;
+  /** Its authority. */
   readonly authority: string | null;
   /** The path and query, beginning with "/"; or "*". */
   readonly pathAndQuery: string;
 }
 
-const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/i;
+const ABSOLUTE_FORM = /^(https?):\/\/([^/?]*)(.*)$/i;
 
 /**
  * Takes a target apart that does not begin with "/", the origin-form, which is a target already.
@@ -42,20 +44,21 @@ const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/i;
  */
 export function parseSpecialTarget(method: string, target: string): RequestTarget {
   if (target === "*") {
-    if (method === "OPTIONS") return { authority: null, pathAndQuery: "*" };
+    if (method === "OPTIONS") return { scheme: null, authority: null, pathAndQuery: "*" };
     throw invalidTarget("The request-target '*' is for OPTIONS alone.");
   }
   const absolute = ABSOLUTE_FORM.exec(target);
   if (absolute === null) {
     throw invalidTarget("The request-target begins with neither '/' nor 'http://' nor 'https://'.");
   }
-  const [, authority, rest] = absolute;
+  const [, schemeAsWritten, authority, rest] = absolute;
+  const scheme = schemeAsWritten.length === 4 ? "http" : "https";
   if (!isAuthority(authority)) {
     throw invalidTarget("The authority of the request-target is not a host with an optional port.");
   }
   // RFC 9112 section 3.2.4: an absolute-form without path and query on OPTIONS means '*' at the origin.
-  if (rest === "" && method === "OPTIONS") return { authority, pathAndQuery: "*" };
-  return { authority, pathAndQuery: rest.startsWith("/") ? rest : `/${rest}` };
+  if (rest === "" && method === "OPTIONS") return { scheme, authority, pathAndQuery: "*" };
+  return { scheme, authority, pathAndQuery: rest.startsWith("/") ? rest : `/${rest}` };
 }
 
 /**
@@ -94,13 +97,13 @@ const MAX_KNOWN_AUTHORITIES = 64;
  * would not touch is appended as it is.
  */
 export class TargetUriComposer {
-  readonly #scheme: string;
+  readonly #scheme: Scheme;
   readonly #origins = new Map<string, string>();
   #lastAuthority = "";
   #lastOrigin = "";
 
-  /** @param scheme "http" or "https": what the connections of this server speak. */
-  constructor(scheme: "http" | "https") {
+  /** @param scheme What the connections of this server speak. */
+  constructor(scheme: Scheme) {
     this.#scheme = scheme;
   }
 
@@ -109,16 +112,18 @@ export class TargetUriComposer {
    *
    * @param arrival Where the request arrived: RFC 9110 section 7.2 lets HTTP/1.0 come without Host, and then it is
    * for that.
-   * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it.
+   * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it; `misdirected` when
+   * the target names another scheme than that of the connection.
    */
-  compose({ authority: given, pathAndQuery, isPlainTarget }: TargetParts, arrival: ArrivalPlace): string {
+  compose({ scheme, authority: given, pathAndQuery, isPlainTarget }: TargetParts, arrival: ArrivalPlace): string {
+    if (scheme !== null && scheme !== this.#scheme) throw misdirected(scheme, this.#scheme);
     const authority = given ?? defaultAuthority(arrival.localAddress);
     const origin = authority === this.#lastAuthority ? this.#lastOrigin : this.#originOf(authority);
     if (isPlainTarget) return origin + pathAndQuery;
     // RFC 9110 section 7.1: the target URI of '*' has neither path nor query.
     if (pathAndQuery === "*") return `${origin}/`;
     try {
-      return new URL(origin + pathAndQuery).href;
+      return new URL(origin + withoutCaret(pathAndQuery)).href;
     } catch {
       throw invalidTarget("The request-target is not a valid URL.");
     }
@@ -128,7 +133,7 @@ export class TargetUriComposer {
     let origin = this.#origins.get(authority);
     if (origin === undefined) {
       try {
-        origin = new URL(`${this.#scheme}://${authority}`).origin;
+        origin = toOrigin(`${this.#scheme}://${authority}`);
       } catch {
         throw new TrivetError("host-invalid", "The host of the request is not a valid host of a URL.");
       }
@@ -139,6 +144,31 @@ export class TargetUriComposer {
     this.#lastOrigin = origin;
     return origin;
   }
+}
+
+/**
+ * The origin of a URL. Node 24 and newer look at a host of ASCII alone no further, though the URL Standard has Punycode in
+ * it checked; beside a label that is not ASCII, they do.
+ */
+function toOrigin(url: string): string {
+  const { origin, hostname } = new URL(url);
+  if (hostname.includes("xn--")) new URL(`http://\xe4.${hostname}`);
+  return origin;
+}
+
+/** The URL Standard has "^" encoded in a path, and not in a query; Deno and Node 20 leave it. */
+function withoutCaret(pathAndQuery: string): string {
+  const query = pathAndQuery.indexOf("?");
+  if (query < 0) return pathAndQuery.replaceAll("^", "%5E");
+  return pathAndQuery.slice(0, query).replaceAll("^", "%5E") + pathAndQuery.slice(query);
+}
+
+/**
+ * RFC 9110 section 7.4: a request for an "https" resource over a connection that is not secured is rejected. The other way
+ * round it is not for what this server serves there either.
+ */
+function misdirected(got: Scheme, expected: Scheme): TrivetError {
+  return new TrivetError("misdirected", `The request-target is of ${got}; on this connection ${expected} is served.`);
 }
 
 function defaultAuthority(address: Address): string {

@@ -31,11 +31,15 @@ describe("the extensions of a chunked message (RFC 9112 section 7.1.1)", () => {
   const half = MAX_EXTENSION_BYTES / 2;
   const rows: { name: string; within: string; beyond: string }[] = [
     { name: "of one chunk", within: extended(4096), beyond: extended(4097) },
-    { name: "of all chunks", within: extended(half) + extended(half), beyond: extended(half) + extended(half + 1) },
+    {
+      name: "of all chunks, beyond the content between them,",
+      within: extended(half) + extended(half + 1),
+      beyond: extended(half) + extended(half + 2),
+    },
     {
       name: "of the last chunk",
-      within: `${extended(half)}0;${"a".repeat(half - 1)}\r\n`,
-      beyond: `${extended(half)}0;${"a".repeat(half)}`,
+      within: `${extended(half)}0;${"a".repeat(half)}\r\n`,
+      beyond: `${extended(half)}0;${"a".repeat(half + 1)}`,
     },
     {
       name: "and the zeros before its size, of which the first digit is none,",
@@ -49,8 +53,13 @@ describe("the extensions of a chunked message (RFC 9112 section 7.1.1)", () => {
     },
     {
       name: "and the zeros of many chunks",
-      within: "0001\r\nx\r\n".repeat(1365) + "01\r\nx\r\n",
-      beyond: "0001\r\nx\r\n".repeat(1366),
+      within: "0001\r\nx\r\n".repeat(2046) + "001\r\nx\r\n",
+      beyond: "0001\r\nx\r\n".repeat(2048),
+    },
+    {
+      name: "behind much content, which is not saved up for them,",
+      within: `2000\r\n${"x".repeat(8192)}\r\n${extended(4096)}`,
+      beyond: `2000\r\n${"x".repeat(8192)}\r\n${extended(4097)}`,
     },
   ];
   for (const { name, within, beyond } of rows) {
@@ -61,6 +70,11 @@ describe("the extensions of a chunked message (RFC 9112 section 7.1.1)", () => {
       });
     }
   }
+});
+
+test("an upload of 8 MB in chunks of 8 KiB may have an extension with each (RFC 9112 section 7.1.1)", () => {
+  const chunk = `2000;n=1\r\n${"x".repeat(8192)}\r\n`;
+  assert.equal(decodeChunks(`${chunk.repeat(1500)}0\r\n\r\n`).length, 1500 * 8192);
 });
 
 test("empty lines before a head do not count for the connection that gets the parser next (RFC 9112 section 2.2)", () => {
@@ -94,7 +108,7 @@ describe("a port (RFC 9110 section 7.2)", () => {
 test("origins are kept for so many authorities as one server has, and not for those that an attacker makes up", () => {
   const composer = new TargetUriComposer("http");
   const compose = (authority: string): string =>
-    composer.compose({ authority, pathAndQuery: "/", isPlainTarget: true }, {
+    composer.compose({ scheme: null, authority, pathAndQuery: "/", isPlainTarget: true }, {
       localAddress: { transport: "unix", path: "" },
     });
   const parsed = countUrls(() => {

@@ -102,6 +102,36 @@ describe("trailers (RFC 9110 section 6.5)", () => {
     assert.match(String(reported[0].cause ?? reported[0]), /returned a promise, expected headers/);
   });
 
+  for (
+    const name of [
+      ...["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"],
+      ...["cache-control", "expect", "if-none-match", "max-forwards", "range"],
+      ...["authorization", "cookie", "proxy-authenticate", "set-cookie", "www-authenticate"],
+      ...["age", "date", "expires", "location", "retry-after", "vary"],
+      ...["content-encoding", "content-range", "content-type"],
+    ]
+  ) {
+    test(`with ${name} are an error of the handler (RFC 9110 section 6.5.1)`, async () => {
+      const { send, reported } = await startMemoryServer((_request, info) => {
+        // An array, since Headers of a request would leave some names out.
+        info.sendTrailers(() => [["x-a", "1"], [name.toUpperCase(), "1"]]);
+        return new HttpResponse("hello");
+      });
+      const peer = await send(get("/", "TE: trailers", "Connection: TE"));
+      assert.deepEqual(statuses(peer.received()), [500]);
+      assert.match(String(reported[0].cause ?? reported[0]), new RegExp(`"${name}" is not allowed in trailers`));
+    });
+  }
+
+  test("may authenticate what was sent (RFC 9110 section 11.6.3)", async () => {
+    const { send } = await startMemoryServer((_request, info) => {
+      info.sendTrailers(() => ({ "authentication-info": "a=b", etag: '"1"', "server-timing": "a" }));
+      return new HttpResponse("hello");
+    });
+    const peer = await send(get("/", "TE: trailers", "Connection: TE"));
+    assert.match(peer.received(), /0\r\nauthentication-info: a=b\r\netag: "1"\r\nserver-timing: a\r\n\r\n$/);
+  });
+
   test("that are awaited before the body is read hold only the client up, and the error says what to do", async () => {
     const outcome = createGate<Error & { code?: string }>();
     const { send, clock } = await startMemoryServer(async (_request, info) => {
