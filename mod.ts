@@ -15,14 +15,21 @@
  */
 
 import { detectRuntime } from "./runtime/detect.ts";
-import type { Handler } from "./src/api/handler.ts";
+import type { Handler, HandlerObject } from "./src/api/handler.ts";
 import { THREAD_ENTRY } from "./src/entry/thread_entry.ts";
 import { createServer } from "./src/server/create_server.ts";
 import type { ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
 import type { Server } from "./src/api/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
-export type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer, UpgradedConnection } from "./src/api/handler.ts";
+export type {
+  Handler,
+  HandlerInfo,
+  HandlerObject,
+  PeerAddress,
+  UpgradeAnswer,
+  UpgradedConnection,
+} from "./src/api/handler.ts";
 export type {
   MinDataRate,
   Model,
@@ -78,15 +85,36 @@ export function serve(handler: Handler): Server;
  * Serves HTTP with options and a handler.
  *
  * @param options See {@linkcode ServeOptions}.
- * @param handler Answers each request.
+ * @param handler Answers each request: a function, or an object such as the application of a framework.
+ *
+ * @example An application
+ * ```ts
+ * import { serve } from "@trivet/http";
+ *
+ * class Application {
+ *   greeting = "hello";
+ *   fetch(): Response {
+ *     return new Response(this.greeting);
+ *   }
+ * }
+ * const server = serve({ port: "0", hostname: "[::1]" }, new Application());
+ * await server.ready();
+ * await server.shutdown();
+ * ```
  */
-export function serve(options: ServeOptions, handler: Handler): Server;
+export function serve(options: ServeOptions, handler: Handler | HandlerObject): Server;
 /**
  * Serves HTTP with options that hold the handler as `fetch`, or name the module that has it.
  *
  * @param init See {@linkcode ServeInit} and {@linkcode ServeModule}.
  */
 export function serve(init: ServeInit | ServeModule): Server;
-export function serve(first: Handler | ServeOptions | ServeInit | ServeModule, second?: Handler): Server {
+/**
+ * Serves HTTP with an application: an object of a class, or a function, that has a `fetch`. Nothing else of it is read.
+ *
+ * @param application Answers each request.
+ */
+export function serve(application: HandlerObject): Server;
+export function serve(first: Handler | HandlerObject | ServeOptions, second?: Handler | HandlerObject): Server {
   return createServer(detectRuntime(), THREAD_ENTRY, first, second);
 }

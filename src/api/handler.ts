@@ -22,6 +22,12 @@ import type { WebSocketAnswer, WebSocketOptions } from "./websocket.ts";
  */
 export type Handler = (request: Request, info: HandlerInfo) => Response | Promise<Response>;
 
+/** An object that has its handler as a method, such as an application of Hono, h3 or Elysia. */
+export interface HandlerObject {
+  /** The handler. It is called as a method of the object. */
+  fetch(request: Request, info: HandlerInfo): Response | Promise<Response>;
+}
+
 /** What a handler can know and do beside reading the request. */
 export interface HandlerInfo {
   /** The peer's address. */

@@ -37,9 +37,12 @@ export interface MinDataRate {
  * ```
  */
 export interface ServeOptions {
-  /** The TCP port, 0 to 65535; 0 lets the system choose. Default 8000. */
-  readonly port?: number;
-  /** The address to listen at. Default "0.0.0.0": every IPv4 address of the machine. */
+  /** The TCP port, 0 to 65535, or its decimal digits; 0 lets the system choose. Default 8000. */
+  readonly port?: number | string;
+  /**
+   * The address to listen at, or the name of one; an IPv6 address may stand in brackets. Default "0.0.0.0": every IPv4
+   * address of the machine.
+   */
   readonly hostname?: string;
   /** The path of a Unix domain socket to listen at in place of TCP. */
   readonly unix?: string;

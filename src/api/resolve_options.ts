@@ -95,7 +95,7 @@ function defaultMaxConnections(descriptorLimit: number | null, loops: number): n
  */
 export function resolveOptions(options: ServeOptions, machine: Machine, models: readonly Model[]): ResolvedOptions {
   rejectUnknown("option", options, OPTION_NAMES);
-  const numbers = resolveNumbers("", options, NUMBER_RULES);
+  const numbers = resolveNumbers("", { ...options, port: resolvePort(options.port) }, NUMBER_RULES);
   const { minDataRate: rate = {} } = options;
   if (typeof rate !== "object" || rate === null) throw wrongType("minDataRate", rate, "an object");
   rejectUnknown("option minDataRate", rate, Object.keys(MIN_DATA_RATE_RULES));
@@ -114,7 +114,7 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     healthPath: resolveHealthPath(options.healthPath),
     blockingPersists: options.keepAliveTimeout !== undefined,
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
-    hostname: resolveType("hostname", options.hostname, "string") ?? "0.0.0.0",
+    hostname: resolveHostname(options.hostname),
     unix: resolveType("unix", options.unix, "string"),
     reusePort: resolveType("reusePort", options.reusePort, "boolean") ?? false,
     nativeRequest: resolveType("nativeRequest", options.nativeRequest, "boolean") ?? false,
@@ -130,6 +130,17 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
 export function optionsOfLoop(options: ResolvedOptions): ServeModule {
   const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
   return { ...rest, module: rest.module ?? "", loops: 1, reusePort: true };
+}
+
+/** An environment variable is text, and what other servers take. */
+function resolvePort(port: number | string | undefined): number | string | undefined {
+  return typeof port === "string" && /^[0-9]{1,5}$/.test(port) ? Number(port) : port;
+}
+
+/** An IPv6 address may stand in brackets, as it does in a URL. */
+function resolveHostname(hostname: string | undefined): string {
+  const given = resolveType("hostname", hostname, "string") ?? "0.0.0.0";
+  return /^\[[0-9a-f:.]+\]$/i.test(given) ? given.slice(1, -1) : given;
 }
 
 function resolveModule(module: string | URL | undefined): string | undefined {

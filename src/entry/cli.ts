@@ -12,8 +12,9 @@ import { type Command, parseArguments, UsageError } from "./cli_arguments.ts";
 import { composeHelp } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
-import { loadHandlerModule } from "../server/load_handler.ts";
+import { loadHandlerModule, mayHaveOptions } from "../server/load_handler.ts";
 import type { ServeModule } from "../api/options.ts";
+import type { HandlerObject } from "../api/handler.ts";
 import { OPTION_NAMES } from "../api/option_rules.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Server, ShutdownReport } from "../api/server.ts";
@@ -86,13 +87,13 @@ function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport>
 async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeModule> {
   const { exported } = await loadHandlerModule(runtime.host, path);
   const options: Record<string, unknown> = {};
-  for (const name of OPTION_NAMES) {
-    // A router may be an object that has a function for every name, and still not name its options.
-    if (name in exported && exported[name] !== undefined) options[name] = exported[name];
+  if (mayHaveOptions(exported)) {
+    const values = exported as Readonly<Record<string, unknown>> & HandlerObject;
+    for (const name of OPTION_NAMES) {
+      if (values[name] !== undefined) options[name] = values[name];
+    }
   }
   delete options.fetch;
-  // Other servers take the port as text, since that is what an environment variable is.
-  if (typeof options.port === "string" && /^\d+$/.test(options.port)) options.port = Number(options.port);
   return { ...options, module: path };
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Handler } from "../api/handler.ts";
-import { handlerOf, loadHandlerModule } from "./load_handler.ts";
+import type { Handler, HandlerObject } from "../api/handler.ts";
+import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions } from "./load_handler.ts";
 import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
@@ -13,7 +13,7 @@ import { Reports } from "./reports.ts";
 import { Http1Connection } from "../http1/connection/http1_connection.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import type { Model, ServeInit, ServeOptions } from "../api/options.ts";
+import type { Model, ServeOptions } from "../api/options.ts";
 import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
 import type { Runtime } from "../runtime.ts";
 import { MODELS, type ModelTable } from "../models/models.ts";
@@ -35,18 +35,18 @@ import { readContentsWith } from "../web/read_response.ts";
 export function createServer(
   runtime: Runtime,
   threadEntry: string,
-  first: Handler | ServeOptions | ServeInit,
-  second?: Handler,
+  first: Handler | HandlerObject | ServeOptions,
+  second?: Handler | HandlerObject,
   models: ModelTable = MODELS,
 ): Server {
-  const given = typeof first === "function" ? {} : first;
-  if (typeof given !== "object" || given === null) {
+  if (typeof first !== "function" && (typeof first !== "object" || first === null)) {
     throw new TypeError("serve() takes a handler, options and a handler, or options with a handler as `fetch`.");
   }
+  const given = (mayHaveOptions(first) ? first : {}) as ServeOptions;
   const machine = { cores: runtime.availableCores(), descriptorLimit: runtime.descriptorLimit() };
   const options = resolveOptions(given, machine, Object.keys(models) as Model[]);
   const model = models[options.model];
-  const handler = typeof first === "function" ? first : second ?? (first as Partial<ServeInit>).fetch;
+  const handler = toHandler(second ?? first);
   const { handle, prepare } = takeHandler(runtime, options, handler, model.callsHandlerHere);
   linkRequestPrototype();
   linkResponsePrototype();
@@ -112,11 +112,17 @@ function alwaysHttp1(http1: Speaker): ProtocolChoice {
   return () => http1;
 }
 
+/** The handler that an argument of `serve()` is or has, or what stands in its place. */
+function toHandler(given: Handler | HandlerObject | ServeOptions): unknown {
+  if (typeof given !== "object") return given;
+  return isHandlerObject(given) ? handlerOf(given) : (given as { fetch?: unknown }).fetch;
+}
+
 /** What the loop calls for each exchange, and what has to be done before it can. */
 function takeHandler(
   runtime: Runtime,
   options: ResolvedOptions,
-  handler: Handler | undefined,
+  handler: unknown,
   callsHandlerHere: boolean,
 ): {
   handle: Handler;
@@ -124,13 +130,13 @@ function takeHandler(
 } {
   const { module } = options;
   if (module === undefined) {
-    if (typeof handler === "function") return { handle: handler, prepare: null };
+    if (typeof handler === "function") return { handle: handler as Handler, prepare: null };
     throw new TypeError(`The handler is ${handler === undefined ? "missing" : typeof handler}, expected a function.`);
   }
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;
   const load = async (): Promise<void> => {
-    loaded = handlerOf(await loadHandlerModule(runtime.host, module));
+    loaded = handlerOf((await loadHandlerModule(runtime.host, module)).exported);
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

@@ -1,21 +1,18 @@
 /**
- * Loads the module that a handler comes from.
+ * Objects that have a handler, and the modules that such an object comes from.
  *
- * It decides what counts as such a module and says what is wrong with another. It must not know on which thread it is.
+ * It decides what counts as one and says what is wrong with another. It must not know on which thread it is.
  *
  * @module
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { Handler } from "../api/handler.ts";
+import type { Handler, HandlerObject } from "../api/handler.ts";
 import type { Host } from "../runtime.ts";
-
-/** What a module exports by default: a handler, and perhaps what servers may be told. */
-export type HandlerModule = Readonly<Record<string, unknown>> & { readonly fetch: Handler };
 
 /** A default export in a box: a promise of the bare object would call its `then`, which a router may have for a route. */
 export interface LoadedModule {
-  readonly exported: HandlerModule;
+  readonly exported: HandlerObject;
 }
 
 /** `scheme ":"` with a scheme of two letters at least: a single one is a drive of Windows. */
@@ -40,18 +37,30 @@ export async function loadHandlerModule(host: Host, specifier: string): Promise<
     throw new TrivetError("module-invalid", `${name} could not be loaded: ${reason}`, { cause });
   }
   const found = loaded.default;
-  if (!hasFetch(found)) {
+  if (!isHandlerObject(found)) {
     throw new TrivetError("module-invalid", `${name} has no default export with a fetch function.`);
   }
   return { exported: found };
 }
 
-/** The handler of a loaded module. It may be a method that needs its object, as that of a framework's application. */
-export function handlerOf({ exported }: LoadedModule): Handler {
-  return (request, info) => exported.fetch(request, info);
+/** The handler of an object. It is called as its method, which that of an application may need. */
+export function handlerOf(object: HandlerObject): Handler {
+  return (request, info) => object.fetch(request, info);
 }
 
-function hasFetch(found: unknown): found is HandlerModule {
-  const isObject = (typeof found === "object" || typeof found === "function") && found !== null;
-  return isObject && typeof (found as { fetch?: unknown }).fetch === "function";
+/** Whether a value has a handler. */
+export function isHandlerObject(value: unknown): value is HandlerObject {
+  const isObject = (typeof value === "object" || typeof value === "function") && value !== null;
+  return isObject && typeof (value as { fetch?: unknown }).fetch === "function";
+}
+
+/**
+ * Whether an object may have options. One that was made by a class or is a function, and has a handler, is the application
+ * of a framework: what it has under the names of options means something else.
+ */
+export function mayHaveOptions(object: object): boolean {
+  if (typeof object === "function") return false;
+  if (!isHandlerObject(object)) return true;
+  const prototype = Object.getPrototypeOf(object);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

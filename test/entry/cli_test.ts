@@ -74,6 +74,31 @@ describe("trivet serve", () => {
     await stopAndExpectSuccess(program);
   });
 
+  test("serves an application, whose members are no options", async () => {
+    const source = `class Application {
+      greeting = "hello";
+      model() { return this; }
+      onError() { console.log("The application's own was called."); }
+      fetch() {
+        if (this.greeting === "") throw new Error("boom");
+        const { greeting } = this;
+        this.greeting = "";
+        return new Response(greeting);
+      }
+    }
+    export default new Application();`;
+    await withModule(source, async (path) => {
+      const { program, port } = await serving(path);
+      assert.equal(await ask(port), "hello");
+      assert.equal(await ask(port), "Internal Server Error\n");
+      program.signal("SIGTERM");
+      const { code, output, errors } = await program.ended;
+      assert.equal(code, 0);
+      assert.match(errors.join("\n"), /boom/);
+      assert.doesNotMatch(output.join("\n"), /own was called/);
+    });
+  });
+
   test("says where it listens and on what, and serves the module", async () => {
     const { program, line, port } = await serving(HANDLERS);
     assert.equal(line, `Listening on http://127.0.0.1:${port}/ (${runtime} ${version}, event-driven)`);

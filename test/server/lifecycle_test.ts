@@ -6,7 +6,15 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { type Address, type Handler, HttpResponse, serve, type ServeOptions, TrivetError } from "../../mod.ts";
+import {
+  type Address,
+  type Handler,
+  HttpResponse,
+  serve,
+  type ServeOptions,
+  type TcpAddress,
+  TrivetError,
+} from "../../mod.ts";
 import type { Server } from "../../src/api/server.ts";
 import { get, okText } from "../fixtures/differential.ts";
 import { connectRaw } from "../support/raw_client.ts";
@@ -66,14 +74,17 @@ describe("a server that starts", () => {
     assert.equal(told.length, 1);
   });
 
-  test("has an address on the loop-back interface of IPv6, in brackets", async () => {
-    const server = await start(hello, { hostname: "::1" }).catch((error: TrivetError) => error);
-    // A machine need not have IPv6.
-    if (server instanceof TrivetError) return assert.equal(server.code, "listen-failed");
-    assert.equal(server.url, `http://[::1]:${server.port}/`);
-    assert.equal(await (await fetch(server.url)).text(), "hello");
-    await server.shutdown();
-  });
+  for (const hostname of ["::1", "[::1]"]) {
+    test(`has an address on the loop-back interface of IPv6, in brackets, also where it was asked for as ${hostname}`, async () => {
+      const server = await start(hello, { hostname }).catch((error: TrivetError) => error);
+      // A machine need not have IPv6.
+      if (server instanceof TrivetError) return assert.equal(server.code, "listen-failed");
+      assert.equal(server.url, `http://[::1]:${server.port}/`);
+      assert.equal((server.addr as TcpAddress).hostname, "::1");
+      assert.equal(await (await fetch(server.url)).text(), "hello");
+      await server.shutdown();
+    });
+  }
 
   test("at every interface has a URL under which this machine reaches it", async () => {
     const server = await start(hello, { hostname: "0.0.0.0" });

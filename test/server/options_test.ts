@@ -2,12 +2,17 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Handler, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
+import { type Handler, type HandlerObject, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
+import { THREAD_ENTRY } from "../../src/entry/thread_entry.ts";
+import { createServer } from "../../src/server/create_server.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { MODELS } from "../../src/models/models.ts";
 import type { Model } from "../../src/api/options.ts";
 import { optionsOfLoop, resolveOptions } from "../../src/api/resolve_options.ts";
 import { NUMBER_OPTION_NAMES, NUMBER_RULES } from "../../src/api/option_rules.ts";
 
+const MODEL_NAMES = Object.keys(MODELS) as Model[];
+const MACHINE = { cores: 3, descriptorLimit: null };
 const handler: Handler = () => new HttpResponse("hello");
 const MAX_TIMEOUT = "a whole number of milliseconds from 0 to 2147483647";
 const MAX_COUNT = "a whole number from 0 to 2147483647";
@@ -132,14 +137,45 @@ describe("an option that is a whole number", () => {
       for (const value of [tooLow, tooHigh, 300.5, NaN, ...infinities]) {
         assertRefused(optionsWith(name, value), RangeError, `The option ${name} is ${value}, allowed is ${allowed}.`);
       }
-      assertRefused(optionsWith(name, "300"), TypeError, `The option ${name} is "300", allowed is ${allowed}.`);
+      const text = name === "port" ? "0x12c" : "300";
+      assertRefused(optionsWith(name, text), TypeError, `The option ${name} is "${text}", allowed is ${allowed}.`);
       assertRefused(optionsWith(name, null), TypeError, `The option ${name} is null, allowed is ${allowed}.`);
       assertRefused(optionsWith(name, 300n), TypeError, `The option ${name} is 300, allowed is ${allowed}.`);
     });
   }
 });
 
-const MACHINE = { cores: 3, descriptorLimit: null };
+describe("the port as text, such as that of an environment variable", () => {
+  for (const [port, expected] of [["0", 0], ["8000", 8000], ["00080", 80], ["65535", 65_535]] as const) {
+    test(`is the number ${port}`, () => assert.equal(resolveOptions({ port }, MACHINE, MODEL_NAMES).port, expected));
+  }
+  test("has the bounds of a number", () => {
+    assertRefused(
+      { port: "65536" },
+      RangeError,
+      "The option port is 65536, allowed is a whole number from 0 to 65535.",
+    );
+  });
+  for (const port of ["", " 8000", "8000 ", "+8000", "-1", "8e3", "0x50", "80.0", "http", "000008000"]) {
+    test(`is a TypeError where it is ${JSON.stringify(port)}`, () => {
+      const allowed = "a whole number from 0 to 65535";
+      assertRefused({ port }, TypeError, `The option port is ${JSON.stringify(port)}, allowed is ${allowed}.`);
+    });
+  }
+});
+
+describe("an IPv6 address to listen at", () => {
+  for (
+    const [hostname, expected] of [["[::1]", "::1"], ["::1", "::1"], ["[::]", "::"], [
+      "[FE80::1.2.3.4]",
+      "FE80::1.2.3.4",
+    ]]
+  ) {
+    test(`${hostname} is ${expected}`, () => {
+      assert.equal(resolveOptions({ hostname }, MACHINE, MODEL_NAMES).hostname, expected);
+    });
+  }
+});
 
 /** What options are without a value; twice the cores and the cores are those of a machine with 3. */
 const DEFAULTS: Readonly<Record<string, number | undefined>> = {
@@ -174,7 +210,7 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
 function resolved(name: string, options: ServeOptions): unknown {
   return name.split(".").reduce(
     (value, part) => (value as Record<string, unknown>)[part],
-    resolveOptions(options, MACHINE, Object.keys(MODELS) as Model[]) as unknown,
+    resolveOptions(options, MACHINE, MODEL_NAMES) as unknown,
   );
 }
 
@@ -211,7 +247,7 @@ describe("an option that is a whole number, in its bounds", () => {
     const name = `${descriptorLimit} descriptors and ${JSON.stringify(options)}`;
     test(`maxConnections is ${maxConnections} with ${name}`, () => {
       const machine = { cores: 3, descriptorLimit };
-      assert.equal(resolveOptions(options, machine, Object.keys(MODELS) as Model[]).maxConnections, maxConnections);
+      assert.equal(resolveOptions(options, machine, MODEL_NAMES).maxConnections, maxConnections);
     });
   }
 
@@ -224,7 +260,7 @@ describe("an option that is a whole number, in its bounds", () => {
   test("goes to every loop", () => {
     const given = { module: "./app.ts", halfCloseTimeout: Infinity, writeTimeout: 1, maxHeadersCount: 7 };
     const { loops, reusePort, ...ofLoop } = structuredClone(
-      optionsOfLoop(resolveOptions({ ...given, loops: 4 }, MACHINE, Object.keys(MODELS) as Model[])),
+      optionsOfLoop(resolveOptions({ ...given, loops: 4 }, MACHINE, MODEL_NAMES)),
     );
     assert.deepEqual([loops, reusePort], [1, true]);
     for (const [name, value] of Object.entries(given)) assert.equal(resolved(name, ofLoop), value, name);
@@ -408,6 +444,44 @@ describe("the arguments of serve()", () => {
       assert.throws(call, (error) => error instanceof TypeError && message.test(error.message));
     });
   }
+
+  class Application {
+    readonly greeting = "hello";
+    /** Has the name of an option and is none. */
+    onError = (): never => assert.fail("The application's own is not called.");
+    /** Would be refused as an option. */
+    readonly port = -1;
+    fetch(request: Request): Response {
+      return new HttpResponse(request.url === "" ? "" : this.greeting);
+    }
+  }
+  const inherits: unknown = Object.create(new Application());
+  const callable: unknown = Object.assign(() => new HttpResponse("hello"), {
+    fetch: () => new HttpResponse("fetched"),
+  });
+  const APPLICATIONS: readonly [name: string, application: HandlerObject | Handler][] = [
+    ["an object of a class, whose fetch is a method", new Application()],
+    ["an object that inherits its fetch", inherits as HandlerObject],
+    ["a function that has a fetch too", callable as Handler],
+  ];
+  for (const [name, application] of APPLICATIONS) {
+    test(`can be options and ${name}`, async () => {
+      const server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, application);
+      const { url } = await server.ready();
+      assert.equal(await (await fetch(url)).text(), "hello");
+      await server.shutdown();
+    });
+  }
+
+  test("can be an application alone, of which nothing but the handler is read", async () => {
+    const runtime = createMemoryRuntime();
+    const server = await createServer(runtime, THREAD_ENTRY, new Application()).ready();
+    const peer = runtime.connect();
+    peer.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    await runtime.clock.settle();
+    assert.match(peer.received(), /hello$/);
+    server.stop();
+  });
 
   test("are a handler, options and a handler, or options with a fetch", async () => {
     const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
