@@ -53,6 +53,8 @@ export interface HttpResponseParts {
   readonly content: string | Bytes | Response | null;
   /** The size of a Blob that is the content. */
   readonly blobBytes: number | null;
+  /** Whether the content is a stream, of which nothing whole can be taken. */
+  readonly isStream: boolean;
 }
 
 /**
@@ -94,6 +96,8 @@ export class HttpResponse implements Response {
   #content: ContentState;
   /** The size of a Blob that is the content: its stream does not tell. */
   #blobBytes: number | null = null;
+  /** Whether the native object that holds the content was made of a stream. */
+  #isStream = false;
 
   /**
    * Makes a response.
@@ -126,6 +130,7 @@ export class HttpResponse implements Response {
         const { content, lines: defaultLines } = takeBody(body);
         this.#content = content;
         if (body instanceof Blob) this.#blobBytes = body.size;
+        else this.#isStream = isNative(content) && !(body instanceof FormData);
         lines = withContentType(lines, defaultLines);
       }
     }
@@ -285,6 +290,7 @@ export class HttpResponse implements Response {
     copy.#lines = this.#lines;
     copy.#headers = this.#headers === null ? null : new Headers(this.#headers);
     copy.#blobBytes = this.#blobBytes;
+    copy.#isStream = this.#isStream;
     copy.#content = isNative(content) ? content.clone() : content;
     return copy;
   }
@@ -339,7 +345,14 @@ export class HttpResponse implements Response {
       if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
       const fields = value.#headers === null ? value.#lines : readFieldLines(value.#headers);
       const content = value.#takeContent();
-      return { status: value.#status, statusText: value.#statusText, fields, content, blobBytes: value.#blobBytes };
+      return {
+        status: value.#status,
+        statusText: value.#statusText,
+        fields,
+        content,
+        blobBytes: value.#blobBytes,
+        isStream: value.#isStream,
+      };
     };
   }
 }

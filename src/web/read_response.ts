@@ -42,7 +42,8 @@ export function readResponse(response: unknown): ResponseSource | Promise<Respon
   const own = takeHttpResponse(response);
   if (own === null) return readForeignResponse(response);
   const { content } = own;
-  return isHeld(content) ? readNative(own, content, own.blobBytes, true) : toSource(own, content, null);
+  if (!isHeld(content)) return toSource(own, content, null);
+  return own.isStream ? toSource(own, readStream(content), null) : readNative(own, content, own.blobBytes, true);
 }
 
 /** Whether content of an HttpResponse stands in a native one. */

@@ -26,7 +26,7 @@ import { RawConnection } from "./upgraded_connection.ts";
 import * as Verdicts from "./verdicts.ts";
 
 /** One connection. */
-export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
+export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, State.LifecycleOwner {
   placeAmongOpen = 0;
   placeInLine = 0;
   wasRefused = false;
@@ -53,7 +53,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   constructor(transport: TransportConnection, service: ConnectionService) {
     this.#transport = transport;
     this.services = service;
-    this.#life = new State.Lifecycle(service.clock, service.timeouts, (fault) => this.#breakDown(fault));
+    this.#life = new State.Lifecycle(service.clock, service.timeouts, this);
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
     this.responder = new Responder(service, this.#life, this.outbound, this.#decoder, this.#turn);
@@ -168,7 +168,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
         );
       }
     } catch (fault) {
-      this.#breakDown(fault);
+      this.breakDown(fault);
     }
   }
 
@@ -224,7 +224,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
       this.#decoder.keepRest();
       this.#settle();
     } catch (fault) {
-      this.#breakDown(fault);
+      this.breakDown(fault);
     } finally {
       this.#isTurning = false;
     }
@@ -438,7 +438,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed {
   }
 
   /** Something is wrong with this program: this one connection pays for it. */
-  #breakDown(fault: unknown): void {
+  breakDown(fault: unknown): void {
     if (transitionRecorder.record !== null) throw fault;
     if (this.#life.reading === State.CLOSED) return;
     const error = new TrivetError("internal-error", "The server has failed this connection.", { cause: fault });

@@ -266,6 +266,12 @@ export function timeoutsOf(settings: ConnectionSettings, tickMs: number): readon
     .map((timeoutMs) => timeoutMs === 0 ? Infinity : timeoutMs + tickMs);
 }
 
+/** Whose states these are. */
+export interface LifecycleOwner {
+  /** A state was to be entered to which no way leads: the connection has to be cut off. */
+  breakDown(fault: unknown): void;
+}
+
 /** The two states of one connection. */
 export class Lifecycle {
   reading: Reading = PARKED;
@@ -281,16 +287,16 @@ export class Lifecycle {
   #usedMs = 0;
   readonly #clock: CoarseClock;
   readonly #timeouts: readonly number[];
-  readonly #onFault: (fault: Error) => void;
+  readonly #owner: LifecycleOwner;
 
   /**
    * @param clock The clock of the server.
    * @param timeouts What {@linkcode timeoutsOf} gives.
-   * @param onFault Told when a state was to be entered to which no way leads: the connection has to be cut off.
+   * @param owner Told of faults.
    */
-  constructor(clock: CoarseClock, timeouts: readonly number[], onFault: (fault: Error) => void) {
+  constructor(clock: CoarseClock, timeouts: readonly number[], owner: LifecycleOwner) {
     this.#clock = clock;
-    this.#onFault = onFault;
+    this.#owner = owner;
     this.#timeouts = timeouts;
     this.sinceMs = clock.nowMs;
     this.readingAtMs = clock.nowMs + timeouts[READING_DEADLINE[PARKED]];
@@ -309,7 +315,7 @@ export class Lifecycle {
       (PAIRS[reading] & 1 << writing) === 0 || (isReading && (READING_TO[fromReading] & 1 << reading) === 0) ||
       (isWriting && (WRITING_TO[fromWriting] & 1 << writing) === 0)
     ) {
-      this.#onFault(new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing)));
+      this.#owner.breakDown(new NoWayError("a connection", nameOf(fromReading, fromWriting), nameOf(reading, writing)));
       return;
     }
     if (transitionRecorder.record !== null) record(fromReading, fromWriting, reading, writing);

@@ -159,8 +159,7 @@ export class Outbound {
     if (length * MAX_UTF8_BYTES_PER_CHAR > SLAB_BYTES) return false;
     this.#open(length * MAX_UTF8_BYTES_PER_CHAR);
     const slab = this.#slab;
-    const encodedBytes = slab.writeUtf8(text);
-    if (encodedBytes !== length) return false;
+    if (!slab.writeAscii(text)) return false;
     slab.usedBytes += length;
     this.#openEnd = slab.usedBytes;
     return true;
