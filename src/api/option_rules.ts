@@ -9,6 +9,7 @@
 
 import { findNearestName } from "./nearest_name.ts";
 import type { UnhandledRejections } from "./options.ts";
+import { translateForeignName } from "./wrong_calls.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -148,6 +149,8 @@ export function resolveName<Name extends string>(
 export function rejectUnknown(what: string, values: object, known: readonly string[]): void {
   for (const name of Object.keys(values)) {
     if (known.includes(name)) continue;
+    const translated = what === "option" ? translateForeignName(name) : null;
+    if (translated !== null) throw new TypeError(`Unknown option ${name}: ${translated}.`);
     const nearest = findNearestName(name, known);
     const hint = nearest === null ? ", allowed are" : `, did you mean ${nearest}? Allowed are`;
     throw new TypeError(`Unknown ${what} ${JSON.stringify(name.slice(0, 100))}${hint} ${known.join(", ")}.`);

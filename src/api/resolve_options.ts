@@ -19,6 +19,7 @@ import {
   wrongType,
 } from "./option_rules.ts";
 import type { MinDataRate, Model, ServeModule, ServeOptions, UnhandledRejections } from "./options.ts";
+import { findIneffective } from "./wrong_calls.ts";
 import type { TlsOptions } from "../runtime.ts";
 
 /** The options after defaults and checks. */
@@ -129,7 +130,9 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
 /** The options of a server that is one of several event loops: what can be sent to its thread. */
 export function optionsOfLoop(options: ResolvedOptions): ServeModule {
   const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
-  return { ...rest, module: rest.module ?? "", loops: 1, reusePort: true };
+  const given: Record<string, unknown> = { ...rest, loops: 1, reusePort: true };
+  for (const name of findIneffective(given, rest.model)) delete given[name];
+  return { ...given, module: rest.module ?? "" };
 }
 
 /** An environment variable is text, and what other servers take. */

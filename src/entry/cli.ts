@@ -13,8 +13,9 @@ import { composeHelp } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import { loadHandlerModule, mayHaveOptions } from "../server/load_handler.ts";
-import type { ServeModule } from "../api/options.ts";
 import type { HandlerObject } from "../api/handler.ts";
+import type { Model, ServeModule, ServeOptions } from "../api/options.ts";
+import { findIneffective } from "../api/wrong_calls.ts";
 import { OPTION_NAMES } from "../api/option_rules.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Server, ShutdownReport } from "../api/server.ts";
@@ -43,7 +44,7 @@ async function main(runtime: Runtime): Promise<void> {
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
   if (command.settings.fastResponse === true) installFastResponse();
-  const options: ServeModule = { ...await readModuleOptions(runtime, command.target), ...command.options };
+  const options = mergeOptions(await readModuleOptions(runtime, command.target), command.options);
   let server: Server;
   try {
     server = createServer(runtime, THREAD_ENTRY, { ...options, onListen: options.onListen ?? (() => {}) });
@@ -95,6 +96,16 @@ async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeM
   }
   delete options.fetch;
   return { ...options, module: path };
+}
+
+/** The command line wins: what the module sets for another model than it names, or for another kind of address, is dropped. */
+function mergeOptions(ofModule: ServeModule, ofCommand: ServeOptions): ServeModule {
+  const merged: Record<string, unknown> = { ...ofModule, ...ofCommand };
+  if (ofCommand.model === undefined && ofCommand.unix === undefined) return merged as unknown as ServeModule;
+  for (const name of findIneffective(merged, (merged.model ?? "event-driven") as Model)) {
+    if (!(name in ofCommand)) delete merged[name];
+  }
+  return merged as unknown as ServeModule;
 }
 
 /** The model, and how many of what it is made of. */

@@ -24,6 +24,7 @@ import { isFastResponseInstalled } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
 import { linkRequestPrototype } from "../web/lazy_request.ts";
 import { nativeResponse } from "../web/native_body.ts";
+import { rejectIneffective, rejectWrongCall } from "../api/wrong_calls.ts";
 import { readContentsWith } from "../web/read_response.ts";
 
 /**
@@ -39,12 +40,11 @@ export function createServer(
   second?: Handler | HandlerObject,
   models: ModelTable = MODELS,
 ): Server {
-  if (typeof first !== "function" && (typeof first !== "object" || first === null)) {
-    throw new TypeError("serve() takes a handler, options and a handler, or options with a handler as `fetch`.");
-  }
+  rejectWrongCall(first, second);
   const given = (mayHaveOptions(first) ? first : {}) as ServeOptions;
   const machine = { cores: runtime.availableCores(), descriptorLimit: runtime.descriptorLimit() };
   const options = resolveOptions(given, machine, Object.keys(models) as Model[]);
+  rejectIneffective({ ...given }, options.model);
   const model = models[options.model];
   const handler = toHandler(second ?? first);
   const { handle, prepare } = takeHandler(runtime, options, handler, model.callsHandlerHere);

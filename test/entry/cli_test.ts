@@ -179,6 +179,18 @@ describe("trivet serve", () => {
     });
   });
 
+  test("takes another model than the module is written for, without the options of that one", async () => {
+    await withModule(
+      'export default { fetch: () => new Response("hello"), model: "hybrid", threads: 2 }',
+      async (path) => {
+        const { program, line, port } = await serving(path, "--model", "worker-pool", "--workers=3");
+        assert.match(line, /worker-pool, 3 workers/);
+        assert.equal(await ask(port), "hello");
+        await stopAndExpectSuccess(program);
+      },
+    );
+  });
+
   test("survives everything the other tests send, cut off in the middle, and prints nothing of it", async () => {
     const { program, port } = await serving(HANDLERS);
     const rows = [...REQUEST_ROWS, ...RESPONSE_ROWS, ...REFUSAL_ROWS, ...CONNECTION_ROWS].filter(isAnswered);

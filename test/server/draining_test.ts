@@ -97,7 +97,7 @@ describe("the signal on threads", () => {
       const started = await startThreadServer((_request, { number }, { draining }) => {
         signals.set(number, draining);
         return new Promise(() => {});
-      }, { model, threads: 2, workers: 2 });
+      }, { model, ...(model === "hybrid" ? { threads: 2 } : { workers: 2 }) });
       const { send, server, until, clock } = started;
       await send(get());
       await send(get());

@@ -346,8 +346,6 @@ describe("a model whose handlers run on threads", () => {
     { model: "worker-pool" },
     { model: "event-driven" },
     { model: "event-driven", loops: 1 },
-    // What the model has no use for is of no consequence.
-    { model: "blocking", loops: 2, threads: 3, workers: 4 },
   ];
   for (const options of taken) {
     test(`is none of these: ${JSON.stringify(options)}`, async () => {
@@ -391,7 +389,7 @@ describe("a module in place of a handler", () => {
   for (const model of ["blocking", "worker-pool", "event-driven", "hybrid"] as const) {
     test(`that does not exist fails the start of the model ${model}, and is named`, async () => {
       const missing = new URL("missing.ts", import.meta.url);
-      const server = serve({ ...where, module: missing, model, workers: 2, threads: 2 });
+      const server = serve({ ...where, module: missing, model });
       await assert.rejects(server.ready(), (error: Error & { code?: string }) => {
         assert.equal(error.code, "module-invalid");
         const beginning = `The module ${JSON.stringify(missing.href)} could not be loaded: `;
@@ -433,8 +431,8 @@ describe("a module in place of a handler", () => {
 describe("the arguments of serve()", () => {
   const CALLS: readonly [name: string, call: () => unknown, message: RegExp][] = [
     ["nothing", () => serve(undefined as unknown as Handler), /handler/],
-    ["null", () => serve(null as unknown as ServeInit), /serve\(\) takes/],
-    ["a number", () => serve(8000 as unknown as ServeInit), /serve\(\) takes/],
+    ["null", () => serve(null as unknown as ServeInit), /^serve\(\) got null, expected/],
+    ["a number", () => serve(8000 as unknown as ServeInit), /^serve\(\) got 8000, expected/],
     ["options without a handler", () => serve({ port: 0 } as ServeInit), /The handler is missing, expected a function/],
     ["a handler that is no function", () => serve({ port: 0 }, "fetch" as unknown as Handler), /The handler is string/],
     ["a fetch that is no function", () => serve({ fetch: {} } as unknown as ServeInit), /The handler is object/],
