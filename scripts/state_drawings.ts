@@ -16,7 +16,7 @@ import { CALL_STATES } from "../src/threads/remote_call.ts";
 import { LIFE_STATES } from "../src/threads/sign_of_life.ts";
 import { SEAT_STATES } from "../src/threads/thread_seat.ts";
 import { THREAD_STATES } from "../src/threads/handler_thread.ts";
-import { WEBSOCKET_STATES } from "../src/websocket/connection.ts";
+import { WEBSOCKET_STATES } from "../src/websocket/socket_states.ts";
 import { drawStateDiagram, transitionsOf } from "../test/support/state_diagram.ts";
 
 /** Every table of the code but that of HTTP/1.1 connections, which has two states. */

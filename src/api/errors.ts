@@ -61,6 +61,7 @@ export type ErrorCode =
   | "websocket-violation"
   | "websocket-timeout"
   | "websocket-backlog"
+  | "publish-backlog"
   | "too-late"
   | "thread-lost"
   | "thread-crashed"
@@ -135,6 +136,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "queue-full": { blame: "overload", status: 503 },
   "queue-timeout": { blame: "overload", status: 503 },
   "draining": { blame: "overload", status: 503 },
+  "publish-backlog": { blame: "overload", status: null },
 
   // The operating system or the runtime.
   "listen-failed": { blame: "transport", status: null },

@@ -107,6 +107,23 @@ export interface HandlerInfo {
    * @throws {TypeError | RangeError} For wrong options.
    */
   upgradeWebSocket(options?: WebSocketOptions): WebSocketAnswer;
+  /**
+   * Sends a message to every WebSocket of the server that has subscribed to a topic, on whichever thread; see
+   * {@linkcode ServerWebSocket.subscribe}. It may also be called behind the response.
+   *
+   * @throws {TypeError} For a topic that is no string, or a Blob.
+   *
+   * @example
+   * ```ts
+   * import { type Handler } from "@trivet/http";
+   *
+   * const handler: Handler = async (request, info) => {
+   *   info.publish("news", await request.text());
+   *   return new Response(null, { status: 204 });
+   * };
+   * ```
+   */
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void;
 }
 
 /** A peer's address, as `requestIP` gives it. */

@@ -67,6 +67,14 @@ export interface Server extends AsyncDisposable {
   shutdown(options?: ShutdownOptions): Promise<ShutdownReport>;
   /** Stops at once: cuts off every connection, also during a graceful stop. */
   stop(): Promise<ShutdownReport>;
+  /**
+   * Sends a message to every WebSocket of the server that has subscribed to a topic, on every event loop and thread; see
+   * `ServerWebSocket.subscribe`. A thread that has not taken 16 MiB of what was published misses what follows, which is
+   * reported as `publish-backlog`.
+   *
+   * @throws {TypeError} For a topic that is no string, or a Blob.
+   */
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void;
   /** Counts, as of now. */
   stats(): ServerStats;
   /** Lets the listener keep the process alive, as it does from the start. */

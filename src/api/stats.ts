@@ -31,6 +31,11 @@ export interface ServerStats {
   readonly responses: number;
   /** Exchanges in flight now. */
   readonly activeExchanges: number;
+  /** WebSockets, on all threads. */
+  readonly webSockets: {
+    /** Open now. */
+    readonly open: number;
+  };
   /** Bytes read from peers. */
   readonly bytesReceived: number;
   /** Bytes handed to the transport. */

@@ -187,6 +187,37 @@ export interface ServerWebSocket extends EventTarget, AsyncIterable<string | Uin
    */
   send(message: string | ArrayBufferLike | ArrayBufferView | Blob): void;
   /**
+   * Gets what is published under a topic from now on, by {@linkcode ServerWebSocket.publish}, `info.publish` or
+   * `server.publish`, until it is closed. Again, it changes nothing. A message is sent as by `send`: a client for which
+   * more than `maxBufferedAmount` waits is cut off, and not sent some of the messages only.
+   *
+   * @throws {TypeError} For a topic that is no string.
+   *
+   * @example A chat with rooms
+   * ```ts
+   * import { type Handler } from "@trivet/http";
+   *
+   * const handler: Handler = (request, info) => {
+   *   const room = new URL(request.url).pathname;
+   *   const { response, socket } = info.upgradeWebSocket({ origin: "same" });
+   *   // Bytes can be published, and a Blob can't.
+   *   socket.binaryType = "arraybuffer";
+   *   socket.subscribe(room);
+   *   socket.onmessage = (event) => socket.publish(room, event.data);
+   *   return response;
+   * };
+   * ```
+   */
+  subscribe(topic: string): void;
+  /** Takes a subscription back; one that is not there changes nothing. */
+  unsubscribe(topic: string): void;
+  /**
+   * Sends a message to every WebSocket of the server that has subscribed to a topic, but not to this one.
+   *
+   * @throws {TypeError} For a topic that is no string, or a Blob.
+   */
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void;
+  /**
    * Closes the connection behind what was sent.
    *
    * @param code 1000 or 3000 to 4999, as on the Web, or 1001 to 1003 or 1007 to 1014, which servers may send.

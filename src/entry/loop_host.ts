@@ -11,8 +11,10 @@ import { TrivetError } from "../api/errors.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
 import type { ServeModule } from "../api/options.ts";
+import { isPublicationBatch, PublicationLink } from "../exchange/publication.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
-import type { Server, ShutdownReport } from "../api/server.ts";
+import type { ShutdownReport } from "../api/server.ts";
+import type { HttpServer } from "../server/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { copyRequest } from "../models/loops/error_reports.ts";
 import { StateTable } from "../states.ts";
@@ -56,7 +58,8 @@ export class LoopHost {
   readonly #reports = new Map<number, (response: ResponseCopy | null) => void>();
   #lastReportId = 0;
   #state: LoopHostState = LOOP_HOST_STATES.initial;
-  #server: Server | null = null;
+  #server: HttpServer | null = null;
+  readonly #publications: PublicationLink;
   #lastCounts = "";
 
   /**
@@ -68,6 +71,11 @@ export class LoopHost {
     this.#runtime = runtime;
     this.#parent = parent;
     this.#orders = orders;
+    this.#publications = new PublicationLink(
+      runtime.clock.defer,
+      (batch) => parent.post(batch),
+      (error) => this.#say({ kind: "loose-error", error: copyError(error) }),
+    );
   }
 
   /** Loads the module, so that what is wrong with it is known before anybody listens. */
@@ -84,11 +92,15 @@ export class LoopHost {
         cause,
       },
     );
-    this.#say({ kind: "rejection", error: copyError(error) });
+    this.#say({ kind: "loose-error", error: copyError(error) });
   }
 
   /** Takes a message. */
   take(received: unknown): void {
+    if (isPublicationBatch(received)) {
+      this.#publications.take(received, (publication) => this.#server?.deliver(publication));
+      return;
+    }
     const message = received as ToLoop;
     switch (message.kind) {
       case "listen":
@@ -121,6 +133,7 @@ export class LoopHost {
     };
     try {
       const server = this.#server = createServer(this.#runtime, THREAD_ENTRY, options);
+      server.onPublished = (publication) => this.#publications.tell(publication);
       await server.ready();
       this.#runtime.clock.every(COUNTS_INTERVAL_MS, () => this.#sayCounts());
       this.#say({ kind: "listening", error: null });
@@ -172,6 +185,7 @@ export class LoopHost {
 }
 
 function toCounts(stats: ServerStats): LoopCounts {
-  const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = stats;
-  return { ...stats.connections, requests, responses, activeExchanges, bytesReceived, bytesSent, errors };
+  const { requests, responses, activeExchanges, webSockets, bytesReceived, bytesSent, errors } = stats;
+  const openSockets = webSockets.open;
+  return { ...stats.connections, openSockets, requests, responses, activeExchanges, bytesReceived, bytesSent, errors };
 }

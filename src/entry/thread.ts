@@ -58,7 +58,7 @@ async function begin(
   linkResponsePrototype();
   readContentsWith(runtime.responseContents(nativeResponse()));
   const handler = handlerOf((await loadHandlerModule(runtime.host, orders.module)).exported);
-  const host = new HandlerHost(parent, runtime.clock, handler, orders, new WebSockets(runtime));
+  const host = new HandlerHost(parent, runtime.clock, handler, orders, (tell) => new WebSockets(runtime, tell));
   if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));
   return (message) => host.take(message);
 }

@@ -78,6 +78,8 @@ export interface ExchangeServices {
 export interface WebSocketUpgrades {
   /** See `HandlerInfo.upgradeWebSocket`. */
   upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer;
+  /** See `HandlerInfo.publish`. */
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void;
 }
 
 /** What takes the response of an exchange, in whichever version of HTTP that is written. */

@@ -129,6 +129,10 @@ export class ExchangeInfo implements HandlerInfo {
   upgradeWebSocket(options: WebSocketOptions = {}): WebSocketAnswer {
     return this.#exchange.connection.services.webSockets.upgrade(this.#exchange, this, options);
   }
+
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
+    this.#exchange.connection.services.webSockets.publish(topic, message);
+  }
 }
 
 /** `Upgrade = #protocol`, `protocol = protocol-name [ "/" protocol-version ]` (RFC 9110 section 7.8). */

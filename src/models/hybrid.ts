@@ -10,6 +10,7 @@
 
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
@@ -33,6 +34,8 @@ export interface HybridOptions {
   readonly onCrash: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
   readonly onError: (error: TrivetError) => void;
+  /** Told of what handlers publish, for WebSockets that are on no thread of the model. */
+  readonly onPublished: (publication: Publication) => void;
 }
 
 /** With a greater part of the threads held up while calls wait, the operator is warned. */
@@ -57,6 +60,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
       onHeldUp: () => this.#relieve(),
       onLost: (_seat, returned, cause) => this.#onLost(returned, cause),
       onError: options.onError,
+      onPublished: options.onPublished,
     });
   }
 
@@ -87,6 +91,10 @@ export class HybridScheduler implements Scheduler, CallKeeper {
 
   release(_connection: Connection): void {}
 
+  publish(publication: Publication): void {
+    this.#pool.publish(publication);
+  }
+
   tick(): void {
     const { queueTimeoutMs } = this.#options;
     if (queueTimeoutMs === 0) return;
@@ -109,7 +117,12 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     const threads = this.#pool.seats.map((seat) => seat.thread);
     const busy = threads.filter((thread) => thread !== null && thread.load > 0).length;
     const queue = { ...this.#line.stats, waiting: this.#waitingCount() };
-    return { queue, workers: { total: threads.length, busy }, threads: this.#pool.counts };
+    return {
+      queue,
+      workers: { total: threads.length, busy },
+      threads: this.#pool.counts,
+      openSockets: this.#pool.openSockets,
+    };
   }
 
   // What calls that no thread has ask for.

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Model } from "../api/options.ts";
@@ -38,6 +39,8 @@ export interface ModelParts {
   readonly warnings: Warnings;
   /** Tells the user of an error that belongs to no exchange. */
   readonly reportError: (error: TrivetError) => void;
+  /** Tells the WebSockets of this thread what was published on another one. */
+  readonly onPublished: (publication: Publication) => void;
 }
 
 /** One concurrency model, as the table has it. */
@@ -87,13 +90,13 @@ export const MODELS: ModelTable = {
       const here = new EventDrivenScheduler(new HandlerTurns(parts.handler, parts.runtime.clock));
       const loops = countLoops(parts);
       if (loops === 1) return here;
-      const { runtime, options, threadEntry: entry, loopOrders: orders, reportError } = parts;
+      const { runtime, options, threadEntry: entry, loopOrders: orders, reportError, onPublished } = parts;
       const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
       const others = Array.from(
         { length: loops - 1 },
         () => new LoopThread({ runtime, entry, orders, onError: options.onError, onCrash, reportError }),
       );
-      return new EventLoopsScheduler(here, others);
+      return new EventLoopsScheduler(here, others, onPublished);
     },
   },
 
@@ -143,6 +146,7 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
     handlerTimeoutMs: handlerTimeout,
     onCrash: (cause) => reportLoss(parts, cause),
     onError: parts.reportError,
+    onPublished: parts.onPublished,
   };
 }
 

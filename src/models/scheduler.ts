@@ -9,6 +9,7 @@
 
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
 import type { Address } from "../runtime.ts";
@@ -27,6 +28,8 @@ export interface Scheduler {
   /** Nothing is read from or written to an admitted connection any more. */
   release(connection: Connection): void;
 
+  /** Tells the WebSockets of other threads what was published on this one. */
+  publish?(publication: Publication): void;
   /** A tick of the server's clock, while there are connections. */
   tick?(): void;
   /** What the model needs before the server listens. Rejects with a `TrivetError` when it can't be had. */
@@ -56,6 +59,8 @@ export interface SchedulerStats {
   readonly queue: QueueStats;
   readonly workers: WorkerStats;
   readonly threads: ThreadStats;
+  /** WebSockets that are open on threads that run handlers. */
+  readonly openSockets: number;
   /** Event loops that serve connections. */
   readonly loops: number;
   /** What other event loops count. */

@@ -8,6 +8,7 @@
  */
 
 import type { Exchange } from "../exchange/exchange.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
@@ -27,6 +28,8 @@ export interface ThreadPlacesOptions {
   readonly onCrash: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
   readonly onError: (error: TrivetError) => void;
+  /** Told of what handlers publish, for WebSockets that are on no thread of the model. */
+  readonly onPublished: (publication: Publication) => void;
 }
 
 /** One thread for each worker. */
@@ -49,6 +52,7 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
       onHeldUp: () => {},
       onLost: (seat, returned, cause) => this.#onLost(seat, returned, cause),
       onError: options.onError,
+      onPublished: options.onPublished,
     });
   }
 
@@ -62,6 +66,10 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
 
   run(place: number, exchange: Exchange): void {
     this.#give(place, new RemoteCall(exchange, this));
+  }
+
+  publish(publication: Publication): void {
+    this.#pool.publish(publication);
   }
 
   tick(): void {
@@ -90,7 +98,7 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
   }
 
   stats(): Partial<SchedulerStats> {
-    return { threads: this.#pool.counts };
+    return { threads: this.#pool.counts, openSockets: this.#pool.openSockets };
   }
 
   nowMs(): number {

@@ -9,6 +9,7 @@
 
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
@@ -24,6 +25,8 @@ export interface WorkPlaces {
   isReady(place: number): boolean;
   /** Calls the handler there. */
   run(place: number, exchange: Exchange): void;
+  /** Tells WebSockets at the places what was published. */
+  publish?(publication: Publication): void;
   /** A tick of the server's clock. */
   tick?(): void;
   /** A graceful stop has begun. */
@@ -109,6 +112,10 @@ export class WorkerPoolScheduler implements Scheduler {
     this.#busy--;
     // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to first.
     if (this.#line.length > 0) this.#options.clock.defer(() => this.#takeNext(worker));
+  }
+
+  publish(publication: Publication): void {
+    this.#options.places.publish?.(publication);
   }
 
   tick(): void {

@@ -14,12 +14,13 @@ const NO_SCHEDULER_STATS: SchedulerStats = {
   queue: { waiting: 0, longestWaitMs: 0, refused: 0 },
   workers: { total: 0, busy: 0 },
   threads: { ready: 0, started: 0, lost: 0, renewed: 0 },
+  openSockets: 0,
   loops: 1,
   elsewhere: NO_COUNTS,
 };
 
 /** What the connections of one event loop count. */
-export function countConnections({ open, admission, counters }: ConnectionServices): LoopCounts {
+export function countConnections({ open, admission, counters, webSockets }: ConnectionServices): LoopCounts {
   const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = counters;
   return {
     open: open.count,
@@ -28,6 +29,7 @@ export function countConnections({ open, admission, counters }: ConnectionServic
     requests,
     responses,
     activeExchanges,
+    openSockets: webSockets.count,
     bytesReceived,
     bytesSent,
     errors: Object.fromEntries(errors),
@@ -43,14 +45,18 @@ export function collectStats(
   scheduler: Scheduler,
   droppedLines: number,
 ): ServerStats {
-  const { elsewhere, ...schedulerStats } = { ...NO_SCHEDULER_STATS, ...scheduler.stats?.() };
-  const { open, accepted, refused, ...counts } = addCounts(countConnections(services), elsewhere);
+  const { elsewhere, openSockets: openOnThreads, ...schedulerStats } = {
+    ...NO_SCHEDULER_STATS,
+    ...scheduler.stats?.(),
+  };
+  const { open, accepted, refused, openSockets, ...counts } = addCounts(countConnections(services), elsewhere);
   return {
     state,
     draining: state === "draining",
     model,
     uptimeMs,
     connections: { open, accepted, refused },
+    webSockets: { open: openSockets + openOnThreads },
     ...counts,
     ...schedulerStats,
     droppedLines,

@@ -15,6 +15,7 @@ import { DRAINING, DrainSignal } from "../exchange/drain_signal.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { HEALTHY, isHealthCheck } from "../exchange/health_check.ts";
 import type { Observer } from "../exchange/observer.ts";
+import type { Publication } from "../exchange/publication.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
 import { GoneClients } from "../http1/connection/gone_clients.ts";
@@ -52,6 +53,8 @@ export class ConnectionServices implements ConnectionService {
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   isDraining = false;
+  /** Told of what was published here, where this server is one of several loops. */
+  onPublished: (publication: Publication) => void = () => {};
   /** Called at each tick of the clock, while connections are open. */
   onTick: () => void = () => {};
   /** Who is open. */
@@ -114,7 +117,10 @@ export class ConnectionServices implements ConnectionService {
     );
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
     this.nativeRequest = options.nativeRequest;
-    this.webSockets = new WebSockets(runtime);
+    this.webSockets = new WebSockets(runtime, (publication) => {
+      scheduler.publish?.(publication);
+      this.onPublished(publication);
+    });
     this.runner = this.healthPath === undefined && !this.nativeRequest ? scheduler : this;
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);

@@ -17,7 +17,6 @@ import type { Model, ServeOptions } from "../api/options.ts";
 import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
 import type { Runtime } from "../runtime.ts";
 import { MODELS, type ModelTable } from "../models/models.ts";
-import type { Server } from "../api/server.ts";
 import { HttpServer } from "./server.ts";
 import { Warnings } from "../api/warnings.ts";
 import { isFastResponseInstalled } from "../web/fast_response.ts";
@@ -39,7 +38,7 @@ export function createServer(
   first: Handler | HandlerObject | ServeOptions,
   second?: Handler | HandlerObject,
   models: ModelTable = MODELS,
-): Server {
+): HttpServer {
   rejectWrongCall(first, second);
   const given = (mayHaveOptions(first) ? first : {}) as ServeOptions;
   const machine = { cores: runtime.availableCores(), descriptorLimit: runtime.descriptorLimit() };
@@ -69,8 +68,10 @@ export function createServer(
     },
     warnings,
     reportError: (error) => reports.report(error),
+    onPublished: (publication) => server.deliver(publication),
   });
-  return assembleServer({ options, runtime, scheduler, reports, descriptors, prepare });
+  const server = assembleServer({ options, runtime, scheduler, reports, descriptors, prepare });
+  return server;
 }
 
 /** What a server is assembled from. */

@@ -12,6 +12,7 @@ import { tellUser } from "../api/telling.ts";
 import { composeAuthority } from "../http/authority.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import type { Reports } from "./reports.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import type { Address, Listener, ListenOptions, Runtime, Timer, TransportEvents } from "../runtime.ts";
@@ -143,6 +144,20 @@ export class HttpServer implements Server {
     const state = SHOWN_STATES[this.#phase];
     const { droppedLines } = this.#runtime.host;
     return collectStats(state, this.#options.model, uptimeMs, this.#services, this.#scheduler, droppedLines);
+  }
+
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
+    this.#services.webSockets.publish(topic, message);
+  }
+
+  /** Gives what was published on another thread to the WebSockets of this one. */
+  deliver(publication: Publication): void {
+    this.#services.webSockets.deliver(publication);
+  }
+
+  /** Is told what is published here, where this server is one of several loops. */
+  set onPublished(callback: (publication: Publication) => void) {
+    this.#services.onPublished = callback;
   }
 
   ref(): void {

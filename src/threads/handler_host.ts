@@ -12,6 +12,7 @@ import type { Handler } from "../api/handler.ts";
 import { DrainSignal } from "../exchange/drain_signal.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { WebSocketUpgrades } from "../exchange/exchange.ts";
+import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
@@ -33,11 +34,19 @@ interface WaitingMessage {
   readonly attached: Attachments;
 }
 
+/** The WebSockets of a thread. */
+export interface HostedWebSockets extends WebSocketUpgrades {
+  /** Gives what was published on another thread to those of this one. */
+  deliver(publication: Publication): void;
+  /** Calls back with how many are open when that has changed. */
+  onCountChanged(callback: (count: number) => void): void;
+}
+
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
   readonly defer: (callback: () => void) => void;
   readonly nativeRequest: boolean;
-  readonly webSockets: WebSocketUpgrades;
+  readonly webSockets: HostedWebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   readonly #parent: ParentThread;
   readonly #clock: Clock;
@@ -46,10 +55,13 @@ export class HandlerHost implements HostLink {
   readonly #claims: Claims;
   readonly #calls = new CallTable<HostedExchange>();
   readonly #outgoing = new OutgoingBatch();
+  readonly #publications: PublicationLink;
   readonly #post: (message: unknown, transfer: ArrayBuffer[]) => void;
   /** What came and was not looked at, because the turn had taken long enough. */
   #waiting: WaitingMessage[] = [];
   #sendIsDeferred = false;
+  /** How many WebSockets are open, where that has changed in this turn. */
+  #openSockets: number | null = null;
   /** How many calls were looked at and begun in this turn, and since when. */
   #lookedAt = 0;
   #begun = 0;
@@ -60,17 +72,18 @@ export class HandlerHost implements HostLink {
    * @param clock The runtime's clock.
    * @param handler Called for each call.
    * @param orders What the thread was told first.
-   * @param webSockets Makes WebSockets of exchanges.
+   * @param createWebSockets Makes what makes WebSockets of exchanges, and tells what is published on this thread.
    */
   constructor(
     parent: ParentThread,
     clock: Clock,
     handler: Handler,
     orders: HandlerOrders,
-    webSockets: WebSocketUpgrades,
+    createWebSockets: (tellElsewhere: (publication: Publication) => void) => HostedWebSockets,
   ) {
     this.nativeRequest = orders.nativeRequest;
-    this.webSockets = webSockets;
+    this.webSockets = createWebSockets((publication) => this.#publications.tell(publication));
+    this.webSockets.onCountChanged((count) => this.#tellOpenSockets(count));
     this.#parent = parent;
     this.#clock = clock;
     this.defer = clock.defer;
@@ -78,6 +91,11 @@ export class HandlerHost implements HostLink {
     this.#orders = orders;
     this.#claims = new Claims(orders.claims);
     this.#post = (message, transfer) => parent.post(message, transfer);
+    this.#publications = new PublicationLink(
+      clock.defer,
+      (batch) => parent.post(batch),
+      (error) => this.outgoing().add(["error", 0, copyError(error)]),
+    );
   }
 
   /** How many calls have not ended. */
@@ -87,6 +105,10 @@ export class HandlerHost implements HostLink {
 
   /** Takes a batch of the event loop. */
   take(received: unknown): void {
+    if (isPublicationBatch(received)) {
+      this.#publications.take(received, (publication) => this.webSockets.deliver(publication));
+      return;
+    }
     const batch = readBatch(received);
     for (const message of batch.messages as readonly ToThread[]) {
       // A sign of life is due at once, whatever there is to do.
@@ -100,7 +122,7 @@ export class HandlerHost implements HostLink {
 
   /** Tells of a promise that was rejected and that nothing has handled: a fault of the handler that ends no thread. */
   reportRejection(thrown: unknown): void {
-    this.outgoing().add(["rejection", 0, copyError(toRejection(thrown))]);
+    this.outgoing().add(["error", 0, copyError(toRejection(thrown))]);
   }
 
   outgoing(): OutgoingBatch {
@@ -113,6 +135,16 @@ export class HandlerHost implements HostLink {
       });
     }
     return this.#outgoing;
+  }
+
+  #tellOpenSockets(count: number): void {
+    const isToldAlready = this.#openSockets !== null;
+    this.#openSockets = count;
+    if (isToldAlready) return;
+    this.#clock.defer(() => {
+      this.outgoing().add(["sockets", 0, this.#openSockets!]);
+      this.#openSockets = null;
+    });
   }
 
   #work(): void {

@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
 import { StateTable } from "../states.ts";
 import { type Attachments, isBatch, type Message, OutgoingBatch, readBatch } from "./batch.ts";
@@ -52,6 +53,8 @@ export interface HandlerThreadEvents {
   onGone(thread: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void;
   /** An error that belongs to no exchange: a rejection that nothing has handled, or a fault of this program. */
   onError(error: TrivetError): void;
+  /** A handler has published to WebSockets, of which those of the thread are told already. */
+  onPublished(thread: HandlerThread, publication: Publication): void;
 }
 
 /** What all threads of a pool are told. */
@@ -68,6 +71,8 @@ const CLOSE_TIMEOUT_MS = 500;
 export class HandlerThread implements CallLink {
   /** Calls that it was given since its start and that were not taken back. */
   callCount = 0;
+  /** WebSockets that are open there. */
+  openSockets = 0;
   /** Whether it could be given calls once. */
   wasReady = false;
   readonly #runtime: Runtime;
@@ -78,6 +83,7 @@ export class HandlerThread implements CallLink {
   /** Calls it was given, by their number, until their exchange has ended. */
   readonly #calls = new CallTable<RemoteCall>();
   readonly #outgoing = new OutgoingBatch();
+  readonly #publications: PublicationLink;
   readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
   #state: ThreadState = THREAD_STATES.initial;
   #thread: Thread | null = null;
@@ -105,6 +111,11 @@ export class HandlerThread implements CallLink {
     this.#orders = orders;
     this.#events = events;
     this.#given = new GivenCalls(runtime.clock);
+    this.#publications = new PublicationLink(
+      runtime.clock.defer,
+      (batch) => this.#thread?.post(batch),
+      (error) => events.onError(error),
+    );
     this.#life = new SignOfLife(runtime.clock, {
       ask: (question) => this.outgoing().add(["ping", question]),
       onSilence: (suspicion) => this.#guard(() => this.#lose(suspicion)),
@@ -195,6 +206,11 @@ export class HandlerThread implements CallLink {
     this.#closeIfIdle();
   }
 
+  /** Tells its WebSockets what was published elsewhere. */
+  publish(publication: Publication): void {
+    if (this.#state === "ready" || this.#state === "retiring") this.#publications.tell(publication);
+  }
+
   /** Tells its handlers that the server drains. */
   drain(): void {
     if (this.#state === "ready" || this.#state === "retiring") this.outgoing().add(["drain", 0]);
@@ -282,6 +298,10 @@ export class HandlerThread implements CallLink {
       if (isReadiness(received)) this.#takeReadiness(received);
       return;
     }
+    if (isPublicationBatch(received)) {
+      this.#publications.take(received, (publication) => this.#events.onPublished(this, publication));
+      return;
+    }
     if (!isBatch(received)) return;
     const batch = readBatch(received);
     for (const message of batch.messages as readonly (FromThread & Message)[]) this.#take(message, batch);
@@ -296,8 +316,11 @@ export class HandlerThread implements CallLink {
       case "pong":
         if (this.#life.hear(message[1])) this.#blameOverdue();
         return;
-      case "rejection":
+      case "error":
         this.#events.onError(restoreTrivetError(message[2]));
+        return;
+      case "sockets":
+        this.openSockets = message[2];
         return;
     }
     const call = this.#calls.get(message[1]);
@@ -362,6 +385,7 @@ export class HandlerThread implements CallLink {
     this.#settleGone();
     const returned = this.#giveUpCalls(cause);
     this.#unanswered = 0;
+    this.openSockets = 0;
     this.#events.onGone(this, returned, cause);
   }
 

@@ -14,7 +14,9 @@
  * | `upgraded`: the connection has left HTTP | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
- * | | `rejection`: a promise was rejected and nothing has handled it |
+ * | | `error`: one that belongs to no call, such as a promise that was rejected; `sockets`: how many WebSockets are open |
+ *
+ * What is published to WebSockets goes beside that, see `exchange/publication.ts`.
  *
  * @module
  */
@@ -99,7 +101,8 @@ export type FromThread =
   | readonly [kind: "pong", question: number]
   /** All calls up to one were looked at in this turn. So many of them were begun, and it took so long. */
   | readonly [kind: "pace", sequence: number, begun: number, elapsedMs: number]
-  | readonly [kind: "rejection", callId: 0, error: ErrorCopy];
+  | readonly [kind: "error", callId: 0, error: ErrorCopy]
+  | readonly [kind: "sockets", callId: 0, open: number];
 
 /** The first message to a thread that runs handlers, not in a batch. */
 export interface HandlerOrders {

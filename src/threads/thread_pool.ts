@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { HandlerThread, type ThreadOrders } from "./handler_thread.ts";
 import type { RemoteCall } from "./remote_call.ts";
@@ -23,6 +24,8 @@ export interface ThreadPoolEvents {
   onLost(seat: ThreadSeat, returned: readonly RemoteCall[], cause: TrivetError): void;
   /** An error that belongs to no exchange. */
   onError(error: TrivetError): void;
+  /** A handler has published to WebSockets, of which those of all threads are told already. */
+  onPublished(publication: Publication): void;
 }
 
 /** How a pool is made. */
@@ -101,6 +104,13 @@ export class ThreadPool {
     return { ...this.#counts, ready };
   }
 
+  /** WebSockets that are open on its threads. */
+  get openSockets(): number {
+    let count = 0;
+    for (const thread of this.#threads) count += thread.openSockets;
+    return count;
+  }
+
   /** Starts all threads. Rejects with a `TrivetError` when one can't be; then none is left. */
   async start(): Promise<void> {
     this.#restTimer = this.#runtime.clock.every(REST_INTERVAL_MS, () => {
@@ -147,6 +157,11 @@ export class ThreadPool {
     if (longest === null || holder === null) return null;
     // It may have begun just now; then the thread is not held up any more, or by the next one.
     return holder.takeBack(longest) ? longest : this.takeBackHeldUp(arrivedBeforeMs);
+  }
+
+  /** Tells the WebSockets of all threads but one what was published. */
+  publish(publication: Publication, except: HandlerThread | null = null): void {
+    for (const thread of this.#threads) if (thread !== except) thread.publish(publication);
   }
 
   /** Tells every handler that the server drains. */
@@ -196,6 +211,10 @@ export class ThreadPool {
       },
       onGone: (gone, returned, cause) => this.#onGone(seat, gone, returned, cause),
       onError: (error) => this.#events.onError(error),
+      onPublished: (publisher, publication) => {
+        this.publish(publication, publisher);
+        this.#events.onPublished(publication);
+      },
     });
     this.#threads.add(thread);
     this.#counts.started++;

@@ -9,47 +9,20 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
-import { StateTable } from "../states.ts";
-import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_INVALID_PAYLOAD } from "./codec/frame.ts";
-import { CLOSE_TOO_BIG, OP_PING, OP_PONG } from "./codec/frame.ts";
-import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, FrameDecoder, NEED_MORE } from "./codec/frame_decoder.ts";
+import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, OP_PING, OP_PONG } from "./codec/frame.ts";
+import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, NEED_MORE } from "./codec/frame_decoder.ts";
 import { encodeCloseFrame, encodeFrame } from "./codec/frame_encoder.ts";
 import { SocketDeadlines } from "./deadlines.ts";
-import { type CompressionTools, MessageCompressor, MessageDecompressor } from "./message_compression.ts";
-import { type FrameSlab, OutgoingFrames } from "./outgoing_frames.ts";
-import type { WebSocketSettings } from "./settings.ts";
+import type { FrameSlab } from "./frame_slab.ts";
+import { IncomingFrames, type Message } from "./incoming_frames.ts";
+import { type CompressionTools, MessageCompressor } from "./message_compression.ts";
 import type { OpenSocket, OpenSockets } from "./open_sockets.ts";
-
-/** How far a WebSocket has come. */
-export type WebSocketState = "connecting" | "open" | "closing" | "ending" | "closed";
-
-/** The states of a WebSocket. */
-export const WEBSOCKET_STATES: StateTable<WebSocketState> = new StateTable<WebSocketState>(
-  "a WebSocket",
-  "connecting",
-  {
-    connecting: {
-      open: "the 101 was sent",
-      closed: "the 101 will never be sent",
-    },
-    open: {
-      closing: "the server's Close is due, that of the client has not come",
-      ending: "the client's Close has come, or it has broken the protocol: the server's Close is due, then FIN",
-      closed: "the connection is gone or is cut off",
-    },
-    closing: {
-      ending: "the client's Close has come, or it has broken the protocol: FIN is due",
-      closed: "the connection is gone or is cut off",
-    },
-    ending: {
-      closed: "the connection is gone or is cut off",
-    },
-    closed: {},
-  },
-);
-
-/** What a message is: text, or bytes that the receiver owns. */
-export type Message = string | Uint8Array<ArrayBuffer>;
+import { OutgoingFrames } from "./outgoing_frames.ts";
+import { type GatheringSocket, MAX_KEPT_BYTES, type SendTurns } from "./send_turns.ts";
+import type { WebSocketSettings } from "./settings.ts";
+import type { SharedMessage } from "./shared_frames.ts";
+import { WEBSOCKET_STATES, type WebSocketState } from "./socket_states.ts";
+import type { Subscriber, Subscription, Topics } from "./topics.ts";
 
 /** What is told of a WebSocket. What is thrown within is its own matter. */
 export interface SocketReceiver {
@@ -69,6 +42,10 @@ export interface SocketReceiver {
 export interface SocketService {
   readonly open: OpenSockets;
   readonly slab: FrameSlab;
+  readonly turns: SendTurns;
+  readonly topics: Topics;
+  /** Gives a message to all subscribers of a topic but one, on every thread. */
+  publish(topic: string, message: string | Uint8Array<ArrayBuffer>, except: Subscriber | null): void;
   /** The runtime's way from bytes to a string. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
 }
@@ -78,13 +55,13 @@ const MAX_BUFFERED_WHILE_READING = 1024 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /** One WebSocket. */
-export class WebSocketConnection implements ByteReceiver, OpenSocket {
+export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringSocket, Subscriber {
   placeAmongOpen = 0;
+  subscriptions: Map<string, Subscription> | null = null;
   readonly #service: SocketService;
   readonly #settings: WebSocketSettings;
   readonly #receiver: SocketReceiver;
-  readonly #decoder: FrameDecoder;
-  readonly #decompressor: MessageDecompressor | null;
+  readonly #incoming: IncomingFrames;
   readonly #outgoing: OutgoingFrames;
   readonly #deadlines: SocketDeadlines;
   #channel: ByteChannel | null = null;
@@ -95,7 +72,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   #closeReason = "";
   #wasClean = false;
   #isDecoding = false;
-  #isDecompressing = false;
   /** The receiver takes no further message for now. */
   #isHeld = false;
   #isPaused = false;
@@ -121,13 +97,17 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     this.#settings = settings;
     this.#receiver = receiver;
     this.#deadlines = new SocketDeadlines(service.open, settings);
-    const { maxMessageBytes } = settings;
-    const limits = { maxMessageBytes, mayBeCompressed: compression !== null };
-    this.#decoder = new FrameDecoder(limits, service.decodeLatin1);
-    this.#decompressor = compression === null ? null : new MessageDecompressor(compression, maxMessageBytes);
+    const { maxMessageBytes, compression: settled } = settings;
+    this.#incoming = new IncomingFrames(maxMessageBytes, compression, service.decodeLatin1, () => this.#decode());
     const compressor = compression === null ? null : new MessageCompressor(compression);
-    const thresholdBytes = settings.compression?.thresholdBytes ?? Infinity;
-    this.#outgoing = new OutgoingFrames(service.slab, compressor, thresholdBytes, () => this.#outgoingReady());
+    const thresholdBytes = settled?.thresholdBytes ?? Infinity;
+    this.#outgoing = new OutgoingFrames(
+      service.slab,
+      service.turns,
+      compressor,
+      thresholdBytes,
+      () => this.#sendReady(),
+    );
   }
 
   /** How far it has come. */
@@ -145,22 +125,33 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   /** Sends a message; outside of "open" nothing is sent. */
   send(message: string | Uint8Array | Blob): void {
     if (this.#state !== "open") return;
-    const outgoing = this.#outgoing;
-    const { bufferedBytes } = outgoing;
     const leastBytes = typeof message === "string"
       ? message.length
       : message instanceof Uint8Array
       ? message.byteLength
       : message.size;
-    if (bufferedBytes > 0 && bufferedBytes + leastBytes > this.#settings.maxBufferedBytes) {
-      this.#cutOff(
-        new TrivetError("websocket-backlog", `More than ${this.#settings.maxBufferedBytes} bytes wait for the client.`),
-      );
+    if (!this.#hasRoomFor(leastBytes)) {
+      this.fallBehind();
       return;
     }
-    outgoing.addMessage(message);
+    this.#outgoing.addMessage(message);
     this.#deadlines.used();
     this.#flushLater();
+  }
+
+  /** Gets what is published under a topic; from the open event on. */
+  subscribe(topic: string): void {
+    if (this.#state === "connecting" || this.#state === "open") this.#service.topics.subscribe(this, topic);
+  }
+
+  /** Takes that back. */
+  unsubscribe(topic: string): void {
+    this.#service.topics.unsubscribe(this, topic);
+  }
+
+  /** Gives a message to all other subscribers of a topic. */
+  publish(topic: string, message: string | Uint8Array<ArrayBuffer>): void {
+    this.#service.publish(topic, message, this);
   }
 
   /** Hands over what was sent. Returns whether the client keeps up. */
@@ -180,6 +171,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   close(code: number, reason: string): void {
     if (this.#state === "connecting") this.#closeAsked ??= { code, reason };
     if (this.#state !== "open") return;
+    this.#service.topics.leave(this);
     this.#enter("closing");
     this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#deadlines.closing();
@@ -216,12 +208,36 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (this.#state === "connecting") this.#leave();
   }
 
+  // What is said to many.
+
+  receive(message: SharedMessage): boolean {
+    if (this.#state !== "open") return true;
+    if (!this.#hasRoomFor(message.leastBytes)) return false;
+    this.#outgoing.addShared(message);
+    this.#deadlines.used();
+    this.#flushLater();
+    return true;
+  }
+
+  fallBehind(): void {
+    this.#loseSlow(`More than ${this.#settings.maxBufferedBytes} bytes wait for the client.`);
+  }
+
+  loseForAll(): void {
+    this.#loseSlow(`More than ${MAX_KEPT_BYTES} bytes wait for all clients, and most of them for this one.`);
+  }
+
+  endTurn(): void {
+    this.#flushIsDue = false;
+    this.#flush();
+  }
+
   // What the bytes tell.
 
   push(borrowed: Uint8Array<ArrayBuffer>): void {
     if (this.#state === "closed" || this.#state === "ending") return;
     this.#deadlines.heard();
-    this.#decoder.feed(borrowed);
+    this.#incoming.feed(borrowed);
     this.#decode();
   }
 
@@ -276,7 +292,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     do {
       event = NEED_MORE;
       while (this.#mayDecode()) {
-        event = this.#decoder.next();
+        event = this.#incoming.next();
         if (event === NEED_MORE) break;
         this.#take(event);
       }
@@ -285,14 +301,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     } while (event !== NEED_MORE && this.#mayDecode());
     this.#isDecoding = false;
     if (this.#state === "closed") return;
-    this.#decoder.keepRest();
+    this.#incoming.keepRest();
     this.#readOrPause();
     if (this.#peerHasEnded && this.#mayDecode()) this.#peerIsGone();
   }
 
   #mayDecode(): boolean {
     if (this.#state !== "open" && this.#state !== "closing") return false;
-    return !this.#isDecompressing && !this.#isHeld && !this.#mustCatchUp();
+    return !this.#incoming.isWaiting && !this.#isHeld && !this.#mustCatchUp();
   }
 
   /** Whether so much waits for the client that it is not read until it has taken that. */
@@ -301,56 +317,11 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   }
 
   #take(event: number): void {
-    const decoder = this.#decoder;
-    if (event === FOUND_MESSAGE) {
-      this.#takeMessage();
-    } else if (event === FOUND_PING) {
-      this.#answerPing(decoder.bytes.subarray(decoder.start, decoder.end));
-    } else if (event === FOUND_CLOSE) {
-      this.#takeClose(decoder.closeCode, decoder.closeReason);
-    } else if (event === FAILED) {
-      this.#refuse(decoder.closeCode, decoder.closeReason);
-    }
-  }
-
-  #takeMessage(): void {
-    const decoder = this.#decoder;
-    if (decoder.isCompressed) {
-      this.#decompress(decoder.isText);
-    } else if (decoder.isText) {
-      const { text } = decoder;
-      // A connection that is idle must not keep its last message.
-      decoder.text = "";
-      this.#deliver(text);
-    } else {
-      const { bytes, start, end, isOwnBuffer } = decoder;
-      this.#deliver(isOwnBuffer ? bytes : bytes.slice(start, end));
-    }
-  }
-
-  #decompress(isText: boolean): void {
-    const { bytes, start, end } = this.#decoder;
-    let isWithinCall = true;
-    this.#isDecompressing = true;
-    this.#decompressor!.decompress(bytes.subarray(start, end), (payload) => {
-      this.#isDecompressing = false;
-      if (this.#state === "closed") return;
-      if (payload === "too-long") this.#refuse(CLOSE_TOO_BIG, "The message is too long.");
-      else if (payload === "not-deflate") this.#refuse(CLOSE_INVALID_PAYLOAD, "The payload is not DEFLATE.");
-      else this.#takeDecompressed(payload, isText);
-      if (!isWithinCall) this.#decode();
-    });
-    isWithinCall = false;
-  }
-
-  #takeDecompressed(payload: Uint8Array<ArrayBuffer>, isText: boolean): void {
-    if (!isText) {
-      this.#deliver(payload);
-      return;
-    }
-    const text = this.#decoder.decodeText(payload);
-    if (text === null) this.#refuse(CLOSE_INVALID_PAYLOAD, "The text is not UTF-8.");
-    else this.#deliver(text);
+    const incoming = this.#incoming;
+    if (event === FOUND_MESSAGE) this.#deliver(incoming.takeMessage());
+    else if (event === FOUND_PING) this.#answerPing(incoming.controlPayload);
+    else if (event === FOUND_CLOSE) this.#takeClose(incoming.closeCode, incoming.closeReason);
+    else if (event === FAILED) this.#refuse(incoming.closeCode, incoming.closeReason);
   }
 
   /** RFC 6455 section 1.4: what comes behind the server's own Close is not for the handler. */
@@ -373,6 +344,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     this.#wasClean = true;
     // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
+    this.#service.topics.leave(this);
     this.#enter("ending");
     this.#deadlines.closing();
   }
@@ -380,7 +352,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   /** The client has broken the protocol, or has sent more than is taken (RFC 6455 section 7.1.7). */
   #refuse(code: number, reason: string): void {
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#decoder.close();
+    this.#service.topics.leave(this);
     this.#enter("ending");
     this.#deadlines.closing();
     this.#receiver.failed(new TrivetError("websocket-violation", `${reason} (${code})`));
@@ -391,7 +363,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
   }
 
   /** A message could not be compressed, or what was to be sent could not be read; or frames that waited can leave. */
-  #outgoingReady(): void {
+  #sendReady(): void {
     if (this.#state === "closed") return;
     if (this.#outgoing.hasFailed && this.#state === "open") {
       this.#outgoing.addControl(encodeCloseFrame(CLOSE_INTERNAL_ERROR, ""));
@@ -404,14 +376,11 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     this.#decode();
   }
 
-  /** What is sent within a turn leaves together. */
+  /** What is sent within a turn leaves together; what is sent while messages are taken, behind the last of them. */
   #flushLater(): void {
     if (this.#isDecoding || this.#flushIsDue) return;
     this.#flushIsDue = true;
-    queueMicrotask(() => {
-      this.#flushIsDue = false;
-      this.#flush();
-    });
+    this.#service.turns.gather(this);
   }
 
   #flush(): void {
@@ -444,6 +413,16 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     }
   }
 
+  /** One message may be longer than what may wait. */
+  #hasRoomFor(bytes: number): boolean {
+    const { bufferedBytes } = this.#outgoing;
+    return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
+  }
+
+  #loseSlow(message: string): void {
+    if (this.#state !== "closed") this.#cutOff(new TrivetError("websocket-backlog", message));
+  }
+
   #cutOff(error: TrivetError | null): void {
     if (error !== null) this.#receiver.failed(error);
     this.#channel!.abort();
@@ -454,9 +433,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket {
     if (this.#state === "closed") return;
     const hasOpened = this.#state !== "connecting";
     this.#enter("closed");
-    this.#decoder.close();
+    this.#service.topics.leave(this);
+    this.#incoming.close();
     this.#outgoing.close();
-    this.#decompressor?.close();
     if (hasOpened) this.#service.open.remove(this);
     this.#receiver.closed(this.#closeCode, this.#closeReason, this.#wasClean);
   }

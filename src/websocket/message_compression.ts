@@ -45,28 +45,31 @@ export class CompressionJobs {
   }
 }
 
-/** What a WebSocket needs to compress. */
-export interface CompressionTools {
+/** What a server compresses with. */
+export interface CompressorTools extends Pick<DeflateAgreement, "serverTakesOver" | "serverWindowBits"> {
   readonly deflate: Deflate;
   readonly jobs: CompressionJobs;
-  readonly agreement: DeflateAgreement;
   readonly level: number;
 }
 
+/** What a WebSocket needs to compress and to decompress. */
+export interface CompressionTools
+  extends CompressorTools, Pick<DeflateAgreement, "clientTakesOver" | "clientWindowBits"> {}
+
 /** Compresses what the server sends, one message at a time. */
 export class MessageCompressor {
-  readonly #tools: CompressionTools;
+  readonly tools: CompressorTools;
   readonly #job: Job;
 
-  constructor(tools: CompressionTools) {
-    const { deflate, agreement: { serverWindowBits }, level, jobs } = tools;
-    this.#tools = tools;
+  constructor(tools: CompressorTools) {
+    const { deflate, serverWindowBits, level, jobs } = tools;
+    this.tools = tools;
     this.#job = new Job(jobs, () => deflate.createCompressor(serverWindowBits, level));
   }
 
   /** Compresses the next message; `onDone` may be called at once, and is given `null` where that failed. */
   compress(payload: Uint8Array, onDone: (compressed: Uint8Array<ArrayBuffer> | null) => void): void {
-    const { deflate, agreement: { serverTakesOver, serverWindowBits }, level } = this.#tools;
+    const { deflate, serverTakesOver, serverWindowBits, level } = this.tools;
     if (!serverTakesOver && payload.byteLength <= MAX_SYNCHRONOUS_BYTES) {
       onDone(withoutTail(deflate.compress(payload, serverWindowBits, level)));
       return;
@@ -90,7 +93,7 @@ export class MessageDecompressor {
 
   /** @param maxBytes The longest message. */
   constructor(tools: CompressionTools, maxBytes: number) {
-    const { deflate, agreement: { clientWindowBits }, jobs } = tools;
+    const { deflate, clientWindowBits, jobs } = tools;
     this.#tools = tools;
     this.#maxBytes = maxBytes;
     this.#job = new Job(jobs, () => deflate.createDecompressor(clientWindowBits));
@@ -98,7 +101,7 @@ export class MessageDecompressor {
 
   /** Decompresses the next message, whose bytes are borrowed. */
   decompress(borrowed: Uint8Array, onPayload: OnPayload): void {
-    const { deflate, agreement: { clientTakesOver, clientWindowBits } } = this.#tools;
+    const { deflate, clientTakesOver, clientWindowBits } = this.#tools;
     const bytes = withTail(borrowed);
     if (!clientTakesOver && bytes.byteLength <= MAX_SYNCHRONOUS_BYTES) {
       const maxBytes = Math.min(this.#maxBytes, MAX_SYNCHRONOUS_BYTES);

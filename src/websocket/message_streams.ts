@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Message } from "./connection.ts";
+import type { Message } from "./incoming_frames.ts";
 
 /** What the stream of messages that come asks of the socket. */
 export interface MessageSource {

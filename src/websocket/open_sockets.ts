@@ -18,10 +18,14 @@ const TICKS_PER_TIMEOUT = 8;
 export interface OpenSocket {
   /** Where it stands among those that are open. */
   placeAmongOpen: number;
+  /** Bytes of messages that its client has not taken. */
+  readonly bufferedBytes: number;
   /** Time has passed. */
   tick(nowMs: number): void;
   /** The server is going away. */
   goAway(): void;
+  /** It is lost, since the most waits for it and too much for all. */
+  loseForAll(): void;
 }
 
 /** The WebSockets that are open. It ticks while there are some. */
@@ -29,9 +33,11 @@ export class OpenSockets {
   /** The time at the last tick, or when the clock began to tick. */
   nowMs = 0;
   readonly #clock: Clock;
-  #open: OpenSocket[] = [];
+  readonly #open: OpenSocket[] = [];
   #tickMs = MAX_TICK_MS;
   #timer: Timer | null = null;
+  /** Told when one more or one less is open. */
+  onCountChanged: (count: number) => void = () => {};
 
   /** @param clock The runtime's clock. */
   constructor(clock: Clock) {
@@ -45,6 +51,7 @@ export class OpenSockets {
    */
   add(socket: OpenSocket, shortestMs: number): void {
     socket.placeAmongOpen = this.#open.push(socket) - 1;
+    this.onCountChanged(this.#open.length);
     const tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
     if (this.#timer !== null && tickMs >= this.#tickMs) return;
     this.#timer?.cancel();
@@ -57,9 +64,28 @@ export class OpenSockets {
   remove(socket: OpenSocket): void {
     const last = this.#open.pop()!;
     if (last !== socket) this.#open[last.placeAmongOpen = socket.placeAmongOpen] = last;
+    this.onCountChanged(this.#open.length);
     if (this.#open.length > 0) return;
     this.#timer?.cancel();
     this.#timer = null;
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#open.length;
+  }
+
+  /** The one for whose client the most waits. */
+  largest(): OpenSocket | null {
+    let largest: OpenSocket | null = null;
+    let mostBytes = -1;
+    for (const socket of this.#open) {
+      const { bufferedBytes } = socket;
+      if (bufferedBytes <= mostBytes) continue;
+      largest = socket;
+      mostBytes = bufferedBytes;
+    }
+    return largest;
   }
 
   /** The first tick at or behind which something that begins now has taken so long: never early. */

@@ -9,7 +9,9 @@
 import { TrivetError } from "../api/errors.ts";
 import type { ServerWebSocket, WebSocketClose } from "../api/websocket.ts";
 import { CLOSE_NORMAL, CLOSE_WITHOUT_CODE, isCloseCode, MAX_CONTROL_BYTES, MAX_REASON_BYTES } from "./codec/frame.ts";
-import type { Message, SocketReceiver, WebSocketConnection, WebSocketState } from "./connection.ts";
+import type { SocketReceiver, WebSocketConnection } from "./connection.ts";
+import type { Message } from "./incoming_frames.ts";
+import type { WebSocketState } from "./socket_states.ts";
 import { IncomingMessages, OutgoingMessages } from "./message_streams.ts";
 import { SocketCloseEvent, SocketErrorEvent, SocketEvent, SocketEvents, SocketMessageEvent } from "./socket_events.ts";
 
@@ -146,6 +148,19 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
     );
   }
 
+  subscribe(topic: string): void {
+    if (typeof topic !== "string") throw new TypeError(`A topic is a string, got ${typeof topic}.`);
+    this.#connection.subscribe(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    this.#connection.unsubscribe(topic);
+  }
+
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
+    this.#connection.publish(topic, toPublished(message));
+  }
+
   close(code?: number, reason = ""): void {
     if (code !== undefined && !isCloseCode(code)) {
       throw new DOMException(
@@ -257,6 +272,20 @@ function toPayload(message: unknown): string | Uint8Array | Blob {
   if (typeof SharedArrayBuffer === "function" && message instanceof SharedArrayBuffer) return new Uint8Array(message);
   return String(message);
 }
+
+/**
+ * What is published: there is no time to read a Blob.
+ *
+ * @throws {TypeError} For a Blob.
+ */
+export function toPublished(message: unknown): string | Uint8Array<ArrayBuffer> {
+  const payload = toPayload(message);
+  if (payload instanceof Blob) throw new TypeError(BLOB_PUBLISHED);
+  return payload as string | Uint8Array<ArrayBuffer>;
+}
+
+const BLOB_PUBLISHED = "Text or bytes can be published, and no Blob: read it first, or get bytes as they are with " +
+  '`socket.binaryType = "arraybuffer"`.';
 
 function closedError(): TrivetError {
   return new TrivetError("peer-disconnected", "The WebSocket is closed.");

@@ -11,16 +11,20 @@ import type { HandlerInfo, UpgradedConnection } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import type { ByteChannel, ByteConnection, ByteReceiver } from "../exchange/byte_channel.ts";
 import type { Exchange, WebSocketUpgrades } from "../exchange/exchange.ts";
+import type { Publication } from "../exchange/publication.ts";
 import type { Runtime } from "../runtime.ts";
 import { agreeOnDeflate } from "./codec/extensions.ts";
 import { type SocketService, WebSocketConnection } from "./connection.ts";
 import { readHandshake } from "./handshake.ts";
 import { CompressionJobs, type CompressionTools } from "./message_compression.ts";
-import { FrameSlab } from "./outgoing_frames.ts";
-import { ServerSocket } from "./server_socket.ts";
-import { resolveWebSocketOptions } from "./settings.ts";
+import { FrameSlab } from "./frame_slab.ts";
 import { OpenSockets } from "./open_sockets.ts";
+import { SendTurns } from "./send_turns.ts";
+import { ServerSocket, toPublished } from "./server_socket.ts";
+import { resolveWebSocketOptions } from "./settings.ts";
+import { type FrameTools, SharedMessage } from "./shared_frames.ts";
 import { StreamChannel } from "./stream_channel.ts";
+import { type Subscriber, Topics } from "./topics.ts";
 
 /** What is asked of a runtime. */
 export type WebSocketRuntime = Pick<Runtime, "clock" | "sha1" | "deflate" | "encodeUtf8" | "decodeLatin1">;
@@ -30,17 +34,52 @@ export class WebSockets implements WebSocketUpgrades {
   readonly #runtime: WebSocketRuntime;
   readonly #service: SocketService;
   readonly #jobs = new CompressionJobs();
+  readonly #tools: FrameTools;
+  /** Tells what was published here to the sockets of other threads. */
+  readonly #tellElsewhere: (publication: Publication) => void;
   /** Tells that the server drains: one signal for all exchanges of the thread, asked for with the first WebSocket. */
   #draining: AbortSignal | null = null;
 
-  /** @param runtime The runtime. */
-  constructor(runtime: WebSocketRuntime) {
+  /**
+   * @param runtime The runtime.
+   * @param tellElsewhere Tells what was published here to the sockets of other threads.
+   */
+  constructor(runtime: WebSocketRuntime, tellElsewhere: (publication: Publication) => void) {
     this.#runtime = runtime;
+    this.#tellElsewhere = tellElsewhere;
+    const open = new OpenSockets(runtime.clock);
+    const slab = new FrameSlab(runtime.encodeUtf8);
+    this.#tools = { slab, deflate: runtime.deflate, jobs: this.#jobs };
     this.#service = {
-      open: new OpenSockets(runtime.clock),
-      slab: new FrameSlab(runtime.encodeUtf8),
+      open,
+      slab,
+      turns: new SendTurns(runtime.clock.defer, open),
+      topics: new Topics(),
       decodeLatin1: runtime.decodeLatin1,
+      publish: (topic, message, except) => this.#publish(topic, message, except),
     };
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#service.open.count;
+  }
+
+  /** Calls back with how many are open when that has changed. */
+  onCountChanged(callback: (count: number) => void): void {
+    this.#service.open.onCountChanged = callback;
+  }
+
+  publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
+    this.#publish(topic, toPublished(message), null);
+  }
+
+  /** Gives what was published on another thread to the sockets of this one. */
+  deliver({ topic, message }: Publication, except: Subscriber | null = null): void {
+    const { topics, turns } = this.#service;
+    if (!topics.has(topic)) return;
+    topics.publish(topic, new SharedMessage(message, this.#tools), except);
+    turns.relieve();
   }
 
   upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer {
@@ -52,7 +91,7 @@ export class WebSockets implements WebSocketUpgrades {
     const extensions = agreement?.answer ?? "";
     const tools: CompressionTools | null = agreement === null
       ? null
-      : { deflate: this.#runtime.deflate, jobs: this.#jobs, agreement, level: compression!.level };
+      : { deflate: this.#runtime.deflate, jobs: this.#jobs, level: compression!.level, ...agreement };
 
     const headers = new Headers({ "sec-websocket-accept": accept });
     if (protocol !== "") headers.set("sec-websocket-protocol", protocol);
@@ -70,6 +109,13 @@ export class WebSockets implements WebSocketUpgrades {
       if (draining.aborted) connection.goAway();
     }, () => connection.abandon());
     return { response, socket };
+  }
+
+  #publish(topic: string, message: string | Uint8Array<ArrayBuffer>, except: Subscriber | null): void {
+    if (typeof topic !== "string") throw new TypeError(`A topic is a string, got ${typeof topic}.`);
+    const publication: Publication = { topic, message };
+    this.deliver(publication, except);
+    this.#tellElsewhere(publication);
   }
 
   #watchDraining(info: HandlerInfo): AbortSignal {

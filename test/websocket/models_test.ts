@@ -16,6 +16,18 @@ const BIG_BYTES = 1024 * 1024;
 const GOODBYE = frame({ opcode: 8, payload: closePayload(1000, "bye") });
 const TAIL = Uint8Array.of(0, 0, 0xff, 0xff);
 
+/** Waits until what is told between threads has arrived. */
+async function eventually(check: () => void): Promise<void> {
+  for (let waits = 0;; waits++) {
+    try {
+      return check();
+    } catch (error) {
+      if (waits === 500) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 for (const model of TESTED_MODELS) {
   describe(`WebSockets under ${model.name}`, () => {
     const reported: TrivetError[] = [];
@@ -91,6 +103,38 @@ for (const model of TESTED_MODELS) {
       assert.equal(answer.rsv, 4);
       assert.equal(new TextDecoder().decode(zlib.inflateRawSync(concat(answer.payload, TAIL), sync)), text);
       await leave(client);
+    });
+
+    test("what is published gets to every subscriber, on whichever thread each is", async () => {
+      const others = Math.min(4, model.connectionsAtOnce - 1);
+      const members: RawClient[] = [];
+      for (let i = 0; i <= others; i++) members.push(await open("/room"));
+      // A socket opens behind the response that its client has seen, and on another thread that is told later.
+      await eventually(() => assert.equal(server.stats().webSockets.open, members.length));
+      server.publish("room", "from the server");
+      for (const member of members) assert.deepEqual(show(await receive(member, 1)), ["text from the server"]);
+      const publisher = members[0];
+      publisher.send(frame({ opcode: 1, payload: "from a member" }));
+      publisher.send(frame({ opcode: 2, payload: new Uint8Array(100_000) }));
+      for (const member of members.slice(1)) {
+        const [, text, binary] = await receive(member, 3);
+        assert.deepEqual(show([text]), ["text from a member"]);
+        assert.equal(binary.payload.byteLength, 100_000);
+      }
+      if (model.connectionsAtOnce > members.length) {
+        const client = await connectRaw({ port: server.port });
+        const path = `/publish?message=from+a+handler&bytes=3`;
+        client.send(`GET ${path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n`);
+        assert.match(await client.receiveAll(10_000), /published/);
+        client.end();
+        await client.closed();
+        assert.deepEqual(show(await receive(publisher, 3)).slice(1), ["text from a handler", "binary 070707"]);
+        for (const member of members.slice(1)) {
+          assert.deepEqual(show((await receive(member, 5)).slice(3)), ["text from a handler", "binary 070707"]);
+        }
+      }
+      for (const member of members) await leave(member);
+      await eventually(() => assert.equal(server.stats().webSockets.open, 0));
     });
 
     test("a request that is none is told what to do, and its handler's failure is not reported", async () => {

@@ -713,6 +713,7 @@ describe("an echo to a client that does not read", () => {
     const { socket, peer, send, shown } = await client();
     peer.stopReading();
     socket.send(new Uint8Array(300_000));
+    await clock.settle();
     for (let i = 0; i < 50; i++) await send(frame({ opcode: 9, payload: String(i) }));
     peer.read();
     for (let i = 0; i < 10; i++) await clock.settle();

@@ -10,6 +10,7 @@
 
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Connection } from "../../exchange/connection.ts";
+import type { Publication } from "../../exchange/publication.ts";
 import type { Address } from "../../runtime.ts";
 import { addCounts, NO_COUNTS } from "./loop_protocol.ts";
 import type { LoopThread } from "./loop_thread.ts";
@@ -25,10 +26,21 @@ export class EventLoopsScheduler implements Scheduler {
   /**
    * @param here The loop of this thread.
    * @param others The loops of other threads.
+   * @param onPublished Told what another loop has published.
    */
-  constructor(here: EventDrivenScheduler, others: readonly LoopThread[]) {
+  constructor(
+    here: EventDrivenScheduler,
+    others: readonly LoopThread[],
+    onPublished: (publication: Publication) => void,
+  ) {
     this.#here = here;
     this.#others = others;
+    for (const loop of others) {
+      loop.onPublished = (publication) => {
+        this.publish(publication, loop);
+        onPublished(publication);
+      };
+    }
   }
 
   async start(): Promise<void> {
@@ -58,6 +70,11 @@ export class EventLoopsScheduler implements Scheduler {
 
   release(connection: Connection): void {
     this.#here.release(connection);
+  }
+
+  /** Tells all other loops but one. */
+  publish(publication: Publication, except: LoopThread | null = null): void {
+    for (const loop of this.#others) if (loop !== except) loop.publish(publication);
   }
 
   drain(): void {

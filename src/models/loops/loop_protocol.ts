@@ -15,6 +15,7 @@ export interface LoopCounts {
   readonly requests: number;
   readonly responses: number;
   readonly activeExchanges: number;
+  readonly openSockets: number;
   readonly bytesReceived: number;
   readonly bytesSent: number;
   readonly errors: Readonly<Record<string, number>>;
@@ -65,8 +66,8 @@ export type FromLoop =
     readonly error: ErrorCopy;
     readonly request: RequestCopy | null;
   }
-  /** A promise was rejected and nothing has handled it. */
-  | { readonly kind: "rejection"; readonly error: ErrorCopy }
+  /** One that belongs to no exchange, such as a promise that was rejected and that nothing has handled. */
+  | { readonly kind: "loose-error"; readonly error: ErrorCopy }
   | { readonly kind: "stopped"; readonly drained: number; readonly aborted: number; readonly counts: LoopCounts };
 
 /** Whether a message may be one of these. Code of the user's module can post messages as well, which mean nothing here. */
@@ -82,6 +83,7 @@ export const NO_COUNTS: LoopCounts = {
   requests: 0,
   responses: 0,
   activeExchanges: 0,
+  openSockets: 0,
   bytesReceived: 0,
   bytesSent: 0,
   errors: {},
@@ -98,6 +100,7 @@ export function addCounts(one: LoopCounts, other: LoopCounts): LoopCounts {
     requests: one.requests + other.requests,
     responses: one.responses + other.responses,
     activeExchanges: one.activeExchanges + other.activeExchanges,
+    openSockets: one.openSockets + other.openSockets,
     bytesReceived: one.bytesReceived + other.bytesReceived,
     bytesSent: one.bytesSent + other.bytesSent,
     errors,

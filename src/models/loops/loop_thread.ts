@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import { isPublicationBatch, type Publication, PublicationLink } from "../../exchange/publication.ts";
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
 import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
@@ -83,6 +84,8 @@ const STOP_TIMEOUT_MS = 1_000;
 
 /** One loop on another thread. */
 export class LoopThread {
+  /** Told what the loop has published. */
+  onPublished: (publication: Publication) => void = () => {};
   readonly #options: LoopThreadOptions;
   #state: LoopState = LOOP_STATES.initial;
   #thread: Thread | null = null;
@@ -99,6 +102,8 @@ export class LoopThread {
   /** What waits for the present state to be left, so that no wait outlives what it is for. */
   #waiters: (() => void)[] = [];
   #ended = { drained: 0, aborted: 0 };
+  /** The way of what is published, to the present thread. */
+  #publications: PublicationLink | null = null;
 
   /** @param options What it needs of the server. */
   constructor(options: LoopThreadOptions) {
@@ -143,6 +148,11 @@ export class LoopThread {
   /** Throws the `TrivetError` for which the loop was lost, if it is. */
   throwIfLost(): void {
     if (this.#state === "lost") throw this.#lossCause;
+  }
+
+  /** Tells its WebSockets what was published elsewhere. */
+  publish(publication: Publication): void {
+    if (this.#state === "listening" || this.#state === "stopping") this.#publications?.tell(publication);
   }
 
   /** Takes nothing new, and stops when the last exchange has ended. */
@@ -198,6 +208,9 @@ export class LoopThread {
       return;
     }
     this.#thread = thread;
+    const { clock } = this.#options.runtime;
+    const { reportError } = this.#options;
+    this.#publications = new PublicationLink(clock.defer, (batch) => thread.post(batch), reportError);
     thread.post(orders);
   }
 
@@ -212,6 +225,8 @@ export class LoopThread {
       if (this.#state !== "starting") return;
       if (message.isReady) this.#settle("loaded");
       else this.#lose(restoreTrivetError(message.error));
+    } else if (isPublicationBatch(message)) {
+      this.#publications?.take(message, this.onPublished);
     } else if (isFromLoop(message)) {
       this.#take(thread, message);
     }
@@ -234,7 +249,7 @@ export class LoopThread {
       case "error":
         this.#answer(message);
         return;
-      case "rejection":
+      case "loose-error":
         this.#options.reportError(restoreTrivetError(message.error));
         return;
       case "stopped":
@@ -270,7 +285,12 @@ export class LoopThread {
     this.#lossCause = cause;
     this.#thread?.terminate();
     this.#thread = null;
-    this.#countsBefore = addCounts(this.#countsBefore, { ...this.#counts, open: 0, activeExchanges: 0 });
+    this.#countsBefore = addCounts(this.#countsBefore, {
+      ...this.#counts,
+      open: 0,
+      activeExchanges: 0,
+      openSockets: 0,
+    });
     this.#counts = NO_COUNTS;
     this.#settle("lost");
     if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
