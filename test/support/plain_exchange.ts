@@ -50,6 +50,7 @@ export function createExchange(method = "GET"): PlainExchange {
         upgrade: () => {
           throw new Error("No WebSocket is asked for.");
         },
+        publish: () => {},
       },
     },
     demandContent: () => {},

@@ -96,9 +96,12 @@ describe("a thread that never lacks work", () => {
       rejectionsAreFatal: false,
       claims: claims.words,
     };
-    const host = new HandlerHost(parent, slow, handler, orders, {
+    const host = new HandlerHost(parent, slow, handler, orders, () => ({
       upgrade: () => assert.fail("no WebSocket is asked for"),
-    });
+      publish: () => {},
+      deliver: () => {},
+      onCountChanged: () => {},
+    }));
     const take = (...callIds: number[]): void => {
       for (const callId of callIds) claims.offer(callId);
       host.take(callBatch(...callIds));

@@ -48,6 +48,7 @@ function createBench() {
       causes.push(cause);
     },
     onError: (error) => void errors.push(error),
+    onPublished: () => {},
   });
   const settled: Record<string, string> = {};
   const note = (name: string, promise: Promise<unknown>): void => {
@@ -152,7 +153,10 @@ const EVENTS: Readonly<Record<string, (bench: Bench) => unknown>> = {
     sayBatch(["answer", 77, 200, "", [], null, null, null, false, false]),
   "it says how fast it is": ({ sayBatch, begin }) => begin(2) && sayBatch(["pace", 2, 2, 1]),
   "it says that it listens, unasked": ({ sayBatch }) => sayBatch(["pong", 1]),
-  "it tells of a rejection": ({ sayBatch }) => sayBatch(["rejection", 0, boom]),
+  "it tells of a rejection": ({ sayBatch }) => sayBatch(["error", 0, boom]),
+  "it tells how many WebSockets it has": ({ sayBatch }) => sayBatch(["sockets", 0, 3]),
+  "it publishes": ({ say }) => say({ published: [{ topic: "a", message: "b" }], takenBytes: 0 }),
+  "it is published to": ({ thread }) => thread.publish({ topic: "a", message: "b" }),
   "it says what is no kind of message": ({ sayBatch }) => sayBatch(["hello", 1]),
   "the user's module posts an object": ({ say }) => say({}),
   "the user's module posts null": ({ say }) => say(null),
