@@ -22,6 +22,7 @@ import type { ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts"
 import type { Server } from "./src/api/server.ts";
 
 export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
+export type { AccessLog, AccessLogEntry, AccessLogFormat, AccessLogOptions } from "./src/api/access_log.ts";
 export type {
   Handler,
   HandlerInfo,

@@ -306,6 +306,10 @@ class DenoHost extends Outputs implements Host {
     super(output, errors, (code) => Deno.exit(code));
   }
 
+  get terminal(): Host["terminal"] {
+    return Deno.stdout.isTerminal() ? { takesColour: !Deno.noColor } : null;
+  }
+
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
     const onInterrupt = () => callback("SIGINT");
     const onTerminate = () => callback("SIGTERM");

@@ -1,5 +1,5 @@
 /**
- * Lines on their way to standard output or standard error.
+ * Lines on their way to standard output, standard error or a log file.
  *
  * It decides how many may wait for an output that is slow, and that a line which can't be written is dropped and counted.
  * It must not know what the output is: a terminal, a file, a pipe, or closed.
@@ -7,8 +7,13 @@
  * @module
  */
 
+import type { LineSink } from "../src/runtime.ts";
+import { openLogFile } from "./log_file.ts";
+
 /** Characters of lines that wait while others are being written; further lines are dropped. */
 const MAX_WAITING_CHARS = 64 * 1024;
+/** A log has more to say at once, and a disk has moments in which it takes nothing. */
+const MAX_WAITING_LOG_CHARS = 1024 * 1024;
 /** How long the end of the process waits for lines to leave. */
 const LAST_LINES_MS = 100;
 
@@ -16,43 +21,42 @@ const LAST_LINES_MS = 100;
 export type OutputWriter = (text: string, onDone: (isWritten: boolean) => void) => void;
 
 /** One output of the process. */
-export class Output {
+export class Output implements LineSink {
   /** Lines that were not written: there were too many, or the output failed. */
   droppedLines = 0;
   readonly #write: OutputWriter;
+  readonly #maxWaitingChars: number;
   #waiting = "";
   #waitingLines = 0;
   /** How many lines are being written; 0 while nothing is. */
   #writtenLines = 0;
-  #onIdle: (() => void) | null = null;
+  #onIdle: (() => void)[] = [];
 
   /** @param write Writes to the output. */
-  constructor(write: OutputWriter) {
+  constructor(write: OutputWriter, maxWaitingChars = MAX_WAITING_CHARS) {
     this.#write = write;
+    this.#maxWaitingChars = maxWaitingChars;
   }
 
-  /** Writes a line as soon as the output takes it. */
-  print(line: string): void {
-    if (this.#waitingLines > 0 && this.#waiting.length + line.length >= MAX_WAITING_CHARS) {
-      this.droppedLines++;
+  write(text: string, lineCount: number): void {
+    if (this.#waitingLines > 0 && this.#waiting.length + text.length > this.#maxWaitingChars) {
+      this.droppedLines += lineCount;
       return;
     }
-    this.#waiting += `${line}\n`;
-    this.#waitingLines++;
+    this.#waiting += text;
+    this.#waitingLines += lineCount;
     if (this.#writtenLines === 0) this.#writeWaiting();
   }
 
-  /** Calls back when nothing waits, or soon. */
-  whenIdle(callback: () => void): void {
-    if (this.#writtenLines === 0) {
-      callback();
-      return;
-    }
-    const timer = setTimeout(callback, LAST_LINES_MS);
-    this.#onIdle = () => {
-      clearTimeout(timer);
-      callback();
-    };
+  flushed(): Promise<void> {
+    if (this.#writtenLines === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, LAST_LINES_MS);
+      this.#onIdle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   #writeWaiting(): void {
@@ -66,15 +70,21 @@ export class Output {
   #finish(isWritten: boolean): void {
     if (!isWritten) this.droppedLines += this.#writtenLines;
     this.#writtenLines = 0;
-    if (this.#waitingLines > 0) this.#writeWaiting();
-    else this.#onIdle?.();
+    if (this.#waitingLines > 0) {
+      this.#writeWaiting();
+      return;
+    }
+    const onIdle = this.#onIdle;
+    this.#onIdle = [];
+    for (const callback of onIdle) callback();
   }
 }
 
 /** The part of a host that prints: the same on every runtime. */
 export class Outputs {
-  readonly #output: Output;
+  readonly output: Output;
   readonly #errors: Output;
+  readonly #logs: Output[] = [];
   readonly #exit: (code: number) => void;
 
   /**
@@ -83,24 +93,34 @@ export class Outputs {
    * @param exit Ends the process now.
    */
   constructor(output: Output, errors: Output, exit: (code: number) => void) {
-    this.#output = output;
+    this.output = output;
     this.#errors = errors;
     this.#exit = exit;
   }
 
   get droppedLines(): number {
-    return this.#output.droppedLines + this.#errors.droppedLines;
+    return this.#all.reduce((sum, { droppedLines }) => sum + droppedLines, 0);
   }
 
   print(line: string): void {
-    this.#output.print(line);
+    this.output.write(`${line}\n`, 1);
   }
 
   printError(line: string): void {
-    this.#errors.print(line);
+    this.#errors.write(`${line}\n`, 1);
+  }
+
+  async openLog(path: string): Promise<LineSink> {
+    const log = new Output(await openLogFile(path), MAX_WAITING_LOG_CHARS);
+    this.#logs.push(log);
+    return log;
   }
 
   exit(code: number): void {
-    this.#output.whenIdle(() => this.#errors.whenIdle(() => this.#exit(code)));
+    Promise.all(this.#all.map((output) => output.flushed())).then(() => this.#exit(code));
+  }
+
+  get #all(): Output[] {
+    return [this.output, this.#errors, ...this.#logs];
   }
 }

@@ -28,6 +28,12 @@ export class ProcessHost extends Outputs implements Host {
     this.locate = locate;
   }
 
+  get terminal(): Host["terminal"] {
+    if (process.getBuiltinModule?.("node:tty").isatty(1) !== true) return null;
+    const { NO_COLOR, TERM } = process.env;
+    return { takesColour: (NO_COLOR ?? "") === "" && TERM !== "dumb" };
+  }
+
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
     process.on("SIGINT", callback).on("SIGTERM", callback);
     return () => void process.off("SIGINT", callback).off("SIGTERM", callback);

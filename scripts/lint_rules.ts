@@ -21,6 +21,7 @@ const LAYERS: readonly { readonly folder: string; readonly imports: readonly str
     folder: "src/server/",
     imports: [
       "src/models/",
+      "src/observe/",
       "src/http1/connection/",
       "src/http1/codec/",
       "src/websocket/",
@@ -33,6 +34,8 @@ const LAYERS: readonly { readonly folder: string; readonly imports: readonly str
   },
   // A model sees connections as an interface, whatever protocol they speak.
   { folder: "src/models/", imports: ["src/threads/", "src/exchange/", "src/web/", "src/api/", "src/http/"] },
+  // Who looks on sees what the seam shows, and nothing of who works.
+  { folder: "src/observe/", imports: ["src/exchange/", "src/api/", "src/http/"] },
   {
     folder: "src/http1/connection/",
     imports: ["src/http1/codec/", "src/exchange/", "src/web/", "src/api/", "src/http/"],

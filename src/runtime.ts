@@ -167,6 +167,17 @@ export interface Clock {
   defer(callback: () => void): void;
 }
 
+/** An output for lines. */
+export interface LineSink {
+  /**
+   * Writes text that consists of so many lines, each with its line feed. It never throws and never waits: what the output
+   * does not take is dropped and counted.
+   */
+  write(text: string, lineCount: number): void;
+  /** Resolves when everything has left, or a tenth of a second later if it does not. */
+  flushed(): Promise<void>;
+}
+
 /** The process around the server, as the command-line program sees it. */
 export interface Host {
   /** The arguments after the program's own name. */
@@ -179,8 +190,18 @@ export interface Host {
   print(line: string): void;
   /** Writes a line to standard error, likewise. */
   printError(line: string): void;
-  /** How many lines were dropped because an output did not take them. */
+  /** How many lines were dropped because an output did not take them, logs that were opened among them. */
   readonly droppedLines: number;
+  /** Standard output, to which `print` writes too. */
+  readonly output: LineSink;
+  /** What standard output is shown on; `null` where that is no terminal. */
+  readonly terminal: { readonly takesColour: boolean } | null;
+  /**
+   * Opens a file, which is made if it is not there, to append lines to; 1 MiB of them may wait. When the file was renamed
+   * or removed, as programs that rotate logs do, a new one is made in its place within some seconds. Rejects with the
+   * runtime's own error.
+   */
+  openLog(path: string): Promise<LineSink>;
   /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
   /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */

@@ -73,6 +73,7 @@ export type ErrorCode =
   | "draining"
   | "listen-failed"
   | "accept-failed"
+  | "log-failed"
   | "not-listening"
   | "internal-error";
 
@@ -141,6 +142,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   // The operating system or the runtime.
   "listen-failed": { blame: "transport", status: null },
   "accept-failed": { blame: "transport", status: null },
+  "log-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },
 
   // Trivet itself: a fault to report.

@@ -8,6 +8,7 @@
  */
 
 import { findNearestName } from "./nearest_name.ts";
+import type { AccessLogFormat } from "./access_log.ts";
 import type { UnhandledRejections } from "./options.ts";
 import { translateForeignName } from "./wrong_calls.ts";
 
@@ -80,6 +81,8 @@ export const MIN_DATA_RATE_RULES = {
   gracePeriod: timeout(5_000),
 } as const satisfies Record<string, NumberRule>;
 
+export const LOG_FORMATS: readonly AccessLogFormat[] = ["short", "common", "combined", "json"];
+
 export const REJECTIONS: readonly UnhandledRejections[] = ["report", "fatal"];
 
 const OTHER_NAMES = [
@@ -98,6 +101,7 @@ const OTHER_NAMES = [
   "unhandledRejections",
   "minDataRate",
   "healthPath",
+  "accessLog",
 ];
 
 /** The names of the options that are whole numbers. */

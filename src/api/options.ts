@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { AccessLog } from "./access_log.ts";
 import type { TrivetError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
 import type { Address, TlsOptions } from "../runtime.ts";
@@ -121,6 +122,12 @@ export interface ServeOptions {
    * and its threads. Default: none.
    */
   readonly healthPath?: string;
+  /**
+   * Logs each request when its response has ended: `true`, a format, `{ format, file }`, or a function. It never holds
+   * requests up: what an output does not take is dropped, and `stats().droppedLines` counts it. Default: none; on a
+   * terminal, `trivet serve` has `true`.
+   */
+  readonly accessLog?: AccessLog;
   /** Hands the handler a Request of the runtime itself, at the cost of making one for each request. Default false. */
   readonly nativeRequest?: boolean;
   /** Seconds a refused peer is asked to wait, 0 to 86 400. Default 5. */

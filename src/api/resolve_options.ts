@@ -7,7 +7,9 @@
  * @module
  */
 
+import type { AccessLog, AccessLogEntry, AccessLogOptions } from "./access_log.ts";
 import {
+  LOG_FORMATS,
   MIN_DATA_RATE_RULES,
   NUMBER_RULES,
   OPTION_NAMES,
@@ -45,6 +47,8 @@ export interface ResolvedOptions {
   readonly maxThreadMemory: number;
   readonly unhandledRejections: UnhandledRejections;
   readonly healthPath: string | undefined;
+  /** Where requests are logged; `undefined` where they are not. */
+  readonly accessLog: AccessLogOptions | ((entry: AccessLogEntry) => void) | undefined;
   /** Whether the model "blocking" lets connections persist: only when the user has set a time for that. */
   readonly blockingPersists: boolean;
   readonly nativeRequest: boolean;
@@ -113,6 +117,7 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     unhandledRejections: resolveName("unhandledRejections", options.unhandledRejections, REJECTIONS) ?? "report",
     module: resolveModule(options.module),
     healthPath: resolveHealthPath(options.healthPath),
+    accessLog: resolveAccessLog(options.accessLog),
     blockingPersists: options.keepAliveTimeout !== undefined,
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
     hostname: resolveHostname(options.hostname),
@@ -131,6 +136,8 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
 export function optionsOfLoop(options: ResolvedOptions): ServeModule {
   const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
   const given: Record<string, unknown> = { ...rest, loops: 1, reusePort: true };
+  // A function can't go there: what it would be told is told from there.
+  if (typeof rest.accessLog === "function") delete given.accessLog;
   for (const name of findIneffective(given, rest.model)) delete given[name];
   return { ...given, module: rest.module ?? "" };
 }
@@ -157,6 +164,19 @@ function resolveHealthPath(path: string | undefined): string | undefined {
     throw wrongType("healthPath", path, "a path in printable ASCII that begins with a slash");
   }
   return path;
+}
+
+function resolveAccessLog(log: AccessLog | undefined): ResolvedOptions["accessLog"] {
+  if (log === undefined || log === false) return undefined;
+  if (log === true) return {};
+  if (typeof log === "function") return log;
+  if (typeof log === "string") return { format: resolveName("accessLog", log, LOG_FORMATS) };
+  if (typeof log !== "object" || log === null) {
+    throw wrongType("accessLog", log, "true, false, a format, an object with format and file, or a function");
+  }
+  rejectUnknown("option accessLog", log, ["format", "file"]);
+  const format = resolveName("accessLog.format", log.format, LOG_FORMATS);
+  return { format, file: resolveType("accessLog.file", log.file, "string") };
 }
 
 function resolveSignal(signal: AbortSignal | undefined): AbortSignal | undefined {

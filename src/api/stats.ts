@@ -50,7 +50,7 @@ export interface ServerStats {
   readonly threads: ThreadStats;
   /** Event loops that serve connections. */
   readonly loops: number;
-  /** Lines that the outputs of the process did not take, on this thread: they are closed, full or slow. */
+  /** Lines that outputs and log files did not take, on every event loop: they are closed, full or slow. */
   readonly droppedLines: number;
 }
 

@@ -7,6 +7,7 @@
  */
 
 import { createServer } from "../server/create_server.ts";
+import type { AccessLogEntry } from "../api/access_log.ts";
 import { TrivetError } from "../api/errors.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { loadHandlerModule } from "../server/load_handler.ts";
@@ -33,6 +34,8 @@ import { HttpResponse } from "../web/http_response.ts";
 const COUNTS_INTERVAL_MS = 100;
 /** The thread that has started this one says when the time of a graceful stop is over. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
+/** Requests that may be told and not heard of; further ones are dropped, as lines are that an output does not take. */
+const MAX_UNHEARD = 10_000;
 
 /** How far a loop has come, on its own thread. */
 export type LoopHostState = "waiting" | "serving" | "draining" | "ended";
@@ -61,6 +64,10 @@ export class LoopHost {
   #server: HttpServer | null = null;
   readonly #publications: PublicationLink;
   #lastCounts = "";
+  /** Requests that this turn has brought, where they are told. */
+  #requests: AccessLogEntry[] = [];
+  #unheard = 0;
+  #droppedRequests = 0;
 
   /**
    * @param runtime The runtime.
@@ -117,6 +124,9 @@ export class LoopHost {
         // A server that could not listen was reported itself.
         this.#server?.stop().catch(() => {});
         return;
+      case "requests-heard":
+        this.#unheard -= message.count;
+        return;
       case "response":
         this.#reports.get(message.reportId)?.(message.response);
         this.#reports.delete(message.reportId);
@@ -130,6 +140,7 @@ export class LoopHost {
       port,
       onListen: () => {},
       ...(this.#orders.reportsErrors ? { onError } : {}),
+      ...(this.#orders.tellsRequests ? { accessLog: (entry) => this.#tellRequest(entry) } : {}),
     };
     try {
       const server = this.#server = createServer(this.#runtime, THREAD_ENTRY, options);
@@ -148,6 +159,7 @@ export class LoopHost {
     const report: Pick<ShutdownReport, "drained" | "aborted"> =
       await this.#server?.shutdown({ timeout: NO_TIMEOUT_MS }).catch(() => nothing) ?? nothing;
     this.#enter("ended");
+    this.#sayRequests();
     this.#say({ kind: "stopped", drained: report.drained, aborted: report.aborted, counts: this.#counts() });
   }
 
@@ -163,8 +175,24 @@ export class LoopHost {
     return new HttpResponse(content, { status, statusText, headers: fields.map(([name, value]) => [name, value]) });
   }
 
+  #tellRequest(entry: AccessLogEntry): void {
+    if (this.#unheard >= MAX_UNHEARD) {
+      this.#droppedRequests++;
+      return;
+    }
+    this.#unheard++;
+    if (this.#requests.push(entry) === 1) this.#runtime.clock.defer(() => this.#sayRequests());
+  }
+
+  #sayRequests(): void {
+    const entries = this.#requests;
+    if (entries.length === 0) return;
+    this.#requests = [];
+    this.#say({ kind: "requests", entries });
+  }
+
   #counts(): LoopCounts {
-    return this.#server === null ? NO_COUNTS : toCounts(this.#server.stats());
+    return this.#server === null ? NO_COUNTS : toCounts(this.#server.stats(), this.#droppedRequests);
   }
 
   #sayCounts(): void {
@@ -184,8 +212,17 @@ export class LoopHost {
   }
 }
 
-function toCounts(stats: ServerStats): LoopCounts {
+function toCounts(stats: ServerStats, droppedRequests: number): LoopCounts {
   const { requests, responses, activeExchanges, webSockets, bytesReceived, bytesSent, errors } = stats;
-  const openSockets = webSockets.open;
-  return { ...stats.connections, openSockets, requests, responses, activeExchanges, bytesReceived, bytesSent, errors };
+  return {
+    ...stats.connections,
+    openSockets: webSockets.open,
+    requests,
+    responses,
+    activeExchanges,
+    bytesReceived,
+    bytesSent,
+    errors,
+    droppedLines: stats.droppedLines + droppedRequests,
+  };
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { TrivetError } from "../api/errors.ts";
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -24,6 +25,9 @@ export interface Observer {
    *
    * @param status The status code that was sent, 0 where none was.
    * @param contentBytes Bytes of content that were gathered, without their framing.
+   * @param beganAtMs When the request had begun.
    */
-  responseEnded(exchange: Exchange, status: number, contentBytes: number, nowMs: number): void;
+  responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void;
+  /** An error was answered to what is no request, or to a connection that is not served: there is no exchange. */
+  requestRefused(connection: Connection, error: TrivetError, nowMs: number): void;
 }

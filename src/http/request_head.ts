@@ -50,4 +50,9 @@ export class RequestHead {
     this.isPlainTarget = isPlainTarget;
     this.fields = fields;
   }
+
+  /** The version of the protocol it came in, as logs name it; `null` where it was not told, as on another thread. */
+  get protocol(): string | null {
+    return null;
+  }
 }

@@ -4,11 +4,13 @@
  * @module
  */
 
+import type { AccessLogEntry } from "../api/access_log.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Model } from "../api/options.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
+import { tellUser } from "../api/telling.ts";
 import type { Runtime } from "../runtime.ts";
 import type { LoopThreadOptions } from "./loops/loop_thread.ts";
 import { LoopThread } from "./loops/loop_thread.ts";
@@ -92,9 +94,13 @@ export const MODELS: ModelTable = {
       if (loops === 1) return here;
       const { runtime, options, threadEntry: entry, loopOrders: orders, reportError, onPublished } = parts;
       const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
+      const { onError, accessLog } = options;
+      const onRequest = (request: AccessLogEntry): void => {
+        if (typeof accessLog === "function") tellUser(runtime.host, () => accessLog(request));
+      };
       const others = Array.from(
         { length: loops - 1 },
-        () => new LoopThread({ runtime, entry, orders, onError: options.onError, onCrash, reportError }),
+        () => new LoopThread({ runtime, entry, orders, onError, onRequest, onCrash, reportError }),
       );
       return new EventLoopsScheduler(here, others, onPublished);
     },

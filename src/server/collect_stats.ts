@@ -20,7 +20,10 @@ const NO_SCHEDULER_STATS: SchedulerStats = {
 };
 
 /** What the connections of one event loop count. */
-export function countConnections({ open, admission, counters, webSockets }: ConnectionServices): LoopCounts {
+function countConnections(
+  { open, admission, counters, webSockets }: ConnectionServices,
+  droppedLines: number,
+): LoopCounts {
   const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = counters;
   return {
     open: open.count,
@@ -33,6 +36,7 @@ export function countConnections({ open, admission, counters, webSockets }: Conn
     bytesReceived,
     bytesSent,
     errors: Object.fromEntries(errors),
+    droppedLines,
   };
 }
 
@@ -49,7 +53,10 @@ export function collectStats(
     ...NO_SCHEDULER_STATS,
     ...scheduler.stats?.(),
   };
-  const { open, accepted, refused, openSockets, ...counts } = addCounts(countConnections(services), elsewhere);
+  const { open, accepted, refused, openSockets, ...counts } = addCounts(
+    countConnections(services, droppedLines),
+    elsewhere,
+  );
   return {
     state,
     draining: state === "draining",
@@ -59,6 +66,5 @@ export function collectStats(
     webSockets: { open: openSockets + openOnThreads },
     ...counts,
     ...schedulerStats,
-    droppedLines,
   };
 }

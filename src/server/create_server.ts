@@ -9,6 +9,7 @@ import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions } from ".
 import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
+import { type Observation, observe } from "./observation.ts";
 import { Reports } from "./reports.ts";
 import { Http1Connection } from "../http1/connection/http1_connection.ts";
 import type { Observer } from "../exchange/observer.ts";
@@ -65,12 +66,24 @@ export function createServer(
       fastResponse: isFastResponseInstalled(),
       reportsErrors: options.onError !== undefined,
       rejectionsAreFatal: options.unhandledRejections === "fatal",
+      tellsRequests: typeof options.accessLog === "function",
     },
     warnings,
     reportError: (error) => reports.report(error),
     onPublished: (publication) => server.deliver(publication),
   });
-  const server = assembleServer({ options, runtime, scheduler, reports, descriptors, prepare });
+  const observation = observe(options, runtime);
+  const { observer, flushed } = observation;
+  const server = assembleServer({
+    options,
+    runtime,
+    scheduler,
+    reports,
+    descriptors,
+    prepare: inTurn(observation.prepare, prepare),
+    observer,
+    flushed,
+  });
   return server;
 }
 
@@ -85,7 +98,9 @@ export interface AssemblyParts {
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
   /** Told of everything that happens on this event loop. */
-  readonly observer?: Observer;
+  readonly observer?: Observer | null;
+  /** See {@linkcode Observation.flushed}. */
+  readonly flushed?: Observation["flushed"];
   /** Chooses who speaks on a connection; `http1` speaks HTTP/1.1. Default: HTTP/1.1 at once. */
   readonly choice?: (http1: Speaker) => ProtocolChoice;
 }
@@ -107,6 +122,15 @@ export function assembleServer(parts: AssemblyParts): HttpServer {
     observer,
   });
   return new HttpServer({ ...parts, services, events });
+}
+
+/** Does one thing after the other, as far as there is something to do. */
+function inTurn(first: (() => Promise<void>) | null, second: (() => Promise<void>) | null): typeof first {
+  if (first === null || second === null) return first ?? second;
+  return async () => {
+    await first();
+    await second();
+  };
 }
 
 function alwaysHttp1(http1: Speaker): ProtocolChoice {

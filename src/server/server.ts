@@ -42,6 +42,8 @@ export interface ServerParts {
   readonly events: TransportEvents;
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
+  /** Resolves when what was observed has left, soon at the latest. */
+  readonly flushed?: (() => Promise<void>) | null;
 }
 
 /** One server over one listener. */
@@ -52,6 +54,7 @@ export class HttpServer implements Server {
   readonly #reports: Reports;
   readonly #events: TransportEvents;
   readonly #scheduler: Scheduler;
+  readonly #flushed: (() => Promise<void>) | null;
   readonly #startedAtMs: number;
   readonly #ready = new Settlement<Server>();
   readonly #finished = new Settlement<void>();
@@ -81,13 +84,15 @@ export class HttpServer implements Server {
    *
    * @param parts What it is made of.
    */
-  constructor({ options, runtime, scheduler, services, reports, events, prepare }: ServerParts) {
+  constructor(parts: ServerParts) {
+    const { options, runtime, scheduler, services, reports, events, prepare, flushed = null } = parts;
     this.#options = options;
     this.#runtime = runtime;
     this.#scheduler = scheduler;
     this.#services = services;
     this.#reports = reports;
     this.#events = events;
+    this.#flushed = flushed;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished.promise.catch(ignore);
     services.open.onClosed = () => this.#finishIfDone();
@@ -354,7 +359,7 @@ export class HttpServer implements Server {
     // A connection can have been accepted while the port was given back.
     this.#services.open.abort(new TrivetError("draining", "The server has stopped."));
     this.#giveUpAfterPatience();
-    this.#follow([this.#scheduler.stop?.()], () => this.#finish());
+    this.#follow([this.#scheduler.stop?.(), this.#flushed?.()], () => this.#finish());
   }
 
   #finish(): void {

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { TrivetError } from "../../src/api/errors.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { resolveOptions } from "../../src/api/resolve_options.ts";
@@ -140,7 +141,6 @@ describe("the choice of who speaks on a connection", () => {
 /** Notes what it is told, in words. */
 class Notebook implements Observer {
   readonly notes: string[] = [];
-  readonly #begunMs = new Map<unknown, number>();
 
   connectionOpened(): void {
     this.notes.push("opened");
@@ -150,8 +150,7 @@ class Notebook implements Observer {
     this.notes.push("closed");
   }
 
-  requestBegun(exchange: Parameters<Observer["requestBegun"]>[0], nowMs: number): void {
-    this.#begunMs.set(exchange, nowMs);
+  requestBegun(exchange: Parameters<Observer["requestBegun"]>[0]): void {
     this.notes.push(`${exchange.method} ${exchange.head.pathAndQuery}`);
   }
 
@@ -159,10 +158,14 @@ class Notebook implements Observer {
     exchange: Parameters<Observer["responseEnded"]>[0],
     status: number,
     contentBytes: number,
+    beganAtMs: number,
     nowMs: number,
   ): void {
-    const tookMs = nowMs - this.#begunMs.get(exchange)!;
-    this.notes.push(`${status}, ${contentBytes} bytes, ${tookMs} ms, ${exchange.progress}`);
+    this.notes.push(`${status}, ${contentBytes} bytes, ${nowMs - beganAtMs} ms, ${exchange.progress}`);
+  }
+
+  requestRefused(_connection: unknown, error: TrivetError, nowMs: number): void {
+    this.notes.push(`${error.code} at ${nowMs} ms`);
   }
 }
 
@@ -230,10 +233,19 @@ describe("an observer", () => {
     assert.deepEqual(observer.notes, ["opened", "GET /", "200, 5 bytes, 0 ms, aborted", "closed"]);
   });
 
-  test("is not told of requests that can't be understood, which are no exchange", async () => {
-    const observer = new Notebook();
-    const { connect, send } = await start(hello, { observer });
-    await send(connect(), "nonsense\r\n\r\n");
-    assert.deepEqual(observer.notes, ["opened"]);
-  });
+  const refusals: readonly (readonly [name: string, request: string, ServeOptions, note: string])[] = [
+    ["what is no request", "nonsense\r\n\r\n", {}, "request-line-invalid at 0 ms"],
+    ["a connection beyond a limit", get(), { maxConnections: 1 }, "connection-limit at 0 ms"],
+  ];
+  for (const [name, request, options, note] of refusals) {
+    test(`is told of ${name} without an exchange`, async () => {
+      const observer = new Notebook();
+      const { connect, send, clock } = await start(hello, { observer }, options);
+      if (options.maxConnections === 1) connect();
+      await clock.settle();
+      observer.notes.length = 0;
+      await send(connect(), request);
+      assert.deepEqual(observer.notes, ["opened", note]);
+    });
+  }
 });

@@ -142,6 +142,12 @@ function createHost(printed: string[]): Host {
     print: (line) => void printed.push(line),
     printError: (line) => void printed.push(line),
     droppedLines: 0,
+    output: {
+      write: (text) => void printed.push(...text.slice(0, -1).split("\n")),
+      flushed: () => Promise.resolve(),
+    },
+    terminal: null,
+    openLog: () => Promise.reject(new Error("There are no files.")),
     onStopSignal: () => () => {},
     exit: () => {},
     locate: () => Promise.resolve(null),

@@ -47,6 +47,10 @@ export class Http1RequestHead extends RequestHead {
   minorVersion: 0 | 1 = 1;
   /** Whether the peer wants the connection to persist (RFC 9112 section 9.3). */
   persistent = false;
+
+  override get protocol(): string {
+    return this.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+  }
 }
 
 /** Parses the heads of one connection, one after another. */

@@ -414,6 +414,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
       return;
     }
     this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod);
+    const { observer } = this.services;
+    if (observer !== null) observer.requestRefused(this, error, this.services.preciseNowMs());
     this.#close();
   }
 

@@ -50,6 +50,8 @@ export class Responder implements ExchangeResponder {
   /** What `onError` was asked to give a response for. */
   #rescued: TrivetError | null = null;
   #requests = 0;
+  /** When the present request has begun, where that is observed. */
+  #beganAtMs = 0;
   /** Responses that the transport has not taken. */
   #undelivered: Undelivered | null = null;
 
@@ -90,7 +92,7 @@ export class Responder implements ExchangeResponder {
     const { counters, observer } = this.#service;
     counters.activeExchanges++;
     this.exchange = exchange;
-    if (observer !== null) observer.requestBegun(exchange, this.#service.preciseNowMs());
+    if (observer !== null) observer.requestBegun(exchange, this.#beganAtMs = this.#service.preciseNowMs());
     this.#rescued = null;
     this.#requests++;
     if (!head.persistent) this.isLast = true;
@@ -261,7 +263,8 @@ export class Responder implements ExchangeResponder {
   #tellObserver(exchange: Exchange): void {
     const { observer } = this.#service;
     if (observer === null) return;
-    observer.responseEnded(exchange, this.writer.status, this.writer.contentBytes, this.#service.preciseNowMs());
+    const { status, contentBytes } = this.writer;
+    observer.responseEnded(exchange, status, contentBytes, this.#beganAtMs, this.#service.preciseNowMs());
   }
 
   #isAwaiting(exchange: Exchange): boolean {

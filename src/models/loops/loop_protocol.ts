@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AccessLogEntry } from "../../api/access_log.ts";
 import type { ServeModule } from "../../api/options.ts";
 import type { ErrorCopy } from "../../threads/error_copy.ts";
 
@@ -19,6 +20,7 @@ export interface LoopCounts {
   readonly bytesReceived: number;
   readonly bytesSent: number;
   readonly errors: Readonly<Record<string, number>>;
+  readonly droppedLines: number;
 }
 
 /** The first message to the thread. */
@@ -32,6 +34,8 @@ export interface LoopOrders {
   readonly reportsErrors: boolean;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */
   readonly rejectionsAreFatal: boolean;
+  /** Whether each request is told to the thread that started it. */
+  readonly tellsRequests: boolean;
 }
 
 /** A request as far as it is told to `onError`. */
@@ -54,6 +58,8 @@ export type ToLoop =
   | { readonly kind: "listen"; readonly port: number }
   | { readonly kind: "drain" }
   | { readonly kind: "cut-off" }
+  /** So many of the requests that were told were heard of. */
+  | { readonly kind: "requests-heard"; readonly count: number }
   | { readonly kind: "response"; readonly reportId: number; readonly response: ResponseCopy | null };
 
 /** What the thread tells. */
@@ -66,6 +72,8 @@ export type FromLoop =
     readonly error: ErrorCopy;
     readonly request: RequestCopy | null;
   }
+  /** What a turn has brought for the access log, where that is a function. */
+  | { readonly kind: "requests"; readonly entries: readonly AccessLogEntry[] }
   /** One that belongs to no exchange, such as a promise that was rejected and that nothing has handled. */
   | { readonly kind: "loose-error"; readonly error: ErrorCopy }
   | { readonly kind: "stopped"; readonly drained: number; readonly aborted: number; readonly counts: LoopCounts };
@@ -87,6 +95,7 @@ export const NO_COUNTS: LoopCounts = {
   bytesReceived: 0,
   bytesSent: 0,
   errors: {},
+  droppedLines: 0,
 };
 
 /** The counts of two loops together. */
@@ -104,5 +113,6 @@ export function addCounts(one: LoopCounts, other: LoopCounts): LoopCounts {
     bytesReceived: one.bytesReceived + other.bytesReceived,
     bytesSent: one.bytesSent + other.bytesSent,
     errors,
+    droppedLines: one.droppedLines + other.droppedLines,
   };
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { AccessLogEntry } from "../../api/access_log.ts";
 import { TrivetError } from "../../api/errors.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../../exchange/publication.ts";
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
@@ -32,6 +33,8 @@ export interface LoopThreadOptions {
   readonly orders: LoopOrders;
   /** The user's `onError`. */
   readonly onError: ((error: TrivetError, request?: Request) => Response | Promise<Response> | void) | undefined;
+  /** Told of each request, where the access log is a function. */
+  readonly onRequest: (entry: AccessLogEntry) => void;
   /** Told when the thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
@@ -248,6 +251,10 @@ export class LoopThread {
         return;
       case "error":
         this.#answer(message);
+        return;
+      case "requests":
+        this.#say({ kind: "requests-heard", count: message.entries.length });
+        for (const entry of message.entries) this.#options.onRequest(entry);
         return;
       case "loose-error":
         this.#options.reportError(restoreTrivetError(message.error));
