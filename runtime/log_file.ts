@@ -7,13 +7,14 @@
  * @module
  */
 
-import type { OutputWriter } from "./output.ts";
-
 /** How often it is looked whether the file is still the one that its path names. */
 const LOOK_INTERVAL_MS = 2_000;
 
+/** Appends text, and calls back when that is done or has failed. It never throws. */
+type Append = (text: string, onDone: (isWritten: boolean) => void) => void;
+
 /** Opens a file. Rejects with the runtime's own error where it can't be written. */
-export async function openLogFile(path: string): Promise<OutputWriter> {
+export async function openLogFile(path: string): Promise<Append> {
   const { open, stat } = (await import("node:fs")).promises;
   let file = await open(path, "a");
   let lookedAtMs = performance.now();

@@ -9,10 +9,11 @@
 
 import { detectRuntime } from "../../runtime/detect.ts";
 import { type Command, parseArguments, UsageError } from "./cli_arguments.ts";
-import { composeHelp } from "./cli_flags.ts";
+import { composeHelp, type Settings } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import { loadHandlerModule, mayHaveOptions } from "../server/load_handler.ts";
+import type { AccessLog, AccessLogFormat } from "../api/access_log.ts";
 import type { HandlerObject } from "../api/handler.ts";
 import type { Model, ServeModule, ServeOptions } from "../api/options.ts";
 import { findIneffective } from "../api/wrong_calls.ts";
@@ -44,7 +45,8 @@ async function main(runtime: Runtime): Promise<void> {
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
   if (command.settings.fastResponse === true) installFastResponse();
-  const options = mergeOptions(await readModuleOptions(runtime, command.target), command.options);
+  const given = mergeOptions(await readModuleOptions(runtime, command.target), command.options);
+  const options = { ...given, accessLog: accessLogOf(command.settings, given.accessLog, host.terminal !== null) };
   let server: Server;
   try {
     server = createServer(runtime, THREAD_ENTRY, { ...options, onListen: options.onListen ?? (() => {}) });
@@ -106,6 +108,13 @@ function mergeOptions(ofModule: ServeModule, ofCommand: ServeOptions): ServeModu
     if (!(name in ofCommand)) delete merged[name];
   }
   return merged as unknown as ServeModule;
+}
+
+/** Where requests are logged: as the flags say, else as the module does, else for who looks on at a terminal. */
+function accessLogOf({ log, logFile }: Settings, ofModule: AccessLog | undefined, isTerminal: boolean): AccessLog {
+  if (log === "none") return false;
+  if (log === undefined && logFile === undefined) return ofModule ?? isTerminal;
+  return { format: log as AccessLogFormat | undefined, file: logFile };
 }
 
 /** The model, and how many of what it is made of. */

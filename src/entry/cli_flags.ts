@@ -14,6 +14,10 @@ import type { ServeOptions } from "../api/options.ts";
 export interface Settings {
   /** Whether `HttpResponse` takes the place of the global `Response`. */
   readonly fastResponse?: boolean;
+  /** How requests are logged, or "none". */
+  readonly log?: string;
+  /** The file they are logged to. */
+  readonly logFile?: string;
 }
 
 /** One flag. It sets an option of the server, or a setting of the program. */
@@ -75,6 +79,18 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
       { names: ["--fast-response"], setting: "fastResponse", help: "the global Response becomes HttpResponse" },
       { names: ["--native-request"], option: "nativeRequest", help: "handlers get a Request of the runtime" },
       { names: ["--health-path"], option: "healthPath", value: "<path>", help: "answered with 200 by the loop itself" },
+    ],
+  },
+  {
+    title: "What it tells",
+    flags: [
+      {
+        names: ["--log"],
+        setting: "log",
+        value: "<format>",
+        help: "of requests: short, common, combined, json or none (default: short on a terminal, else none)",
+      },
+      { names: ["--log-file"], setting: "logFile", value: "<path>", help: "logs them to a file (default: combined)" },
     ],
   },
   {

@@ -46,7 +46,7 @@ const EXPECTED: readonly (readonly [Blame, number | null, readonly ErrorCode[]])
   ["handler", 503, ["thread-lost"]],
   ["handler", null, ["thread-crashed", "module-invalid"]],
   ["overload", 503, ["connection-limit", "queue-full", "draining"]],
-  ["transport", null, ["listen-failed", "accept-failed", "not-listening"]],
+  ["transport", null, ["listen-failed", "accept-failed", "log-failed", "not-listening"]],
 ];
 
 for (const [blame, status, codes] of EXPECTED) {

@@ -223,6 +223,7 @@ describe("the flags", () => {
     signal: "an object; the program listens to signals",
     tls: "an object",
     minDataRate: "an object",
+    accessLog: "the program has --log and --log-file",
   };
 
   test("set every option of serve() that a command line can name", () => {

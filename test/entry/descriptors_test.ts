@@ -26,7 +26,7 @@ describe(`a server that may have ${DESCRIPTORS} descriptors, and ${CONNECTIONS} 
   for (const options of [[], ["--max-connections", "0"]]) {
     test(`lives, warns, and serves again when they have gone: ${options.join(" ") || "default options"}`, async () => {
       const args = ["serve", HANDLERS, "--port", "0", "--hostname", "127.0.0.1", ...options];
-      const program = new Program(CLI, args, DESCRIPTORS);
+      const program = new Program(CLI, args, { descriptors: DESCRIPTORS });
       const [, port] = await program.line(/^Listening on http:\/\/127\.0\.0\.1:(\d+)\//);
       const clients = await connectMany(Number(port));
       // A tick of the clock, and the second after which silent clients are told that they are refused.

@@ -45,13 +45,17 @@ export class Program {
    *
    * @param url The file: URL of the module to run.
    * @param args Its arguments.
-   * @param descriptors How many descriptors it may have open, where that is not for the system to say.
+   * @param place `descriptors`: how many it may have open, where that is not for the system to say; `isTerminal`: whether
+   *   its output is a terminal, of which what it prints is passed on.
    */
-  constructor(url: URL, args: readonly string[], descriptors?: number) {
+  constructor(url: URL, args: readonly string[], place: { descriptors?: number; isTerminal?: boolean } = {}) {
+    const { descriptors, isTerminal = false } = place;
     const command = [process.execPath, ...runtimeArguments(), fileURLToPath(url), ...args];
     const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
-    const [file, ...rest] = descriptors === undefined ? command : [...shell, ...command];
-    this.#child = spawn(file, rest, { stdio: "pipe" });
+    const terminal = ["script", "-qefc", command.map((part) => `'${part}'`).join(" "), "/dev/null"];
+    const [file, ...rest] = isTerminal ? terminal : descriptors === undefined ? command : [...shell, ...command];
+    const env = isTerminal ? { ...process.env, TERM: "xterm", NO_COLOR: "" } : process.env;
+    this.#child = spawn(file, rest, { stdio: "pipe", env });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#output += text;
       this.#onOutput();
@@ -110,5 +114,5 @@ export class Program {
 
 /** The lines of a text, less the empty end behind the last one. */
 function toLines(text: string): readonly string[] {
-  return text === "" ? [] : text.replace(/\n$/, "").split("\n");
+  return text === "" ? [] : text.replace(/\r?\n$/, "").split(/\r?\n/);
 }

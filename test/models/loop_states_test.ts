@@ -19,6 +19,7 @@ const ORDERS = {
   fastResponse: false,
   reportsErrors: false,
   rejectionsAreFatal: false,
+  tellsRequests: false,
 } as const;
 
 /** One loop over a thread in memory that says what the test has it say. */
@@ -47,6 +48,7 @@ function createBench() {
     entry: "file:///entry.ts",
     orders: ORDERS,
     onError: undefined,
+    onRequest: () => {},
     onCrash: (cause) => void crashes.push(cause),
     reportError: (error) => void reported.push(error),
   });

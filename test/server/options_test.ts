@@ -67,6 +67,8 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
 ];
 
 const ALLOWED_PATH = "a path in printable ASCII that begins with a slash";
+const ALLOWED_FORMATS = 'one of "short", "common", "combined", "json"';
+const ALLOWED_LOGS = "true, false, a format, an object with format and file, or a function";
 const ALLOWED_MODELS = 'one of "blocking", "worker-pool", "event-driven", "hybrid"';
 
 /** Options of other types: a wrong value, how the error shows it, and what it says is allowed. */
@@ -102,6 +104,12 @@ const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: s
   { name: "onWarning", value: "print", shown: '"print"', allowed: "a function" },
   { name: "onWarning", value: null, shown: "null", allowed: "a function" },
   { name: "nativeRequest", value: "yes", shown: '"yes"', allowed: "a boolean" },
+  { name: "accessLog", value: "nginx", shown: '"nginx"', allowed: ALLOWED_FORMATS },
+  { name: "accessLog", value: 1, shown: "1", allowed: ALLOWED_LOGS },
+  { name: "accessLog", value: null, shown: "null", allowed: ALLOWED_LOGS },
+  { name: "accessLog.format", value: "text", shown: '"text"', allowed: ALLOWED_FORMATS },
+  { name: "accessLog.file", value: 1, shown: "1", allowed: "a string" },
+  { name: "accessLog.file", value: "", shown: '""', allowed: "a string that is not empty" },
   { name: "minDataRate", value: 240, shown: "240", allowed: "an object" },
   { name: "minDataRate", value: null, shown: "null", allowed: "an object" },
 ];
@@ -297,7 +305,7 @@ describe("an option nobody knows", () => {
     test(`is told the nearest that is known: ${given}, meant is ${meant}`, () => {
       const error = errorOf({ [given]: 1 } as ServeOptions);
       assert.equal(error.constructor, TypeError);
-      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are fetch, halfCloseTimeout, `;
+      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are accessLog, fetch, `;
       assert.ok(error.message.startsWith(beginning), error.message);
     });
   }
