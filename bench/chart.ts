@@ -1,73 +1,145 @@
 /**
- * The ratios of a report as a bar chart in SVG.
+ * The chart of every program: groups of marks, one mark for each runtime, with a note at the right of each.
  *
- * Bars grow from 1 to the right where Trivet takes less CPU time and to the left where it takes more, on a logarithmic
- * scale, so that twice as fast and twice as slow are as long.
+ * A mark is a bar from the chart's base to a figure, or a line between two figures, with a stroke where a third one is.
  *
  * @module
  */
 
-import { RUNTIME_NAMES } from "./contenders.ts";
-import { type BenchReport, ratioRows } from "./report.ts";
-import { runtimeLegend, svgDocument, text } from "./svg.ts";
-
-const WIDTH = 860;
-const LABEL_WIDTH = 270;
-const RIGHT_MARGIN = 50;
-const TOP = 84;
-const BAR = 11;
-const BAR_STEP = 13;
-const GROUP_GAP = 12;
-/** In powers of two. */
-const FIGURE_ROOM = 0.25;
-
-/** Draws the comparison with the runtimes' own servers. */
-export function chartOf(report: BenchReport): string {
-  const rows = ratioRows(report);
-  const known = rows.flatMap(({ ratios }) => Object.values(ratios)).filter((ratio) => ratio !== null);
-  // Room for the figure at the end of the longest bar, on each side.
-  const low = Math.floor(Math.min(-1, ...known.map((ratio) => Math.log2(ratio) - FIGURE_ROOM)));
-  const high = Math.ceil(Math.max(1, ...known.map((ratio) => Math.log2(ratio) + FIGURE_ROOM)));
-  const plotWidth = WIDTH - LABEL_WIDTH - RIGHT_MARGIN;
-  const x = (ratio: number) => LABEL_WIDTH + plotWidth * (Math.log2(ratio) - low) / (high - low);
-  const groupHeight = RUNTIME_NAMES.length * BAR_STEP + GROUP_GAP;
-  const bottom = TOP + rows.length * groupHeight;
-
-  const parts: string[] = [];
-  for (let power = low; power <= high; power++) {
-    const at = x(2 ** power).toFixed(1);
-    const kind = power === 0 ? "axis" : "grid";
-    parts.push(`<line class="${kind}" x1="${at}" y1="${TOP - 8}" x2="${at}" y2="${bottom}"/>`);
-    parts.push(text(at, TOP - 14, "middle", power < 0 ? `1/${2 ** -power}` : `${2 ** power}x`));
-  }
-  rows.forEach(({ title, ratios }, index) => {
-    const top = TOP + index * groupHeight;
-    parts.push(text(String(LABEL_WIDTH - 12), top + 1.5 * BAR_STEP + 4, "end", title));
-    RUNTIME_NAMES.forEach((name, bar) => {
-      const ratio = ratios[name];
-      if (ratio !== null) parts.push(barOf(ratio, x, top + bar * BAR_STEP, name));
-    });
-  });
-  return svgDocument(
-    WIDTH,
-    bottom + 16,
-    "CPU time per request of the runtime's own server, divided by that of Trivet",
-    [
-      text("16", 24, "start", "CPU time per request: the runtime's own server / Trivet", 15),
-      text("16", 42, "start", "To the right of the line Trivet takes less, to the left more."),
-      ...runtimeLegend(RUNTIME_NAMES, report.versions, WIDTH, 24),
-      ...parts,
-    ],
-  );
+/** What is drawn. */
+export interface Chart {
+  readonly title: string;
+  readonly subtitle: string;
+  /** Above the labels. */
+  readonly unit: string;
+  readonly scale: "logarithmic" | "percent";
+  /** Where bars begin on a logarithmic scale: at the left unless set. */
+  readonly base?: number;
+  readonly groups: readonly { readonly title: string; readonly marks: readonly Mark[] }[];
 }
 
-function barOf(ratio: number, x: (ratio: number) => number, top: number, kind: string): string {
-  const start = Math.min(x(1), x(ratio));
-  const width = Math.max(1, Math.abs(x(ratio) - x(1)));
-  const label = ratio >= 1
-    ? text((x(ratio) + 4).toFixed(1), top + 9, "start", ratio.toFixed(2), 10)
-    : text((x(ratio) - 4).toFixed(1), top + 9, "end", ratio.toFixed(2), 10);
-  return `<rect class="${kind}" x="${start.toFixed(1)}" y="${top}" width="${
-    width.toFixed(1)
-  }" height="${BAR}"/>${label}`;
+/** One mark. */
+export interface Mark {
+  /** The name of a runtime, which is its color. */
+  readonly runtime: string;
+  /** Where a line begins; absent for a bar. */
+  readonly from?: number | null;
+  /** Where it ends; `null` where there is nothing to draw. */
+  readonly to: number | null;
+  /** Another figure to compare with, drawn as a stroke. */
+  readonly ceiling?: number;
+  readonly note: string;
+}
+
+const WIDTH = 900;
+const LABEL_WIDTH = 260;
+const TOP = 92;
+const STEP = 14;
+const BAR = 10;
+const GROUP_GAP = 12;
+const NOTE_SIZE = 11;
+const NOTE_CHAR_WIDTH = 6;
+const LEGEND_STEP = 110;
+
+/** In the dark, light ink on a dark ground. */
+const STYLE = [
+  ".ground{fill:#ffffff}text{fill:#1f2328}.note{fill:#59636e}.grid{stroke:#d8dee4}.axis{stroke:#1f2328}",
+  ".deno{fill:#2563eb;stroke:#2563eb}.bun{fill:#d97706;stroke:#d97706}.node{fill:#15803d;stroke:#15803d}",
+  ".hollow{fill:#ffffff}",
+  "@media (prefers-color-scheme:dark){",
+  ".ground{fill:#0d1117}text{fill:#e6edf3}.note{fill:#9198a1}.grid{stroke:#30363d}.axis{stroke:#e6edf3}",
+  ".deno{fill:#60a5fa;stroke:#60a5fa}.bun{fill:#fbbf24;stroke:#fbbf24}.node{fill:#4ade80;stroke:#4ade80}",
+  ".hollow{fill:#0d1117}",
+  "}",
+].join("");
+
+/** Draws it. */
+export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, versions: Record<string, string>): string {
+  const marks = groups.flatMap((group) => group.marks);
+  const noteWidth = 20 + NOTE_CHAR_WIDTH * Math.max(...marks.map(({ note }) => note.length));
+  const plotWidth = WIDTH - LABEL_WIDTH - noteWidth;
+  const { place, ticks } = axisOf(scale, base, marks, plotWidth);
+  const left = base === undefined ? LABEL_WIDTH : place(base);
+  const height = groups.reduce((sum, group) => sum + group.marks.length * STEP + GROUP_GAP, TOP);
+  const parts = [text(16, 24, "start", title, 15), text(16, 44, "start", subtitle, 12, "note")];
+  const runtimes = Object.keys(versions).filter((name) => marks.some((mark) => mark.runtime === name.toLowerCase()));
+  runtimes.forEach((name, index) => {
+    const x = WIDTH - (runtimes.length - index) * LEGEND_STEP;
+    parts.push(`<rect class="${name.toLowerCase()}" x="${x}" y="54" width="11" height="11"/>`);
+    parts.push(text(x + 16, 64, "start", `${name} ${versions[name]}`));
+  });
+  for (const tick of ticks) {
+    const kind = tick === base ? "axis" : "grid";
+    parts.push(line(kind, place(tick), TOP - 6, place(tick), height - GROUP_GAP / 2));
+    parts.push(text(place(tick), TOP - 12, "middle", tick.toLocaleString("en-US"), NOTE_SIZE, "note"));
+  }
+  parts.push(text(LABEL_WIDTH - 12, TOP - 12, "end", unit, NOTE_SIZE, "note"));
+  let top = TOP;
+  for (const { title, marks } of groups) {
+    parts.push(text(LABEL_WIDTH - 12, top + marks.length * STEP / 2 + 4, "end", title));
+    for (const mark of marks) {
+      parts.push(...drawn(mark, place, left, top + STEP / 2));
+      parts.push(text(WIDTH - noteWidth + 14, top + STEP / 2 + 4, "start", mark.note, NOTE_SIZE, "note"));
+      top += STEP;
+    }
+    top += GROUP_GAP;
+  }
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
+    `font-family="system-ui, sans-serif" font-size="12" role="img">`,
+    `<title>${escaped(title)}</title>`,
+    `<style>${STYLE}</style>`,
+    `<rect class="ground" width="100%" height="100%"/>`,
+    ...parts,
+    "</svg>\n",
+  ].join("\n");
+}
+
+function axisOf(scale: Chart["scale"], base: number | undefined, marks: readonly Mark[], width: number) {
+  if (scale === "percent") {
+    return { place: (value: number) => LABEL_WIDTH + width * value / 100, ticks: [0, 25, 50, 75, 100] };
+  }
+  const known = marks.flatMap(({ from, to, ceiling }) => [from, to, ceiling]).filter((each) => (each ?? 0) > 0);
+  const values = [...known, base].filter((value) => value !== undefined && value !== null);
+  // Ratios are told in powers of two, everything else in powers of ten. A bar has to have a length.
+  const power = base === undefined ? 10 : 2;
+  const log = (value: number) => Math.log2(value) / Math.log2(power);
+  const hasBars = base === undefined && marks.some(({ from, to }) => from === undefined && to !== null);
+  const low = Math.floor(log(Math.min(...values) / (hasBars ? 2 : 1)) - 1e-9);
+  const high = Math.max(low + 1, Math.ceil(log(Math.max(...values))));
+  return {
+    place: (value: number) => LABEL_WIDTH + width * (log(Math.max(value, power ** low)) - low) / (high - low),
+    ticks: Array.from({ length: high - low + 1 }, (_, index) => power ** (low + index)),
+  };
+}
+
+function drawn({ runtime, from, to, ceiling }: Mark, place: (value: number) => number, left: number, y: number) {
+  const parts: string[] = [];
+  if (to !== null && from === undefined) {
+    const [start, end] = [left, place(to)].sort((a, b) => a - b);
+    const size = `width="${(end - start).toFixed(1)}" height="${BAR}"`;
+    parts.push(`<rect class="${runtime}" x="${start.toFixed(1)}" y="${y - BAR / 2}" ${size}/>`);
+  } else if (to !== null) {
+    const [start, end] = [place(from ?? to), place(to)];
+    parts.push(line(`${runtime}" stroke-width="2`, start, y, end, y));
+    parts.push(`<circle class="${runtime}" cx="${end.toFixed(1)}" cy="${y}" r="4"/>`);
+    parts.push(`<circle class="${runtime} hollow" cx="${start.toFixed(1)}" cy="${y}" r="4" stroke-width="1.5"/>`);
+  }
+  if (ceiling !== undefined) {
+    parts.push(line('axis" stroke-width="2', place(ceiling), y - STEP / 2, place(ceiling), y + STEP / 2));
+  }
+  return parts;
+}
+
+function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {
+  return `<line class="${kind}" x1="${x1.toFixed(1)}" y1="${y1}" x2="${x2.toFixed(1)}" y2="${y2}"/>`;
+}
+
+function text(x: number, y: number, anchor: "start" | "middle" | "end", content: string, size = 12, kind = ""): string {
+  const attributes = `x="${x.toFixed(1)}" y="${y}" text-anchor="${anchor}" font-size="${size}"`;
+  return `<text${kind === "" ? "" : ` class="${kind}"`} ${attributes}>${escaped(content)}</text>`;
+}
+
+function escaped(content: string): string {
+  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }

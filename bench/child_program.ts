@@ -21,9 +21,9 @@ export class ChildProgram {
   #received = "";
 
   /** Starts it. */
-  constructor(argv: readonly string[]) {
+  constructor(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const [shell, ...args] = [...WITH_MANY_FILES, ...argv];
-    this.#child = new Deno.Command(shell, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+    this.#child = new Deno.Command(shell, { args, env, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
     this.#input = this.#child.stdin.getWriter();
     this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     this.#errorsRead = this.#collectErrors();

@@ -1,207 +1,117 @@
 /**
- * The load: `wrk` where it is installed, else `autocannon` from npm, each in a process of its own. See `steady_load.ts`
- * for loads of so many requests a second.
+ * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
  *
- * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
- * status, and all of them together for their number of bytes; where a run is `checked`, each for its content too.
+ * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--contender=trivet,native]
+ * [--rounds=3] [--starts=1] [--seconds=0.4] [--warm-up=1] [--before=COMMIT] [--name=load]`. With `--before` Trivet as of
+ * another commit is measured in the same rounds. Results are written when a name is given. It fails when a response of
+ * any contender was wrong. It needs Linux and wrk.
  *
  * @module
  */
 
-import { runCommand } from "../scripts/command.ts";
-import type { Scenario } from "./scenarios.ts";
-import { WITH_MANY_FILES } from "./child_program.ts";
-import type { VerifiedResponse } from "./verify.ts";
+import { buildPeers, type ContenderName, contenderOf, CONTENDERS, NO_PEERS } from "./load/contenders.ts";
+import { findGenerators } from "./load/generators.ts";
+import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
+import { SCENARIOS } from "./load/scenarios.ts";
+import { progressLine, sectionsOf } from "./load/sections.ts";
+import { measureState, STATES } from "./load/states.ts";
+import { amount, choice, NAME, runProgram, type Site, SWITCH, TEXT, type Values } from "./program.ts";
+import { type Report, type Section, versionsOf } from "./report.ts";
+import { describeSource, findRuntimes, installPackages, RUNTIME_NAMES } from "./runtimes.ts";
 
-/** What a load generator found. */
-export interface LoadResult {
-  readonly requests: number;
-  readonly seconds: number;
-  /** Median and 99th percentile of the time to a response; `null` where the load generator can't tell. */
-  readonly p50Ms: number | null;
-  readonly p99Ms: number | null;
-  /** What was wrong with the responses; empty when nothing was. */
-  readonly problems: readonly string[];
-}
+const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
+/** Its compilers are at work still, so that the figures of a quick run are not the ones to quote. */
+const QUICK_WARM_UP_SECONDS = 0.4;
+const QUICK_CONTENDERS: readonly ContenderName[] = ["trivet", "trivet-fast", "native"];
+const MEASURED: readonly string[] = [...SCENARIOS, ...STATES].map(({ name }) => name);
+const QUICK_MEASURED: readonly string[] = SCENARIOS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
 
-/** How a load is run. */
-export interface LoadOptions {
-  readonly port: number;
-  readonly scenario: Scenario;
-  readonly seconds: number;
-  /** Whether the content of each response is compared, which costs the load generator time. */
-  readonly checked: boolean;
-  /** What is known of the responses. */
-  readonly verified: VerifiedResponse;
-  /** For files of this run. */
-  readonly folder: string;
-}
+const OPTIONS = {
+  quick: SWITCH,
+  runtime: choice(RUNTIME_NAMES, (each) => each),
+  scenario: choice<string>(MEASURED, (each) => each, []),
+  contender: choice<ContenderName>(CONTENDER_NAMES, (each) => each, []),
+  rounds: amount(3),
+  starts: amount(1),
+  seconds: amount(0.4),
+  "warm-up": amount(1),
+  before: TEXT,
+  name: NAME,
+};
 
-/** A load generator. */
-export interface LoadGenerator {
-  readonly title: string;
-  run(options: LoadOptions): Promise<LoadResult>;
-}
+await runProgram(OPTIONS, run);
 
-/** Beside the time the load lasts. */
-const MORE_TIME_MS = 20_000;
-
-/** Finds a load generator. */
-export async function findLoadGenerator(root: string): Promise<LoadGenerator> {
-  const wrk = await runCommand(["wrk", "--version"], { cwd: root, deadlineMs: 5_000 });
-  const version = /^wrk (?:debian\/)?(\S+)/m.exec(wrk.output)?.[1];
-  if (version !== undefined) return { title: `wrk ${version}`, run: runWrk };
-  return { title: "autocannon", run: runAutocannon };
-}
-
-/** What the script prints at the end, on a line of its own. */
-interface WrkReport {
-  readonly requests: number;
-  readonly microseconds: number;
-  readonly bytes: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly wrong: number;
-  readonly errors: Readonly<Record<"connect" | "read" | "write" | "status" | "timeout", number>>;
-}
-
-async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { port, scenario, seconds, folder } = options;
-  const script = `${folder}/wrk.lua`;
-  await Deno.writeTextFile(script, await wrkScript(options));
-  const argv = ["wrk", "--threads=1", `--connections=${scenario.connections}`, `--duration=${seconds}s`];
-  argv.push(`--script=${script}`, "--timeout=5s", `http://127.0.0.1:${port}${scenario.target}`);
-  const deadlineMs = 1000 * seconds + MORE_TIME_MS;
-  const { exitCode, output } = await runCommand([...WITH_MANY_FILES, ...argv], { cwd: folder, deadlineMs });
-  const line = /^REPORT (.*)$/m.exec(output)?.[1];
-  if (exitCode !== 0 || line === undefined) throw new Error(`wrk failed with exit code ${exitCode}.\n${output}`);
-  const report = JSON.parse(line) as WrkReport;
-  const problems = Object.entries(report.errors).filter(([name, count]) => count > 0 && !isTolerated(name, options))
-    .map(([name, count]) => `${count} ${name} errors`);
-  if (report.requests === 0) problems.push("no response");
-  if (report.wrong > 0) problems.push(`${report.wrong} responses with wrong content`);
-  problems.push(...problemOfBytes(report, options));
-  return {
-    requests: report.requests,
-    seconds: report.microseconds / 1e6,
-    // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
-    p50Ms: scenario.pipelining > 1 ? null : report.p50 / 1000,
-    p99Ms: scenario.pipelining > 1 ? null : report.p99 / 1000,
-    problems,
+async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ report: Report; name: string | null }> {
+  const { quick, rounds, seconds, starts, name, before } = options;
+  const { root, folder, say } = site;
+  const selected = options.scenario.length > 0 ? options.scenario : quick ? QUICK_MEASURED : MEASURED;
+  const contenders = options.contender.length > 0 ? options.contender : quick ? QUICK_CONTENDERS : CONTENDER_NAMES;
+  const scenarios = SCENARIOS.filter((each) => selected.includes(each.name));
+  const source = await describeSource(root);
+  const runtimes = await findRuntimes(options.runtime, root, folder, before);
+  const generators = await findGenerators(root);
+  const needed = [...new Set(scenarios.flatMap((each) => each.contenders))].filter((each) => contenders.includes(each));
+  const peerFiles = needed.filter((each) => contenderOf(each).isPeer).map((each) => contenderOf(each).file);
+  const peers = peerFiles.length === 0 ? NO_PEERS : await buildPeers(peerFiles, folder);
+  const needsPackages = needed.some((each) => contenderOf(each).isPackage) ||
+    scenarios.some(({ handler }) => /^(hono|h3)/.test(handler));
+  const packages = needsPackages ? await installPackages(folder) : { folder: null, versions: {}, problem: "" };
+  const notes = [...peers.missing];
+  if (packages.problem !== "") {
+    notes.push(`The packages of npm are left out, since they can't be had: ${packages.problem}`);
+  }
+  if (generators.h2load === null) {
+    notes.push("Loads of so many requests a second are left out, since h2load is missing.");
+  }
+  for (const note of notes) say(note);
+  const warmUpSeconds = quick ? QUICK_WARM_UP_SECONDS : options["warm-up"];
+  const method: Method = {
+    rounds: quick ? 1 : rounds,
+    seconds,
+    starts,
+    warmUpSeconds,
+    packages: packages.folder ?? "",
+    peers,
+    contenders,
+    folder,
   };
-}
 
-/**
- * A server that closes a connection and has not said that it will: to the load generators that is an error, one for each
- * response. That no response is missing or cut short is seen by their number and bytes.
- */
-function isTolerated(error: string, { scenario, verified }: LoadOptions): boolean {
-  return error === "read" && scenario.fields["Connection"] === "close" && !verified.saysClose;
-}
-
-/** All bytes that came must be those of the responses, and of the ones that were under way at the end. */
-function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes } }: LoadOptions): string[] {
-  if (responseBytes === null) return [];
-  const missing = report.requests * responseBytes - report.bytes;
-  const underWay = responseBytes * scenario.connections * scenario.pipelining;
-  if (missing <= 0 && -missing <= underWay) return [];
-  return [`${report.bytes} bytes for ${report.requests} responses of ${responseBytes} bytes`];
-}
-
-/** The script is generated, so that a scenario is described in one place. */
-async function wrkScript({ scenario, checked, folder }: LoadOptions): Promise<string> {
-  const lines = [`wrk.method = ${quoted(scenario.method)}`];
-  for (const [name, value] of Object.entries(scenario.fields)) {
-    lines.push(`wrk.headers[${quoted(name)}] = ${quoted(value)}`);
+  const measurements: Measurement[] = [];
+  for (const scenario of scenarios) {
+    if (scenario.requestsPerSecond !== null && (generators.h2load === null || warmUpSeconds === 0)) continue;
+    for (const runtime of runtimes) {
+      const found = await measureScenario(scenario, runtime, method);
+      measurements.push(...found);
+      say(progressLine(scenario, runtime.title, found));
+    }
   }
-  lines.push('local function read(path) local file = io.open(path, "rb"); return file:read("*a") end');
-  if (scenario.content !== null) {
-    await Deno.writeFile(`${folder}/content`, scenario.content);
-    lines.push(`wrk.body = read(${quoted(`${folder}/content`)})`);
+  const states: Section[] = [];
+  const problems = measurements.flatMap(({ runtime, scenario, contender, problems }) =>
+    problems.map((problem) => `${runtime}, ${scenario}, ${contender}: ${problem}`)
+  );
+  for (const state of STATES.filter((each) => selected.includes(each.name))) {
+    const found = await measureState(state, runtimes, method, quick);
+    states.push(found.section);
+    problems.push(...found.problems);
+    say(`${state.title}: ${found.section.rows.map((row) => row.join(" ")).join("; ")}`);
   }
-  if (scenario.pipelining > 1) {
-    lines.push(
-      "local batch",
-      "function init(args)",
-      `  batch = string.rep(wrk.format(), ${scenario.pipelining})`,
-      "end",
-      "function request() return batch end",
-    );
-  }
-  lines.push("wrong = 0", "local threads = {}", "function setup(thread) table.insert(threads, thread) end");
-  if (checked) {
-    await Deno.writeFile(`${folder}/expected`, scenario.expected.content);
-    lines.push(
-      `local expected = read(${quoted(`${folder}/expected`)})`,
-      "function response(status, headers, body)",
-      "  if status ~= 200 or body ~= expected then wrong = wrong + 1 end",
-      "end",
-    );
-  }
-  lines.push(WRK_REPORT);
-  return lines.join("\n");
-}
-
-const WRK_REPORT = `
-function done(summary, latency, requests)
-  local sum = 0
-  for _, thread in ipairs(threads) do sum = sum + thread:get("wrong") end
-  local e = summary.errors
-  print(string.format('REPORT {"requests":%d,"microseconds":%d,"bytes":%d,"p50":%d,"p99":%d,"wrong":%d,' ..
-    '"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}',
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), sum,
-    e.connect, e.read, e.write, e.status, e.timeout))
-end
-`;
-
-/** A string of Lua; nothing in the scenarios needs more than this. */
-function quoted(text: string): string {
-  return `"${text.replace(/[\\"]/g, "\\$&")}"`;
-}
-
-/** What is read of the report of autocannon. */
-interface AutocannonReport {
-  readonly duration: number;
-  readonly errors: number;
-  readonly timeouts: number;
-  readonly mismatches: number;
-  readonly non2xx: number;
-  readonly requests: { readonly total: number };
-  readonly latency: { readonly p50: number; readonly p99: number };
-}
-
-async function runAutocannon(options: LoadOptions): Promise<LoadResult> {
-  const { port, scenario, seconds, folder, checked } = options;
-  const argv = ["npx", "--yes", "autocannon@8", "--json", "--no-progress", `--connections=${scenario.connections}`];
-  argv.push(`--duration=${seconds}`, `--pipelining=${scenario.pipelining}`, `--method=${scenario.method}`);
-  for (const [name, value] of Object.entries(scenario.fields)) argv.push(`--headers=${name}=${value}`);
-  if (scenario.content !== null) {
-    await Deno.writeFile(`${folder}/content`, scenario.content);
-    argv.push(`--input=${folder}/content`);
-  }
-  // It compares text, and takes what it compares with as an argument.
-  const { content } = scenario.expected;
-  if (checked && scenario.content === null && content.byteLength < 1024) {
-    argv.push(`--expectBody=${new TextDecoder().decode(content)}`);
-  }
-  argv.push(`http://127.0.0.1:${port}${scenario.target}`);
-  const deadlineMs = 1000 * seconds + MORE_TIME_MS;
-  const { exitCode, output } = await runCommand([...WITH_MANY_FILES, ...argv], { cwd: folder, deadlineMs });
-  const line = output.split("\n").find((each) => each.startsWith("{"));
-  if (exitCode !== 0 || line === undefined) throw new Error(`autocannon failed with exit code ${exitCode}.\n${output}`);
-  const report = JSON.parse(line) as AutocannonReport;
-  const counts = {
-    "errors": isTolerated("read", options) ? 0 : report.errors,
-    "timeouts": report.timeouts,
-    "responses with wrong content": report.mismatches,
-    "responses with another status": report.non2xx,
+  const versions = {
+    ...await versionsOf(runtimes, root, source),
+    ...packages.versions,
+    ...peers.versions,
+    wrk: generators.wrk,
+    ...generators.h2load !== null && { h2load: generators.h2load },
   };
-  const problems = Object.entries(counts).filter(([, count]) => count > 0).map(([name, count]) => `${count} ${name}`);
+  const text =
+    `Medians of ${method.rounds * starts} alternating rounds of ${seconds} s after ${warmUpSeconds} s of load, ` +
+    `of servers that were started ${
+      starts === 1 ? "once" : `${starts} times`
+    }, pinned to one processor where there are ` +
+    `two.${notes.map((note) => ` ${note}`).join("")}`;
+  const sections = sectionsOf(measurements);
+  sections.splice(-1, 0, ...states);
   return {
-    requests: report.requests.total,
-    seconds: report.duration,
-    p50Ms: report.latency.p50,
-    p99Ms: report.latency.p99,
-    problems,
+    report: { title: "Load benchmark", method: text, versions, sections, problems, figures: measurements },
+    name,
   };
 }

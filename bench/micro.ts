@@ -1,5 +1,6 @@
 /**
- * Micro benchmarks: what the parts cost, apart from sockets and load, on the runtime that runs this file.
+ * Micro benchmarks: what the parts cost, apart from sockets and load, on the runtime that runs this file, in wall-clock
+ * time and in processor time of all its threads.
  *
  * Usage: `deno run -A bench/micro.ts [filter]`, `bun bench/micro.ts [filter]` or `node bench/micro.ts [filter]` (Node
  * 22.18 or newer, which strips the types by itself).
@@ -17,6 +18,7 @@ import { HttpResponse, linkResponsePrototype } from "../src/web/http_response.ts
 import { LazyRequest, linkRequestPrototype } from "../src/web/lazy_request.ts";
 import { readResponse } from "../src/web/read_response.ts";
 import type { RequestSource } from "../src/web/request_source.ts";
+import { Hop } from "./micro/hop.ts";
 
 /** One thing that is timed. What it returns is looked at, so that it is not optimized away. */
 interface Case {
@@ -154,6 +156,17 @@ const bare = sourceOf(null);
 const withJson = sourceOf(JSON_BYTES);
 const NATIVE_INIT = { headers: [...new LazyRequest(bare).headers] };
 
+const hop = new Hop(fields);
+
+/** Batches of calls that are under way at the same time: the times are those of all of them. */
+function hopCase(batches: number, calls: number, contentBytes = 0): Case {
+  const content = contentBytes === 0 ? "" : ` with ${contentBytes} bytes`;
+  return {
+    name: `hop to a thread and back, ${batches} x ${calls} calls${content}`,
+    run: () => hop.call(batches, calls, contentBytes),
+  };
+}
+
 const CASES: readonly Case[] = [
   parserCase(50),
   parserCase(400),
@@ -189,6 +202,12 @@ const CASES: readonly Case[] = [
     name: "global Response.json(value, 2 fields): make, readResponse",
     run: () => readResponse(Response.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
   },
+  hopCase(1, 1),
+  hopCase(4, 4),
+  hopCase(4, 16),
+  hopCase(4, 64),
+  hopCase(4, 16, 1024),
+  hopCase(4, 4, 64 * 1024),
 ];
 
 /** Where results go: an optimizer must take it that somebody reads them. */
@@ -205,20 +224,25 @@ async function timeOf({ run }: Case, count: number): Promise<number> {
 }
 
 /** Times one case: enough repetitions for the clock, enough samples for a median; the first ones warm up. */
-async function measure(one: Case): Promise<{ median: number; least: number }> {
-  let count = 16;
+async function measure(one: Case): Promise<number[]> {
+  let count = 1;
   while (await timeOf(one, count) < SAMPLE_MS) count *= 2;
   const nanoseconds: number[] = [];
+  const before = process.cpuUsage();
   for (let sample = 0; sample < SAMPLES; sample++) nanoseconds.push(1e6 * await timeOf(one, count) / count);
+  const { user, system } = process.cpuUsage(before);
   nanoseconds.sort((a, b) => a - b);
-  return { median: nanoseconds[SAMPLES >> 1], least: nanoseconds[0] };
+  return [nanoseconds[SAMPLES >> 1], nanoseconds[0], 1000 * (user + system) / (count * SAMPLES)];
 }
 
 const filter = process.argv[2] ?? "";
 const width = Math.max(...CASES.map(({ name }) => name.length));
-console.log(`${runtime.name} ${runtime.version}`.padEnd(width), "   median", "    least", "ns");
-for (const one of CASES.filter(({ name }) => name.includes(filter))) {
-  const { median, least } = await measure(one);
-  console.log(one.name.padEnd(width), median.toFixed(0).padStart(9), least.toFixed(0).padStart(9));
+const chosen = CASES.filter(({ name }) => name.includes(filter));
+if (chosen.some(({ name }) => name.startsWith("hop"))) await hop.start();
+console.log(`${runtime.name} ${runtime.version}`.padEnd(width), "   median", "    least", "processor", "ns");
+for (const one of chosen) {
+  const figures = await measure(one);
+  console.log(one.name.padEnd(width), ...figures.map((each) => each.toFixed(0).padStart(9)));
 }
 if (seen === undefined) console.log("Nothing was measured.");
+process.exit(0);

@@ -1,10 +1,10 @@
 /**
- * What Linux says of a process, its time on processors and its memory, and of all of them together.
+ * What Linux says of processes, their time on processors and their memory, and where they are to run.
  *
  * @module
  */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 
 /** The memory of a process. */
 export interface ProcessMemory {
@@ -16,21 +16,55 @@ export interface ProcessMemory {
 
 /** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
 const TICKS_PER_SECOND = 100;
+const NANOSECONDS = 1e9;
 
-/** The time all threads of a process have had on a processor. */
+/** Time on a processor. */
 export interface CpuTime {
   /** For themselves and in the system. */
   readonly seconds: number;
-  /** Of these, in the system. */
+  /** Of these, in the system, to the nearest 10 ms. */
   readonly systemSeconds: number;
 }
 
-/** The time all threads of a process have had on a processor. */
-export function cpuTimeOf(pid: number | "self"): CpuTime {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The second field is the name of the program in parentheses, which may hold spaces; utime is the 14th.
-  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
-  return { seconds: (user + system) / TICKS_PER_SECOND, systemSeconds: system / TICKS_PER_SECOND };
+/**
+ * The time that the threads of a process and of those it has started have had on a processor, to the nanosecond, from
+ * `schedstat`. What a thread had that has ended counts as far as it was seen, so that the time never runs backwards.
+ */
+export class CpuClock {
+  readonly #pid: number;
+  readonly #seen = new Map<number, number>();
+  #endedNanoseconds = 0;
+
+  /** Looks at nothing yet. */
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** Reads it. */
+  read(): CpuTime {
+    let ticks = 0;
+    for (const pid of familyOf(this.#pid)) {
+      ticks += attempt(0, () => ticksOf(pid)[1]);
+      for (const task of attempt([], () => readdirSync(`/proc/${pid}/task`))) this.#look(pid, Number(task));
+    }
+    const nanoseconds = this.#seen.values().reduce((sum, each) => sum + each, this.#endedNanoseconds);
+    return { seconds: nanoseconds / NANOSECONDS, systemSeconds: ticks / TICKS_PER_SECOND };
+  }
+
+  #look(pid: number, task: number): void {
+    const path = `/proc/${pid}/task/${task}/schedstat`;
+    const nanoseconds = attempt(0, () => Number(readFileSync(path, "utf8").split(" ", 1)[0]));
+    const before = this.#seen.get(task) ?? 0;
+    // Another thread has got its number.
+    if (nanoseconds < before) this.#endedNanoseconds += before;
+    this.#seen.set(task, nanoseconds);
+  }
+}
+
+/** The processors that a process has used, in seconds, to the nearest 10 ms. */
+export function cpuSecondsOf(pid: number | "self"): number {
+  const [user, system] = ticksOf(pid);
+  return (user + system) / TICKS_PER_SECOND;
 }
 
 /** The time all processes of the machine together have had on its processors. */
@@ -41,9 +75,49 @@ export function cpuSecondsOfMachine(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** The memory of a process now. */
+/** The memory of a process, and of those it has started, now. */
 export function memoryOf(pid: number): ProcessMemory {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
-  return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
+  let [residentBytes, peakBytes] = [0, 0];
+  for (const each of familyOf(pid)) {
+    const status = readFileSync(`/proc/${each}/status`, "utf8");
+    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
+    residentBytes += bytesOf("VmRSS");
+    peakBytes += bytesOf("VmHWM");
+  }
+  return { residentBytes, peakBytes };
+}
+
+/**
+ * A command whose process stays on the first processor, where servers are, or on the others, where the load comes from,
+ * so that neither takes the other's; as it is where there is one processor or no `taskset`.
+ */
+export function placed(argv: readonly string[], place: "server" | "load" | "anywhere"): readonly string[] {
+  const last = navigator.hardwareConcurrency - 1;
+  if (place === "anywhere" || last < 1 || attempt(null, () => statSync("/usr/bin/taskset")) === null) return argv;
+  return ["taskset", "--cpu-list", place === "server" ? "0" : `1-${last}`, ...argv];
+}
+
+/** User and system time of a process, threads that have ended among it. */
+function ticksOf(pid: number | "self"): number[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  // The second field is the name of the program in parentheses, which may hold spaces; utime is the 14th.
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+}
+
+/** A process and those it has started. */
+function familyOf(pid: number): number[] {
+  const tasks = attempt([], () => readdirSync(`/proc/${pid}/task`));
+  const children = tasks.flatMap((task) =>
+    attempt("", () => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")).split(" ").filter(Boolean)
+  );
+  return [pid, ...children.flatMap((child) => familyOf(Number(child)))];
+}
+
+/** Processes and threads may end while they are looked at. */
+function attempt<T>(otherwise: T, look: () => T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
 }

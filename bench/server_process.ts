@@ -5,10 +5,8 @@
  */
 
 import { ChildProgram } from "./child_program.ts";
-import { type BenchRuntime, CONTENDERS } from "./contenders.ts";
-import { type CpuTime, cpuTimeOf, memoryOf, type ProcessMemory } from "./process_figures.ts";
-import type { ContenderName } from "./scenarios.ts";
-import type { LaunchOptions } from "./servers/launch.ts";
+import { CpuClock, type CpuTime, memoryOf, placed, type ProcessMemory } from "./process_figures.ts";
+import type { BenchRuntime } from "./runtimes.ts";
 
 /** Far longer than any server takes to start. */
 const START_DEADLINE_MS = 15_000;
@@ -16,47 +14,71 @@ const COLLECTION_DEADLINE_MS = 10_000;
 /** A loop that is kept busy answers late. */
 const STATS_DEADLINE_MS = 15_000;
 
+/**
+ * Starts so many copies of a program that knows nothing of this folder, tells when its port can be connected to, and
+ * ends them when its input ends.
+ */
+const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do "$@" >&2 & done; ' +
+  "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
+  `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
+
+/** Where a server runs, and in what environment. */
+export interface LaunchPlace {
+  readonly place?: "server" | "anywhere";
+}
+
 /** A running server. */
 export class ServerProcess {
   /** Where it listens. */
   readonly port: number;
   readonly #program: ChildProgram;
+  readonly #clock: CpuClock;
 
   private constructor(program: ChildProgram, port: number) {
     this.#program = program;
     this.port = port;
-  }
-
-  /**
-   * Starts a server and waits until it listens.
-   *
-   * @param runtime What runs it.
-   * @param contender Which server.
-   * @param options What it serves.
-   * @throws {Error} It did not listen in time, with what it printed instead.
-   */
-  static async start(
-    runtime: BenchRuntime,
-    contender: ContenderName,
-    options: Omit<LaunchOptions, "responses" | "trivet">,
-  ): Promise<ServerProcess> {
-    const { files, responses, isBefore } = CONTENDERS[contender];
-    const file = files[runtime.name];
-    if (file === undefined) throw new Error(`${runtime.title} has no server "${contender}".`);
-    const trivet = isBefore ? runtime.trivetBefore ?? "" : runtime.trivet;
-    const launch: LaunchOptions = { ...options, responses, trivet };
-    return await ServerProcess.launch(runtime, file, launch);
+    this.#clock = new CpuClock(program.pid);
   }
 
   /**
    * Starts a file of the folder `servers` and waits until it listens.
    *
-   * @param launch What it is told, in JSON as its only argument.
+   * @param launch What it is told, in JSON as its only argument and in its environment, where its threads see it.
    * @throws {Error} It did not listen in time, with what it printed instead.
    */
-  static async launch(runtime: BenchRuntime, file: string, launch: object): Promise<ServerProcess> {
-    const path = decodeURIComponent(new URL(`servers/${file}`, import.meta.url).pathname);
-    const program = new ChildProgram([...runtime.command, path, JSON.stringify(launch)]);
+  static launch(runtime: BenchRuntime, file: string, launch: object, place: LaunchPlace["place"] = "anywhere") {
+    const path = `${runtime.folder}/bench/servers/${file}`;
+    const text = JSON.stringify(launch);
+    const argv = placed([...runtime.command, path, text], place);
+    return ServerProcess.#started(new ChildProgram(argv, { BENCH_LAUNCH: text }));
+  }
+
+  /** Starts Trivet with options, and a handler in a module that is found from the folder `servers`. */
+  static trivet(
+    runtime: BenchRuntime,
+    module: string,
+    options: Readonly<Record<string, unknown>>,
+    asModule: boolean,
+  ): Promise<ServerProcess> {
+    const { trivet } = runtime;
+    return ServerProcess.launch(runtime, "server.ts", { serves: "trivet", trivet, module, options, asModule });
+  }
+
+  /**
+   * Starts a program that listens at the port it is told in its arguments, and waits until it does.
+   *
+   * @throws {Error} It did not listen in time, with what it printed instead.
+   */
+  static launchForeign(
+    argv: readonly string[],
+    port: number,
+    { place = "anywhere", copies = 1, launch = {} }: LaunchPlace & { copies?: number; launch?: object } = {},
+  ): Promise<ServerProcess> {
+    const shell = placed(["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv], place);
+    return ServerProcess.#started(new ChildProgram(shell, { BENCH_LAUNCH: JSON.stringify(launch) }));
+  }
+
+  static async #started(program: ChildProgram): Promise<ServerProcess> {
     try {
       const { port } = await program.answer<{ port: number }>(START_DEADLINE_MS);
       return new ServerProcess(program, port);
@@ -78,7 +100,7 @@ export class ServerProcess {
 
   /** The time all threads have had on a processor. */
   cpuTime(): CpuTime {
-    return cpuTimeOf(this.pid);
+    return this.#clock.read();
   }
 
   /** The memory now. */

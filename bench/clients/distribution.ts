@@ -7,7 +7,18 @@
  * @module
  */
 
-import type { Distribution, Quantile } from "./compare_report.ts";
+/** A quantile. */
+export interface Quantile {
+  readonly ms: number;
+  /** Whether it is known only to be more than this, because what was not answered had waited no longer at the end. */
+  readonly isLowerBound: boolean;
+}
+
+/** How long answers took. */
+export interface Distribution {
+  readonly p50: Quantile;
+  readonly p99: Quantile;
+}
 
 /** A time, and whether it has ended: if not, it is only known to be longer. */
 interface Time {
@@ -62,4 +73,11 @@ function quantilesOf(
   quantile: (times: readonly Time[], part: number) => Quantile,
 ): Distribution | null {
   return times.length === 0 ? null : { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
+}
+
+/** Milliseconds with three digits that count; ">" where more is not known. */
+export function formatMs(quantile: Quantile | undefined): string {
+  if (quantile === undefined) return "none";
+  const { ms, isLowerBound } = quantile;
+  return `${isLowerBound ? "> " : ""}${ms < 10 ? ms.toFixed(1) : String(Math.round(ms))}`;
 }

@@ -1,5 +1,5 @@
 /**
- * One flow of requests and what becomes of them.
+ * Flows of requests and what becomes of them.
  *
  * It decides when a request is due, on which connection it is sent and how its answer is judged. A request's time begins
  * when it is due, not when the client gets round to it: a server that holds up the client hides nothing that way.
@@ -7,12 +7,70 @@
  * @module
  */
 
-import type { FlowReport, FlowSpec } from "./compare_report.ts";
-import { distributionOfArrivals, distributionOfClients } from "./distribution.ts";
-import { type Answer, ClosedError, RawConnection } from "./raw_connection.ts";
+import { CpuClock, cpuSecondsOf, cpuSecondsOfMachine } from "../process_figures.ts";
+import type { ServerProcess } from "../server_process.ts";
+import { type Outcome, StressConnection } from "../stress/stress_connection.ts";
+import { type Distribution, distributionOfArrivals, distributionOfClients } from "./distribution.ts";
+
+/** Requests of one kind that are sent beside others. */
+export interface FlowSpec {
+  readonly name: string;
+  /** The path of a GET; or all of a request, where it begins with a method. */
+  readonly request: string;
+  /** The status that is an answer, 200 unless told otherwise; a 503 is a refusal. */
+  readonly status?: number;
+  /** The content of such an answer; `null` where only the status counts. */
+  readonly expected: string | null;
+  /**
+   * When requests are sent: each of so many clients sends its next one when it has the answer to the last; or they come
+   * at random with so many in a second on average, whether or not the earlier ones are answered.
+   */
+  readonly arrivals: { readonly clients: number } | { readonly perSecond: number };
+  /** Whether a connection that persists is used again. */
+  readonly connections: "kept" | "fresh";
+}
+
+/** How long flows last. */
+export interface FlowTimes {
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+  /** How long the answers to what was sent in the measured time are waited for afterwards. */
+  readonly lingerSeconds: number;
+}
+
+/** What became of one flow in the measured time. */
+export interface FlowReport {
+  /** Requests that were due. */
+  readonly sent: number;
+  readonly answered: number;
+  readonly refused: number;
+  /** Closed or reset without an answer. */
+  readonly cut: number;
+  /** Neither, until the end. */
+  readonly unanswered: number;
+  /** With anything else, and the beginning of the first such answer. */
+  readonly wrong: number;
+  readonly firstWrong: string;
+  /** Of the answered ones, how many came within a second. */
+  readonly answeredWithinSecond: number;
+  /** Of the answered ones and of those that still waited at the end; `null` where there is neither. */
+  readonly latency: Distribution | null;
+  /** Of the refused ones. */
+  readonly refusal: Distribution | null;
+}
+
+/** What was found in one run. */
+export interface FlowsReport {
+  readonly flows: Readonly<Record<string, FlowReport>>;
+  readonly seconds: number;
+  /** Of one processor, in the measured time; of everything else on the machine until the last answer. */
+  readonly clientCpuShare: number;
+  readonly serverCpuShare: number;
+  readonly otherCpuShare: number;
+}
 
 /** When a run begins, is measured and ends, on the clock of `performance.now()`. */
-export interface RunTimes {
+interface RunTimes {
   readonly startMs: number;
   readonly measureFromMs: number;
   readonly measureUntilMs: number;
@@ -21,29 +79,58 @@ export interface RunTimes {
 /** What a client does that was refused or cut off: try again, but not at once. */
 const RETRY_DELAY_MS = 100;
 const ONE_SECOND_MS = 1_000;
+const PATIENCE_MS = 60_000;
+const LINGER_STEP_MS = 20;
 /** The same gaps in every run. */
 const SEED = 0x2545f491;
 
-const encoder = new TextEncoder();
+/** Runs flows beside each other against a server. */
+export async function runFlows(server: ServerProcess, specs: readonly FlowSpec[], times: FlowTimes) {
+  const { warmUpSeconds, seconds, lingerSeconds } = times;
+  const startMs = performance.now();
+  const measureFromMs = startMs + 1000 * warmUpSeconds;
+  const measureUntilMs = measureFromMs + 1000 * seconds;
+  const flows = specs.map((spec) => new Flow(spec, server.port, { startMs, measureFromMs, measureUntilMs }));
+  for (const flow of flows) flow.start();
+  await until(measureFromMs);
+  const clock = new CpuClock(server.pid);
+  const cpuSeconds = () => [cpuSecondsOf("self"), clock.read().seconds, cpuSecondsOfMachine()];
+  const before = cpuSeconds();
+  const since = () => cpuSeconds().map((cpu, index) => cpu - before[index]);
+  await until(measureUntilMs);
+  const [client, serving] = since().map((cpu) => cpu / seconds);
+  const lingerUntilMs = measureUntilMs + 1000 * lingerSeconds;
+  while (performance.now() < lingerUntilMs && flows.some(({ isWaiting }) => isWaiting)) {
+    await until(performance.now() + LINGER_STEP_MS);
+  }
+  const [clientToEnd, servingToEnd, machineToEnd] = since();
+  const secondsToEnd = (performance.now() - measureFromMs) / 1000;
+  const report: FlowsReport = {
+    flows: Object.fromEntries(flows.map((flow, index) => [specs[index].name, flow.stop()])),
+    seconds,
+    clientCpuShare: client,
+    serverCpuShare: serving,
+    otherCpuShare: Math.max(0, machineToEnd - clientToEnd - servingToEnd) / secondsToEnd,
+  };
+  return report;
+}
 
 /** A flow at work. */
-export class Flow {
+class Flow {
   readonly #spec: FlowSpec;
   readonly #port: number;
   readonly #times: RunTimes;
-  readonly #request: Uint8Array;
-  readonly #open = new Set<RawConnection>();
-  readonly #idle: RawConnection[] = [];
+  readonly #request: string;
+  readonly #isPaced: boolean;
+  readonly #open = new Set<StressConnection>();
+  readonly #idle: StressConnection[] = [];
   /** When each request was due that is under way. */
   readonly #underWay = new Set<{ readonly dueMs: number }>();
   readonly #answeredMs: number[] = [];
   readonly #refusedMs: number[] = [];
-  readonly #latenessMs: number[] = [];
   #sent = 0;
   #cut = 0;
   #wrong = 0;
-  #repeated = 0;
-  #chunked = 0;
   #firstWrong = "";
   #isStopped = false;
 
@@ -52,18 +139,17 @@ export class Flow {
     this.#spec = spec;
     this.#port = port;
     this.#times = times;
-    this.#request = encoder.encode(`GET ${spec.target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    this.#isPaced = "perSecond" in spec.arrivals;
+    const { request } = spec;
+    this.#request = request.startsWith("/") ? `GET ${request} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n` : request;
   }
 
   /** Begins to send. */
   start(): void {
     const { arrivals } = this.#spec;
-    if ("perSecond" in arrivals) {
-      this.#sendDue(arrivals.perSecond, this.#times.startMs, randomNumbers(SEED));
-      return;
-    }
-    // They begin one after another in the warm-up: all at once they would stay in step, and come in bursts for ever.
     const { startMs, measureFromMs } = this.#times;
+    if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs, randomNumbers(SEED));
+    // They begin one after another in the warm-up: all at once they would stay in step, and come in bursts for ever.
     for (let i = 0; i < arrivals.clients; i++) {
       setTimeout(() => this.#runClient(), (measureFromMs - startMs) * i / arrivals.clients / 2);
     }
@@ -71,25 +157,20 @@ export class Flow {
 
   /** Whether an answer to a request that was due in the measured time is still awaited. */
   get isWaiting(): boolean {
-    if ("clients" in this.#spec.arrivals) return false;
-    for (const { dueMs } of this.#underWay) if (this.#isDueInTime(dueMs)) return true;
-    return false;
+    return this.#isPaced && [...this.#underWay].some(({ dueMs }) => this.#isDueInTime(dueMs));
   }
 
   /** Closes every connection and says what was found. */
   stop(): FlowReport {
     this.#isStopped = true;
     const nowMs = performance.now();
-    const isPaced = "perSecond" in this.#spec.arrivals;
     // A client that waits was due at any time: it counts with how long it has waited until now.
-    const waiting = [...this.#underWay].filter(({ dueMs }) => !isPaced || this.#isDueInTime(dueMs));
+    const waiting = [...this.#underWay].filter(({ dueMs }) => !this.#isPaced || this.#isDueInTime(dueMs));
     for (const connection of this.#open) connection.close();
-    const unanswered = waiting.length;
-    const distributionOf = isPaced ? distributionOfArrivals : distributionOfClients;
-    const answered = this.#answeredMs.length;
-    const refused = this.#refusedMs.length;
+    const distributionOf = this.#isPaced ? distributionOfArrivals : distributionOfClients;
+    const [answered, refused, unanswered] = [this.#answeredMs.length, this.#refusedMs.length, waiting.length];
     return {
-      sent: isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong + unanswered,
+      sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong + unanswered,
       answered,
       refused,
       cut: this.#cut,
@@ -97,18 +178,14 @@ export class Flow {
       wrong: this.#wrong,
       firstWrong: this.#firstWrong,
       answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
-      repeated: this.#repeated,
-      chunked: this.#chunked,
       latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs)),
       refusal: distributionOfArrivals(this.#refusedMs, []),
-      latenessP99Ms: distributionOfArrivals(this.#latenessMs, [])?.p99.ms ?? 0,
     };
   }
 
   async #runClient(): Promise<void> {
     while (!this.#isStopped) {
-      const outcome = await this.#send(performance.now());
-      if (outcome !== "answered") await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS));
+      if (!await this.#send(performance.now())) await until(performance.now() + RETRY_DELAY_MS);
     }
   }
 
@@ -117,10 +194,7 @@ export class Flow {
     const nowMs = performance.now();
     let dueMs = firstDueMs;
     while (dueMs <= nowMs && dueMs < this.#times.measureUntilMs) {
-      if (this.#isDueInTime(dueMs)) {
-        this.#sent++;
-        this.#latenessMs.push(nowMs - dueMs);
-      }
+      if (this.#isDueInTime(dueMs)) this.#sent++;
       this.#send(dueMs);
       dueMs -= 1000 * Math.log(1 - random()) / perSecond;
     }
@@ -128,73 +202,64 @@ export class Flow {
     setTimeout(() => this.#sendDue(perSecond, dueMs, random), dueMs - nowMs);
   }
 
-  async #send(dueMs: number): Promise<"answered" | "not answered"> {
+  /** Returns whether it was answered. */
+  async #send(dueMs: number): Promise<boolean> {
     const entry = { dueMs };
     this.#underWay.add(entry);
-    let answer: Answer | null = null;
-    try {
-      answer = await this.#exchange();
-    } catch (error) {
-      if (!(error instanceof ClosedError)) throw error;
-    }
-    if (this.#isStopped) return "not answered";
+    const outcome = await this.#exchange();
+    if (this.#isStopped) return false;
     this.#underWay.delete(entry);
-    this.#judge(dueMs, answer);
-    return answer?.status === 200 ? "answered" : "not answered";
-  }
-
-  #judge(dueMs: number, answer: Answer | null): void {
+    const { status = 200, expected } = this.#spec;
+    const isAnswer = outcome.kind === "answered" && outcome.status === status;
+    const isRight = isAnswer && (expected === null || outcome.content === expected);
     const nowMs = performance.now();
     // Requests at a pace count when they were due in the measured time, those of clients when they were answered in it.
-    const isPaced = "perSecond" in this.#spec.arrivals;
-    if (!this.#isDueInTime(isPaced ? dueMs : nowMs)) return;
-    const { expected } = this.#spec;
-    if (answer?.isChunked === true) this.#chunked++;
-    if (answer === null) this.#cut++;
-    else if (answer.status === 200 && (expected === null || answer.content === expected)) {
-      this.#answeredMs.push(nowMs - dueMs);
-    } else if (answer.status === 503) this.#refusedMs.push(nowMs - dueMs);
+    if (!this.#isDueInTime(this.#isPaced ? dueMs : nowMs)) return isRight;
+    if (isRight) this.#answeredMs.push(nowMs - dueMs);
+    else if (outcome.kind === "answered" && outcome.status === 503) this.#refusedMs.push(nowMs - dueMs);
+    else if (outcome.kind === "cut" || outcome.kind === "hung") this.#cut++;
     else {
       this.#wrong++;
-      this.#firstWrong ||= answer.text.slice(0, 500);
+      this.#firstWrong ||= JSON.stringify(outcome).slice(0, 300);
     }
+    return isRight;
   }
 
-  async #exchange(): Promise<Answer> {
+  async #exchange(): Promise<Outcome> {
     const kept = this.#idle.pop();
     if (kept !== undefined) {
-      try {
-        return await this.#exchangeOn(kept);
-      } catch (error) {
-        // A server may close a persistent connection at any time; a GET that had no answer is sent again.
-        if (!(error instanceof ClosedError) || this.#isStopped) throw error;
-        this.#repeated++;
-      }
+      const outcome = await this.#exchangeOn(kept);
+      // A server may close a persistent connection at any time; a GET that had no answer is sent again.
+      if (outcome.kind !== "cut" || outcome.receivedBytes > 0 || this.#isStopped) return outcome;
     }
-    const fresh = await RawConnection.open(this.#port);
-    this.#open.add(fresh);
-    if (this.#isStopped) fresh.close();
-    return await this.#exchangeOn(fresh);
+    try {
+      const fresh = await StressConnection.open(this.#port);
+      this.#open.add(fresh);
+      if (this.#isStopped) fresh.close();
+      return await this.#exchangeOn(fresh);
+    } catch {
+      return { kind: "cut", receivedBytes: 0 };
+    }
   }
 
-  async #exchangeOn(connection: RawConnection): Promise<Answer> {
-    let persists = false;
-    try {
-      const answer = await connection.exchange(this.#request);
-      persists = answer.persists && this.#spec.connections === "kept";
-      return answer;
-    } finally {
-      if (persists) this.#idle.push(connection);
-      else {
-        this.#open.delete(connection);
-        connection.close();
-      }
+  async #exchangeOn(connection: StressConnection): Promise<Outcome> {
+    const outcome = await connection.exchange(this.#request, PATIENCE_MS);
+    if (outcome.kind === "answered" && outcome.persists && this.#spec.connections === "kept") {
+      this.#idle.push(connection);
+    } else {
+      this.#open.delete(connection);
+      connection.close();
     }
+    return outcome;
   }
 
   #isDueInTime(ms: number): boolean {
     return ms >= this.#times.measureFromMs && ms < this.#times.measureUntilMs;
   }
+}
+
+function until(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms - performance.now())));
 }
 
 /** Numbers from 0 to 1 that look random and are the same each time (xorshift by Marsaglia). */

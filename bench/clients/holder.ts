@@ -1,133 +1,153 @@
 /**
- * A client that holds thousands of connections: half of them idle, half of them slow.
+ * A client that holds thousands of connections, some of which are slow: a request head comes on them byte by byte.
  *
- * Each has had one request answered when the first line is printed. From "trickle" on the slow ones send one byte of a
- * request head every now and then. With "finish" the slow ones complete their heads and the idle ones ask again, and all
- * wait for their answer. It says what it did in lines of JSON, and ends when its standard input ends.
+ * It is told what to do in lines, and says in a line of JSON how its connections stand when it is done. "grow N" opens
+ * connections until there are N. "trickle" begins to send on the slow ones, from then on; "finish" completes every head
+ * and waits for the answers. It ends when its standard input does, and after its lifetime in any case.
  *
- * Usage: `holder.ts <port> <connections>`
+ * Usage: `holder.ts <port> half|slow`: of the first kind every other connection is slow, and each has had one request
+ * answered; of the second kind all are slow from the start, and one that the server has ended is opened anew.
  *
  * @module
  */
 
-/** How many connections have been answered, and how many were closed by the server. */
+/** How the connections stand. */
 export interface HolderReport {
+  readonly open: number;
+  /** Requests that were answered on each connection, at least. */
   readonly answered: number;
-  readonly closed: number;
+  /** How many the server has ended since the start. */
+  readonly ended: number;
 }
 
 const LIFETIME_MS = 120_000;
 /** Connections that are being opened at the same time, below every backlog of a listener. */
 const OPENING_AT_ONCE = 100;
 /** Time between two bytes on one slow connection. */
-const TRICKLE_INTERVAL_MS = 2_000;
-/** The slow connections send in this many groups, one after another. */
-const GROUPS = 20;
+const INTERVAL_MS = 5_000;
+/** They send in this many groups, one after another. */
+const GROUPS = 50;
 
 const encoder = new TextEncoder();
-const REQUEST = encoder.encode("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+const REQUEST = encoder.encode("GET /light HTTP/1.1\r\nHost: localhost\r\n\r\n");
 /** More bytes than are ever sent of it before the end. */
-const SLOW_HEAD = encoder.encode(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ${"a".repeat(200)}`);
+const SLOW_HEAD = encoder.encode(`GET /light HTTP/1.1\r\nHost: localhost\r\nX-Slow: ${"a".repeat(200)}`);
 const HEAD_END = encoder.encode("\r\n\r\n");
-/** The last bytes of every answer. */
+/** The last bytes of every answer to the handler "hello". */
 const ANSWER_END = 0x21;
+
+const [port, kind] = [Number(Deno.args[0]), Deno.args[1]];
 
 /** One connection. */
 class Held {
+  static ended = 0;
   answered = 0;
-  isClosed = false;
-  readonly #conn: Deno.TcpConn;
-  readonly #buffer = new Uint8Array(512);
+  #conn: Deno.TcpConn | null = null;
+  readonly #isSlow: boolean;
   #sentBytes = 0;
   #onAnswer: () => void = () => {};
 
-  constructor(conn: Deno.TcpConn) {
-    this.#conn = conn;
-    conn.setNoDelay(true);
-    this.#read();
+  constructor(isSlow: boolean) {
+    this.#isSlow = isSlow;
   }
 
-  /** Sends bytes that complete a request, and waits for its answer. */
-  async complete(bytes: Uint8Array): Promise<void> {
-    if (this.isClosed) return;
+  get isOpen(): boolean {
+    return this.#conn !== null;
+  }
+
+  /** Connects, and sends what its kind does first. */
+  async open(): Promise<void> {
+    try {
+      this.#conn = await Deno.connect({ port, hostname: "127.0.0.1" });
+    } catch {
+      Held.ended++;
+      return;
+    }
+    this.#conn.setNoDelay(true);
+    this.#sentBytes = 0;
+    this.#read(this.#conn);
+    if (kind === "slow") this.trickle();
+    else await this.#complete(REQUEST);
+  }
+
+  /** Sends one byte more of a head, or begins anew. */
+  trickle(): void {
+    if (!this.#isSlow) return;
+    if (this.#conn !== null) this.#write(SLOW_HEAD.subarray(this.#sentBytes, ++this.#sentBytes));
+    else if (kind === "slow") this.open();
+  }
+
+  /** Completes a request, and waits for its answer. */
+  async finish(): Promise<void> {
+    const rest = [...SLOW_HEAD.subarray(this.#sentBytes), ...HEAD_END];
+    await this.#complete(this.#isSlow ? new Uint8Array(rest) : REQUEST);
+  }
+
+  async #complete(bytes: Uint8Array): Promise<void> {
+    if (this.#conn === null) return;
     const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
-    await this.#conn.write(bytes).catch(() => this.#close());
+    this.#write(bytes);
     await answered;
   }
 
-  /** Sends one byte more of a head. */
-  trickle(): void {
-    if (this.isClosed) return;
-    this.#conn.write(SLOW_HEAD.subarray(this.#sentBytes, ++this.#sentBytes)).catch(() => this.#close());
+  #write(bytes: Uint8Array): void {
+    const conn = this.#conn!;
+    conn.write(bytes).catch(() => this.#end(conn));
   }
 
-  /** What is missing of the head. */
-  get rest(): Uint8Array {
-    return new Uint8Array([...SLOW_HEAD.subarray(this.#sentBytes), ...HEAD_END]);
-  }
-
-  async #read(): Promise<void> {
+  /** Whatever the server says is read to its end. */
+  async #read(conn: Deno.TcpConn): Promise<void> {
+    const buffer = new Uint8Array(512);
     for (;;) {
-      const readBytes = await this.#conn.read(this.#buffer).catch(() => null);
-      if (readBytes === null) return this.#close();
-      if (this.#buffer[readBytes - 1] !== ANSWER_END) continue;
+      const readBytes = await conn.read(buffer).catch(() => null);
+      if (readBytes === null) return this.#end(conn);
+      if (buffer[readBytes - 1] !== ANSWER_END) continue;
       this.answered++;
       this.#onAnswer();
     }
   }
 
-  #close(): void {
-    this.isClosed = true;
+  #end(conn: Deno.TcpConn): void {
+    if (this.#conn !== conn) return;
+    this.#conn = null;
+    Held.ended++;
+    conn.close();
     this.#onAnswer();
   }
 }
 
-async function openAll(port: number, count: number): Promise<Held[]> {
-  const all: Held[] = [];
-  let begun = 0;
-  const openNext = async (): Promise<void> => {
-    while (begun < count) {
-      begun++;
-      const held = new Held(await Deno.connect({ port, hostname: "127.0.0.1" }));
+const all: Held[] = [];
+
+async function grow(count: number): Promise<void> {
+  await Promise.all(Array.from({ length: OPENING_AT_ONCE }, async () => {
+    while (all.length < count) {
+      const held = new Held(kind === "slow" || all.length % 2 === 0);
       all.push(held);
-      await held.complete(REQUEST);
+      await held.open();
     }
+  }));
+}
+
+let group = 0;
+function trickle(): void {
+  setInterval(() => {
+    for (let i = group; i < all.length; i += GROUPS) all[i].trickle();
+    group = (group + 1) % GROUPS;
+  }, INTERVAL_MS / GROUPS);
+}
+
+setTimeout(() => Deno.exit(1), LIFETIME_MS);
+if (kind === "slow") trickle();
+for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+  const [command, count] = text.trim().split(" ");
+  if (command === "grow") await grow(Number(count));
+  else if (command === "trickle") trickle();
+  else await Promise.all(all.map((held) => held.finish()));
+  const report: HolderReport = {
+    open: all.filter(({ isOpen }) => isOpen).length,
+    answered: Math.min(...all.map(({ answered }) => answered)),
+    ended: Held.ended,
   };
-  await Promise.all(Array.from({ length: OPENING_AT_ONCE }, openNext));
-  return all;
+  console.log(JSON.stringify(report));
 }
-
-function report(all: readonly Held[], times: number): void {
-  const answered = all.filter((held) => held.answered === times).length;
-  const closed = all.filter(({ isClosed }) => isClosed).length;
-  console.log(JSON.stringify({ answered, closed } satisfies HolderReport));
-}
-
-async function main(port: number, count: number): Promise<void> {
-  setTimeout(() => Deno.exit(1), LIFETIME_MS);
-  const all = await openAll(port, count);
-  const slow = all.filter((_, index) => index % 2 === 0);
-  const idle = all.filter((_, index) => index % 2 === 1);
-  report(all, 1);
-  let group = 0;
-  let timer: ReturnType<typeof setInterval> | undefined;
-  for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-    if (line === "trickle\n") {
-      timer = setInterval(() => {
-        for (let i = group; i < slow.length; i += GROUPS) slow[i].trickle();
-        group = (group + 1) % GROUPS;
-      }, TRICKLE_INTERVAL_MS / GROUPS);
-      report(all, 1);
-    } else if (line === "finish\n") {
-      clearInterval(timer);
-      await Promise.all([
-        ...slow.map((held) => held.complete(held.rest)),
-        ...idle.map((held) => held.complete(REQUEST)),
-      ]);
-      report(all, 2);
-    }
-  }
-  Deno.exit(0);
-}
-
-await main(Number(Deno.args[0]), Number(Deno.args[1]));
+Deno.exit(0);

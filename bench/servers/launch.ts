@@ -9,29 +9,30 @@
  */
 
 import process from "node:process";
-import type { HandlerName } from "../handlers.ts";
+import type { HandlerName } from "../load/handlers.ts";
 
-/** What a server is told, as JSON in its first argument. */
-export interface LaunchOptions {
-  /** What it serves. */
-  readonly handler: HandlerName;
-  /** Which class makes the responses: the server's own, where it has one, or the global one. */
-  readonly responses: "own" | "global";
+/** What a server is told, as JSON in its environment. */
+export interface ServerLaunch {
+  readonly serves: "trivet" | "own" | "hono" | "srvx";
   /** The URL of the module of Trivet: its source, or what was emitted for Node. */
   readonly trivet: string;
-  /** The folder in which the packages of npm were installed, if they are needed. */
-  readonly packages: string;
+  /** The module of the handler, beside the servers' folder. */
+  readonly module: string;
+  /** Options of Trivet; whether it is handed the module and not its function. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly asModule: boolean;
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean;
+  /** Of the handlers of the load benchmark: which one. */
+  readonly handler: HandlerName;
+  /** Which class makes the responses: Trivet's, the global one, the global one once it is Trivet's, or that of srvx. */
+  readonly responses: "own" | "global" | "fast" | "srvx";
+  /** The folder in which the packages of npm were installed, if they are needed. */
+  readonly packages: string;
+  /** Where to listen when others listen there too: then it is one of several processes. */
+  readonly sharedPort: number;
   /** The request that will come, for a server that parses none. */
-  readonly request?: PreparedRequest;
-}
-
-/** A request that is known beforehand. */
-export interface PreparedRequest {
-  readonly url: string;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly contentBytes: number;
+  readonly request: { readonly url: string; readonly fields: Record<string, string>; readonly contentBytes: number };
 }
 
 /** Nothing that is measured takes longer. */
@@ -40,8 +41,8 @@ const STATS_LINE = "stats\n";
 const COLLECTED = '{"collected":true}';
 
 /** Reads what this server is told. */
-export function readLaunchOptions(): LaunchOptions {
-  return JSON.parse(process.argv[2] ?? "null");
+export function readLaunch(): ServerLaunch {
+  return JSON.parse(process.env.BENCH_LAUNCH ?? "null");
 }
 
 /**

@@ -1,19 +1,22 @@
 /**
- * The ceiling: what raw TCP allows on a runtime. A fixed response follows every empty line, and nothing is parsed.
+ * Raw TCP: a listener, written as the runtime's users write one, that counts empty lines and answers each with fixed
+ * bytes. It listens where this file is run, and only gives its parts where it is imported.
  *
  * @module
  */
 
-import { HELLO } from "../handlers.ts";
+import { type AddressInfo, createServer } from "node:net";
+import { HELLO } from "../load/handlers.ts";
+import { announce } from "./launch.ts";
 
 /** As long as what Trivet answers to "hello". */
-const RESPONSE = new TextEncoder().encode(
+const RESPONSE =
   "HTTP/1.1 200 OK\r\ncontent-type: text/plain;charset=UTF-8\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" +
-    `Content-Length: ${HELLO.length}\r\n\r\n${HELLO}`,
-);
+  `Content-Length: ${HELLO.length}\r\n\r\n${HELLO}`;
 
 const CR = 0x0d;
 const LF = 0x0a;
+const READ_BYTES = 16 * 1024;
 
 /** Finds the empty lines of one connection. */
 export class EmptyLineFinder {
@@ -35,17 +38,76 @@ export class EmptyLineFinder {
     this.#matched = matched;
     return -1;
   }
-
-  /** The fixed responses to as many empty lines as there are in these bytes, in one piece; `null` for none. */
-  answer(bytes: Uint8Array): Uint8Array | null {
-    let count = 0;
-    for (let at = this.find(bytes, 0); at >= 0; at = this.find(bytes, at)) count++;
-    return count === 0 ? null : count === 1 ? RESPONSE : repeated(count);
-  }
 }
 
-function repeated(count: number): Uint8Array {
-  const all = new Uint8Array(count * RESPONSE.byteLength);
-  for (let i = 0; i < count; i++) all.set(RESPONSE, i * RESPONSE.byteLength);
-  return all;
+/** The responses to so many requests, in one piece; the same bytes each time. */
+const answers: Uint8Array[] = [];
+
+/** The fixed responses to as many empty lines as there are in these bytes; `null` for none. */
+function answerTo(lines: EmptyLineFinder, bytes: Uint8Array): Uint8Array | null {
+  let count = 0;
+  for (let at = lines.find(bytes, 0); at >= 0; at = lines.find(bytes, at)) count++;
+  return count === 0 ? null : answers[count] ??= new TextEncoder().encode(RESPONSE.repeat(count));
+}
+
+/** A promise per read and per write and no async function, which is the cheapest way that Deno documents. */
+function serveOnDeno(conn: Deno.TcpConn): void {
+  conn.setNoDelay(true);
+  const buffer = new Uint8Array(READ_BYTES);
+  const lines = new EmptyLineFinder();
+  const close = () => conn.close();
+  const read = () => void conn.read(buffer).then(take, close);
+  const take = (readBytes: number | null): void => {
+    if (readBytes === null) return close();
+    const answer = answerTo(lines, buffer.subarray(0, readBytes));
+    if (answer !== null) conn.write(answer);
+    read();
+  };
+  read();
+}
+
+async function listenOnDeno(): Promise<void> {
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  announce(listener.addr.port);
+  for await (const conn of listener) serveOnDeno(conn);
+}
+
+/** What is used of a socket of Bun, whose type declarations are not here. */
+interface BunSocket {
+  data: EmptyLineFinder;
+  write(bytes: Uint8Array): number;
+}
+
+function listenOnBun({ listen }: { listen(options: object): { port: number } }): void {
+  const { port } = listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: {
+      open: (socket: BunSocket) => void (socket.data = new EmptyLineFinder()),
+      data(socket: BunSocket, bytes: Uint8Array) {
+        const answer = answerTo(socket.data, bytes);
+        if (answer !== null) socket.write(answer);
+      },
+    },
+  });
+  announce(port);
+}
+
+function listenOnNode(): void {
+  const server = createServer({ noDelay: true }, (socket) => {
+    const lines = new EmptyLineFinder();
+    socket.on("data", (bytes: Uint8Array) => {
+      const answer = answerTo(lines, bytes);
+      if (answer !== null) socket.write(answer);
+    });
+    socket.on("error", () => socket.destroy());
+  });
+  server.listen(0, "127.0.0.1", () => announce((server.address() as AddressInfo).port));
+}
+
+if (import.meta.main) {
+  const { Bun } = globalThis as unknown as { Bun?: Parameters<typeof listenOnBun>[0] };
+  if ("Deno" in globalThis) await listenOnDeno();
+  else if (Bun !== undefined) listenOnBun(Bun);
+  else listenOnNode();
 }

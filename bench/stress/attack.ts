@@ -7,12 +7,12 @@
 import { LOOP_ATTACKS } from "./attack_cases.ts";
 import { type Attack, runAttack } from "./attack_site.ts";
 import { THREAD_ATTACKS } from "./attack_thread_cases.ts";
-import type { StressCase, StressProgram } from "./trial.ts";
+import type { TrialCase, TrialProgram } from "../trials.ts";
 
 const ATTACKS: readonly Attack[] = [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a, b) => a.part - b.part);
 
 /** The program. */
-export const ATTACK: StressProgram = {
+export const ATTACK: TrialProgram = {
   name: "attack",
   title: "Attacks",
   sharesMachine: true,
@@ -26,7 +26,7 @@ export const ATTACK: StressProgram = {
         : ""
     }Violated is what is listed below, of Trivet; the runtime's own server is there to compare with.`,
   cases: ATTACKS.flatMap((attack) =>
-    attack.against.map((attacked): StressCase => ({
+    attack.against.map((attacked): TrialCase => ({
       title: `${attack.part} ${attack.title}: ${attacked}`,
       run: (runtime, { isQuick }) => runAttack(attack, attacked, runtime, isQuick),
     }))

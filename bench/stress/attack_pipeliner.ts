@@ -5,7 +5,7 @@
  * @module
  */
 
-import { writeAll } from "../verify.ts";
+import { writeAll } from "./stress_connection.ts";
 
 /** What it does. */
 export interface PipelinerPlan {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { BenchRuntime } from "../contenders.ts";
+import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 import type { AttackLaunch, AttackStats } from "./attack_server.ts";
 import { type Outcome, StressConnection } from "./stress_connection.ts";
-import type { Trial } from "./trial.ts";
+import type { Trial } from "../trials.ts";
 
 /** Whose server is attacked. */
 export type Attacked = "trivet" | "native";

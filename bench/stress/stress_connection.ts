@@ -7,8 +7,6 @@
  * @module
  */
 
-import { writeAll } from "../verify.ts";
-
 /** A final response. */
 export interface ReceivedResponse {
   readonly kind: "answered";
@@ -199,4 +197,9 @@ function statusOf(head: string): number {
 function isInformational(head: string): boolean {
   const status = statusOf(head);
   return status >= 100 && status < 200;
+}
+
+/** Writes all bytes: a write of Deno may take a part of them. */
+export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength;) at += await conn.write(bytes.subarray(at));
 }

@@ -1,0 +1,256 @@
+/**
+ * The load: `wrk`, as much as a server takes, and `h2load`, so many requests a second, each in a process of its own.
+ *
+ * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
+ * status, and all of them together for their number of bytes; where a run is `checked`, each for its content too.
+ *
+ * @module
+ */
+
+import { runCommand } from "../../scripts/command.ts";
+import { WITH_MANY_FILES } from "../child_program.ts";
+import { placed } from "../process_figures.ts";
+import { UsageError } from "../program.ts";
+import { StressConnection } from "../stress/stress_connection.ts";
+import type { Scenario } from "./scenarios.ts";
+
+/** What a load generator found. */
+export interface LoadResult {
+  readonly requests: number;
+  readonly seconds: number;
+  /** Median and 99th percentile of the time to a response; `null` where the load generator can't tell. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  /** What was wrong with the responses; empty when nothing was. */
+  readonly problems: readonly string[];
+}
+
+/** How a load is run. */
+export interface LoadOptions {
+  readonly port: number;
+  readonly scenario: Scenario;
+  readonly seconds: number;
+  /** Whether the content of each response is compared, which costs the load generator time. */
+  readonly checked: boolean;
+  /** What is known of the responses. */
+  readonly verified: VerifiedResponse;
+  /** For files of this run. */
+  readonly folder: string;
+}
+
+/** Beside the time the load lasts. */
+const MORE_TIME_MS = 20_000;
+const VERSION_DEADLINE_MS = 5_000;
+/**
+ * The time between the starts of two connections. `h2load` sends what is due on a connection every 10 ms at the most:
+ * connections that were started together would all send at the same moment.
+ */
+const START_INTERVAL_MS = 1;
+/** How far a load may fall behind its pace, before its latency is that of another load. */
+const MIN_PACE = 0.97;
+const PATIENCE_MS = 5_000;
+
+/** Finds the load generators. The second one may be missing: then loads at a pace are left out. */
+export async function findGenerators(root: string): Promise<{ wrk: string; h2load: string | null }> {
+  const versionOf = async (program: string, pattern: RegExp): Promise<string | null> => {
+    const { output } = await runCommand([program, "--version"], { cwd: root, deadlineMs: VERSION_DEADLINE_MS });
+    return pattern.exec(output)?.[1] ?? null;
+  };
+  const wrk = await versionOf("wrk", /^wrk (?:debian\/)?(\S+)/m);
+  if (wrk === null) throw new UsageError("The load comes from wrk, which is not installed: apt-get install wrk.");
+  return { wrk, h2load: await versionOf("h2load", /^h2load nghttp2\/(\S+)/m) };
+}
+
+/** Runs the load of a scenario; under full load where its content is checked. */
+export function runLoad(options: LoadOptions): Promise<LoadResult> {
+  return options.scenario.requestsPerSecond === null || options.checked ? runWrk(options) : runH2load(options);
+}
+
+/** What the script prints at the end, on a line of its own. */
+interface WrkReport {
+  readonly requests: number;
+  readonly microseconds: number;
+  readonly bytes: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly wrong: number;
+  readonly errors: Readonly<Record<"connect" | "read" | "write" | "status" | "timeout", number>>;
+}
+
+async function runWrk(options: LoadOptions): Promise<LoadResult> {
+  const { port, scenario, seconds, folder } = options;
+  await Deno.writeTextFile(`${folder}/wrk.lua`, await wrkScript(options));
+  // It takes whole seconds; when it is interrupted it ends and tells what it has found until then.
+  const argv = ["timeout", "--preserve-status", "--signal=INT", `${seconds}`, "wrk", "--threads=1", "--duration=600s"];
+  argv.push(`--connections=${scenario.connections}`, `--script=${folder}/wrk.lua`, "--timeout=5s");
+  argv.push(`http://127.0.0.1:${port}${scenario.target}`);
+  const output = await run(argv, options);
+  const line = /^REPORT (.*)$/m.exec(output)?.[1];
+  if (line === undefined) throw new Error(`wrk told nothing.\n${output}`);
+  const report = JSON.parse(line) as WrkReport;
+  const problems = Object.entries(report.errors).filter(([name, count]) => count > 0 && !isTolerated(name, options))
+    .map(([name, count]) => `${count} ${name} errors`);
+  if (report.requests === 0) problems.push("no response");
+  if (report.wrong > 0) problems.push(`${report.wrong} responses with wrong content`);
+  problems.push(...problemOfBytes(report, options));
+  return {
+    requests: report.requests,
+    seconds: report.microseconds / 1e6,
+    // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
+    p50Ms: scenario.pipelining > 1 ? null : report.p50 / 1000,
+    p99Ms: scenario.pipelining > 1 ? null : report.p99 / 1000,
+    problems,
+  };
+}
+
+async function run(argv: readonly string[], { seconds, folder }: LoadOptions): Promise<string> {
+  const deadlineMs = 1000 * seconds + MORE_TIME_MS;
+  const { exitCode, output } = await runCommand(placed([...WITH_MANY_FILES, ...argv], "load"), {
+    cwd: folder,
+    deadlineMs,
+  });
+  if (exitCode !== 0) throw new Error(`The load generator failed with exit code ${exitCode}.\n${output}`);
+  return output;
+}
+
+/**
+ * A server that closes a connection and has not said that it will: to the load generators that is an error, one for each
+ * response. That no response is missing or cut short is seen by their number and bytes.
+ */
+function isTolerated(error: string, { scenario, verified }: LoadOptions): boolean {
+  return error === "read" && scenario.fields["Connection"] === "close" && !verified.saysClose;
+}
+
+/** All bytes that came must be those of the responses, and of the ones that were under way at the end. */
+function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes } }: LoadOptions): string[] {
+  if (responseBytes === null) return [];
+  const missing = report.requests * responseBytes - report.bytes;
+  const underWay = responseBytes * scenario.connections * scenario.pipelining;
+  if (missing <= 0 && -missing <= underWay) return [];
+  return [`${report.bytes} bytes for ${report.requests} responses of ${responseBytes} bytes`];
+}
+
+/** The script is generated, so that a scenario is described in one place. */
+async function wrkScript({ scenario, checked, folder }: LoadOptions): Promise<string> {
+  const { method, fields, content, expected, pipelining } = scenario;
+  const lines = [`wrk.method = ${quoted(method)}`];
+  for (const [name, value] of Object.entries(fields)) lines.push(`wrk.headers[${quoted(name)}] = ${quoted(value)}`);
+  lines.push('local function read(path) local file = io.open(path, "rb"); return file:read("*a") end');
+  if (content !== null) {
+    await Deno.writeFile(`${folder}/content`, content);
+    lines.push(`wrk.body = read(${quoted(`${folder}/content`)})`);
+  }
+  if (pipelining > 1) {
+    lines.push(`function init(args) batch = string.rep(wrk.format(), ${pipelining}) end`);
+    lines.push("function request() return batch end");
+  }
+  lines.push("wrong = 0", "local threads = {}", "function setup(thread) table.insert(threads, thread) end");
+  if (checked && expected.content !== null) {
+    await Deno.writeFile(`${folder}/expected`, expected.content);
+    lines.push(`local expected = read(${quoted(`${folder}/expected`)})`, "function response(status, headers, body)");
+    lines.push("  if status ~= 200 or body ~= expected then wrong = wrong + 1 end", "end");
+  }
+  return [...lines, WRK_REPORT].join("\n");
+}
+
+const WRK_REPORT = `
+function done(summary, latency, requests)
+  local sum = 0
+  for _, thread in ipairs(threads) do sum = sum + thread:get("wrong") end
+  local e = summary.errors
+  print(string.format('REPORT {"requests":%d,"microseconds":%d,"bytes":%d,"p50":%d,"p99":%d,"wrong":%d,' ..
+    '"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}',
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), sum,
+    e.connect, e.read, e.write, e.status, e.timeout))
+end
+`;
+
+/** A string of Lua; nothing in the scenarios needs more than this. */
+function quoted(text: string): string {
+  return `"${text.replace(/[\\"]/g, "\\$&")}"`;
+}
+
+/** Each connection keeps its own steady pace, whatever the others do, and has one request under way at a time. */
+async function runH2load(options: LoadOptions): Promise<LoadResult> {
+  const { port, scenario: { connections, fields, target, requestsPerSecond }, seconds, folder } = options;
+  const requests = Math.round(requestsPerSecond! * seconds);
+  const logPath = `${folder}/h2load.log`;
+  // It adds to a file that is there.
+  await Deno.writeTextFile(logPath, "");
+  const argv = ["h2load", "--h1", "--threads=1", "--max-concurrent-streams=1", `--clients=${connections}`];
+  argv.push("--rate=1", `--rate-period=${START_INTERVAL_MS}ms`, `--requests=${requests}`);
+  argv.push(`--rps=${requestsPerSecond! / connections}`, `--log-file=${logPath}`);
+  for (const [name, value] of Object.entries(fields)) argv.push(`--header=${name}: ${value}`);
+  const output = await run([...argv, `http://127.0.0.1:${port}${target}`], options);
+  const tookSeconds = secondsOf(/^finished in ([\d.]+)(us|ms|s|m),/m.exec(output));
+  const succeeded = Number(/^status codes: (\d+) 2xx/m.exec(output)?.[1] ?? 0);
+  // Start, status and duration of each request, the times in microseconds.
+  const lines = (await Deno.readTextFile(logPath)).trimEnd().split("\n");
+  const tookMs = lines.map((line) => Number(line.split("\t")[2]) / 1000).sort((left, right) => left - right);
+  const problems = succeeded === requests ? [] : [`${succeeded} of ${requests} requests were answered with 200`];
+  // The connection that was started last ends last.
+  const pace = (seconds + connections * START_INTERVAL_MS / 1000) / tookSeconds;
+  if (pace < MIN_PACE) problems.push(`the load came at ${(100 * pace).toFixed(0)} % of its pace`);
+  const at = (part: number) => tookMs[Math.floor(tookMs.length * part)];
+  return { requests, seconds: tookSeconds, p50Ms: at(0.5), p99Ms: at(0.99), problems };
+}
+
+function secondsOf(duration: RegExpExecArray | null): number {
+  if (duration === null) return NaN;
+  const [, value, unit] = duration;
+  return Number(value) * { us: 1e-6, ms: 1e-3, s: 1, m: 60 }[unit]!;
+}
+
+/** What is to be known of a response of which many will come. */
+export interface VerifiedResponse {
+  /** Its bytes with its head; `null` where it is chunked, so that the next may have another size. */
+  readonly responseBytes: number | null;
+  /** Whether it says that the connection will be closed. */
+  readonly saysClose: boolean;
+  /** Fields that are not as expected. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Sends the request of a scenario once and compares the response with what is expected.
+ *
+ * @throws {Error} The response has the wrong status or content, or does not come.
+ */
+export async function verifyResponse(port: number, { method, target, fields, content, expected }: Scenario) {
+  let head = `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
+  for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`;
+  if (content !== null) head += `Content-Length: ${content.byteLength}\r\n`;
+  const connection = await StressConnection.open(port);
+  const outcome = await connection.upload(`${head}\r\n`, content ?? new Uint8Array(0), PATIENCE_MS);
+  connection.close();
+  if (outcome.kind !== "answered" || outcome.status !== 200) {
+    throw new Error(`The response is not the expected one: ${JSON.stringify(outcome).slice(0, 300)}`);
+  }
+  const wanted = expected.content === null ? outcome.content : new TextDecoder("latin1").decode(expected.content);
+  if (outcome.content !== wanted) {
+    throw new Error(`The content has ${outcome.content.length} bytes which are not the ${wanted.length} expected.`);
+  }
+  const received = new Map(
+    outcome.head.split("\r\n").slice(1).map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()];
+    }),
+  );
+  const problems = Object.entries(expected.fields)
+    .filter(([name, value]) => !sameValue(received.get(name), value))
+    .map(([name, value]) => `the field ${name} is ${received.get(name) ?? "missing"}, expected ${value}`);
+  const isChunked = received.get("transfer-encoding") === "chunked";
+  const verified: VerifiedResponse = {
+    responseBytes: isChunked ? null : outcome.head.length + 4 + outcome.content.length,
+    saysClose: !outcome.persists,
+    problems,
+  };
+  return verified;
+}
+
+/** Servers write parameters of media types with and without a space and in any case. */
+function sameValue(got: string | undefined, expected: string): boolean {
+  const normalized = (value: string) =>
+    value.toLowerCase().replaceAll(" ", "").replace(/^(application\/json);.*$/, "$1");
+  return got !== undefined && normalized(got) === normalized(expected);
+}

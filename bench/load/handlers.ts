@@ -1,0 +1,163 @@
+/**
+ * The handlers that are measured, written once for every server that takes fetch handlers.
+ *
+ * They decide what a request costs beside the server and must not know which server calls them: which class of response
+ * they make is said to them. Nothing in them is prepared for the benchmark's own requests.
+ *
+ * @module
+ */
+
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+/** The names of the handlers. */
+export type HandlerName =
+  | "hello"
+  | "json"
+  | "echo"
+  | "stream"
+  | "count"
+  | "flood"
+  | "who"
+  | "hono-text"
+  | "hono-json"
+  | "h3-json";
+
+/** A handler that every fetch server takes. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>;
+
+/** The global `Response` or a class with its interface. */
+export interface ResponseClass {
+  new (body?: BodyInit | null, init?: ResponseInit): Response;
+  json(value: unknown, init?: ResponseInit): Response;
+}
+
+/** What the handler "hello" answers. */
+export const HELLO = "Hello, world!";
+/** The two fields that "json" and the applications of frameworks add to their answers. */
+export const JSON_FIELDS = { "cache-control": "no-store", "x-frame-options": "DENY" } as const;
+
+const STREAM_CHUNKS = 16;
+const CHUNK_BYTES = 64 * 1024;
+/** Bytes of the answer of "stream". */
+export const STREAM_BYTES: number = STREAM_CHUNKS * CHUNK_BYTES;
+/** Bytes of the answer of "flood". */
+export const FLOOD_BYTES: number = 1024 ** 3;
+
+/** A chunk of streamed content: every byte tells its place in a chunk, so that a lost or doubled piece shows. */
+export const CHUNK: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES).map((_, index) => index % 251);
+
+/** Another one in each process and each thread. */
+const WHO = crypto.randomUUID().slice(0, HELLO.length);
+
+/** What the handler "json" answers, beside its fields. */
+export function describeRequest(url: URL, userAgent: string | null, language: string | null): object {
+  return { path: url.pathname, name: url.searchParams.get("name"), userAgent, language };
+}
+
+/** What "hono-text" answers. */
+export function greet(id: string): string {
+  return `Hello, ${id}!`;
+}
+
+/** Makes a handler; those of frameworks need the folder in which the packages of npm are. */
+export async function createHandler(
+  name: HandlerName,
+  responseClass: ResponseClass,
+  packages: string,
+): Promise<FetchHandler> {
+  switch (name) {
+    case "hello":
+      return () => new responseClass(HELLO);
+    case "json":
+      return (request) => {
+        const { headers } = request;
+        const answer = describeRequest(new URL(request.url), headers.get("user-agent"), headers.get("accept-language"));
+        return responseClass.json(answer, { headers: JSON_FIELDS });
+      };
+    case "echo":
+      return async (request) => new responseClass(await request.arrayBuffer());
+    case "stream":
+      return () => new responseClass(streamOf(STREAM_BYTES));
+    case "count":
+      return async (request) => new responseClass(String(await countBytes(request.body)));
+    case "flood":
+      return () => new responseClass(streamOf(FLOOD_BYTES));
+    case "who":
+      return () => new responseClass(WHO);
+    case "hono-text":
+    case "hono-json":
+      return await honoApp(packages);
+    case "h3-json":
+      return await h3App(packages);
+  }
+}
+
+/** A package of npm, or an entry of one, as a module. */
+export function importPackage(packages: string, name: string) {
+  const path = createRequire(`${packages}/`).resolve(name);
+  // Hono has its modules beside the CommonJS that is found first.
+  return import(pathToFileURL(path.replace("/dist/cjs/", "/dist/")).href);
+}
+
+/** A middleware, and routes with a parameter, as an application has them. */
+async function honoApp(packages: string): Promise<FetchHandler> {
+  const { Hono } = await importPackage(packages, "hono");
+  const app = new Hono();
+  // deno-lint-ignore no-explicit-any -- the types of the package are not here
+  app.use(async (c: any, next: () => Promise<void>) => {
+    await next();
+    c.res.headers.set("x-frame-options", JSON_FIELDS["x-frame-options"]);
+  });
+  // deno-lint-ignore no-explicit-any -- as above
+  app.get("/text/:id", (c: any) => {
+    c.header("cache-control", JSON_FIELDS["cache-control"]);
+    return c.text(greet(c.req.param("id")));
+  });
+  // deno-lint-ignore no-explicit-any -- as above
+  app.get("/users/:id", (c: any) => {
+    c.header("cache-control", JSON_FIELDS["cache-control"]);
+    return c.json({ id: c.req.param("id"), name: c.req.query("name"), userAgent: c.req.header("user-agent") });
+  });
+  return (request) => app.fetch(request);
+}
+
+/** The same in h3. */
+async function h3App(packages: string): Promise<FetchHandler> {
+  const { getQuery, H3 } = await importPackage(packages, `h3/${runtimeName()}`);
+  const app = new H3();
+  // deno-lint-ignore no-explicit-any -- the types of the package are not here
+  app.use((event: any) => {
+    event.res.headers.set("x-frame-options", JSON_FIELDS["x-frame-options"]);
+  });
+  // deno-lint-ignore no-explicit-any -- as above
+  app.get("/users/:id", (event: any) => {
+    event.res.headers.set("cache-control", JSON_FIELDS["cache-control"]);
+    const { headers } = event.req;
+    return { id: event.context.params.id, name: getQuery(event).name, userAgent: headers.get("user-agent") };
+  });
+  return (request) => app.fetch(request);
+}
+
+function runtimeName(): string {
+  return "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
+}
+
+/** Content of so many bytes, a whole number of chunks, made when it is asked for. */
+function streamOf(byteLength: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let leftBytes = byteLength;
+  return new ReadableStream({
+    pull(controller) {
+      if (leftBytes === 0) return controller.close();
+      leftBytes -= CHUNK_BYTES;
+      // A server may take over what it is given, so it gets a chunk of its own.
+      controller.enqueue(CHUNK.slice());
+    },
+  });
+}
+
+async function countBytes(body: ReadableStream<Uint8Array> | null): Promise<number> {
+  let byteLength = 0;
+  for await (const chunk of body ?? []) byteLength += chunk.byteLength;
+  return byteLength;
+}

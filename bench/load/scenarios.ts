@@ -1,0 +1,200 @@
+/**
+ * What is measured: the requests, the load, the answers that are expected, and who is compared.
+ *
+ * One table of values; nothing is run here.
+ *
+ * @module
+ */
+
+import type { ContenderName } from "./contenders.ts";
+import { CHUNK, describeRequest, greet, type HandlerName, HELLO, JSON_FIELDS, STREAM_BYTES } from "./handlers.ts";
+
+/** One kind of load. */
+export interface Scenario {
+  /** The name by which `--scenario` selects it. */
+  readonly name: string;
+  /** What it is, for a reader of the results. */
+  readonly title: string;
+  readonly handler: HandlerName;
+  readonly method: "GET" | "POST";
+  readonly target: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly content: Uint8Array<ArrayBuffer> | null;
+  /** Connections that are open at the same time. */
+  readonly connections: number;
+  /** Requests that are sent on a connection before the first response is awaited. */
+  readonly pipelining: number;
+  /** Requests a second, of all connections together; `null` is as many as the server takes. */
+  readonly requestsPerSecond: number | null;
+  /** What a 200 must bring; `null` for content that is not known. */
+  readonly expected: {
+    readonly content: Uint8Array<ArrayBuffer> | null;
+    readonly fields: Readonly<Record<string, string>>;
+  };
+  /** In the order in which they are measured; those that a runtime lacks are left out. */
+  readonly contenders: readonly ContenderName[];
+  /** Whether a quick run has it, of Trivet and the runtime's own server. */
+  readonly isQuick: boolean;
+  /** Whether servers have more loops than one, and all processors. */
+  readonly isSpread: boolean;
+}
+
+const encoder = new TextEncoder();
+
+const OWN: readonly ContenderName[] = ["trivet", "before", "native"];
+const FAST: readonly ContenderName[] = ["trivet-fast", "before-fast"];
+const GLOBAL: readonly ContenderName[] = ["trivet-global", "before-global", ...FAST];
+const ALL: readonly ContenderName[] = [...OWN, ...GLOBAL, "srvx", "srvx-global", "hono", "bare", "bare-global"];
+const FRAMEWORK: readonly ContenderName[] = ["native", ...FAST, "trivet-global", "before-global"];
+
+/** With the fields that the load generator sends by itself (Host) a request head of about 450 bytes. */
+const BROWSER_FIELDS = {
+  "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+  "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+  "Accept-Language": "en-US,en;q=0.5",
+  "Accept-Encoding": "gzip, deflate, br, zstd",
+  "Cookie": "session=0123456789abcdef0123456789abcdef; theme=dark",
+  "Upgrade-Insecure-Requests": "1",
+  "Sec-Fetch-Dest": "document",
+  "Sec-Fetch-Mode": "navigate",
+} as const;
+
+const HELLO_LOAD = {
+  handler: "hello",
+  method: "GET",
+  target: "/",
+  fields: {},
+  content: null,
+  connections: 64,
+  pipelining: 1,
+  requestsPerSecond: null,
+  // Not the Content-Type: Bun's own Response does not know that of a string, Bun.serve adds it when it sends.
+  expected: { content: encoder.encode(HELLO), fields: {} },
+  isQuick: false,
+  isSpread: false,
+} as const;
+
+const JSON_TARGET = "/users/42?name=trivet&page=2";
+const JSON_LOAD = {
+  ...HELLO_LOAD,
+  handler: "json",
+  target: JSON_TARGET,
+  fields: BROWSER_FIELDS,
+  expected: jsonOf(describeRequest(
+    new URL(`http://localhost${JSON_TARGET}`),
+    BROWSER_FIELDS["User-Agent"],
+    BROWSER_FIELDS["Accept-Language"],
+  )),
+} as const;
+const APPLICATION_ANSWER = jsonOf({ id: "42", name: "trivet", userAgent: BROWSER_FIELDS["User-Agent"] });
+
+/** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
+const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
+/** A low one: each request wakes whoever answers it. */
+const LOW = { connections: 8, requestsPerSecond: 400 } as const;
+
+/** Every scenario. */
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    ...HELLO_LOAD,
+    name: "hello",
+    title: "hello (text)",
+    contenders: [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"],
+    isQuick: true,
+  },
+  { ...JSON_LOAD, name: "json", title: "JSON with URL and fields", contenders: ALL, isQuick: true },
+  {
+    ...JSON_LOAD,
+    name: "hono-text",
+    title: "Hono, c.text",
+    handler: "hono-text",
+    target: "/text/42",
+    expected: { content: encoder.encode(greet("42")), fields: JSON_FIELDS },
+    contenders: FRAMEWORK,
+    isQuick: true,
+  },
+  {
+    ...JSON_LOAD,
+    name: "hono-json",
+    title: "Hono, c.json",
+    handler: "hono-json",
+    expected: APPLICATION_ANSWER,
+    contenders: FRAMEWORK,
+  },
+  {
+    ...JSON_LOAD,
+    name: "h3-json",
+    title: "h3, JSON",
+    handler: "h3-json",
+    expected: APPLICATION_ANSWER,
+    contenders: FRAMEWORK,
+  },
+  echo("echo-1k", "POST echo 1 KiB", 1024),
+  echo("echo-64k", "POST echo 64 KiB", 64 * 1024),
+  {
+    ...HELLO_LOAD,
+    name: "stream-1m",
+    title: "stream 1 MiB",
+    handler: "stream",
+    connections: 16,
+    expected: { content: cycled(STREAM_BYTES), fields: {} },
+    contenders: [...OWN, "srvx", "hono"],
+  },
+  {
+    ...HELLO_LOAD,
+    name: "pipelined-16",
+    title: "16 pipelined (hello)",
+    pipelining: 16,
+    contenders: [...OWN, "bare", "raw"],
+  },
+  {
+    ...HELLO_LOAD,
+    name: "close",
+    title: "one request per connection (hello)",
+    fields: { "Connection": "close" },
+    contenders: OWN,
+  },
+  {
+    ...HELLO_LOAD,
+    name: "connections-1000",
+    title: "1,000 connections (hello)",
+    connections: 1000,
+    contenders: [...OWN, "trivet-thread", "raw"],
+  },
+  { ...HELLO_LOAD, ...STEADY, name: "steady-hello", title: "hello at 20,000 a second", contenders: [...OWN, "raw"] },
+  { ...JSON_LOAD, ...STEADY, name: "steady-json", title: "JSON at 20,000 a second", contenders: OWN },
+  { ...HELLO_LOAD, ...LOW, name: "low", title: "hello at 400 a second", contenders: [...OWN, "trivet-thread"] },
+  {
+    ...HELLO_LOAD,
+    name: "spread",
+    title: "2 loops, who answers",
+    handler: "who",
+    expected: { content: null, fields: {} },
+    contenders: ["trivet-loops", "native-twice"],
+    isSpread: true,
+  },
+];
+
+function jsonOf(value: object) {
+  const fields = { "content-type": "application/json", ...JSON_FIELDS };
+  return { content: encoder.encode(JSON.stringify(value)), fields };
+}
+
+function echo(name: string, title: string, byteLength: number): Scenario {
+  const content = cycled(byteLength);
+  return {
+    ...HELLO_LOAD,
+    name,
+    title,
+    handler: "echo",
+    method: "POST",
+    content,
+    expected: { content, fields: { "content-length": String(byteLength) } },
+    contenders: [...OWN, "srvx", "hono", "bare"],
+  };
+}
+
+/** The chunk of the handlers, over and over. */
+function cycled(byteLength: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(byteLength).map((_, index) => CHUNK[index % CHUNK.byteLength]);
+}

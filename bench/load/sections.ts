@@ -1,0 +1,190 @@
+/**
+ * What the loads found, as ratios and tables: it decides which contenders are set against each other.
+ *
+ * Ratios are taken within a round, whose loads ran one right after the other, and the median of them stands for all.
+ *
+ * @module
+ */
+
+import type { Mark } from "../chart.ts";
+import { figure, median, mib, type Section } from "../report.ts";
+import { RUNTIME_NAMES, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
+import { type ContenderName, contenderOf } from "./contenders.ts";
+import type { Measurement, Round } from "./measure.ts";
+import { type Scenario, SCENARIOS } from "./scenarios.ts";
+
+/** A line of a comparison: for each runtime how many times as much as the subject the other takes. */
+interface RatioRow {
+  readonly title: string;
+  /** `null` where it was not measured. */
+  readonly ratios: readonly (number | null)[];
+}
+
+/** Who is divided by whom, and what is added to the title of the scenario. */
+type Pair = readonly [other: ContenderName, subject: ContenderName, suffix: string];
+
+/** CPU time per request, in seconds. */
+const cpuOf = ({ cpuSeconds, requests }: Round): number => cpuSeconds / requests;
+/** The 99th percentile of latency; no number where the load generator can't tell. */
+const p99Of = ({ p99Ms }: Round): number => p99Ms ?? NaN;
+
+const OWN: readonly Pair[] = [
+  ["native", "trivet", ", HttpResponse"],
+  ["native", "trivet-global", ", Response"],
+  ["native", "trivet-fast", ", fast-response"],
+];
+const PEERS: readonly ContenderName[] = ["beast", "httplib", "go", "nginx"];
+
+const COMPARISONS: readonly { title: string; text?: string; of: typeof cpuOf; pairs: readonly Pair[] }[] = [
+  {
+    title: "CPU time per request: the runtime's own server / Trivet",
+    text: "More than 1 is in favour of Trivet. For Hono on Node the own server is @hono/node-server, for h3 srvx.",
+    of: cpuOf,
+    pairs: OWN,
+  },
+  {
+    title: "CPU time per request: before / Trivet",
+    of: cpuOf,
+    pairs: [
+      ["before", "trivet", ", HttpResponse"],
+      ["before-global", "trivet-global", ", Response"],
+      ["before-fast", "trivet-fast", ", fast-response"],
+    ],
+  },
+  {
+    title: "CPU time per request: servers in other languages / Trivet",
+    text: "One server in all columns, in the rounds of each runtime, against Trivet with HttpResponse.",
+    of: cpuOf,
+    pairs: PEERS.map((peer): Pair => [peer, "trivet", `, ${contenderOf(peer).title}`]),
+  },
+  {
+    title: "CPU time per request: packages of npm / Trivet",
+    of: cpuOf,
+    pairs: [
+      ["srvx", "trivet", ", srvx, FastResponse"],
+      ["srvx-global", "trivet-global", ", srvx, Response"],
+      ["hono", "trivet", ", @hono/node-server"],
+    ],
+  },
+  {
+    title: "CPU time per request: one thread / the loop",
+    text: "The same handler, called on a thread of the model hybrid.",
+    of: cpuOf,
+    pairs: [["trivet-thread", "trivet", ""]],
+  },
+  {
+    title: "CPU time per request: bare sockets / Trivet",
+    text:
+      "What the adapter's sockets, the handler and its response cost, and the fixed response of raw TCP, as part of " +
+      "what Trivet takes. Neither is a bound: they are the plain way to use these sockets, without HTTP.",
+    of: cpuOf,
+    pairs: [
+      ["bare", "trivet", ", bare, HttpResponse"],
+      ["bare-global", "trivet-global", ", bare, Response"],
+      ["raw", "trivet", ", raw TCP"],
+    ],
+  },
+  {
+    title: "CPU time per request: 2 processes or threads of the own server / 2 loops",
+    of: cpuOf,
+    pairs: [["native-twice", "trivet-loops", ""]],
+  },
+  {
+    title: "99th percentile of latency: the runtime's own server / Trivet",
+    text: "Where nothing is said of requests a second the connections are always busy, and who answers more requests " +
+      "answers each sooner.",
+    of: p99Of,
+    pairs: OWN,
+  },
+];
+
+/** Every comparison of which something was measured, and every figure. */
+export function sectionsOf(measurements: readonly Measurement[]): Section[] {
+  const sections = COMPARISONS.map(({ title, text, of, pairs }, index): Section => {
+    const rows = rowsOf(measurements, of, pairs);
+    return {
+      title,
+      text,
+      head: ["", ...RUNTIME_NAMES.map((name) => RUNTIME_TITLES[name])],
+      rows: rows.map((row) => [row.title, ...row.ratios.map((ratio) => figure(ratio, 2))]),
+      ...index === 0 && rows.length > 0 && { chart: { suffix: "", drawing: chartOf(title, rows) } },
+    };
+  });
+  return [...sections, figuresOf(measurements)];
+}
+
+function rowsOf(measurements: readonly Measurement[], of: typeof cpuOf, pairs: readonly Pair[]): RatioRow[] {
+  return SCENARIOS.flatMap(({ name, title, contenders }) =>
+    pairs.filter((pair) => contenders.includes(pair[0]) && contenders.includes(pair[1])).map((
+      [other, subject, suffix],
+    ) => ({
+      // A scenario with one kind of response needs no word on it.
+      title: subject === "trivet" && !contenders.includes("trivet-global") && pairs === OWN ? title : title + suffix,
+      ratios: RUNTIME_NAMES.map((runtime) => ratioOf(measurements, of, runtime, name, other, subject)),
+    }))
+  ).filter(({ ratios }) => ratios.some((ratio) => ratio !== null));
+}
+
+function ratioOf(
+  measurements: readonly Measurement[],
+  of: typeof cpuOf,
+  runtime: RuntimeName,
+  scenario: string,
+  other: ContenderName,
+  subject: ContenderName,
+): number | null {
+  const [others, subjects] = [other, subject].map((name) =>
+    measurements.find((each) => each.runtime === runtime && each.scenario === scenario && each.contender === name)
+      ?.rounds ?? []
+  );
+  // One that has failed has fewer rounds.
+  const ratios = subjects.slice(0, others.length).map((round, index) => of(others[index]) / of(round));
+  const known = ratios.filter(Number.isFinite);
+  return known.length === 0 ? null : median(known);
+}
+
+/** Bars grow from 1 to the right where Trivet takes less, so that twice as much and half as much are as long. */
+function chartOf(title: string, rows: readonly RatioRow[]) {
+  const groups = rows.map(({ title, ratios }) => ({
+    title,
+    marks: ratios.flatMap((ratio, index): Mark[] =>
+      ratio === null ? [] : [{ runtime: RUNTIME_NAMES[index], to: ratio, note: ratio.toFixed(2) }]
+    ),
+  }));
+  const subtitle = "2 is half the CPU time; bars to the left are cases in which the own server takes less.";
+  return { title, subtitle, unit: "times", scale: "logarithmic", base: 1, groups } as const;
+}
+
+/** One line for whoever watches. */
+export function progressLine(scenario: Scenario, runtime: string, measurements: readonly Measurement[]): string {
+  const figures = measurements.map(({ contender, rounds, problems }) =>
+    `${contender} ${rounds.length === 0 ? "failed" : microseconds(rounds, cpuOf)}${problems.length === 0 ? "" : "!"}`
+  );
+  return `${scenario.name} on ${runtime}, us of CPU per request: ${figures.join(", ")}`;
+}
+
+function microseconds(rounds: readonly Round[], of: (round: Round) => number): string {
+  return (1e6 * median(rounds.map(of))).toFixed(2);
+}
+
+function figuresOf(measurements: readonly Measurement[]): Section {
+  const known = (values: readonly (number | null)[]) => values.filter((value) => value !== null);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const rows = measurements.filter(({ rounds }) => rounds.length > 0).map((
+    { runtime, scenario, contender, rounds, residentBytes, shares },
+  ) => [
+    RUNTIME_TITLES[runtime],
+    scenario,
+    contenderOf(contender).title,
+    microseconds(rounds, cpuOf),
+    // The parts of single rounds are too short for the ticks in which the system tells them.
+    (1e6 * sum(rounds.map((round) => round.systemSeconds)) / sum(rounds.map((round) => round.requests))).toFixed(1),
+    String(Math.round(median(rounds.map(({ requests, seconds }) => requests / seconds)))),
+    figure(median(known(rounds.map(({ p50Ms }) => p50Ms))), 2),
+    figure(median(known(rounds.map(({ p99Ms }) => p99Ms))), 2),
+    mib(residentBytes),
+    shares.join(" + "),
+  ]);
+  const columns = ["CPU us/request", "in system", "requests/s", "p50 ms", "p99 ms", "RSS MiB", "of 64 connections"];
+  return { title: "Every figure", head: ["runtime", "scenario", "server", ...columns], rows };
+}

@@ -1,0 +1,168 @@
+/**
+ * The lab: the four concurrency models under the same loads, so that one can choose.
+ *
+ * Usage: `deno task models [--quick] [--runtime=deno] [--experiment=latency,cpu,attack,overload]
+ * [--model=blocking,pool-8,…] [--rounds=1] [--name=models]`. Of more rounds than one the middle one is shown. Results are
+ * written when a name is given. It fails when an answer was wrong or a model could not be measured. It needs Linux.
+ *
+ * @module
+ */
+
+import { CLIENTS, type Experiment, EXPERIMENTS } from "./models/experiments.ts";
+import { type Contestant, Lab, type Round } from "./models/lab.ts";
+import { amount, choice, NAME, runProgram, type Site, SWITCH, type Values } from "./program.ts";
+import { messageOf, percent, type Report, type Section, versionsOf } from "./report.ts";
+import { describeSource, findRuntimes, RUNTIME_NAMES, RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
+
+/** What was found of a contestant on a runtime in one case: the round in the middle. */
+interface Row {
+  readonly runtime: RuntimeName;
+  readonly contestant: Contestant;
+  readonly round: Round;
+}
+
+const MODELS = [...new Set(EXPERIMENTS.flatMap(({ contestants }) => contestants.map(({ name }) => name)))];
+/** A round in which everything else took more than this part of a core is called disturbed. */
+const DISTURBED_SHARE = 0.3;
+
+const OPTIONS = {
+  quick: SWITCH,
+  runtime: choice(RUNTIME_NAMES, (each) => each),
+  experiment: choice(EXPERIMENTS, ({ name }) => name),
+  model: choice(MODELS, (each) => each),
+  rounds: amount(1),
+  name: NAME,
+};
+
+await runProgram(OPTIONS, run);
+
+async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ report: Report; name: string | null }> {
+  const { quick, experiment: experiments, name } = options;
+  const source = await describeSource(site.root);
+  const runtimes = await findRuntimes(options.runtime, site.root, site.folder);
+  const rows = new Map(experiments.map((experiment): [Experiment, Row[]] => [experiment, []]));
+  const client: string[][] = [];
+  const problems: string[] = [];
+  for (const runtime of runtimes) {
+    const lab = new Lab(runtime, quick);
+    await lab.setUp(CLIENTS);
+    const { computeRounds, clientPerSecond, clientCpuShare } = lab;
+    const setUp = [String(Math.round(clientPerSecond)), percent(clientCpuShare), String(computeRounds)];
+    site.say(
+      `${runtime.title}: the client reaches ${setUp[0]} requests/s; ${computeRounds} rounds are a heavy request`,
+    );
+    for (const experiment of experiments) {
+      const contestants = (quick ? experiment.quick : experiment.contestants)
+        .filter((each) => options.model.includes(each.name));
+      const found = await measure(lab, experiment, contestants, options.rounds, site, problems);
+      rows.get(experiment)!.push(...found);
+    }
+    const rounds = [...rows.values()].flat().filter((row) => row.runtime === runtime.name).map(({ round }) => round);
+    const most = (of: (round: Round) => number) => Math.max(0, ...rounds.map(of));
+    client.push([
+      runtime.title,
+      ...setUp,
+      String(Math.round(most(({ load }) => answersOf(load.flows) / load.seconds))),
+      percent(most(({ load }) => load.clientCpuShare)),
+      percent(most(({ load }) => load.otherCpuShare)),
+    ]);
+  }
+  const sections: Section[] = [...rows].map(([experiment, found]) => sectionOf(experiment, found));
+  sections.push({
+    title: "Whether the client limits the figures",
+    text:
+      "What it reaches against a listener on raw TCP that parses nothing, with the same connections, and at most in " +
+      "these experiments; shares are of one core.",
+    head: ["", "requests/s, raw TCP", "its CPU", "rounds of the hash", "most requests/s", "its CPU", "others' CPU"],
+    rows: client,
+    notes: disturbedOf([...rows.values()].flat()),
+  });
+  const report: Report = {
+    title: "The models compared",
+    method: options.rounds === 1 ? "One round of each." : `The middle one of ${options.rounds} rounds of each.`,
+    versions: await versionsOf(runtimes, site.root, source),
+    sections,
+    problems,
+    figures: [...rows].map(([experiment, found]) => ({ experiment: experiment.name, found })),
+  };
+  return { report, name };
+}
+
+async function measure(
+  lab: Lab,
+  experiment: Experiment,
+  contestants: readonly Contestant[],
+  repetitions: number,
+  { say }: Site,
+  problems: string[],
+): Promise<Row[]> {
+  const { name: runtime, title } = lab.runtime;
+  const found = new Map(contestants.map((contestant): [Contestant, Round[]] => [contestant, []]));
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    // Every other time backwards, so that a machine that gets slower or faster favours nobody.
+    for (const contestant of repetition % 2 === 0 ? contestants : contestants.toReversed()) {
+      const name = `${title}, ${experiment.name}, ${contestant.title}`;
+      try {
+        const rounds = await experiment.measure(lab, contestant);
+        found.get(contestant)!.push(...rounds);
+        for (const round of rounds) {
+          const figures = Object.entries(experiment.columns).map(([column, of]) => `${column} ${of(round)}`);
+          say(`${name} ${round.case}: ${figures.join(", ")}`);
+          problems.push(...round.problems.map((problem) => `${name}: ${problem}`));
+        }
+      } catch (error) {
+        problems.push(`${name}: ${messageOf(error)}`);
+      }
+    }
+  }
+  return [...found].flatMap(([contestant, rounds]) =>
+    [...new Set(rounds.map((round) => round.case))].map((each): Row => {
+      const ofCase = rounds.filter((round) => round.case === each);
+      const sorted = ofCase.toSorted((a, b) => (experiment.mark(a).to ?? 0) - (experiment.mark(b).to ?? 0));
+      return { runtime, contestant, round: sorted[sorted.length >> 1] };
+    })
+  );
+}
+
+function sectionOf(
+  { name, title, text, columns, chart, mark, contestants }: Experiment,
+  rows: readonly Row[],
+): Section {
+  const hasCases = rows.some(({ round }) => round.case !== "");
+  const titleOf = ({ contestant, round }: Row) =>
+    round.case === "" ? contestant.title : `${contestant.title}, ${round.case}`;
+  // The runtimes of a contestant stand beside each other.
+  const order = contestants.map((each) => each.name);
+  const sorted = rows.toSorted((a, b) => order.indexOf(a.contestant.name) - order.indexOf(b.contestant.name));
+  const titles = [...new Set(sorted.map(titleOf))];
+  const groups = titles.map((group) => ({
+    title: group,
+    marks: rows.filter((row) => titleOf(row) === group).map(({ runtime, round }) => ({ runtime, ...mark(round) })),
+  }));
+  return {
+    title,
+    text,
+    head: ["model", ...hasCases ? ["with"] : [], "runtime", ...Object.keys(columns)],
+    rows: titles.flatMap((group) => rows.filter((row) => titleOf(row) === group)).map((
+      { contestant, runtime, round },
+    ) => [
+      contestant.title,
+      ...hasCases ? [round.case] : [],
+      RUNTIME_TITLES[runtime],
+      ...Object.values(columns).map((of) => of(round)),
+    ]),
+    ...rows.length > 0 && { chart: { suffix: `_${name}`, drawing: { ...chart, groups } } },
+  };
+}
+
+function answersOf(flows: Round["load"]["flows"]): number {
+  return Object.values(flows).reduce((sum, { answered, refused }) => sum + answered + refused, 0);
+}
+
+function disturbedOf(rows: readonly Row[]): string[] {
+  const disturbed = rows.filter(({ round }) => round.load.otherCpuShare > DISTURBED_SHARE)
+    .map(({ runtime, contestant, round }) => `${runtime} ${contestant.name} ${round.case}`.trim());
+  return disturbed.length === 0
+    ? []
+    : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join(", ")}.`];
+}

@@ -1,0 +1,121 @@
+/**
+ * The runtimes that are measured, what of Trivet runs on each, and the packages of npm that servers under test use.
+ *
+ * @module
+ */
+
+import { runCommand } from "../scripts/command.ts";
+import { emit } from "../scripts/emit.ts";
+import { TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
+
+/** The runtimes that are measured. */
+export type RuntimeName = "deno" | "bun" | "node";
+
+/** A runtime, ready to run servers. */
+export interface BenchRuntime {
+  readonly name: RuntimeName;
+  readonly title: string;
+  readonly version: string;
+  /** The program and the arguments that stand before the file to run. */
+  readonly command: readonly string[];
+  /** The folder that has the source as it was when the run began, and the packages of npm. */
+  readonly folder: string;
+  /** The URL of the module of Trivet for this runtime. */
+  readonly trivet: string;
+  /** The same of another state of the source, where one is compared with. */
+  readonly trivetBefore: string | null;
+}
+
+/** The packages of npm under test. */
+export interface Packages {
+  /** The folder they are installed in, or `null` when they could not be had. */
+  readonly folder: string | null;
+  /** Their versions, by name. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Why they could not be had. */
+  readonly problem: string;
+}
+
+/** How each runtime is called; the name is that of the table of the tests. */
+const RUNTIMES: Readonly<Record<RuntimeName, { title: string; found: string; flags: readonly string[] }>> = {
+  deno: {
+    title: "Deno",
+    found: "deno",
+    flags: ["run", "--quiet", "--allow-all", "--no-check", "--no-lock", "--v8-flags=--expose-gc"],
+  },
+  bun: { title: "Bun", found: "bun", flags: ["run"] },
+  node: { title: "Node", found: "node@24", flags: ["--expose-gc", "--disable-warning=ExperimentalWarning"] },
+};
+
+/** The runtimes, in the order in which they are measured. */
+export const RUNTIME_NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
+/** How they are called in what is read. */
+export const RUNTIME_TITLES: Readonly<Record<RuntimeName, string>> = { deno: "Deno", bun: "Bun", node: "Node" };
+
+const PACKAGES = ["hono@4", "h3@2.0.8", "@hono/node-server@2", "srvx@1"];
+const INSTALL_DEADLINE_MS = 90_000;
+const COPY_DEADLINE_MS = 10_000;
+
+/**
+ * Finds runtimes, downloading them if need be, and puts Trivet and the servers into the folder: copied for Deno and Bun
+ * and emitted for Node, at the same time, so that all servers of a run are of the same state of the source whatever is
+ * edited meanwhile. There the servers find the packages of npm, too.
+ *
+ * @param before A commit whose source is measured too.
+ */
+export async function findRuntimes(
+  names: readonly RuntimeName[],
+  root: string,
+  folder: string,
+  before: string | null = null,
+): Promise<BenchRuntime[]> {
+  const emits = names.includes("node");
+  await takeSource('cp -r mod.ts src runtime bench "$1"', root, folder);
+  await Deno.writeTextFile(`${folder}/package.json`, '{ "type": "module" }');
+  if (emits) await emit(root, `${folder}/emitted`);
+  const folderBefore = `${folder}/before`;
+  if (before !== null) {
+    await takeSource('set -o pipefail; mkdir "$1" && git archive "$2" | tar -x -C "$1"', root, folderBefore, before);
+    if (emits) await emit(folderBefore, `${folderBefore}/emitted`);
+  }
+  const found: BenchRuntime[] = [];
+  for (const name of names) {
+    const { title, found: testName, flags } = RUNTIMES[name];
+    const runtime = TEST_RUNTIMES.find((each) => each.name === testName)!;
+    const { path, version } = await runtime.find(root);
+    const module = runtime.emitted ? "emitted/mod.js" : "mod.ts";
+    const trivetBefore = before === null ? null : `file://${folderBefore}/${module}`;
+    const trivet = `file://${folder}/${module}`;
+    found.push({ name, title, version, command: [path, ...flags], folder, trivet, trivetBefore });
+  }
+  return found;
+}
+
+async function takeSource(script: string, root: string, ...args: readonly string[]): Promise<void> {
+  const taken = await runCommand(["bash", "-c", script, "bash", ...args], { cwd: root, deadlineMs: COPY_DEADLINE_MS });
+  if (taken.exitCode !== 0) throw new Error(`The source could not be copied.\n${taken.output}`);
+}
+
+/** The commit the source is at, marked where files of it differ; empty outside of a repository. */
+export async function describeSource(root: string): Promise<string> {
+  const options = { cwd: root, deadlineMs: COPY_DEADLINE_MS };
+  const commit = await runCommand(["git", "rev-parse", "--short", "HEAD"], options);
+  if (commit.exitCode !== 0) return "";
+  const changes = await runCommand(["git", "status", "--porcelain", "--", "mod.ts", "src", "runtime"], options);
+  return ` (${commit.output.trim()}${changes.output.trim() === "" ? "" : ", changed"})`;
+}
+
+/** Installs the packages of npm below a folder. */
+export async function installPackages(folder: string): Promise<Packages> {
+  const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
+  const result = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
+  if (result.exitCode !== 0) {
+    return { folder: null, versions: {}, problem: result.output.trim().split("\n").slice(0, 3).join(" ") };
+  }
+  const versions: Record<string, string> = {};
+  for (const specifier of PACKAGES) {
+    const name = specifier.slice(0, specifier.lastIndexOf("@"));
+    versions[name] = JSON.parse(await Deno.readTextFile(`${folder}/node_modules/${name}/package.json`)).version;
+  }
+  return { folder, versions, problem: "" };
+}

@@ -1,0 +1,312 @@
+/**
+ * Kills threads at random under load, and looks at what becomes of every exchange and of the server.
+ *
+ * @module
+ */
+
+import { CpuClock } from "../process_figures.ts";
+import type { BenchRuntime } from "../runtimes.ts";
+import { StressConnection } from "../stress/stress_connection.ts";
+import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
+import type { Crash } from "./handler.ts";
+import { countEach, SoakProgram } from "./program.ts";
+import { type Ending, type Entry, exchange, type RequestKind, sendOne } from "./requests.ts";
+import type { SoakStats } from "./soak_server.ts";
+
+/** A model whose threads are killed. */
+interface Contestant {
+  readonly title: string;
+  readonly options: Readonly<Record<string, string | number>>;
+  readonly clients: number;
+  /** The longest time until a thread crashes that was told to. */
+  readonly maxFuseMs: number;
+}
+
+const THREADS = 4;
+const CONTESTANTS: readonly Contestant[] = [
+  {
+    title: `hybrid, ${THREADS} threads`,
+    options: { model: "hybrid", threads: THREADS },
+    clients: 16,
+    maxFuseMs: 20,
+  },
+  {
+    title: `worker-pool, ${THREADS} threads`,
+    options: { model: "worker-pool", workers: THREADS },
+    clients: 8,
+    // A worker has one connection at a time: the thread is to crash when it has the next one.
+    maxFuseMs: 60,
+  },
+];
+const CRASHES: readonly Crash[] = ["throw", "reject", "exit"];
+/** How often each kind comes up, in percent. */
+const KINDS: readonly (readonly [kind: RequestKind, percent: number])[] = [
+  ["get", 40],
+  ["put", 20],
+  ["post", 25],
+  ["upload", 5],
+  ["stream", 10],
+];
+
+const QUICK_SECONDS = 8;
+/** Long enough that only a handler which never returns, or a wait for a thread, takes it. */
+const HANDLER_TIMEOUT_MS = 2_000;
+/** A handler waits at random for up to so long, and a client rests for up to so long between requests. */
+const MAX_WAIT_MS = 20;
+const MAX_REST_MS = 10;
+/** Between two kills, at random. */
+const MIN_KILL_GAP_MS = 400;
+const MAX_KILL_GAP_MS = 1_600;
+/** Of so many kills one is a handler that never returns. */
+const SPIN_EVERY = 6;
+/** A call is made at most so often (`MAX_ATTEMPTS` of src/threads/remote_call.ts). */
+const ATTEMPTS = 3;
+/** The server's clock is coarse; the deadline itself is never early, the client's clock may be. */
+const CLOCK_TOLERANCE_MS = 20;
+/** A loss is seen by the server's program a little later than it happens. */
+const LOSS_TOLERANCE_MS = 50;
+/** The longest pause before a thread is replaced, and the time it takes to start. */
+const MAX_HEALING_MS = 15_000;
+const PROBES = 40;
+/** Deno ends a handler that never returns from inside, somewhat later than it is given up. */
+const CALM_MS = 2_000;
+const IDLE_MS = 2_000;
+const MAX_IDLE_CPU_SHARE = 0.2;
+/** Pools of the runtimes may have grown by a thread or two. */
+const MAX_MORE_THREADS = 3;
+
+/** The program. */
+export const KILLS: TrialProgram = {
+  name: "kills",
+  title: "Killed threads",
+  describe: ({ seconds, isQuick }) =>
+    `For ${
+      isQuick ? QUICK_SECONDS : seconds
+    } s clients send one request after another over kept connections: GET, PUT ` +
+    "and POST with content in one write, uploads of 300 kB, streams. Handlers wait for up to 20 ms. About once a second " +
+    "a thread is killed: a request that is answered at once makes its thread throw, reject or exit up to " +
+    `${CONTESTANTS[0].maxFuseMs} ms later (${CONTESTANTS[1].maxFuseMs} ms for worker-pool), so that no exchange in ` +
+    `flight is to blame; every sixth is a handler that never returns, which \`handlerTimeout\`, ${HANDLER_TIMEOUT_MS} ` +
+    "ms, has to end. Each handler first writes its request's number to a file. Violated is: an exchange without an end " +
+    "or with a wrong one; a connection that is closed before a response, or within one that is no stream; a 503 " +
+    "because of a lost thread for a request whose handler was not called, unless at least " +
+    `${ATTEMPTS} threads were lost meanwhile; a POST carried out twice; a timeout before ${HANDLER_TIMEOUT_MS} ms, and one of ` +
+    `GET, PUT or a stream at all, whose handlers are quick; not all threads ready ${MAX_HEALING_MS / 1000} s later; ` +
+    "counts that do not agree; a thread that goes on computing.",
+  cases: CONTESTANTS.map((contestant): TrialCase => ({
+    title: contestant.title,
+    run: (runtime, options, say) => runTrial(contestant, runtime, options, say),
+  })),
+};
+
+async function runTrial(
+  contestant: Contestant,
+  runtime: BenchRuntime,
+  { seconds, isQuick }: TrialOptions,
+  say: (line: string) => void,
+): Promise<Trial> {
+  const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
+  const options = { ...contestant.options, handlerTimeout: HANDLER_TIMEOUT_MS };
+  const program = new SoakProgram(runtime, { options, asModule: true }, journal);
+  try {
+    const { port } = await program.tell<{ port: number }>("watched");
+    await probe(port);
+    const threadsBefore = threadsOf(program);
+    const entries = await runLoad(contestant, port, isQuick ? QUICK_SECONDS : seconds);
+    say(`${entries.length} exchanges`);
+    const aftermath = await lookAfter(program, port, threadsBefore);
+    const calls = new Map<number, number>();
+    for (const line of (await Deno.readTextFile(journal)).trimEnd().split("\n")) {
+      calls.set(Number(line), (calls.get(Number(line)) ?? 0) + 1);
+    }
+    return conclude(contestant.title, entries, calls, aftermath);
+  } finally {
+    // Its watch keeps it alive.
+    await program.ask("end", CALM_MS).catch(() => undefined);
+    await program.stop();
+    await Deno.remove(journal);
+  }
+}
+
+/** Clients that send one request after another, and the killer; gives every exchange there was. */
+async function runLoad({ clients, maxFuseMs }: Contestant, port: number, seconds: number): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  const untilMs = Date.now() + 1000 * seconds;
+  const runClient = async (): Promise<void> => {
+    let connection: StressConnection | null = null;
+    while (Date.now() < untilMs) {
+      connection ??= await StressConnection.open(port);
+      const entry = await exchange(connection, pickKind(), pickMs(0, MAX_WAIT_MS));
+      entries.push(entry);
+      if (!entry.persists) {
+        connection.close();
+        connection = null;
+      }
+      await rest(pickMs(0, MAX_REST_MS));
+    }
+    connection?.close();
+  };
+  const runKiller = async (): Promise<void> => {
+    const underWay: Promise<unknown>[] = [];
+    for (let kills = 1;; kills++) {
+      await rest(pickMs(MIN_KILL_GAP_MS, MAX_KILL_GAP_MS));
+      if (Date.now() >= untilMs) break;
+      const kind = kills % SPIN_EVERY === 0 ? "spin" : "kill";
+      const sent = sendOne(port, kind, pickMs(1, maxFuseMs), CRASHES[kills % CRASHES.length]);
+      // The next one does not wait for this one's answer: a handler that never returns is answered late.
+      underWay.push(sent.then((entry) => entries.push(entry)));
+    }
+    await Promise.all(underWay);
+  };
+  await Promise.all([...Array.from({ length: clients }, runClient), runKiller()]);
+  return entries;
+}
+
+/** What the server is like when the load is over. */
+interface Aftermath extends SoakStats {
+  readonly healedMs: number;
+  readonly probesRight: number;
+  readonly idleCpuShare: number;
+  readonly threadsBefore: number;
+  readonly threadsAfter: number;
+  readonly printed: string;
+}
+
+async function lookAfter(program: SoakProgram, port: number, threadsBefore: number): Promise<Aftermath> {
+  const startMs = performance.now();
+  const readyCount = async () => (await program.tell<SoakStats>("stats")).stats.threads.ready;
+  while (await readyCount() < THREADS && performance.now() - startMs < MAX_HEALING_MS) await rest(50);
+  const healedMs = performance.now() - startMs;
+  const probesRight = await probe(port);
+  await rest(CALM_MS);
+  const clock = new CpuClock(program.pid);
+  const cpuBefore = clock.read().seconds;
+  await rest(IDLE_MS);
+  const idleCpuShare = (clock.read().seconds - cpuBefore) / (IDLE_MS / 1000);
+  const found = await program.tell<SoakStats>("stats");
+  const [threadsAfter, printed] = [threadsOf(program), program.printedErrors];
+  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter, printed };
+}
+
+/** Some requests at the same time, so that every thread has some. Returns how many were answered as they should. */
+async function probe(port: number): Promise<number> {
+  const entries = await Promise.all(Array.from({ length: PROBES }, () => sendOne(port, "get", 10)));
+  return entries.filter(({ ending }) => ending === "right").length;
+}
+
+function threadsOf({ pid }: SoakProgram): number {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].length;
+}
+
+function conclude(
+  title: string,
+  entries: readonly Entry[],
+  calls: ReadonlyMap<number, number>,
+  aftermath: Aftermath,
+): Trial {
+  const { stats, losses, readyMs, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter } = aftermath;
+  const violations = entries.map((entry) => violationOf(entry, calls.get(entry.id) ?? 0, losses))
+    .filter((violation) => violation !== null);
+  const { ready, started, lost } = stats.threads;
+  const facts: readonly [isRight: boolean, violation: string][] = [
+    [ready === THREADS, `${ready} of ${THREADS} threads are ready after ${Math.round(healedMs)} ms`],
+    [started === THREADS + lost, `${started} threads were started and ${lost} lost`],
+    [lost > 0, "no thread was lost"],
+    [probesRight === PROBES, `${probesRight} of ${PROBES} requests at the end were answered as they should`],
+    [stats.activeExchanges === 0, `${stats.activeExchanges} exchanges are left`],
+    [stats.connections.open === 0, `${stats.connections.open} connections are left`],
+    [stats.queue.waiting === 0, `${stats.queue.waiting} wait for ever`],
+    [idleCpuShare < MAX_IDLE_CPU_SHARE, `${Math.round(100 * idleCpuShare)} % of a processor are used when idle`],
+    [
+      threadsAfter - threadsBefore <= MAX_MORE_THREADS,
+      `there were ${threadsBefore} threads of the system and are ${threadsAfter}`,
+    ],
+  ];
+  const load = entries.filter(({ kind }) => kind !== "kill" && kind !== "spin");
+  const of = (kind: RequestKind) => load.filter((entry) => entry.kind === kind);
+  const safe = load.filter(({ kind }) => isSafe(kind));
+  const watchedMs = readyMs.reduce((sum, ms) => sum + ms, 0);
+  const share = (ms = 0) => `${(100 * ms / watchedMs).toFixed(1)} %`;
+  return {
+    title,
+    figures: {
+      exchanges: load.length,
+      kills: entries.length - load.length,
+      "threads lost": lost,
+      "made again": load.filter(({ id }) => (calls.get(id) ?? 0) > 1).length,
+      ...Object.fromEntries(KINDS.map(([kind]) => [`${kind} 200/503`, tally(of(kind))])),
+      "streams cut": count(of("stream"), "cut within"),
+      "safe, lost": count(safe, "503 lost"),
+      "safe, timed out": count(safe, "503 timeout"),
+      "others timed out": count(load, "503 timeout") - count(safe, "503 timeout"),
+      "longest ms": Math.max(...load.map(({ beganAtMs, endedAtMs }) => endedAtMs - beganAtMs)),
+      "all ready": share(readyMs[THREADS]),
+      "none ready": share(readyMs[0]),
+      "healed in ms": Math.round(healedMs),
+      "system threads": `${threadsBefore} → ${threadsAfter}`,
+    },
+    violations: [
+      ...countEach(violations),
+      ...facts.filter(([isRight]) => !isRight).map(([, violation]) => violation),
+    ],
+    details: { ...aftermath, unusual: load.filter(({ ending }) => ending !== "right") },
+  };
+}
+
+/** What is wrong with how an exchange has ended, if anything. */
+function violationOf(
+  { kind, ending, beganAtMs, endedAtMs, got }: Entry,
+  calls: number,
+  losses: SoakStats["losses"],
+): string | null {
+  const tookMs = endedAtMs - beganAtMs;
+  const maxCalls = kind === "post" || kind === "kill" || kind === "spin" ? 1 : ATTEMPTS;
+  if (calls > maxCalls) return `${kind} was carried out ${calls} times`;
+  switch (ending) {
+    case "right":
+      return calls === 0 ? `${kind} was answered without a call of its handler` : null;
+    case "hung":
+    case "cut before":
+    case "503 other":
+      return `${kind} ended with "${ending}"`;
+    case "wrong":
+      return `${kind} got ${got}`;
+    case "cut within":
+      return kind === "stream" ? null : `${kind} was cut off within its response`;
+    case "503 timeout":
+      if (tookMs + CLOCK_TOLERANCE_MS < HANDLER_TIMEOUT_MS) return `${kind} timed out after ${tookMs} ms`;
+      // No handler but the one that never returns takes as long: this one's thread was held up by it.
+      return isSafe(kind) ? `${kind} timed out behind a handler that never returns, and was not made again` : null;
+  }
+  // A call that had begun on a thread that crashed may be what crashed it, and is not made again.
+  const lostUntil = (ms: number) => losses.findLast(({ atMs }) => atMs <= ms)?.lost ?? 0;
+  const lostMeanwhile = lostUntil(endedAtMs + LOSS_TOLERANCE_MS) - lostUntil(beganAtMs - LOSS_TOLERANCE_MS);
+  if (calls > 0 || lostMeanwhile >= ATTEMPTS) return null;
+  return `${kind} got 503 without a call although less than ${ATTEMPTS} threads were lost meanwhile`;
+}
+
+/** Whether calling the handler twice does no harm, and all it needs to be called again is there. */
+function isSafe(kind: RequestKind): boolean {
+  return kind === "get" || kind === "put" || kind === "stream";
+}
+
+function tally(entries: readonly Entry[]): string {
+  return `${count(entries, "right")}/${entries.filter(({ ending }) => ending.startsWith("503")).length}`;
+}
+
+function count(entries: readonly Entry[], ending: Ending): number {
+  return entries.filter((entry) => entry.ending === ending).length;
+}
+
+function pickKind(): RequestKind {
+  let at = 100 * Math.random();
+  return KINDS.find(([, percent]) => (at -= percent) < 0)?.[0] ?? "get";
+}
+
+function pickMs(min: number, max: number): number {
+  return Math.round(min + (max - min) * Math.random());
+}
+
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

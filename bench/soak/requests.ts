@@ -1,0 +1,114 @@
+/**
+ * The requests of the soak, what each must be answered, and how an exchange has ended.
+ *
+ * @module
+ */
+
+import { type Outcome, StressConnection } from "../stress/stress_connection.ts";
+import { type Crash, STREAM_CHUNKS } from "./handler.ts";
+
+/** What is asked for. The last two end a thread. */
+export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
+
+/** How an exchange has ended, as far as it matters. */
+export type Ending =
+  | "right"
+  /** A 503 because the thread was lost, because the handler took too long, or for another reason. */
+  | "503 lost"
+  | "503 timeout"
+  | "503 other"
+  /** The connection was closed before a byte, or in the middle of a response. */
+  | "cut before"
+  | "cut within"
+  | "hung"
+  | "wrong";
+
+/** One exchange. */
+export interface Entry {
+  readonly id: number;
+  readonly kind: RequestKind;
+  /** In milliseconds since 1970, which the server's process counts in too. */
+  readonly beganAtMs: number;
+  readonly endedAtMs: number;
+  readonly ending: Ending;
+  /** Whether the connection may be used again. */
+  readonly persists: boolean;
+  /** What came, where it was wrong. */
+  readonly got: string;
+}
+
+/** Far longer than the server's own deadlines and pauses. */
+const PATIENCE_MS = 30_000;
+const CONTENT = "x".repeat(200);
+const UPLOAD = new Uint8Array(300_000).fill(121);
+
+let lastId = 0;
+
+/** Sends one request on a connection and waits for the end of the exchange. */
+export async function exchange(
+  connection: StressConnection,
+  kind: RequestKind,
+  waitMs = 0,
+  how: Crash = "throw",
+): Promise<Entry> {
+  const id = ++lastId;
+  const beganAtMs = Date.now();
+  const start = startOf(kind, id, waitMs, how);
+  const outcome = kind === "upload"
+    ? await connection.upload(start, UPLOAD, PATIENCE_MS)
+    : await connection.exchange(start, PATIENCE_MS);
+  return entryOf(id, kind, beganAtMs, outcome);
+}
+
+/** Sends a request whose handler holds it, and gives what waits for its end, once the handler is under way. */
+export async function beginHeld(connection: StressConnection, holdMs: number) {
+  const id = ++lastId;
+  const beganAtMs = Date.now();
+  await connection.send(startOf("held", id, holdMs, "throw"));
+  const hasBegun = await connection.informationalStatus(PATIENCE_MS) === 103;
+  const ended = async () => entryOf(id, "held", beganAtMs, await connection.finalResponse(PATIENCE_MS));
+  return { hasBegun, ended };
+}
+
+/** Sends one request on a connection of its own. */
+export async function sendOne(port: number, kind: RequestKind, waitMs: number, how?: Crash): Promise<Entry> {
+  const connection = await StressConnection.open(port);
+  const entry = await exchange(connection, kind, waitMs, how);
+  connection.close();
+  return entry;
+}
+
+function startOf(kind: RequestKind, id: number, waitMs: number, how: Crash): string {
+  const line = `/${kind}/${id}?wait=${waitMs}&how=${how} HTTP/1.1\r\nHost: soak.example\r\n`;
+  if (kind === "get" || kind === "stream" || kind === "held") return `GET ${line}\r\n`;
+  if (kind === "upload") return `PUT ${line}Content-Length: ${UPLOAD.byteLength}\r\n\r\n`;
+  // What ends a thread must not be made again.
+  return `${kind === "put" ? "PUT" : "POST"} ${line}Content-Length: ${CONTENT.length}\r\n\r\n${CONTENT}`;
+}
+
+function expectedContent(kind: RequestKind, id: number): string {
+  const start = `${kind} ${id}`;
+  if (kind === "put" || kind === "post") return `${start} ${CONTENT}`;
+  if (kind === "upload") return `${start} ${UPLOAD.byteLength}`;
+  if (kind === "stream") return Array.from({ length: STREAM_CHUNKS }, (_, at) => `${start} ${at}\n`).join("");
+  return start;
+}
+
+function entryOf(id: number, kind: RequestKind, beganAtMs: number, outcome: Outcome): Entry {
+  const ending = endingOf(outcome, expectedContent(kind, id));
+  const got = ending === "wrong" ? JSON.stringify(outcome).slice(0, 300) : "";
+  const persists = outcome.kind === "answered" && outcome.persists;
+  return { id, kind, beganAtMs, endedAtMs: Date.now(), ending, persists, got };
+}
+
+function endingOf(outcome: Outcome, expected: string): Ending {
+  if (outcome.kind === "cut") return outcome.receivedBytes === 0 ? "cut before" : "cut within";
+  if (outcome.kind === "hung") return "hung";
+  if (outcome.kind === "malformed") return "wrong";
+  const { status, content } = outcome;
+  if (status === 200) return content === expected ? "right" : "wrong";
+  if (status !== 503) return "wrong";
+  // The response says what a peer may know: nothing but the status of a lost thread.
+  if (content === "Service Unavailable\n") return "503 lost";
+  return content.includes("in time") ? "503 timeout" : "503 other";
+}
