@@ -56,7 +56,12 @@ export async function emit(root: string, output: string): Promise<number> {
     await Deno.copyFile(`${root}/${path}`, `${output}/${path}`);
   }));
   const { name, version } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
-  const exports = { ".": "./mod.js", "./cli": "./src/entry/cli.js", "./fast-response": "./src/entry/fast_response.js" };
+  const exports = {
+    ".": "./mod.js",
+    "./cli": "./src/entry/cli.js",
+    "./fast-response": "./src/entry/fast_response.js",
+    "./crossws": "./src/entry/crossws.js",
+  };
   await Deno.writeTextFile(
     `${output}/package.json`,
     JSON.stringify({ name, version, type: "module", exports }, null, 2),

@@ -33,6 +33,7 @@ export const ENTRY_POINTS: readonly EntryPoint[] = [
   { path: "mod.ts", exportName: "." },
   { path: "src/entry/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
   { path: "src/entry/fast_response.ts", exportName: "./fast-response", hasSideEffects: true },
+  { path: "src/entry/crossws.ts", exportName: "./crossws" },
   { path: "src/entry/thread_main.ts", hasSideEffects: true },
 ];
 
@@ -101,6 +102,9 @@ export function packageJson({ name, version, license }: PackageDescription): Rec
     bin: Object.fromEntries(commands.map(({ path, command }) => [command, emittedPath(path)])),
     files: [MODULE_FOLDER, DECLARATION_FOLDER, ...COPIED_FILES],
     engines: { node: `>=${OLDEST_NODE}` },
+    // Nothing of it is imported; it brings the hooks that "./crossws" calls.
+    peerDependencies: { crossws: ">=0.4" },
+    peerDependenciesMeta: { crossws: { optional: true } },
     sideEffects: ENTRY_POINTS.filter(({ hasSideEffects }) => hasSideEffects)
       .map(({ path }) => `./${emittedPath(path)}`),
   };

@@ -77,7 +77,7 @@ describe("the tarball", () => {
 
   it("brings no dependency and runs no script", async () => {
     const installedPackage = JSON.parse(await Deno.readTextFile(`${installed}/package.json`));
-    for (const field of ["dependencies", "peerDependencies", "optionalDependencies", "scripts"]) {
+    for (const field of ["dependencies", "optionalDependencies", "scripts"]) {
       assert.equal(installedPackage[field], undefined, field);
     }
     assert.deepEqual(await namesIn(`${user}/node_modules`), [".bin", ".package-lock.json", "@trivet"]);
