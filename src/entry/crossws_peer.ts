@@ -10,10 +10,15 @@ import type { ServerWebSocket } from "../api/websocket.ts";
 
 /** What peers share, and what one is made of. */
 export interface PeerParts {
+  /** Its WebSocket. */
   readonly socket: ServerWebSocket;
+  /** The request that became it. */
   readonly request: Request;
+  /** The client's IP address; none for a Unix domain socket. */
   readonly remoteAddress: string | undefined;
+  /** To which peers it publishes: those of the same name. */
   readonly namespace: string;
+  /** What the hooks keep for it. */
   readonly context: Record<string, unknown>;
   /** The peers of the namespace on this thread. */
   readonly peers: Set<CrosswsPeer>;
@@ -25,6 +30,7 @@ export interface DrainOptions {
   readonly threshold?: number;
   /** Milliseconds between two looks. Default 100. */
   readonly pollInterval?: number;
+  /** Ends the wait, which rejects with its reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -45,9 +51,11 @@ export function toMessage(data: unknown): string | ArrayBuffer | ArrayBufferView
 
 /** One client, as hooks of crossws know it. */
 export class CrosswsPeer {
+  /** To which peers it publishes: those of the same name. */
   readonly namespace: string;
   /** The request that became this WebSocket. */
   readonly request: Request;
+  /** The client's IP address; none for a Unix domain socket. */
   readonly remoteAddress: string | undefined;
   /** What the hooks keep for it. */
   readonly context: Record<string, unknown>;
@@ -58,7 +66,11 @@ export class CrosswsPeer {
   readonly #socket: ServerWebSocket;
   #id = "";
 
-  /** @param parts What it is made of. */
+  /**
+   * Makes the peer of a WebSocket.
+   *
+   * @param parts What it is made of.
+   */
   constructor({ socket, request, remoteAddress, namespace, context, peers }: PeerParts) {
     this.#socket = socket;
     this.request = request;
@@ -131,14 +143,17 @@ export class CrosswsPeer {
     }
   }
 
+  /** As text. */
   toString(): string {
     return this.id;
   }
 
+  /** As text. */
   [Symbol.toPrimitive](): string {
     return this.id;
   }
 
+  /** What is shown of it in a log. */
   [INSPECT](): unknown {
     return { peer: { id: this.id, ip: this.remoteAddress } };
   }
@@ -148,11 +163,15 @@ export class CrosswsPeer {
 export class CrosswsMessage {
   /** As it came. */
   readonly rawData: string | ArrayBuffer;
+  /** Whose it is. */
   readonly peer: CrosswsPeer;
+  /** The event of the WebSocket. */
   readonly event: Event;
   #id = "";
 
   /**
+   * Makes a message.
+   *
    * @param rawData As it came.
    * @param peer Whose it is.
    * @param event The event of the WebSocket.
@@ -163,6 +182,7 @@ export class CrosswsMessage {
     this.event = event;
   }
 
+  /** Unique. */
   get id(): string {
     return this.#id ||= crypto.randomUUID();
   }
@@ -172,36 +192,47 @@ export class CrosswsMessage {
     return this.rawData;
   }
 
+  /** As bytes, text in UTF-8. */
   uint8Array(): Uint8Array<ArrayBuffer> {
     const { rawData } = this;
     return typeof rawData === "string" ? new TextEncoder().encode(rawData) : new Uint8Array(rawData);
   }
 
+  /** As a buffer. */
   arrayBuffer(): ArrayBuffer {
     return typeof this.rawData === "string" ? this.uint8Array().buffer : this.rawData;
   }
 
+  /** As a Blob. */
   blob(): Blob {
     return new Blob([this.rawData]);
   }
 
+  /** As text. */
   text(): string {
     return typeof this.rawData === "string" ? this.rawData : new TextDecoder().decode(this.rawData);
   }
 
-  /** @throws {SyntaxError} It is no JSON. */
+  /**
+   * As a value that is JSON.
+   *
+   * @throws {SyntaxError} It is no JSON.
+   */
   json<T = unknown>(): T {
     return JSON.parse(this.text());
   }
 
+  /** As text. */
   toString(): string {
     return this.text();
   }
 
+  /** As text. */
   [Symbol.toPrimitive](): string {
     return this.text();
   }
 
+  /** What is shown of it in a log. */
   [INSPECT](): unknown {
     return { message: { id: this.id, peer: this.peer, text: this.text() } };
   }

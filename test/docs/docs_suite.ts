@@ -22,7 +22,7 @@ import { DONE } from "./run_blocks.ts";
 const PACKAGES: Readonly<Record<string, string>> = {
   "hono": "npm:hono@4",
   "hono/ws": "npm:hono@4/ws",
-  "h3": "npm:h3@1",
+  "h3": "npm:h3@2",
   "itty-router": "npm:itty-router@5",
 };
 
@@ -178,6 +178,7 @@ async function writeFolder(): Promise<Record<string, string>> {
     ...PACKAGES,
     "@trivet/http": served,
     "@trivet/http/fast-response": new URL("../../src/entry/fast_response.ts", import.meta.url).href,
+    "@trivet/http/crossws": new URL("../../src/entry/crossws.ts", import.meta.url).href,
   };
   const config = { imports, compilerOptions, nodeModulesDir: "none", lock: false };
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));

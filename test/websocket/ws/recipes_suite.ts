@@ -37,7 +37,7 @@ await Deno.writeTextFile(`${user}/ws_recipe.mjs`, recipeOf("ws"));
 
 /** The first block of code under a heading. */
 function recipeOf(heading: string): string {
-  const found = new RegExp(`\n## ${heading}\n[^]*?\n\`\`\`ts ignore\n([^]*?)\n\`\`\``).exec(page);
+  const found = new RegExp(`\n## ${heading}\n[^]*?\n\`\`\`js\n([^]*?)\n\`\`\``).exec(page);
   assert.ok(found !== null, `the page has a recipe for ${heading}`);
   return found[1];
 }
