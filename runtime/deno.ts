@@ -15,6 +15,7 @@ import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
 import { createDenoResponseContents } from "./deno_responses.ts";
+import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
@@ -44,7 +45,7 @@ export function createDenoRuntime(): Runtime {
   return {
     name: "deno",
     version: Deno.version.deno,
-    clock: createSystemClock((handle) => Deno.unrefTimer(handle as number)),
+    clock: { ...createSystemClock((handle) => Deno.unrefTimer(handle as number)), defer: loopTurns.defer },
     host: new DenoHost(),
     availableCores: () => navigator.hardwareConcurrency,
     descriptorLimit: () => readDescriptorLimit(readDeniableFile),
@@ -119,7 +120,8 @@ const NO_BUFFER = new Uint8Array(0);
 /** Small buffers for reading that are not in use. */
 const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
 
-const readTurns = new ReadTurns();
+const loopTurns = new LoopTurns();
+const readTurns = new ReadTurns(loopTurns);
 
 class DenoConnection extends SocketConnection implements TurnTaker {
   readonly #conn: Deno.Conn;
@@ -219,7 +221,7 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     }
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.
     this.#isReading = false;
-    readTurns.goOn(this);
+    readTurns.goOn(this, readBytes >= MIN_READ_BYTES);
   }
 
   /** A TLS peer that sends FIN without its close_notify has ended too, as on Node and Bun. */

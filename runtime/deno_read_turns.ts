@@ -6,8 +6,13 @@
  * again and again, and with a thousand busy connections most of them would wait for a second. Therefore, once a turn has
  * brought as many reads as it can, those who had their turn are read again only when the others had theirs.
  *
+ * Nor is a connection read again in a turn that has lasted long, if it brings more than fits in a small buffer: its bytes
+ * are there before those of others are seen.
+ *
  * @module
  */
+
+import type { LoopTurns } from "./deno_loop_turns.ts";
 
 /** Up to so many connections none can be left over in a turn. */
 const MAX_UNWATCHED = 128;
@@ -26,6 +31,7 @@ export interface TurnTaker {
 export class ReadTurns {
   /** How many connections are open. */
   openConnections = 0;
+  readonly #loop: LoopTurns;
   #waiting: TurnTaker[] = [];
   /** Reads that have come in this turn of the loop. */
   #reads = 0;
@@ -38,10 +44,21 @@ export class ReadTurns {
   readonly #onQuiet = (): void => void setImmediate(this.#onQuietTurnEnd);
   readonly #onQuietTurnEnd = (): void => this.#endQuietTurn();
 
-  /** The bytes of a read were used: the connection is read again, at once or when it is its turn. */
-  goOn(connection: TurnTaker): void {
+  /** @param loop The turns of the loop that reads. */
+  constructor(loop: LoopTurns) {
+    this.#loop = loop;
+  }
+
+  /**
+   * The bytes of a read were used: the connection is read again, at once or when it is its turn.
+   *
+   * @param connection Which.
+   * @param isBulk Whether more was read than most requests have.
+   */
+  goOn(connection: TurnTaker, isBulk: boolean): void {
     if (this.openConnections <= MAX_UNWATCHED && this.#state === "roomy") {
-      connection.readOn();
+      if (isBulk && this.#loop.isLong()) this.#loop.defer(() => connection.readOn());
+      else connection.readOn();
       return;
     }
     if (this.#reads++ === 0) setImmediate(this.#onTurnEnd);

@@ -31,7 +31,7 @@ export class HandlerTurns {
   #spentMs = 0;
   #lastMs: number;
   #isEndDue = false;
-  #waiting: Exchange[] = [];
+  readonly #waiting: Exchange[] = [];
 
   /**
    * @param handler The user's.
@@ -45,10 +45,11 @@ export class HandlerTurns {
 
   /** Calls the handler for an exchange, now or when others were served. */
   call(exchange: Exchange): void {
-    if (this.#spentMs >= MAX_TURN_MS || this.#waiting.length > 0) {
-      this.#waiting.push(exchange);
-      return;
-    }
+    if (this.#spentMs >= MAX_TURN_MS || this.#waiting.length > 0) this.#waiting.push(exchange);
+    else this.#callNow(exchange);
+  }
+
+  #callNow(exchange: Exchange): void {
     callHandler(this.#handler, exchange);
     const nowMs = this.#clock.nowMs();
     this.#spentMs += nowMs - this.#lastMs;
@@ -65,13 +66,16 @@ export class HandlerTurns {
     if (this.#waiting.length > 0) this.#clock.defer(this.#goOn);
   }
 
+  /** The next request of a connection that was answered comes behind those that wait. */
   #callWaiting(): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
     this.#lastMs = this.#clock.nowMs();
-    for (const exchange of waiting) {
+    let taken = 0;
+    while (taken < waiting.length && this.#spentMs < MAX_TURN_MS) {
+      const exchange = waiting[taken++];
       // Its client may have gone meanwhile, or its time be over.
-      if (exchange.progress === "awaited") this.call(exchange);
+      if (exchange.progress === "awaited") this.#callNow(exchange);
     }
+    waiting.splice(0, taken);
   }
 }

@@ -1,7 +1,8 @@
-/** Which connections Deno's adapter reads again, and when: nobody is left behind by those who are faster. */
+/** Which connections Deno's adapter reads again, and when: none is left behind by those that are faster. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { LoopTurns } from "../../runtime/deno_loop_turns.ts";
 import { ReadTurns, type TurnTaker } from "../../runtime/deno_read_turns.ts";
 
 /** More reads than a turn of Deno's loop has room for, whatever else happens in it. */
@@ -9,7 +10,7 @@ const FULL_TURN = 128;
 
 /** Connections that count how often each was read again. */
 function createConnections(count: number): { turns: ReadTurns; connections: (TurnTaker & { reads: number })[] } {
-  const turns = new ReadTurns();
+  const turns = new ReadTurns(new LoopTurns());
   turns.openConnections = count;
   const connections = Array.from({ length: count }, () => ({
     reads: 0,
@@ -20,6 +21,10 @@ function createConnections(count: number): { turns: ReadTurns; connections: (Tur
   return { turns, connections };
 }
 
+const compute = (ms: number): void => {
+  const untilMs = performance.now() + ms;
+  while (performance.now() < untilMs);
+};
 const turnEnd = () => new Promise<void>((resolve) => setImmediate(resolve));
 const quiet = () => new Promise<void>((resolve) => setTimeout(resolve, 50));
 const sumOf = (connections: { reads: number }[]) => connections.reduce((sum, { reads }) => sum + reads, 0);
@@ -27,49 +32,61 @@ const sumOf = (connections: { reads: number }[]) => connections.reduce((sum, { r
 describe("the turns of reading on Deno", () => {
   test("few connections are read again at once", () => {
     const { turns, connections } = createConnections(64);
-    for (const connection of connections) turns.goOn(connection);
+    for (const connection of connections) turns.goOn(connection, false);
     assert.equal(sumOf(connections), 64);
   });
 
   test("of many connections, a few that are busy are read again at the end of the turn", async () => {
     const { turns, connections } = createConnections(1000);
-    for (const connection of connections.slice(0, 10)) turns.goOn(connection);
+    for (const connection of connections.slice(0, 10)) turns.goOn(connection, false);
     assert.equal(sumOf(connections), 0);
     await turnEnd();
     assert.equal(sumOf(connections), 10);
   });
 
-  test("who was read in a full turn waits until everybody had a turn", async () => {
+  test("what was read in a full turn waits until all had a turn", async () => {
     const { turns, connections } = createConnections(4 * FULL_TURN);
     for (let start = 0; start < connections.length; start += FULL_TURN) {
       assert.equal(sumOf(connections), 0);
-      for (const connection of connections.slice(start, start + FULL_TURN)) turns.goOn(connection);
+      for (const connection of connections.slice(start, start + FULL_TURN)) turns.goOn(connection, false);
       await turnEnd();
     }
     assert.deepEqual([...new Set(connections.map(({ reads }) => reads))], [1]);
   });
 
-  test("who waits is read again when nobody else has anything", async () => {
+  test("what waits is read again when no other has anything", async () => {
     const { turns, connections } = createConnections(1000);
-    for (const connection of connections.slice(0, FULL_TURN)) turns.goOn(connection);
+    for (const connection of connections.slice(0, FULL_TURN)) turns.goOn(connection, false);
     await turnEnd();
     assert.equal(sumOf(connections), 0);
     await quiet();
     assert.equal(sumOf(connections), FULL_TURN);
-    turns.goOn(connections[0]);
+    turns.goOn(connections[0], false);
     await turnEnd();
-    assert.equal(connections[0].reads, 2, "without a full turn nobody waits");
+    assert.equal(connections[0].reads, 2, "without a full turn none waits");
   });
 
   test("one that sends again and again does not keep the others waiting", async () => {
     const { turns, connections } = createConnections(1000);
     const [trickling, ...others] = connections;
-    for (const connection of others.slice(0, FULL_TURN)) turns.goOn(connection);
+    for (const connection of others.slice(0, FULL_TURN)) turns.goOn(connection, false);
     await turnEnd();
     for (let turn = 0; turn < 30; turn++) {
-      turns.goOn(trickling);
+      turns.goOn(trickling, false);
       await turnEnd();
     }
     assert.equal(sumOf(others), FULL_TURN);
+  });
+
+  test("one that brings much is not read again in a turn that has lasted 4 ms, and others are", async () => {
+    const { turns, connections: [large, small] } = createConnections(2);
+    turns.goOn(large, true);
+    assert.equal(large.reads, 1, "the turn has only begun");
+    compute(5);
+    turns.goOn(large, true);
+    turns.goOn(small, false);
+    assert.deepEqual([large.reads, small.reads], [1, 1]);
+    await turnEnd();
+    assert.equal(large.reads, 2);
   });
 });

@@ -353,10 +353,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
       if (responder.exchange === null || responder.writer.isUrgent) this.flush();
       else outbound.flushLater(() => this.flush());
     }
-    if (responder.exchange === null && this.#decoder.pendingBytes === 0) {
-      this.#hasBegunOne = false;
-      this.#share?.renew();
-    }
+    if (responder.exchange === null && this.#decoder.pendingBytes === 0) this.#hasBegunOne = false;
     if (!outbound.isCongested) {
       if (life.writing === State.FLUSHING) {
         this.linger();

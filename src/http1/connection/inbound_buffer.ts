@@ -46,8 +46,10 @@ export class InboundBuffer {
   #makeRoom(addedBytes: number): void {
     const keptBytes = this.byteLength;
     const neededBytes = keptBytes + addedBytes;
-    // Doubling keeps the copying of a head that trickles in linear in its length.
-    const target = neededBytes <= this.bytes.byteLength ? this.bytes : new Uint8Array(Math.max(256, 2 * neededBytes));
+    // Doubling keeps the copying of a head that trickles in linear in its length. What comes first is often all.
+    const target = neededBytes <= this.bytes.byteLength
+      ? this.bytes
+      : new Uint8Array(Math.max(256, this.bytes === EMPTY ? neededBytes : 2 * neededBytes));
     if (target === this.bytes) target.copyWithin(0, this.start, this.end);
     else target.set(this.bytes.subarray(this.start, this.end));
     this.bytes = target;

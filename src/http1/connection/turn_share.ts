@@ -21,6 +21,8 @@ export interface TurnClock {
 export class TurnShare {
   readonly #clock: TurnClock;
   readonly #goOn: () => void;
+  readonly #onTurnEnd = (): void => this.#endTurn();
+  /** When the second request of this turn was begun; -1 while there was none. */
   #beganMs = -1;
   #isUsedUp = false;
 
@@ -37,19 +39,19 @@ export class TurnShare {
   take(): boolean {
     if (this.#isUsedUp) return false;
     const nowMs = this.#clock.preciseNowMs();
-    if (this.#beganMs < 0) this.#beganMs = nowMs;
-    if (nowMs - this.#beganMs < MAX_TURN_MS) return true;
-    this.#isUsedUp = true;
-    this.#clock.defer(() => {
-      this.#isUsedUp = false;
-      this.#beganMs = -1;
-      this.#goOn();
-    });
-    return false;
+    if (this.#beganMs < 0) {
+      this.#beganMs = nowMs;
+      // There may be several reads in a turn, of which this class is not told.
+      this.#clock.defer(this.#onTurnEnd);
+    }
+    this.#isUsedUp = nowMs - this.#beganMs >= MAX_TURN_MS;
+    return !this.#isUsedUp;
   }
 
-  /** Bytes came in a turn of their own: others were served before. */
-  renew(): void {
+  #endTurn(): void {
+    const wasUsedUp = this.#isUsedUp;
     this.#beganMs = -1;
+    this.#isUsedUp = false;
+    if (wasUsedUp) this.#goOn();
   }
 }
