@@ -1,7 +1,7 @@
 /**
  * Responses of every kind of content, and the head that each is sent with: on every runtime, under every model, as
  * `Response` and as `HttpResponse`, unless it says otherwise here. What is listed as a difference is what a runtime
- * itself does not tell; README has the same list.
+ * itself does not tell; docs/handlers.md has the same list.
  *
  * By default it exports the handler that makes them.
  *
