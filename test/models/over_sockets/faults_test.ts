@@ -5,10 +5,12 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { detectRuntime } from "../../../runtime/detect.ts";
 import type { ServeOptions } from "../../../src/api/options.ts";
 import { Program } from "../../entry/program.ts";
 import type { Faults, Outcome } from "../../fixtures/models/faulty_process.ts";
 
+const runtime = detectRuntime();
 const PROCESS = new URL("../../fixtures/models/faulty_process.ts", import.meta.url);
 
 /** The models whose handlers run on threads, and how many requests are asked for at the same time; one more is served. */
@@ -61,6 +63,30 @@ for (const { options, room } of MODELS) {
     });
   });
 }
+
+describe("a handler that keeps allocating, with maxThreadMemory", () => {
+  const maxThreadMemory = 64 * 2 ** 20;
+  const targets = ["/bomb", "/wait?ms=1", "/wait?ms=1"];
+
+  for (const { options } of MODELS) {
+    if (runtime.limitsThreadMemory) {
+      test(`costs its thread, and its call is answered with 503, ${options.model}`, async () => {
+        const outcome = await run({ options: { ...options, maxThreadMemory }, targets, everyMs: 20 });
+        const { "/bomb": bomb, ...others } = statusesOf(outcome);
+        assert.deepEqual([bomb, others], [[503], { "/wait?ms=1": [200, 200] }]);
+        assert.equal(outcome.lost, 1);
+        assert.equal(outcome.reported.length, 1);
+        assert.match(outcome.reported[0], /^thread-crashed: .*memory limit/);
+        assert.deepEqual(outcome.warned, ["thread-replaced"]);
+      });
+    } else {
+      test(`is warned of where the runtime can't bound a thread, ${options.model}`, async () => {
+        const outcome = await run({ options: { ...options, maxThreadMemory }, targets: ["/hello"] });
+        assert.deepEqual(outcome.warned, ["thread-memory-unbounded"]);
+      });
+    }
+  }
+});
 
 describe("threads that crash one after another, hybrid", () => {
   const options: ServeOptions = { model: "hybrid", threads: 2 };
