@@ -75,12 +75,14 @@ export function cpuSecondsOfMachine(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** The memory of a process, and of those it has started, now. */
+/** The memory of a process, and of those it has started, now. One that has ended has none. */
 export function memoryOf(pid: number): ProcessMemory {
   let [residentBytes, peakBytes] = [0, 0];
   for (const each of familyOf(pid)) {
-    const status = readFileSync(`/proc/${each}/status`, "utf8");
-    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
+    const status = each === pid
+      ? readFileSync(`/proc/${each}/status`, "utf8")
+      : attempt("", () => readFileSync(`/proc/${each}/status`, "utf8"));
+    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0);
     residentBytes += bytesOf("VmRSS");
     peakBytes += bytesOf("VmHWM");
   }

@@ -235,7 +235,7 @@ function firstClause(error: unknown): string {
 function lookAt(server: ServerProcess): { peakBytes: number; cpuSeconds: number } | null {
   try {
     const { peakBytes } = server.memory();
-    return Number.isNaN(peakBytes) ? null : { peakBytes, cpuSeconds: server.cpuTime().seconds };
+    return peakBytes === 0 ? null : { peakBytes, cpuSeconds: server.cpuTime().seconds };
   } catch {
     return null;
   }

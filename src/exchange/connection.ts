@@ -20,6 +20,8 @@ export interface Connection {
   serve(): void;
   /** Answers with an error and closes, without a request. */
   refuse(error: TrivetError): void;
+  /** Answers a refused connection now, although its client has sent nothing yet. */
+  answerRefusal(): void;
   /** Closes a connection that has merely waited for another request for so long. Returns whether it did. */
   giveUp(idleForMs: number): boolean;
   /** Takes nothing new. */

@@ -22,10 +22,45 @@ export interface AdmissionLimits extends Pick<ResolvedOptions, "maxConnections" 
 
 /**
  * Refused connections whose answer was sent and whose client has not closed yet. Beyond it the one that was answered
- * first is closed, since it had the most time to read its answer. They have half of the descriptors at most that
- * connections leave.
+ * first is closed, since it had the most time to read its answer. They have a quarter of the descriptors at most that
+ * connections leave; as many have those that are not answered yet, because their client has sent nothing.
  */
 const MAX_LINGERING_REFUSALS = 512;
+
+/** Refused connections in their order, of which only so many may be: the oldest leaves when there are more. */
+class BoundedLine {
+  readonly #max: number;
+  readonly #removeOldest: (connection: Connection) => void;
+  /** Those that have left since are among them for a while. */
+  #connections: Connection[] = [];
+  #oldest = 0;
+  #count = 0;
+
+  /** @param removeOldest Makes a connection leave, if it has not. */
+  constructor(max: number, removeOldest: (connection: Connection) => void) {
+    this.#max = max;
+    this.#removeOldest = removeOldest;
+  }
+
+  add(connection: Connection): void {
+    if (this.#connections.length >= 2 * this.#max) {
+      this.#connections = this.#connections.slice(this.#oldest).filter(isOpen);
+      this.#oldest = 0;
+    }
+    const connections = this.#connections;
+    connections.push(connection);
+    this.#count++;
+    while (this.#count > this.#max && this.#oldest < connections.length) {
+      const oldest = connections[this.#oldest++];
+      if (isOpen(oldest)) this.#removeOldest(oldest);
+    }
+  }
+
+  /** One of them has left. */
+  remove(): void {
+    this.#count--;
+  }
+}
 
 /** Takes or refuses connections. */
 export class Admission {
@@ -37,11 +72,10 @@ export class Admission {
   readonly #open: OpenConnections;
   readonly #scheduler: Scheduler;
   readonly #countByIp = new Map<string, number>();
-  /** Refused connections that were answered, in that order; those that have gone since are among them for a while. */
-  #lingering: Connection[] = [];
-  #oldest = 0;
-  readonly #maxLingering: number;
-  #lingeringNow = 0;
+  /** Refused connections that are not answered yet. */
+  readonly #unanswered: BoundedLine;
+  /** Refused connections that were answered. */
+  readonly #lingering: BoundedLine;
 
   /**
    * @param limits The limits on connections; 0 is none.
@@ -53,8 +87,11 @@ export class Admission {
     this.#open = open;
     this.#scheduler = scheduler;
     const { descriptorLimit } = limits;
-    const share = descriptorLimit === null ? Infinity : Math.floor(descriptorMargin(descriptorLimit) / 2);
-    this.#maxLingering = Math.min(MAX_LINGERING_REFUSALS, share);
+    const share = descriptorLimit === null ? Infinity : Math.floor(descriptorMargin(descriptorLimit) / 4);
+    this.#unanswered = new BoundedLine(share, (oldest) => oldest.answerRefusal());
+    this.#lingering = new BoundedLine(Math.min(MAX_LINGERING_REFUSALS, share), (oldest) => {
+      oldest.abort(new TrivetError("connection-limit", "Too many refused connections linger."));
+    });
   }
 
   /** Addresses that have connections which were not refused, where they are counted. */
@@ -75,19 +112,24 @@ export class Admission {
     this.refusedCount++;
     this.#open.refusedNow++;
     this.#count(connection, -1);
+    this.#unanswered.add(connection);
   }
 
   /** Nothing is read from or written to a connection any more: it waits for its client to close, or is gone. */
   served(connection: Connection): void {
-    if (connection.wasRefused) this.#linger(connection);
-    else this.#scheduler.release(connection);
+    if (connection.wasRefused) {
+      this.#unanswered.remove();
+      this.#lingering.add(connection);
+    } else {
+      this.#scheduler.release(connection);
+    }
   }
 
   /** A connection is gone. */
   closed(connection: Connection): void {
     if (connection.wasRefused) {
       this.#open.refusedNow--;
-      this.#lingeringNow--;
+      this.#lingering.remove();
     } else {
       this.#count(connection, -1);
     }
@@ -111,20 +153,6 @@ export class Admission {
     const count = (this.#countByIp.get(ip) ?? 0) + change;
     if (count === 0) this.#countByIp.delete(ip);
     else this.#countByIp.set(ip, count);
-  }
-
-  #linger(connection: Connection): void {
-    if (this.#lingering.length >= 2 * this.#maxLingering) {
-      this.#lingering = this.#lingering.slice(this.#oldest).filter(isOpen);
-      this.#oldest = 0;
-    }
-    const lingering = this.#lingering;
-    lingering.push(connection);
-    this.#lingeringNow++;
-    while (this.#lingeringNow > this.#maxLingering && this.#oldest < lingering.length) {
-      const oldest = lingering[this.#oldest++];
-      if (isOpen(oldest)) oldest.abort(new TrivetError("connection-limit", "Too many refused connections linger."));
-    }
   }
 }
 

@@ -41,6 +41,7 @@ function create(limits: AdmissionLimits, admit: (connection: HeldConnection) => 
       abort(): void {
         this.close();
       },
+      answerRefusal: () => {},
       serve: () => {},
       giveUp: () => false,
       drain: () => {},

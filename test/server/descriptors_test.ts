@@ -39,12 +39,24 @@ describe("a process that may have 200 descriptors", () => {
     await server.stop();
   });
 
-  test("waits for the end of 32 refused clients at most", async () => {
+  test("waits for the first bytes of 16 refused clients at most: those before are answered without", async () => {
+    const { connectMany, clock, server } = await start({ maxConnections: 1 });
+    const peers = await connectMany(100);
+    const answered = () => peers.filter((peer) => statuses(peer.received())[0] === 503).length;
+    assert.equal(answered(), 99 - 16);
+    assert.deepEqual(statuses(peers[1].received()), [503], "the first that was refused");
+    assert.equal(server.stats().connections.open, 1 + 16 + 16);
+    await clock.advance(1_500);
+    assert.equal(answered(), 99);
+    await server.stop();
+  });
+
+  test("waits for the end of 16 refused clients at most", async () => {
     const { connectMany, clock, server } = await start({ maxConnections: 1 });
     const peers = await connectMany(100);
     await clock.advance(1_500);
     assert.equal(peers.filter((peer) => statuses(peer.received())[0] === 503).length, 99);
-    assert.equal(server.stats().connections.open, 1 + 32);
+    assert.equal(server.stats().connections.open, 1 + 16);
     await server.stop();
   });
 

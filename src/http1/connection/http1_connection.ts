@@ -89,6 +89,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     this.#turn();
   }
 
+  answerRefusal(): void {
+    if (this.#life.reading === State.REFUSING) this.#failPeer(this.#refusal!);
+  }
+
   giveUp(idleForMs: number): boolean {
     const { reading, sinceMs } = this.#life;
     if (reading !== State.IDLE || this.services.clock.nowMs - sinceMs < idleForMs) return false;
@@ -397,8 +401,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
         this.refuse(new TrivetError("queue-timeout", "The connection has waited for its turn as long as it may."));
         return;
       case "answer-refusal":
-        this.#failPeer(this.#refusal!);
-        return;
+        return this.answerRefusal();
       case "abort":
         this.#transport.abort();
     }
