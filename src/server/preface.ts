@@ -165,6 +165,8 @@ class UndecidedConnection implements HeldConnection {
 
   refuse(): void {}
 
+  answerRefusal(): void {}
+
   giveUp(): boolean {
     return false;
   }

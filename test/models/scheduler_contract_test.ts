@@ -25,6 +25,7 @@ function createConnection(): Connection & { readonly log: string[] } {
     remoteAddress: { transport: "tcp", hostname: "10.0.0.1", port: 80 },
     serve: () => void log.push("served"),
     refuse: ({ code }) => void log.push(code),
+    answerRefusal: () => {},
     giveUp: () => false,
     drain: () => {},
     abort: () => {},
