@@ -36,3 +36,10 @@ export function localAddressOf({ localAddress, localPort }: NamedSocket, listene
   if (localAddress !== undefined && localPort !== undefined) return tcpAddress(localAddress, localPort);
   return listener;
 }
+
+/** An address as Deno tells it. */
+export function addressOf(address: Deno.Addr): Address {
+  if (address.transport === "unix") return { transport: "unix", path: address.path ?? "" };
+  const { hostname, port } = address as Deno.NetAddr;
+  return tcpAddress(hostname, port);
+}

@@ -7,8 +7,9 @@
  */
 
 import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
-import type { TransportEvents } from "../src/runtime.ts";
-import { type NamedSocket, tcpAddress } from "./addresses.ts";
+import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
+import { AcceptQueue, type Dialled } from "./accept_queue.ts";
+import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
@@ -53,6 +54,7 @@ interface BunGlobal {
   readonly version: string;
   readonly argv: readonly string[];
   listen(options: Record<string, unknown>): BunListener;
+  connect(options: Record<string, unknown>): Promise<BunSocket>;
   pathToFileURL(path: string): URL;
   file(path: string): { exists(): Promise<boolean> };
   peek(promise: Promise<unknown>): unknown;
@@ -106,12 +108,18 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
     ? {}
     : { tls: { ...tls, ALPNProtocols, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined } };
   let address: Address = { transport: "unix", path: unixPath ?? "" };
+  const queue = new AcceptQueue();
   const handshakes = tls === undefined ? null : new Handshakes();
   const socket: BunSocketHandlers = {
     open(socket) {
-      socket.data = new BunConnection(socket, events, address);
-      if (handshakes === null) socket.data.open();
-      else socket.data.beginHandshake(handshakes);
+      const connection = socket.data = new BunConnection(socket, events, address);
+      // Bun begins the handshake by itself. The core hears of the connection when that is done.
+      if (handshakes !== null) connection.beginHandshake(handshakes);
+      const isHeld = queue.isEmptying && handshakes === null;
+      if (isHeld) socket.pause();
+      const findPeer = (): Address => remoteAddressOf(socket, address);
+      const open = (): void => connection.open(isHeld);
+      queue.take(findPeer, handshakes === null ? open : () => {}, () => socket.terminate());
     },
     data: (socket, bytes) => socket.data.takeData(bytes),
     drain: (socket) => socket.data.takeDrain(),
@@ -127,12 +135,25 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
     listener.getsockname(name);
     address = tcpAddress(name.address, name.port);
   }
+  const close = (): void => listener.stop(false);
   return {
     address,
-    close: () => listener.stop(false),
+    close,
+    closeWhenEmpty: () => {
+      if (address.transport === "unix") return close();
+      return queue.empty({ close, dial: (to) => dial(bun, to), acceptsRest: false }, address, reusePort);
+    },
     ref: () => listener.ref(),
     unref: () => listener.unref(),
   };
+}
+
+/** Connects to a listener of our own. */
+async function dial(bun: BunGlobal, { hostname, port }: TcpAddress): Promise<Dialled> {
+  const ignore = (): void => {};
+  const socket = { open: ignore, data: ignore, drain: ignore, end: ignore, close: ignore, error: ignore };
+  const made = await bun.connect({ hostname, port, socket });
+  return { address: localAddressOf(made, { transport: "unix", path: "" }), close: () => made.terminate() };
 }
 
 class BunConnection extends NamedSocketConnection<BunSocket> {
@@ -140,13 +161,17 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   #backlog: WriteBacklog | null = null;
   /** Ends the TLS handshake that is under way. */
   #onHandshakeEnd: (() => void) | null = null;
+  #isGone = false;
   /** Whether the core knows of the connection. */
   #isOpened = false;
   #cause: Error | undefined;
 
-  open(): void {
+  /** @param wasPaused Whether its socket was, until it was known whose it is; it may be gone since. */
+  open(wasPaused = false): void {
+    if (this.#isGone) return;
     this.#isOpened = true;
     this.opened();
+    if (wasPaused && this.input === "flowing") this.socket.resume();
   }
 
   beginHandshake(handshakes: Handshakes): void {
@@ -227,6 +252,7 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   takeClose(error: Error | undefined): void {
     // Bun need not tell how a handshake ended whose connection is closed.
     this.endHandshake(false);
+    this.#isGone = true;
     if (!this.#isOpened) return;
     const cause = error ?? this.#cause;
     // After shutdown() Bun closes at the peer's FIN without telling of it.

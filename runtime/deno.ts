@@ -8,7 +8,7 @@
 
 import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
-import { tcpAddress } from "./addresses.ts";
+import { addressOf } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
@@ -73,8 +73,9 @@ function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const acceptor = new Acceptor(listener, onConnection, events, options.reusePort);
   acceptor.accept();
   return {
-    address: toAddress(listener.addr),
+    address: addressOf(listener.addr),
     close: () => acceptor.close(),
+    closeWhenEmpty: () => acceptor.closeWhenEmpty(),
     ref: () => listener.ref(),
     unref: () => listener.unref(),
   };
@@ -171,11 +172,11 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   }
 
   protected findRemoteAddress(): Address {
-    return toAddress(this.#conn.remoteAddr);
+    return addressOf(this.#conn.remoteAddr);
   }
 
   protected findLocalAddress(): Address {
-    return toAddress(this.#conn.localAddr);
+    return addressOf(this.#conn.localAddr);
   }
 
   /** The read under way goes on: what it brings is the one onData that may follow. */
@@ -289,12 +290,6 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   #closeWrite(): void {
     this.#conn.closeWrite().then(() => this.outputEnded(), this.#onFailure);
   }
-}
-
-function toAddress(address: Deno.Addr): Address {
-  if (address.transport === "unix") return { transport: "unix", path: address.path ?? "" };
-  const { hostname, port } = address as Deno.NetAddr;
-  return tcpAddress(hostname, port);
 }
 
 /** The standard outputs, which all runtimes that are made in this thread share. */

@@ -4,7 +4,9 @@
  * @module
  */
 
-import type { TransportEvents } from "../src/runtime.ts";
+import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
+import { AcceptQueue, type Dialled } from "./accept_queue.ts";
+import { addressOf } from "./addresses.ts";
 import { Handshakes } from "./handshakes.ts";
 
 /** After an error of accept; it doubles until one succeeds. */
@@ -14,6 +16,8 @@ const MAX_ACCEPT_DELAY_MS = 1_000;
 const TURN_REST_MS = 1;
 /** What it takes in a turn at most. */
 const MAX_TURN_CONNECTIONS = 64;
+/** More than it takes until an accept has settled that did not have to wait. */
+const ACCEPT_MICROTASKS = 10;
 /** A connection that had to be waited for so long is the first of a burst, if one comes. */
 const PAUSE_MS = 10;
 
@@ -41,6 +45,10 @@ export class Acceptor {
   readonly #events: TransportEvents;
   readonly #isShared: boolean;
   readonly #handshakes = new Handshakes();
+  readonly #queue = new AcceptQueue();
+  #isAccepting = false;
+  /** Set, nothing is accepted but what is left in the queue. */
+  #rest: Promise<void> | null = null;
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
   #accepting: Promise<void> = Promise.resolve();
@@ -73,9 +81,38 @@ export class Acceptor {
 
   /** Accepts the next connection, and the ones behind it. */
   accept(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#rest !== null) return;
     if (this.#isShared) this.#begunAtMs = performance.now();
+    this.#acceptNow();
+  }
+
+  #acceptNow(): void {
+    this.#isAccepting = true;
     this.#accepting = this.#listener.accept().then(this.#onAccepted, this.#onFailure);
+  }
+
+  /** Accepts what waits to be accepted, then stops. Resolves when the port is free. */
+  async closeWhenEmpty(): Promise<void> {
+    const address = addressOf(this.#listener.addr);
+    const close = (): Promise<void> => this.#rest ??= this.#closeBehindRest();
+    if (address.transport === "tcp") {
+      await this.#queue.empty({ close, dial, acceptsRest: true }, address, this.#isShared);
+    }
+    await this.close();
+  }
+
+  /**
+   * Accepts until nothing is left, and closes then. Deno asks the system within the call of `accept`, and its promise
+   * settles within a few microtasks if there was a connection. An accept that waits keeps the listener until Deno looks at
+   * it again, behind everything else that is due in this turn; so that is done in a turn of its own.
+   */
+  async #closeBehindRest(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    while (!this.#isAccepting && !this.#isClosed) {
+      this.#acceptNow();
+      for (let i = 0; i < ACCEPT_MICROTASKS && this.#isAccepting; i++) await null;
+    }
+    await this.close();
   }
 
   /** Stops accepting. Resolves when the port is free. */
@@ -90,11 +127,16 @@ export class Acceptor {
   }
 
   #take(conn: Deno.Conn): void {
+    this.#isAccepting = false;
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
+    this.#queue.take(() => addressOf(conn.remoteAddr), () => this.#open(conn), () => closeQuietly(conn));
+    if (this.#isShared && !this.#queue.isEmptying) this.#goOnInTurns();
+    else this.accept();
+  }
+
+  #open(conn: Deno.Conn): void {
     if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
     else this.#onConnection(conn, null);
-    if (this.#isShared) this.#goOnInTurns();
-    else this.accept();
   }
 
   #goOnInTurns(): void {
@@ -124,6 +166,7 @@ export class Acceptor {
   }
 
   #fail(cause: unknown): void {
+    this.#isAccepting = false;
     if (this.#isClosed) return;
     if (isPeersDoing(cause)) {
       this.accept();
@@ -133,6 +176,14 @@ export class Acceptor {
     setTimeout(() => this.accept(), this.#delayMs);
     this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
   }
+}
+
+/** Connects to a listener of our own. Without permission to do so Deno would ask for it, in a dialogue. */
+async function dial({ hostname, port }: TcpAddress): Promise<Dialled> {
+  const host = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") throw new Error("It is not permitted.");
+  const conn = await Deno.connect({ hostname, port });
+  return { address: addressOf(conn.localAddr), close: () => closeQuietly(conn) };
 }
 
 let isPrepared = false;

@@ -9,8 +9,9 @@
 
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
-import type { TlsOptions, TransportEvents } from "../src/runtime.ts";
-import { tcpAddress } from "./addresses.ts";
+import type { TcpAddress, TlsOptions, TransportEvents } from "../src/runtime.ts";
+import { AcceptQueue, type Dialled } from "./accept_queue.ts";
+import { remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
@@ -68,8 +69,13 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   if (reusePort && whyCannotReusePort() !== null) {
     throw Object.assign(new Error(`${whyCannotReusePort()}.`), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
   }
+  const queue = new AcceptQueue();
   const attach = (socket: Socket): NodeConnection => new NodeConnection(socket, events, listener.address);
-  const server = tls === undefined ? await createTcpServer(attach) : await createTlsServer(tls, attach);
+  const take = (socket: Socket, open: () => void): void => {
+    queue.take(() => remoteAddressOf(socket, listener.address), open, () => socket.destroy());
+  };
+  const server = tls === undefined ? await createTcpServer(take, attach) : await createTlsServer(tls, take, attach);
+  const { connect } = await import("node:net");
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog }, () => {
@@ -79,43 +85,67 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   });
   // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
   server.on("error", (cause: Error) => events.onAcceptError(cause));
+  const address = toListenAddress(server.address());
+  const close = (): void => void server.close();
   const listener: Listener = {
-    address: toListenAddress(server.address()),
-    close: () => void server.close(),
+    address,
+    close,
+    closeWhenEmpty: () => {
+      if (address.transport === "unix") return close();
+      return queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address, reusePort);
+    },
     ref: () => void server.ref(),
     unref: () => void server.unref(),
   };
   return listener;
 }
 
+/** Connects to a listener of our own. */
+function dial(connect: typeof import("node:net").connect, { hostname: host, port }: TcpAddress): Promise<Dialled> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port }, () => {
+      const address = tcpAddress(socket.localAddress!, socket.localPort!);
+      resolve({ address, close: () => socket.destroy() });
+    });
+    socket.on("error", reject);
+  });
+}
+
 function whyNotShared(options: ListenOptions): string | null {
   return whyNotBalanced(options, process.platform) ?? whyCannotReusePort();
 }
+
+/** Takes an accepted socket, and has it opened when it is known that it is a client's. */
+type Take = (socket: Socket, open: () => void) => void;
+/** Makes the connection of a socket. */
+type Attach = (socket: Socket) => NodeConnection;
 
 /**
  * Node gives each read 64 KiB of fresh memory and leaves them to the collector. All connections can read into the same
  * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
  * an option of sockets and not of servers. So the descriptor of an accepted socket is handed to one with that option.
  */
-async function createTcpServer(attach: (socket: Socket) => NodeConnection): Promise<Server> {
+async function createTcpServer(take: Take, attach: Attach): Promise<Server> {
   const { createServer, Socket } = await import("node:net");
   const options = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
   const buffer = new Uint8Array(READ_BYTES);
   const server = createServer({ ...options, noDelay: true, pauseOnConnect: true });
   return server.on("connection", (accepted: AcceptedSocket) => {
-    const { _handle: handle } = accepted;
-    if (handle === null || handle === undefined) return openEventful(accepted, attach);
-    accepted._handle = null;
-    const callback = (readBytes: number): boolean => {
-      connection.takeData(buffer.subarray(0, readBytes));
-      return true;
-    };
-    const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
-    connection.open();
+    take(accepted, () => {
+      const { _handle: handle } = accepted;
+      if (handle === null || handle === undefined) return openEventful(accepted, attach);
+      accepted._handle = null;
+      const callback = (readBytes: number): boolean => {
+        connection.takeData(buffer.subarray(0, readBytes));
+        return true;
+      };
+      const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
+      connection.open();
+    });
   });
 }
 
-async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => NodeConnection): Promise<Server> {
+async function createTlsServer(tls: TlsOptions, take: Take, attach: Attach): Promise<Server> {
   const { createServer } = await import("node:tls");
   const server = createServer({
     ...tls,
@@ -130,6 +160,8 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => Node
   let handshakes = 0;
   server.on("connection", (socket: Socket) => {
     if (++handshakes > HANDSHAKE_LIMITS.maxAtOnce) socket.destroy();
+    // Node has begun the handshake already. The core hears of the connection when that is done.
+    else take(socket, () => {});
   });
   // A peer that can't shake hands is no error of this server; Node destroys its socket only if that is still open.
   server.on("tlsClientError", (_error, socket) => {
@@ -143,7 +175,7 @@ async function createTlsServer(tls: TlsOptions, attach: (socket: Socket) => Node
 }
 
 /** Opens a connection whose socket tells what it reads in events, as those for TLS do. */
-function openEventful(socket: Socket, attach: (socket: Socket) => NodeConnection): void {
+function openEventful(socket: Socket, attach: Attach): void {
   const connection = attach(socket);
   socket.on("data", (bytes: Uint8Array) => connection.takeData(bytes));
   connection.open();

@@ -137,10 +137,16 @@ export interface Listener {
   /** Where it listens, with the port the system chose. */
   readonly address: Address;
   /**
-   * Stops accepting and frees the port; open connections live on. Where the port is not free at once the result resolves
-   * when it is. Calling it again changes nothing.
+   * Stops accepting and frees the port; open connections live on, and those that wait in the system's queue are lost.
+   * Where the port is not free at once the result resolves when it is. Calling it again changes nothing.
    */
   close(): void | Promise<void>;
+  /**
+   * Does what `close` does when the system's queue is empty: every connection whose client was told that it is
+   * established is opened first. It takes a turn or two of the event loop, and half a second at most. What is still in
+   * the queue then is lost; `close` in the meantime ends the wait.
+   */
+  closeWhenEmpty(): void | Promise<void>;
   /** Lets the listener keep the process alive (the state it starts in). */
   ref(): void;
   /** Lets the process end although the listener is open. */

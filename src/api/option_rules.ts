@@ -48,7 +48,8 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
  * own servers notice a client that has gone, and leaves one that still reads time for an answer;
  * maxRequestBodySize is half of Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because
  * a queue that is full now is empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms
- * more than a client would wait for; queueTimeout is the time for which most clients and proxies wait.
+ * more than a client would wait for; queueTimeout is the time for which most clients and proxies wait; drainTimeout is a
+ * third of the 30 s that Kubernetes waits before it kills.
  */
 export const NUMBER_RULES = {
   port: { default: 8000, min: 0, max: 65535, unit: "" },
@@ -60,6 +61,8 @@ export const NUMBER_RULES = {
   handlerTimeout: timeout(0),
   writeTimeout: timeout(30_000),
   halfCloseTimeout: { ...timeout(1_000), canBeInfinite: true },
+  drainDelay: timeout(0),
+  drainTimeout: timeout(10_000),
   maxHeaderSize: size(16 * KIB, 256, MIB),
   maxHeadersCount: count(100, 1, 10_000),
   maxRequestTargetSize: size(8 * KIB, 16, MIB),

@@ -149,6 +149,14 @@ export interface ServeOptions {
    * unlike the other timeouts. Default 1 000.
    */
   readonly halfCloseTimeout?: number;
+  /**
+   * For which a graceful stop is only announced: `healthPath` answers 503 and every response says `Connection: close`,
+   * while everything is accepted and answered. Make it longer than your load balancer takes to notice. Default 0; for the
+   * command 1 000 where it has a `healthPath`.
+   */
+  readonly drainDelay?: number;
+  /** For what is open when a graceful stop is no longer only announced, until it is cut off. Default 10 000. */
+  readonly drainTimeout?: number;
   /** The slowest the content of a request may come. */
   readonly minDataRate?: Partial<MinDataRate>;
   /** Of a header or trailer section. 256 to 1 MiB, default 16 KiB. */

@@ -22,6 +22,7 @@ import {
 } from "./option_rules.ts";
 import type { MinDataRate, Model, ServeModule, ServeOptions, UnhandledRejections } from "./options.ts";
 import { findIneffective } from "./wrong_calls.ts";
+import type { ShutdownOptions } from "./server.ts";
 import type { TlsOptions } from "../runtime.ts";
 
 /** The options after defaults and checks. */
@@ -59,6 +60,8 @@ export interface ResolvedOptions {
   readonly handlerTimeout: number;
   readonly writeTimeout: number;
   readonly halfCloseTimeout: number;
+  readonly drainDelay: number;
+  readonly drainTimeout: number;
   readonly minDataRate: MinDataRate;
   readonly maxHeaderSize: number;
   readonly maxHeadersCount: number;
@@ -130,6 +133,35 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     signal: resolveSignal(options.signal),
     tls: resolveTls(options.tls),
   };
+}
+
+/** How a server is shut down, after defaults and checks. */
+export interface ResolvedShutdown {
+  readonly delayMs: number;
+  readonly timeoutMs: number;
+  readonly closesIdle: boolean;
+}
+
+/**
+ * Checks what `shutdown()` was given.
+ *
+ * @throws {RangeError} For a delay or a timeout out of its range.
+ */
+export function resolveShutdown(
+  { delay, timeout, closeIdle = false }: ShutdownOptions,
+  { drainDelay, drainTimeout }: Pick<ResolvedOptions, "drainDelay" | "drainTimeout">,
+): ResolvedShutdown {
+  return {
+    delayMs: resolveWait("delay", delay ?? drainDelay),
+    timeoutMs: resolveWait("timeout", timeout ?? drainTimeout),
+    closesIdle: closeIdle,
+  };
+}
+
+function resolveWait(name: string, waitMs: number): number {
+  const { min, max } = NUMBER_RULES.drainTimeout;
+  if (Number.isInteger(waitMs) && waitMs >= min && waitMs <= max) return waitMs;
+  throw new RangeError(`The ${name} is ${waitMs}, allowed is a whole number from ${min} to ${max}.`);
 }
 
 /** The options of a server that is one of several event loops: what can be sent to its thread. */

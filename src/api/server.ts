@@ -9,9 +9,9 @@ import type { ServerStats } from "./stats.ts";
 
 /** How a server has stopped. Connections that were refused with 503, then or before, are in neither count. */
 export interface ShutdownReport {
-  /** Connections that were open when the stop began and have closed in order. */
+  /** Connections that were open when the stop began, or came after that, and have closed in order. */
   readonly drained: number;
-  /** Connections that were cut off. */
+  /** Connections that were cut off with a request or a response on its way; those without are drained. */
   readonly aborted: number;
   /** How long it took, in milliseconds. */
   readonly durationMs: number;
@@ -19,8 +19,24 @@ export interface ShutdownReport {
 
 /** How to stop gracefully. */
 export interface ShutdownOptions {
-  /** Milliseconds until what is still open is cut off, 0 to 2 147 483 647. Default 10 000. */
+  /**
+   * Milliseconds, 0 to 2 147 483 647, in which the stop is only announced: `healthPath` answers 503 and every response
+   * says `Connection: close`, while everything is accepted and answered. Make it longer than your load balancer takes to
+   * notice. Default: the option `drainDelay`.
+   */
+  readonly delay?: number;
+  /**
+   * Milliseconds, 0 to 2 147 483 647, after the delay, until what is still open is cut off. Default: the option
+   * `drainTimeout`.
+   */
   readonly timeout?: number;
+  /**
+   * Closes connections that have no request in flight as soon as the delay is over, as Ctrl+C does. It ends a server at
+   * once that only browsers hold open, and loses a request that is on its way just then, so that it is no choice behind a
+   * proxy. Default false: a client that was not told keeps its connection for one more request, until `keepAliveTimeout`
+   * or the deadline.
+   */
+  readonly closeIdle?: boolean;
 }
 
 /**
@@ -58,11 +74,12 @@ export interface Server extends AsyncDisposable {
   /** Resolves when the last connection is closed and the last thread has ended; rejects when it could not start. */
   readonly finished: Promise<void>;
   /**
-   * Stops gracefully: takes no new connection, finishes the exchanges in flight, answers new requests on open
-   * connections and what still waits in a queue with 503, closes idle connections, cuts off at the deadline what is
-   * left, and ends every thread. A later call waits for the same stop; its timeout counts if it ends earlier.
+   * Stops gracefully, and loses no request. For `delay` the stop is only announced; then what the system has accepted
+   * already is taken and the port is free. Requests on connections that are open are answered, each with
+   * `Connection: close`, and what waits in a queue gets its turn. At the deadline what is left is cut off, and every
+   * thread is ended. A later call waits for the same stop; its `delay` and `timeout` count if they end earlier.
    *
-   * @throws {RangeError} For a timeout out of its range.
+   * @throws {RangeError} For a delay or a timeout out of its range.
    */
   shutdown(options?: ShutdownOptions): Promise<ShutdownReport>;
   /** Stops at once: cuts off every connection, also during a graceful stop. */

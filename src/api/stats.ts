@@ -10,7 +10,7 @@ import type { Model } from "./options.ts";
 export interface ServerStats {
   /** What the server is doing. */
   readonly state: ServerState;
-  /** Whether a graceful stop is under way: new requests get a 503. */
+  /** Whether a graceful stop is under way. */
   readonly draining: boolean;
   /** The concurrency model. */
   readonly model: Model;

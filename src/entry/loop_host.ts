@@ -14,13 +14,13 @@ import { loadHandlerModule } from "../server/load_handler.ts";
 import type { ServeModule } from "../api/options.ts";
 import { isPublicationBatch, PublicationLink } from "../exchange/publication.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
-import type { ShutdownReport } from "../api/server.ts";
 import type { HttpServer } from "../server/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { copyRequest } from "../models/loops/error_reports.ts";
 import { StateTable } from "../states.ts";
 import { copyError } from "../threads/error_copy.ts";
 import {
+  type Announcement,
   type FromLoop,
   type LoopCounts,
   type LoopOrders,
@@ -28,6 +28,7 @@ import {
   type ResponseCopy,
   type ToLoop,
 } from "../models/loops/loop_protocol.ts";
+import type { StopCounts } from "../models/scheduler.ts";
 import { HttpResponse } from "../web/http_response.ts";
 
 /** How often counts are told, if they have changed. */
@@ -36,6 +37,8 @@ const COUNTS_INTERVAL_MS = 100;
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 /** Requests that may be told and not heard of; further ones are dropped, as lines are that an output does not take. */
 const MAX_UNHEARD = 10_000;
+
+const NOTHING: StopCounts = { drained: 0, aborted: 0 };
 
 /** How far a loop has come, on its own thread. */
 export type LoopHostState = "waiting" | "serving" | "draining" | "ended";
@@ -116,9 +119,13 @@ export class LoopHost {
         this.#listen(message.port);
         return;
       case "drain":
-        if (this.#state !== "waiting" && this.#state !== "serving") return;
+        if (this.#state === "ended") return;
+        if (this.#state === "draining") {
+          this.#shutDown(message);
+          return;
+        }
         this.#enter("draining");
-        this.#drain();
+        this.#drain(message);
         return;
       case "cut-off":
         // A server that could not listen was reported itself.
@@ -153,14 +160,20 @@ export class LoopHost {
     }
   }
 
-  async #drain(): Promise<void> {
-    const nothing = { drained: 0, aborted: 0 };
-    // A server that could not listen has nothing to report, and was reported itself.
-    const report: Pick<ShutdownReport, "drained" | "aborted"> =
-      await this.#server?.shutdown({ timeout: NO_TIMEOUT_MS }).catch(() => nothing) ?? nothing;
+  async #drain(how: Announcement): Promise<void> {
+    const { drained, aborted } = await this.#shutDown(how);
     this.#enter("ended");
     this.#sayRequests();
-    this.#say({ kind: "stopped", drained: report.drained, aborted: report.aborted, counts: this.#counts() });
+    this.#say({ kind: "stopped", drained, aborted, counts: this.#counts() });
+  }
+
+  async #shutDown({ delayMs: delay, closesIdle: closeIdle }: Announcement): Promise<StopCounts> {
+    try {
+      return await this.#server?.shutdown({ delay, timeout: NO_TIMEOUT_MS, closeIdle }) ?? NOTHING;
+    } catch {
+      // A server that could not listen has nothing to report, and was reported itself.
+      return NOTHING;
+    }
   }
 
   /** Has `onError` called where the user has set it. What it gives is sent in place of the standard response. */

@@ -24,8 +24,10 @@ export interface Connection {
   answerRefusal(): void;
   /** Closes a connection that has merely waited for another request for so long. Returns whether it did. */
   giveUp(idleForMs: number): boolean;
-  /** Takes nothing new. */
-  drain(): void;
+  /** Whether a request has begun to come, or its response has not left: whether something is lost by an abort. */
+  readonly isBusy: boolean;
+  /** The server drains: nothing is waited for that has nothing to say. Without a request it closes if it is told to. */
+  drain(closesIdle: boolean): void;
   /** Closes at once, whatever is in flight. */
   abort(error: TrivetError): void;
 }

@@ -7,8 +7,8 @@
 
 import { TrivetError } from "../api/errors.ts";
 
-/** What is told of a server that takes no new requests. */
-export const DRAINING = "The server is shutting down and takes no new requests.";
+/** What is told of a server that takes no new connections. */
+const DRAINING = "The server is shutting down.";
 
 /** Whether a server drains, for those who look and those who want to be told. */
 export class DrainSignal {

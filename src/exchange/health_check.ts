@@ -10,14 +10,15 @@
 import type { RequestHead } from "../http/request_head.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 
-/** The answer. A server that drains refuses the question, like any other request. */
-export const HEALTHY: ResponseSource = {
-  status: 200,
-  statusText: "",
-  fields: ["cache-control", "no-store", "content-type", "text/plain;charset=UTF-8"],
-  content: "ok\n",
-  streamBytes: null,
-};
+/** The answer of a server that serves. */
+export const HEALTHY: ResponseSource = answer(200, "ok\n");
+/** The answer of one that will stop soon, and serves as long as it is asked to: it should be asked for nothing more. */
+export const ENDING: ResponseSource = answer(503, "stopping\n");
+
+function answer(status: number, content: string): ResponseSource {
+  const fields = ["cache-control", "no-store", "content-type", "text/plain;charset=UTF-8"];
+  return { status, statusText: "", fields, content, streamBytes: null };
+}
 
 /** Whether this is the question. */
 export function isHealthCheck({ method, pathAndQuery }: RequestHead, healthPath: string): boolean {

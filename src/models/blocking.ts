@@ -12,7 +12,6 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { Connection } from "../exchange/connection.ts";
-import type { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
@@ -41,7 +40,6 @@ export class BlockingScheduler implements Scheduler {
   #wakeReader: ((exchange: Exchange | null) => void) | null = null;
   /** A request that came before the loop asked for it. */
   #cameEarly: Exchange | null = null;
-  #drainError: TrivetError | null = null;
 
   /** @param options What the model is made of. */
   constructor(options: BlockingOptions) {
@@ -85,9 +83,7 @@ export class BlockingScheduler implements Scheduler {
   }
 
   admit(connection: Connection): void {
-    if (this.#drainError !== null) {
-      connection.refuse(this.#drainError);
-    } else if (this.#line.length < this.#options.maxQueue + (this.#served === null ? 1 : 0)) {
+    if (this.#line.length < this.#options.maxQueue + (this.#served === null ? 1 : 0)) {
       this.#line.join(connection);
       this.#wakeAcceptor?.();
     } else {
@@ -113,11 +109,6 @@ export class BlockingScheduler implements Scheduler {
     this.#cameEarly = null;
     this.#wakeReader?.(null);
     this.#wakeReader = null;
-  }
-
-  drain(error: TrivetError): void {
-    this.#drainError = error;
-    for (const connection of this.#line.clear()) connection.refuse(error);
   }
 
   stats(): Partial<SchedulerStats> {

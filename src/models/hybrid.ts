@@ -103,9 +103,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     this.#refuseHeldUp(arrivedBeforeMs, queueTimeout());
   }
 
-  drain(error: TrivetError): void {
-    for (const call of this.#line.clear()) call.giveUp(error);
-    this.#refuseHeldUp(Infinity, error);
+  drain(): void {
     this.#pool.drain();
   }
 

@@ -10,10 +10,9 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
-import type { TrivetError } from "../api/errors.ts";
 import type { QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
 import type { Address } from "../runtime.ts";
-import type { LoopCounts } from "./loops/loop_protocol.ts";
+import type { Announcement, LoopCounts } from "./loops/loop_protocol.ts";
 
 /** One concurrency model at work for one server. */
 export interface Scheduler {
@@ -36,9 +35,11 @@ export interface Scheduler {
   start?(): Promise<void>;
   /** The server listens at this address. Rejects with a `TrivetError` when the model can't work there. */
   listening?(address: Address): Promise<void>;
-  /** A graceful stop has begun: what waits gets a 503, what runs goes on. `error` is the one to refuse with. */
-  drain?(error: TrivetError): void;
-  /** Resolves when the connections that are not the server's own have ended, which `drain` has set off. */
+  /** A graceful stop has begun, in which connections are still accepted; or is to go on sooner than it was said. */
+  announce?(how: Announcement): void;
+  /** No connection is accepted any more: handlers are told, and everything is served to its end. */
+  drain?(): void;
+  /** Resolves when the connections that are not the server's own have ended, which `announce` has set off. */
   drained?(): Promise<StopCounts>;
   /** The time of a graceful stop is over: what still runs elsewhere is cut off. */
   cutOff?(): void;

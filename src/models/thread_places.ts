@@ -85,11 +85,7 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
     while ((call = this.#pool.takeBackHeldUp(arrivedBeforeMs)) !== null) call.giveUp(queueTimeout());
   }
 
-  drain(error: TrivetError): void {
-    this.#waiting.forEach((call, place) => {
-      this.#waiting[place] = null;
-      call?.giveUp(error);
-    });
+  drain(): void {
     this.#pool.drain();
   }
 

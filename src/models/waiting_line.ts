@@ -98,19 +98,6 @@ export class WaitingLine<T extends Waiter> {
     return true;
   }
 
-  /** Empties the line, and gives what stood there in order. */
-  clear(): T[] {
-    const all: T[] = [];
-    while (this.#first < this.#end) {
-      const at = this.#at(this.#first++);
-      const waiting = this.#ring[at];
-      if (waiting !== null) all.push(waiting);
-      this.#ring[at] = null;
-    }
-    this.#length = 0;
-    return all;
-  }
-
   /** Counts, as of now. */
   get stats(): QueueStats {
     const longestWaitMs = this.#longestWaitUntilNow();

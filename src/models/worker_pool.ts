@@ -10,7 +10,6 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
-import type { TrivetError } from "../api/errors.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
 import { queueFull } from "./refusals.ts";
@@ -29,8 +28,8 @@ export interface WorkPlaces {
   publish?(publication: Publication): void;
   /** A tick of the server's clock. */
   tick?(): void;
-  /** A graceful stop has begun. */
-  drain?(error: TrivetError): void;
+  /** Handlers are told that the server drains. */
+  drain?(): void;
   /** Gives the places up. Resolves when nothing is left of them. */
   stop?(): Promise<void>;
   stats?(): Partial<SchedulerStats>;
@@ -66,7 +65,6 @@ export class WorkerPoolScheduler implements Scheduler {
   readonly #connections: (Connection | null)[];
   /** Workers that have one. */
   #busy = 0;
-  #drainError: TrivetError | null = null;
 
   /** @param options What the model is made of. */
   constructor(options: WorkerPoolOptions) {
@@ -79,10 +77,6 @@ export class WorkerPoolScheduler implements Scheduler {
   }
 
   admit(connection: Connection): void {
-    if (this.#drainError !== null) {
-      connection.refuse(this.#drainError);
-      return;
-    }
     const worker = this.#findFreeWorker();
     if (worker >= 0) {
       this.#serve(worker, connection);
@@ -133,10 +127,8 @@ export class WorkerPoolScheduler implements Scheduler {
     }
   }
 
-  drain(error: TrivetError): void {
-    this.#drainError = error;
-    for (const connection of this.#line.clear()) connection.refuse(error);
-    this.#options.places.drain?.(error);
+  drain(): void {
+    this.#options.places.drain?.();
   }
 
   stop(): Promise<void> {

@@ -99,6 +99,11 @@ export class Admission {
     return this.#countByIp.size;
   }
 
+  /** Connections that were accepted and not refused. */
+  get takenCount(): number {
+    return this.acceptedCount - this.refusedCount;
+  }
+
   /** Takes a connection that is among the open ones already, or refuses it. */
   admit(connection: HeldConnection): void {
     const limit = this.#reachedLimit(connection.remoteAddress);

@@ -11,9 +11,9 @@ import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
-import { DRAINING, DrainSignal } from "../exchange/drain_signal.ts";
+import { DrainSignal } from "../exchange/drain_signal.ts";
 import type { Exchange } from "../exchange/exchange.ts";
-import { HEALTHY, isHealthCheck } from "../exchange/health_check.ts";
+import { ENDING, HEALTHY, isHealthCheck } from "../exchange/health_check.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { Publication } from "../exchange/publication.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
@@ -52,9 +52,11 @@ export class ConnectionServices implements ConnectionService {
   readonly nativeRequest: boolean;
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
+  isEnding = false;
   isDraining = false;
   /** Told of what was published here, where this server is one of several loops. */
   onPublished: (publication: Publication) => void = () => {};
+  closesIdle = false;
   /** Called at each tick of the clock, while connections are open. */
   onTick: () => void = () => {};
   /** Who is open. */
@@ -127,28 +129,37 @@ export class ConnectionServices implements ConnectionService {
     this.admission = new Admission({ ...options, descriptorLimit: runtime.descriptorLimit() }, this.open, scheduler);
   }
 
-  /** Takes nothing new, refuses what waits for its turn, and closes what has nothing in flight. */
+  /** From now on load balancers are told that the server stops, and each client that its connection ends. */
+  announce(): void {
+    this.isEnding = true;
+  }
+
+  /** Nothing new comes: what is open is served to its end. */
   drain(): void {
     this.isDraining = true;
-    this.runner = this;
-    this.model.drain?.(new TrivetError("draining", DRAINING));
-    this.open.drain();
+    this.model.drain?.();
+    this.open.drain(this.closesIdle);
+  }
+
+  /** Has connections closed that have nothing in flight, now or as soon as the server drains. */
+  closeIdle(): void {
+    this.closesIdle = true;
+    if (this.isDraining) this.open.drain(true);
   }
 
   // What the connections ask for.
 
   /** Looks at an exchange before the model does. */
   run(exchange: Exchange, connection: Connection): void {
-    if (this.isDraining) {
-      exchange.refuse(new TrivetError("draining", DRAINING));
-      return;
-    }
     if (this.nativeRequest && !nativeRequestTakes(exchange.method)) {
       exchange.refuse(new TrivetError("method-unsupported", METHOD_UNSUPPORTED));
       return;
     }
-    if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) exchange.answer(HEALTHY);
-    else this.model.run(exchange, connection);
+    if (this.healthPath !== undefined && isHealthCheck(exchange.head, this.healthPath)) {
+      exchange.answer(this.isEnding ? ENDING : HEALTHY);
+    } else {
+      this.model.run(exchange, connection);
+    }
   }
 
   reportHandlerError(error: TrivetError, exchange: Exchange): Response | Promise<Response> | void {

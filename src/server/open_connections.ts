@@ -62,15 +62,18 @@ export class OpenConnections {
     for (const connection of this.#open.slice()) connection.tick(elapsedMs);
   }
 
-  /** Closes what has nothing in flight, and lets the rest take nothing new. */
-  drain(): void {
-    for (const connection of this.#open.slice()) connection.drain();
+  /** The server drains; what has nothing in flight is closed if that is asked for. */
+  drain(closesIdle: boolean): void {
+    for (const connection of this.#open.slice()) connection.drain(closesIdle);
   }
 
-  /** Cuts off every connection. Returns how many of them had not been refused anyway. */
+  /** Closes every connection at once. Returns how many of them were cut off by that, and had not been refused anyway. */
   abort(error: TrivetError): number {
-    const cut = this.servedCount;
-    for (const connection of this.#open.slice()) connection.abort(error);
+    let cut = 0;
+    for (const connection of this.#open.slice()) {
+      if (connection.isBusy && !connection.wasRefused) cut++;
+      connection.abort(error);
+    }
     return cut;
   }
 }

@@ -3,7 +3,7 @@
  *
  * It decides that by what was negotiated and, where that does not tell, by the first bytes; before that a connection is
  * counted by no address, and no model hears of it. What waits here counts in the total limit, has the time of a head, and
- * is closed when the server drains. It must not know what protocols do.
+ * ends with the server. It must not know what protocols do.
  *
  * @module
  */
@@ -123,6 +123,10 @@ class UndecidedConnection implements HeldConnection {
     return this.#transport.remoteAddress;
   }
 
+  get isBusy(): boolean {
+    return this.#keptBytes > 0;
+  }
+
   onData(borrowed: Uint8Array): void {
     if (this.#isGone) return;
     const bytes = this.#keptBytes === 0 ? borrowed : this.#keep(borrowed);
@@ -151,8 +155,8 @@ class UndecidedConnection implements HeldConnection {
     if (this.#parts.clock.nowMs >= this.#deadlineMs) this.#close();
   }
 
-  drain(): void {
-    this.#close();
+  drain(closesIdle: boolean): void {
+    if (closesIdle && !this.isBusy) this.#close();
   }
 
   abort(): void {

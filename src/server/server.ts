@@ -8,27 +8,23 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import { type ResolvedOptions, type ResolvedShutdown, resolveShutdown } from "../api/resolve_options.ts";
 import { tellUser } from "../api/telling.ts";
-import { composeAuthority } from "../http/authority.ts";
-import type { ConnectionServices } from "./connection_services.ts";
-import type { Reports } from "./reports.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
-import type { ResolvedOptions } from "../api/resolve_options.ts";
-import type { Address, Listener, ListenOptions, Runtime, Timer, TransportEvents } from "../runtime.ts";
-import type { Scheduler } from "../models/scheduler.ts";
-import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
 import type { ServerStats } from "../api/stats.ts";
+import type { Scheduler, StopCounts } from "../models/scheduler.ts";
+import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
 import { collectStats } from "./collect_stats.ts";
+import type { ConnectionServices } from "./connection_services.ts";
+import { listenFailed, openListener, urlOf } from "./listening.ts";
+import { Patience } from "./patience.ts";
+import type { Reports } from "./reports.ts";
+import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
 
-/** The default of `shutdown`; a third of the 30 s Kubernetes waits before it kills. */
-const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-/**
- * How long a stop waits for what should end by itself once everything was cut off: the port, other loops, threads. Each
- * of them has a shorter deadline of its own; this one makes sure that a stop ends whatever becomes of them.
- */
-const PATIENCE_MS = 3_000;
+/** The end of a scope is no restart: what has nothing in flight is closed. */
+const END_OF_SCOPE: ShutdownOptions = { delay: 0, closeIdle: true };
+const AT_ONCE: ResolvedShutdown = { delayMs: 0, timeoutMs: 0, closesIdle: true };
 
 /** What a server is made of. */
 export interface ServerParts {
@@ -51,7 +47,6 @@ export class HttpServer implements Server {
   readonly #options: ResolvedOptions;
   readonly #runtime: Runtime;
   readonly #services: ConnectionServices;
-  readonly #reports: Reports;
   readonly #events: TransportEvents;
   readonly #scheduler: Scheduler;
   readonly #flushed: (() => Promise<void>) | null;
@@ -64,20 +59,19 @@ export class HttpServer implements Server {
   #isReferenced = true;
   /** Resolves when the port is free, where that takes a moment. */
   #released: Promise<void> | void = undefined;
-  /** Leaves the present phase, which waits for something, without it. */
-  #goOn: () => void = () => {};
+  readonly #patience: Patience;
+  /** Ends the time in which a stop is only announced. */
+  #announcement: Timer | null = null;
+  #announcedUntilMs = Infinity;
   /** Why the server could not start. */
   #failure: TrivetError | null = null;
   #stopBeganAtMs = 0;
   #stoppedAtMs = 0;
-  #openAtStop = 0;
+  /** Connections that had been taken when the stop began and were closed already. */
+  #closedAtStop = 0;
   #aborted = 0;
-  /** Connections of other event loops that have closed in order. */
-  #drainedElsewhere = 0;
-  /** When what is open is cut off, and after that, when what does not end is given up. */
-  #deadline: Timer | null = null;
-  #deadlineAtMs = Infinity;
-  #wasCutOff = false;
+  /** How the connections of other event loops have ended. */
+  #elsewhere: StopCounts = { drained: 0, aborted: 0 };
 
   /**
    * Begins to start.
@@ -90,11 +84,13 @@ export class HttpServer implements Server {
     this.#runtime = runtime;
     this.#scheduler = scheduler;
     this.#services = services;
-    this.#reports = reports;
     this.#events = events;
     this.#flushed = flushed;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished.promise.catch(ignore);
+    this.#patience = new Patience(runtime.clock, (cause) => {
+      reports.report(new TrivetError("internal-error", "A part of the server has not ended in order.", { cause }));
+    });
     services.open.onClosed = () => this.#finishIfDone();
     if (options.signal?.aborted === true) {
       this.#onSignal();
@@ -129,17 +125,16 @@ export class HttpServer implements Server {
   }
 
   async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
-    const timeoutMs = options.timeout ?? DEFAULT_SHUTDOWN_TIMEOUT_MS;
-    if (!Number.isInteger(timeoutMs) || timeoutMs < 0 || timeoutMs > MAX_TIMEOUT_MS) {
-      throw new RangeError(`The timeout is ${timeoutMs}, allowed is a whole number from 0 to ${MAX_TIMEOUT_MS}.`);
+    const how = resolveShutdown(options, this.#options);
+    this.#beginStop(how);
+    const delayMs = this.#phase === "announcing" ? how.delayMs : 0;
+    if (!this.#hasEnded) {
+      this.#patience.bringForward(this.#runtime.clock.nowMs() + delayMs + how.timeoutMs, () => this.#cutOff());
     }
-    this.#beginStop();
-    this.#bringForwardDeadline(timeoutMs);
     return await this.#report();
   }
 
   async stop(): Promise<ShutdownReport> {
-    this.#beginStop();
     this.#cutOff();
     return await this.#report();
   }
@@ -176,7 +171,7 @@ export class HttpServer implements Server {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
+    await this.shutdown(END_OF_SCOPE);
   }
 
   // The start.
@@ -197,24 +192,13 @@ export class HttpServer implements Server {
     this.#enter("binding");
     let bound: Listener | Promise<Listener>;
     try {
-      bound = this.#openListener();
+      bound = openListener(this.#options, this.#runtime, this.#events, this.#scheduler.sharesPort === true);
     } catch (cause) {
       this.#failToBind(cause);
       return;
     }
     if (bound instanceof Promise) bound.then((listener) => this.#take(listener), (cause) => this.#failToBind(cause));
     else this.#take(bound);
-  }
-
-  #openListener(): Listener | Promise<Listener> {
-    const { hostname, port, unix: unixPath, tcpBacklog, tls } = this.#options;
-    const isShared = this.#scheduler.sharesPort === true;
-    const where = { hostname, port, unixPath, tcpBacklog, reusePort: this.#options.reusePort || isShared, tls };
-    const listen = (): Listener | Promise<Listener> => this.#runtime.listen(where, this.#events);
-    // Loops share the port with each other, and with another server only if that was asked for. A socket that may share
-    // its port does not notice who else does; one that may not fails then.
-    if (!isShared || this.#options.reusePort || port === 0) return listen();
-    return probe(this.#runtime, { ...where, reusePort: false, tls: undefined }).then(listen);
   }
 
   #take(listener: Listener): void {
@@ -245,13 +229,8 @@ export class HttpServer implements Server {
   }
 
   #failToBind(cause: unknown): void {
-    if (this.#phase !== "binding") {
-      this.#withdraw();
-      return;
-    }
-    const { hostname, port, unix } = this.#options;
-    const where = unix ?? `${hostname}:${port}`;
-    this.#fail(new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause }));
+    if (this.#phase === "binding") this.#fail(listenFailed(this.#options, cause));
+    else this.#withdraw();
   }
 
   #fail(cause: unknown): void {
@@ -262,78 +241,106 @@ export class HttpServer implements Server {
       ? cause
       : new TrivetError("internal-error", "The server could not start.", { cause });
     this.#failure = error;
-    this.#leaveListening();
+    this.#ignoreSignal();
+    this.#services.announce();
+    this.#closeListener();
+    this.#services.drain();
     // Connections may have come already, when another event loop could not listen.
     this.#services.open.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
-    this.#giveUpAfterPatience();
-    this.#follow([this.#released, this.#scheduler.stop?.()], () => this.#finish());
+    this.#patience.giveUpSoon();
+    this.#patience.follow([this.#released, this.#scheduler.stop?.()], () => this.#finish());
   }
 
-  // The stop.
+  // The stop: first it is only announced, then the system's queue is emptied, then what is open is served to its end.
 
-  #beginStop(): void {
-    if (this.#isEnding) return;
-    this.#enter(this.#phase === "binding" ? "withdrawing" : "draining");
+  #beginStop(how: ResolvedShutdown): void {
+    const isServing = this.#phase === "listening" || this.#phase === "announcing";
+    if (how.closesIdle) this.#services.closeIdle();
+    if (isServing || !this.#isEnding) {
+      this.#services.announce();
+      this.#scheduler.announce?.(how);
+    }
+    if (!this.#isEnding) this.#noteStop();
+    if (!isServing) this.#abandonStart();
+    else if (how.delayMs === 0) this.#empty();
+    else this.#announceUntil(this.#runtime.clock.nowMs() + how.delayMs);
+  }
+
+  #noteStop(): void {
+    this.#ignoreSignal();
+    const { open, admission } = this.#services;
     this.#stopBeganAtMs = this.#runtime.clock.nowMs();
-    this.#leaveListening();
-    // Those that only wait to be told that they were refused are neither drained nor aborted.
-    this.#openAtStop = this.#services.open.servedCount;
-    if (this.#phase === "withdrawing") this.#goOn = () => this.#withdraw();
+    this.#closedAtStop = admission.takenCount - open.servedCount;
+  }
+
+  /** A server that is stopped before it listens has nothing to announce. */
+  #abandonStart(): void {
+    if (this.#isEnding) return;
+    const isBinding = this.#phase === "binding";
+    this.#enter(isBinding ? "withdrawing" : "draining");
+    if (isBinding) this.#patience.await(() => this.#withdraw());
+    this.#closeListener();
+    this.#drain();
+  }
+
+  /** Load balancers and clients are told; everything is accepted and answered until then. */
+  #announceUntil(untilMs: number): void {
+    if (this.#phase === "listening") this.#enter("announcing");
+    if (untilMs >= this.#announcedUntilMs) return;
+    this.#announcement?.cancel();
+    this.#announcedUntilMs = untilMs;
+    const { clock } = this.#runtime;
+    this.#announcement = clock.after(untilMs - clock.nowMs(), () => this.#empty());
+  }
+
+  /** Nothing that a client was told is accepted is lost: the listener closes when the system's queue is empty. */
+  #empty(): void {
+    this.#announcement?.cancel();
+    this.#enter("emptying");
+    const go = (): void => {
+      if (this.#phase !== "emptying") return;
+      this.#enter("draining");
+      this.#drain();
+    };
+    const emptied = this.#released = this.#listener!.closeWhenEmpty();
+    if (emptied === undefined) go();
+    else emptied.then(go, go);
+  }
+
+  #drain(): void {
+    this.#services.drain();
     // Handlers run within this call, and may do what they like, such as stopping the server at once.
     this.#services.drainSignal.begin();
     this.#finishIfDone();
   }
 
-  #leaveListening(): void {
-    this.#options.signal?.removeEventListener("abort", this.#onSignal);
-    this.#released = this.#listener?.close();
-    this.#services.drain();
+  /** Whatever the phase, nothing new is taken any more. */
+  #stopTaking(): void {
+    if (SHOWN_STATES[this.#phase] === "starting") this.#beginStop(AT_ONCE);
+    if (this.#phase !== "listening" && this.#phase !== "announcing" && this.#phase !== "emptying") return;
+    if (this.#phase === "listening") this.#noteStop();
+    this.#announcement?.cancel();
+    this.#enter("draining");
+    this.#services.announce();
+    this.#closeListener();
+    this.#drain();
   }
 
-  #bringForwardDeadline(timeoutMs: number): void {
-    const atMs = this.#runtime.clock.nowMs() + timeoutMs;
-    if (this.#wasCutOff || this.#hasEnded || atMs >= this.#deadlineAtMs) return;
-    this.#deadline?.cancel();
-    this.#deadlineAtMs = atMs;
-    this.#deadline = this.#runtime.clock.after(timeoutMs, () => this.#cutOff());
+  #closeListener(): void {
+    this.#released = this.#listener?.close();
+  }
+
+  #ignoreSignal(): void {
+    this.#options.signal?.removeEventListener("abort", this.#onSignal);
   }
 
   #cutOff(): void {
-    if (this.#wasCutOff || this.#hasEnded) return;
+    this.#stopTaking();
+    if (this.#patience.isOver || this.#hasEnded) return;
     const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
-    this.#giveUpAfterPatience();
+    this.#patience.giveUpSoon();
     this.#aborted += this.#services.open.abort(error);
     this.#scheduler.cutOff?.();
-  }
-
-  /** From now on nothing is waited for any longer than that. */
-  #giveUpAfterPatience(): void {
-    this.#wasCutOff = true;
-    this.#deadline?.cancel();
-    this.#deadline = this.#runtime.clock.after(PATIENCE_MS, () => {
-      this.#giveUpAfterPatience();
-      this.#goOn();
-    });
-  }
-
-  /** Goes on when all of this has ended, whatever has become of it. */
-  #follow(endings: readonly (Promise<unknown> | void)[], next: () => void): void {
-    this.#goOn = next;
-    const pending = endings.filter((ending) => ending !== undefined);
-    if (pending.length === 0) {
-      next();
-      return;
-    }
-    Promise.allSettled(pending).then((results) => {
-      for (const result of results) {
-        if (result.status === "fulfilled") continue;
-        const { reason: cause } = result;
-        this.#reports.report(
-          new TrivetError("internal-error", "A part of the server has not ended in order.", { cause }),
-        );
-      }
-      next();
-    });
   }
 
   #withdraw(): void {
@@ -345,27 +352,24 @@ export class HttpServer implements Server {
   #finishIfDone(): void {
     if (this.#phase !== "draining" || this.#services.open.count > 0) return;
     this.#enter("settling");
-    const drained = this.#scheduler.drained?.().then((elsewhere) => {
-      this.#drainedElsewhere = elsewhere.drained;
-      this.#aborted += elsewhere.aborted;
-    });
+    const drained = this.#scheduler.drained?.().then((elsewhere) => void (this.#elsewhere = elsewhere));
     // Who waits for the end may want to listen at the same port.
-    this.#follow([this.#released, drained], () => this.#join());
+    this.#patience.follow([this.#released, drained], () => this.#join());
   }
 
   #join(): void {
     if (this.#phase !== "settling") return;
     this.#enter("joining");
     // A connection can have been accepted while the port was given back.
-    this.#services.open.abort(new TrivetError("draining", "The server has stopped."));
-    this.#giveUpAfterPatience();
-    this.#follow([this.#scheduler.stop?.(), this.#flushed?.()], () => this.#finish());
+    this.#aborted += this.#services.open.abort(new TrivetError("draining", "The server has stopped."));
+    this.#patience.giveUpSoon();
+    this.#patience.follow([this.#scheduler.stop?.(), this.#flushed?.()], () => this.#finish());
   }
 
   #finish(): void {
     if (this.#phase !== "joining" && this.#phase !== "failing") return;
     this.#enter(this.#phase === "joining" ? "stopped" : "failed");
-    this.#deadline?.cancel();
+    this.#patience.end();
     this.#stoppedAtMs = this.#runtime.clock.nowMs();
     if (this.#failure === null) {
       // Of a server that was stopped before it could listen, this is the first that is heard.
@@ -391,28 +395,13 @@ export class HttpServer implements Server {
 
   async #report(): Promise<ShutdownReport> {
     await this.#finished.promise;
-    const abortedHere = Math.min(this.#aborted, this.#openAtStop);
+    const { drained, aborted } = this.#elsewhere;
     return {
-      drained: this.#openAtStop - abortedHere + this.#drainedElsewhere,
-      aborted: this.#aborted,
+      drained: this.#services.admission.takenCount - this.#closedAtStop - this.#aborted + drained,
+      aborted: this.#aborted + aborted,
       durationMs: Math.round(this.#stoppedAtMs - this.#stopBeganAtMs),
     };
   }
-}
-
-/** Fails as listening does at an address that is taken, and leaves it as it was. */
-async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
-  const ignored: TransportEvents = {
-    // A client that is so early would not have found a server a moment before.
-    onOpen: (transport) => transport.abort(),
-    onData: ignore,
-    onDrain: ignore,
-    onEnd: ignore,
-    onClose: ignore,
-    onAcceptError: ignore,
-  };
-  const listener = await runtime.listen(where, ignored);
-  await listener.close();
 }
 
 /** A promise that its owner settles. */
@@ -423,21 +412,6 @@ class Settlement<T> {
     this.resolve = resolve;
     this.reject = reject;
   });
-}
-
-/** An address at which every interface is meant can't be connected to by that name everywhere. */
-function urlOf(address: Address, scheme: string): string {
-  if (address.transport === "unix") return `${scheme}+unix://${encodeURIComponent(address.path)}/`;
-  const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
-  return `${scheme}://${composeAuthority(isAny ? "localhost" : address.hostname, address.port)}/`;
-}
-
-/** The runtime's own words; not every runtime names the code of the system's error in them. */
-function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const { code } = cause as { code?: unknown };
-  const isNamed = typeof code !== "string" || cause.message.includes(code);
-  return isNamed ? cause.message : `${cause.message} (${code})`;
 }
 
 function ignore(): void {}

@@ -17,6 +17,8 @@ export type ServerPhase =
   | "binding"
   | "spreading"
   | "listening"
+  | "announcing"
+  | "emptying"
   | "withdrawing"
   | "draining"
   | "settling"
@@ -43,7 +45,16 @@ export const SERVER_PHASES: StateTable<ServerPhase> = new StateTable<ServerPhase
     draining: "it is stopped before that",
     failing: "a loop can't listen",
   },
-  listening: { draining: "shutdown(), the signal or stop(): nothing new is taken" },
+  listening: {
+    announcing: "shutdown() or the signal, with a delay: everything is still taken, and told of the stop",
+    emptying: "shutdown() or the signal, without a delay",
+    draining: "stop(): nothing new is taken",
+  },
+  announcing: {
+    emptying: "the delay is over: what waits to be accepted is",
+    draining: "stop()",
+  },
+  emptying: { draining: "nothing waits to be accepted, and the listener is closed; or stop()" },
   withdrawing: { draining: "the port is bound and given back, or can't be bound" },
   draining: { settling: "the last connection is closed, in order or cut off at the deadline" },
   settling: { joining: "the port is free, and the connections of other loops are closed" },
@@ -59,6 +70,8 @@ export const SHOWN_STATES: Readonly<Record<ServerPhase, ServerState>> = {
   binding: "starting",
   spreading: "starting",
   listening: "listening",
+  announcing: "draining",
+  emptying: "draining",
   withdrawing: "draining",
   draining: "draining",
   settling: "draining",

@@ -290,7 +290,7 @@ describe("a graceful stop of several event loops", () => {
     const { server, clock, until, alive } = started;
     const idle = [started.connectTo(1), started.connectTo(2)];
     const peers = await sendToAll(started, get());
-    const report = server.shutdown();
+    const report = server.shutdown({ closeIdle: true });
     await clock.settle();
     assert.deepEqual(idle.map((peer) => peer.serverSide), ["ended", "ended"]);
     assert.throws(() => started.connectTo(1), /Nobody listens/);
@@ -303,6 +303,28 @@ describe("a graceful stop of several event loops", () => {
     assert.deepEqual(await report, { drained: 5, aborted: 0, durationMs: 0 });
     assert.deepEqual([alive(), clock.pendingCount, server.stats().loops], [[], 0, 1]);
     await server.finished;
+  });
+
+  test("is announced on each of them for a while, and a later call may end that sooner", async () => {
+    const started = await start(path, { healthPath: "/health", drainDelay: 5_000 });
+    const { server, clock, until } = started;
+    const idle = await sendToAll(started, get("/a"));
+    const report = server.shutdown();
+    await clock.advance(1_000);
+    const checks = await sendToAll(started, get("/health"));
+    assert.deepEqual(checks.map((peer) => statuses(peer.received())), [[503], [503], [503]]);
+    const late = await sendToAll(started, get("/b"));
+    for (const peer of late) assert.match(peer.received(), /\r\nConnection: close\r\n[^]*\/b$/);
+    server.shutdown({ delay: 1_000 });
+    await clock.advance(1_000);
+    await clock.settle();
+    assert.throws(() => started.connectTo(1), /Nobody listens/);
+    for (const peer of idle) peer.send(get("/c"));
+    await clock.settle();
+    for (const peer of idle) assert.match(peer.received(), /\/a[^]*\r\nConnection: close\r\n[^]*\/c$/);
+    for (const peer of [...checks, ...late, ...idle]) peer.end();
+    await until(() => server.stats().state === "stopped");
+    assert.deepEqual(await report, { drained: 9, aborted: 0, durationMs: 2_000 });
   });
 
   test("cuts off everywhere at its deadline what is left", async () => {

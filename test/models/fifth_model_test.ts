@@ -5,7 +5,6 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { TrivetError } from "../../src/api/errors.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import type { Model, ServeOptions } from "../../src/api/options.ts";
 import type { Connection } from "../../src/exchange/connection.ts";
@@ -26,15 +25,13 @@ class LifoScheduler implements Scheduler {
   readonly #handler: Handler;
   readonly #waiting: Connection[] = [];
   #served: Connection | null = null;
-  #drainError: TrivetError | null = null;
 
   constructor(handler: Handler) {
     this.#handler = handler;
   }
 
   admit(connection: Connection): void {
-    if (this.#drainError !== null) connection.refuse(this.#drainError);
-    else if (this.#served === null) this.#serve(connection);
+    if (this.#served === null) this.#serve(connection);
     else this.#waiting.push(connection);
   }
 
@@ -54,11 +51,6 @@ class LifoScheduler implements Scheduler {
     this.#served = null;
     const next = this.#waiting.pop();
     if (next !== undefined) this.#serve(next);
-  }
-
-  drain(error: TrivetError): void {
-    this.#drainError = error;
-    for (const connection of this.#waiting.splice(0)) connection.refuse(error);
   }
 
   stats(): Partial<SchedulerStats> {
@@ -118,16 +110,18 @@ for (const takesModule of [false, true]) {
     test("is told when a client leaves its line, and drains like any other", async () => {
       const { server, clock, connect } = start(() => new Promise(() => {}), takesModule);
       await server.ready();
-      const [, gone, waiting] = [connect(), connect(), connect()];
+      const [served, gone, waiting] = [connect(), connect(), connect()];
       await clock.settle();
       gone.reset();
       await clock.settle();
       assert.equal(server.stats().queue.waiting, 1);
+      served.reset();
       const report = server.shutdown();
-      await clock.advance(1_100);
-      assert.deepEqual(statuses(waiting.received()), [503]);
+      waiting.send(get());
+      await clock.settle();
+      assert.equal(server.stats().activeExchanges, 1);
       await clock.advance(11_000);
-      assert.equal((await report).aborted, 0);
+      assert.equal((await report).aborted, 1);
     });
   });
 }

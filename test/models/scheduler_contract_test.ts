@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TrivetError } from "../../src/api/errors.ts";
 import { Warnings } from "../../src/api/warnings.ts";
 import type { Connection } from "../../src/exchange/connection.ts";
 import { BlockingScheduler } from "../../src/models/blocking.ts";
@@ -27,6 +26,7 @@ function createConnection(): Connection & { readonly log: string[] } {
     refuse: ({ code }) => void log.push(code),
     answerRefusal: () => {},
     giveUp: () => false,
+    isBusy: false,
     drain: () => {},
     abort: () => {},
   };
@@ -82,16 +82,19 @@ for (const [name, create] of Object.entries(MODELS)) {
       assert.deepEqual(logs(), [["served"], ["served"], [], ["queue-full"]]);
     });
 
-    test("is refused when it comes while the model drains, also when nothing is served", async () => {
+    test("has its turn in a server that drains, also when it comes only then", async () => {
       const { model, connections, settle, logs } = await admitFour();
-      model.drain?.(new TrivetError("draining", "The server stops."));
-      assert.deepEqual(logs(), [["served"], ["draining"], ["draining"], ["queue-full"]]);
-      model.release(connections[0]);
-      await settle();
+      model.announce?.({ delayMs: 0, closesIdle: false });
+      model.drain?.();
+      for (const connection of connections) {
+        model.release(connection);
+        await settle();
+      }
+      assert.deepEqual(logs(), [["served"], ["served"], ["served"], ["queue-full"]]);
       const late = createConnection();
       model.admit(late);
       await settle();
-      assert.deepEqual(late.log, ["draining"]);
+      assert.deepEqual(late.log, ["served"]);
     });
 
     test("that is not served runs nothing", async () => {

@@ -327,23 +327,22 @@ describe("the warning of busy workers", () => {
 });
 
 describe("a graceful stop of the worker pool", () => {
-  test("answers the line with 503, finishes what runs, closes what is idle, and leaves nothing behind", async () => {
+  test("serves the line and what runs, closes what is idle if it is told to, and leaves nothing behind", async () => {
     const { send, clock, server, open } = await startGated();
     const idle = await send(get("/0"));
     await open("/0");
     const running = await send(get("/1"));
     const waiting = await send(get("/2"));
-    const report = server.shutdown();
+    const report = server.shutdown({ closeIdle: true });
     await clock.settle();
-    assert.deepEqual([idle.serverSide, running.serverSide, waiting.serverSide], ["ended", "open", "ended"]);
-    assert.deepEqual(statuses(waiting.received()), [503]);
-    assert.match(waiting.received(), /^retry-after: 5\r$/m);
-    assert.equal(server.stats().queue.waiting, 0);
+    assert.deepEqual([idle.serverSide, running.serverSide, waiting.serverSide], ["ended", "open", "open"]);
     await open("/1");
     assert.equal(running.received(), okText("/1", CLOSE));
+    await open("/2");
+    assert.equal(waiting.received(), okText("/2", CLOSE));
     for (const peer of [idle, running, waiting]) peer.end();
     await clock.settle();
-    assert.deepEqual(await report, { drained: 2, aborted: 0, durationMs: 0 }, "who was refused was not drained");
+    assert.deepEqual(await report, { drained: 3, aborted: 0, durationMs: 0 });
     assert.deepEqual([clock.pendingCount, server.stats().workers.busy], [0, 0]);
   });
 
@@ -354,7 +353,7 @@ describe("a graceful stop of the worker pool", () => {
     await clock.advance(2_100);
     assert.deepEqual(peers.map((peer) => peer.serverSide), ["closed", "closed", "closed"]);
     const { drained, aborted, durationMs } = await report;
-    assert.deepEqual([drained, aborted], [0, 2], "who was refused has had its second to close");
+    assert.deepEqual([drained, aborted], [0, 3], "also what waited for its turn");
     assert.equal(durationMs, 2_000);
     assert.equal(clock.pendingCount, 0);
   });

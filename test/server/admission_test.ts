@@ -44,6 +44,7 @@ function create(limits: AdmissionLimits, admit: (connection: HeldConnection) => 
       answerRefusal: () => {},
       serve: () => {},
       giveUp: () => false,
+      isBusy: false,
       drain: () => {},
       tick: () => {},
       onData: () => {},

@@ -78,7 +78,7 @@ for (const options of MODELS) {
   });
 }
 
-test("a health check on a server that drains is refused like any other request", async () => {
+test("a health check on a server that drains is answered with 503, also before its turn", async () => {
   const { send, server, clock } = await startBusy({ model: "blocking" });
   const waiting = await send("GET");
   const report = server.shutdown();

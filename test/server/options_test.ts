@@ -28,6 +28,8 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "handlerTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "writeTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "queueTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "drainDelay", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "drainTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "halfCloseTimeout", allowed: `${MAX_TIMEOUT}, or Infinity`, tooLow: -1, tooHigh: 2 ** 31 },
   {
     name: "minDataRate.bytesPerSecond",
@@ -197,6 +199,8 @@ const DEFAULTS: Readonly<Record<string, number | undefined>> = {
   writeTimeout: 30_000,
   queueTimeout: 30_000,
   halfCloseTimeout: 1_000,
+  drainDelay: 0,
+  drainTimeout: 10_000,
   "minDataRate.bytesPerSecond": 240,
   "minDataRate.gracePeriod": 5_000,
   maxHeaderSize: 16_384,
@@ -305,7 +309,7 @@ describe("an option nobody knows", () => {
     test(`is told the nearest that is known: ${given}, meant is ${meant}`, () => {
       const error = errorOf({ [given]: 1 } as ServeOptions);
       assert.equal(error.constructor, TypeError);
-      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are accessLog, fetch, `;
+      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are accessLog, drainDelay, `;
       assert.ok(error.message.startsWith(beginning), error.message);
     });
   }

@@ -117,7 +117,7 @@ describe("the choice of who speaks on a connection", () => {
     const { server, connect, clock } = await start(hello, { choice: whenLineHasCome });
     const peer = connect();
     await clock.settle();
-    const report = server.shutdown();
+    const report = server.shutdown({ closeIdle: true });
     await clock.settle();
     assert.equal(peer.serverSide, "closed");
     assert.equal((await report).aborted, 0);

@@ -26,7 +26,7 @@ transitionRecorder.record = (table, from, to): void => {
 };
 
 /** What a server asks of others, in order; each may be asked to fail, or to say nothing for ever. */
-const STEPS = ["prepare", "start", "listen", "listening", "drained", "close", "stop"] as const;
+const STEPS = ["prepare", "start", "listen", "listening", "closeWhenEmpty", "drained", "close", "stop"] as const;
 type Step = (typeof STEPS)[number];
 /** What happens before the server listens. */
 const STARTING: readonly Step[] = ["prepare", "start", "listen", "listening"];
@@ -53,6 +53,10 @@ function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: 
         close: () => {
           listener.close();
           return step("close", undefined);
+        },
+        closeWhenEmpty: () => {
+          listener.close();
+          return step("closeWhenEmpty", undefined);
         },
         ref: () => void references.push("ref"),
         unref: () => void references.push("unref"),
@@ -133,7 +137,7 @@ describe("a stop", () => {
       }
     }
 
-    for (const step of ["drained", "close", "stop"] as const) {
+    for (const step of ["drained", how === "stop" ? "close" : "closeWhenEmpty", "stop"] as const) {
       for (const behaviour of ["rejects", "never settles"] as const) {
         test(`by ${how}() of a server that listens ends, although ${step} ${behaviour}`, async () => {
           const { server, clock, reported } = createServer({ [step]: behaviour });

@@ -111,6 +111,7 @@ function createRuntime<C extends Clock>(
       return {
         address: { transport: "tcp", hostname: options.hostname, port: options.port === 0 ? 1 : options.port },
         close: () => void (events = null),
+        closeWhenEmpty: () => void (events = null),
         ref: () => {},
         unref: () => {},
       };

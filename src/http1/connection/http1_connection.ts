@@ -100,10 +100,16 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     return true;
   }
 
-  drain(): void {
+  get isBusy(): boolean {
     const { reading } = this.#life;
-    if (reading === State.IDLE || reading === State.FIRST) this.#close();
-    else if (reading === State.LINGERING) this.#life.hurryLinger();
+    if (reading === State.PARKED) return this.#decoder.pendingBytes > 0;
+    return reading !== State.FIRST && reading !== State.IDLE && reading < State.LINGERING;
+  }
+
+  drain(closesIdle: boolean): void {
+    const { reading } = this.#life;
+    if (reading === State.LINGERING) this.#life.hurryLinger();
+    else if (closesIdle && (reading === State.IDLE || reading === State.FIRST)) this.#close();
   }
 
   abort(error: TrivetError): void {
@@ -220,7 +226,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
         const failure = life.writing === State.NONE ? null : this.responder.advance();
         if (failure !== null) this.#cutOff(failure);
         this.#decode();
-        if (this.services.isDraining) this.drain();
+        if (this.services.isDraining && this.services.closesIdle) this.drain(true);
         if (this.#peerEnd !== null) {
           this.#carryOut(Verdicts.onFin(life.reading, this.#decoder, this.outbound.isCongested), Verdicts.incomplete);
         }

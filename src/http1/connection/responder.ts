@@ -33,6 +33,8 @@ const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 export interface ReadingSide {
   /** Bytes of the present content still to come; `null` when that is not known. */
   readonly remainingBytes: number | null;
+  /** Bytes that have come and were not looked at. */
+  readonly pendingBytes: number;
 }
 
 /** Answers the exchanges of one connection, one after another. */
@@ -78,8 +80,8 @@ export class Responder implements ExchangeResponder {
 
   /** Whether a connection that waits for its turn is answered before it: a load balancer is, and its connection closes. */
   answersBeforeTurn(decoder: RequestDecoder): boolean {
-    const { healthPath, isDraining } = this.#service;
-    if (healthPath === undefined || isDraining || decoder.pendingBytes === 0) return false;
+    const { healthPath } = this.#service;
+    if (healthPath === undefined || decoder.pendingBytes === 0) return false;
     const head = decoder.peekHead();
     if (head === null || !isHealthCheck(head, healthPath)) return false;
     this.isLast = true;
@@ -316,10 +318,12 @@ export class Responder implements ExchangeResponder {
   /** Whether the connection persists behind the response, as far as the response does not say otherwise. */
   #mayPersist(): boolean {
     const service = this.#service;
-    if (this.isLast || service.isDraining) return false;
+    if (this.isLast) return false;
+    const { reading } = this.#life;
+    // A request that has come already is served as well: only the last one says that it is.
+    if (service.isEnding && (reading !== State.COMPLETE || this.#reading.pendingBytes === 0)) return false;
     const { maxRequestsPerConnection } = service.settings;
     if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;
-    const { reading } = this.#life;
     // Content that was announced and not asked for may come or not: only a close makes that sure.
     if (reading === State.WITHHELD) return false;
     const remainingBytes = reading === State.CONTENT ? this.#reading.remainingBytes ?? 0 : 0;

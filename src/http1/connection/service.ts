@@ -74,8 +74,12 @@ export interface ConnectionService extends ExchangeServices {
   readonly observer: Observer | null;
   /** Where load balancers ask whether the server is alive, if they do. */
   readonly healthPath: string | undefined;
-  /** Whether the server finishes what it has begun and takes nothing new. */
+  /** Whether the server will stop: no connection persists any more. */
+  readonly isEnding: boolean;
+  /** Whether it accepts nothing any more, and waits for what is open to end. */
   readonly isDraining: boolean;
+  /** Whether that closes connections which have nothing in flight. */
+  readonly closesIdle: boolean;
   /** The runtime's way from bytes to a string. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
   /** Calls back when this turn of the event loop is over. */

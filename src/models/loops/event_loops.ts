@@ -12,7 +12,7 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { Publication } from "../../exchange/publication.ts";
 import type { Address } from "../../runtime.ts";
-import { addCounts, NO_COUNTS } from "./loop_protocol.ts";
+import { addCounts, type Announcement, NO_COUNTS } from "./loop_protocol.ts";
 import type { LoopThread } from "./loop_thread.ts";
 import type { EventDrivenScheduler } from "../event_driven.ts";
 import type { Scheduler, SchedulerStats, StopCounts } from "../scheduler.ts";
@@ -77,8 +77,8 @@ export class EventLoopsScheduler implements Scheduler {
     for (const loop of this.#others) if (loop !== except) loop.publish(publication);
   }
 
-  drain(): void {
-    for (const loop of this.#others) loop.drain();
+  announce(how: Announcement): void {
+    for (const loop of this.#others) loop.drain(how);
   }
 
   cutOff(): void {

@@ -53,10 +53,18 @@ export interface ResponseCopy {
   readonly content: Uint8Array<ArrayBuffer> | null;
 }
 
+/** How a server stops. */
+export interface Announcement {
+  /** For so long connections are still accepted. */
+  readonly delayMs: number;
+  /** Whether connections that have nothing in flight are closed then. */
+  readonly closesIdle: boolean;
+}
+
 /** What the thread is told behind its orders. */
 export type ToLoop =
   | { readonly kind: "listen"; readonly port: number }
-  | { readonly kind: "drain" }
+  | ({ readonly kind: "drain" } & Announcement)
   | { readonly kind: "cut-off" }
   /** So many of the requests that were told were heard of. */
   | { readonly kind: "requests-heard"; readonly count: number }

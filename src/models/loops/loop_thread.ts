@@ -14,9 +14,11 @@ import type { Runtime, Thread, Timer } from "../../runtime.ts";
 import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
 import { isReadiness } from "../../threads/protocol.ts";
+import type { StopCounts } from "../scheduler.ts";
 import { answerReport } from "./error_reports.ts";
 import {
   addCounts,
+  type Announcement,
   type FromLoop,
   isFromLoop,
   type LoopCounts,
@@ -85,6 +87,8 @@ const RESTART_DELAY_MS = 1_000;
 /** A loop that is cut off and does not say that it has stopped is ended after this time. */
 const STOP_TIMEOUT_MS = 1_000;
 
+const AT_ONCE: Announcement = { delayMs: 0, closesIdle: true };
+
 /** One loop on another thread. */
 export class LoopThread {
   /** Told what the loop has published. */
@@ -104,7 +108,7 @@ export class LoopThread {
   #timer: Timer | null = null;
   /** What waits for the present state to be left, so that no wait outlives what it is for. */
   #waiters: (() => void)[] = [];
-  #ended = { drained: 0, aborted: 0 };
+  #ended: StopCounts = { drained: 0, aborted: 0 };
   /** The way of what is published, to the present thread. */
   #publications: PublicationLink | null = null;
 
@@ -158,10 +162,14 @@ export class LoopThread {
     if (this.#state === "listening" || this.#state === "stopping") this.#publications?.tell(publication);
   }
 
-  /** Takes nothing new, and stops when the last exchange has ended. */
-  drain(): void {
+  /** Stops in order: as it is said, or sooner than it was said before. */
+  drain(how: Announcement = AT_ONCE): void {
     const state = this.#state;
-    if (state === "stopping" || state === "stopped") return;
+    if (state === "stopped") return;
+    if (state === "stopping") {
+      this.#say({ kind: "drain", ...how });
+      return;
+    }
     this.#stopTimer();
     if (this.#thread === null) {
       this.#enter("stopped");
@@ -169,20 +177,20 @@ export class LoopThread {
     }
     this.#enter("stopping");
     if (state === "starting") this.#thread.terminate();
-    else this.#say({ kind: "drain" });
+    else this.#say({ kind: "drain", ...how });
   }
 
   /** Stops at once. */
   cutOff(): void {
-    this.drain();
+    if (this.#state !== "stopping") this.drain();
     if (this.#state !== "stopping" || this.#timer !== null) return;
     this.#say({ kind: "cut-off" });
     this.#startTimer(STOP_TIMEOUT_MS, () => this.#thread?.terminate());
   }
 
   /** Resolves when the loop has stopped and its thread is gone, with how its connections have ended. */
-  async stop(): Promise<{ drained: number; aborted: number }> {
-    this.drain();
+  async stop(): Promise<StopCounts> {
+    if (this.#state !== "stopping") this.drain();
     await this.#left("stopping");
     return this.#ended;
   }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createGate, get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
+import { get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
 
 const hello = () => text("hello");
 
@@ -95,104 +95,6 @@ test("an accept error is reported and counted, and accepting goes on", async () 
   assert.equal((await send(get())).received(), okText("hello"));
 });
 
-describe("shutdown", () => {
-  test("closes idle connections, finishes exchanges in flight and says close", async () => {
-    const gate = createGate();
-    const { connect, send, clock, server } = await startMemoryServer(async (request) => {
-      if (request.url.endsWith("/slow")) await gate.opened;
-      return text("hello");
-    });
-    const fresh = connect();
-    const idle = await send(get());
-    const busy = await send(get("/slow"));
-    const report = server.shutdown();
-    await clock.settle();
-    assert.equal(server.stats().state, "draining");
-    assert.deepEqual([fresh.serverSide, idle.serverSide, busy.serverSide], ["ended", "ended", "open"]);
-    gate.open();
-    await clock.settle();
-    assert.equal(busy.received(), okText("hello", "Connection: close"));
-    for (const peer of [fresh, idle, busy]) peer.end();
-    await clock.settle();
-    assert.deepEqual(await report, { drained: 3, aborted: 0, durationMs: 0 });
-    assert.equal(server.stats().state, "stopped");
-    await server.finished;
-    assert.equal(clock.pendingCount, 0);
-  });
-
-  test("answers new requests on open connections with 503", async () => {
-    const gate = createGate();
-    const { send, clock, server } = await startMemoryServer(async () => {
-      await gate.opened;
-      return text("hello");
-    });
-    const late = await send("GET / HTTP/1.1\r\n");
-    const pipelined = await send(get("/a") + get("/b"));
-    server.shutdown();
-    await clock.settle();
-    late.send("Host: a.test\r\n\r\n");
-    gate.open();
-    await clock.settle();
-    assert.deepEqual(statuses(late.received()), [503]);
-    assert.match(late.received(), /retry-after: 5\r\n/);
-    assert.equal(pipelined.received(), okText("hello", "Connection: close"));
-  });
-
-  test("cuts off at its deadline what is left, and reports it", async () => {
-    let signal!: AbortSignal;
-    const { send, clock, server } = await startMemoryServer((request) => {
-      signal = request.signal;
-      return new Promise(() => {});
-    });
-    const peer = await send(get());
-    const report = server.shutdown({ timeout: 3_000 });
-    await clock.advance(2_900);
-    assert.equal(peer.serverSide, "open");
-    await clock.advance(200);
-    assert.equal(peer.serverSide, "closed");
-    assert.equal(signal.aborted, true);
-    assert.deepEqual(await report, { drained: 0, aborted: 1, durationMs: 3_000 });
-  });
-
-  test("twice gives the same report; the earlier deadline counts", async () => {
-    const { send, clock, server } = await startMemoryServer(() => new Promise(() => {}));
-    await send(get());
-    const reports = [server.shutdown({ timeout: 60_000 }), server.shutdown({ timeout: 1_000 }), server.shutdown()];
-    await clock.advance(1_100);
-    const [first, ...others] = await Promise.all(reports);
-    assert.deepEqual(first, { drained: 0, aborted: 1, durationMs: 1_000 });
-    assert.deepEqual(others, [first, first]);
-  });
-
-  test("is ended by stop, at once", async () => {
-    const { send, clock, server } = await startMemoryServer(() => new Promise(() => {}));
-    const peer = await send(get());
-    const graceful = server.shutdown({ timeout: 60_000 });
-    const hard = server.stop();
-    await clock.settle();
-    assert.equal(peer.serverSide, "closed");
-    assert.deepEqual(await hard, { drained: 0, aborted: 1, durationMs: 0 });
-    assert.deepEqual(await graceful, await hard);
-  });
-
-  test("does not wait long for peers that do not close", async () => {
-    const { send, clock, server } = await startMemoryServer(hello);
-    await send(get());
-    const report = server.shutdown();
-    await clock.advance(3_000);
-    assert.equal((await report).aborted, 0);
-  });
-
-  test("begins when the signal aborts", async () => {
-    const controller = new AbortController();
-    const { server, clock } = await startMemoryServer(hello, { signal: controller.signal });
-    controller.abort();
-    await clock.settle();
-    assert.equal(server.stats().state, "stopped");
-    await server.finished;
-  });
-});
-
 describe("a handler that fails", () => {
   const failures: [string, () => Response | Promise<Response>, string][] = [
     ["throws", () => {
@@ -260,16 +162,4 @@ describe("a handler that fails", () => {
     const peer = await send("HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n" + post("/", 0));
     assert.match(peer.received(), /Content-Length: 22\r\n\r\nHTTP\/1\.1 500/);
   });
-});
-
-test("a connection whose content is still being thrown away when the stop begins is closed when that is over", async () => {
-  const { send, clock, server } = await startMemoryServer(hello);
-  const peer = await send(post("/", 10, "hello"));
-  assert.equal(peer.received(), okText("hello"));
-  server.shutdown();
-  await clock.settle();
-  assert.equal(peer.serverSide, "open");
-  peer.send("world");
-  await clock.settle();
-  assert.equal(peer.serverSide, "ended");
 });

@@ -65,47 +65,40 @@ function isRefused(port: number): Promise<boolean> {
 for (const model of TESTED_MODELS) {
   describe(`stopping, ${model.name}`, () => {
     test(
-      "graceful: the exchange in flight ends, new requests on open connections get a 503, nothing new is accepted",
+      "graceful: what is in flight, begun, idle or in line is answered once more, and nothing new is accepted",
       onServer(model, {}, async (app, peer, watch) => {
         const { server } = app;
         peer.get("/wait", ...watch.fieldLines);
         await watch.sees("called");
         const others = await Promise.all([1, 2, 3].map(() => Peer.connect(app.port)));
-        // Those that are served have begun a request; those that wait in line have sent as much.
-        const begun = model.connectionsAtOnce > 3 ? others : others.slice(0, model.connectionsAtOnce - 1);
-        const waiting = others.filter((other) => !begun.includes(other));
         const before = server.stats().bytesReceived;
         const head = get("/hello").slice(0, -2);
-        for (const { client } of others) client.send(head);
-        await until(() => server.stats().connections.open === 4, () => JSON.stringify(server.stats()));
-        await until(
-          () => server.stats().bytesReceived >= before + 3 * head.length,
-          () => JSON.stringify(server.stats()),
-        );
-        const hasQueue = model.options.model === "blocking" || model.options.model === "worker-pool";
-        if (hasQueue) assert.equal(server.stats().queue.waiting, waiting.length);
+        for (const { client } of others.slice(1)) client.send(head);
+        const sent = 2 * head.length;
+        const isThere = (): boolean => server.stats().bytesReceived >= before + sent;
+        await until(() => server.stats().connections.open === 4 && isThere(), () => JSON.stringify(server.stats()));
 
         const stopping = server.shutdown();
         const { draining, state } = server.stats();
         assert.deepEqual([draining, state], [true, "draining"]);
-        for (const other of waiting) assertDraining(await other.rest());
         // From then on every loop has heard of the stop.
         await untilRefused(app.port);
-        for (const { client } of begun) client.send("\r\n");
-        for (const other of begun) assertDraining(await other.rest());
+        others[0].client.send(head);
+        for (const { client } of others) client.send("\r\n");
         assert.equal(server.stats().state, "draining");
-
         await watch.open();
         const response = await peer.response();
         assert.deepEqual([response.status, response.content], [200, "waited"]);
         assert.match(response.head, /^connection: close$/im);
-        for (const other of others) other.destroy();
         peer.destroy();
+        for (const other of others) {
+          assert.match(await other.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*\r\nConnection: close\r\n[^]*hello$/);
+          other.destroy();
+        }
         const report = await stopping;
-        // A loop that had not heard of the stop yet may have taken one of those that tried whether it still accepts.
-        const expected = 4 - waiting.length;
-        const drained = model.hasLoops ? Math.min(report.drained, expected) : report.drained;
-        assert.deepEqual([drained, report.aborted], [expected, 0]);
+        // Some of those that tried whether it still accepts may have been taken.
+        assert.ok(report.drained >= 4, `${report.drained}`);
+        assert.equal(report.aborted, 0);
         assert.ok(report.durationMs < SOON_MS, `It took ${report.durationMs} ms.`);
       }),
     );
@@ -212,7 +205,7 @@ for (const model of TESTED_MODELS) {
   });
 }
 
-describe("what waits in a queue when a graceful stop begins gets a 503", () => {
+describe("what waits in a queue when a graceful stop begins has its turn", () => {
   for (const model of TESTED_MODELS.filter(({ options }) => options.model !== "event-driven")) {
     const { model: name } = model.options;
     const one: ServeOptions = name === "worker-pool" ? { workers: 1 } : name === "hybrid" ? { threads: 1 } : {};
@@ -232,20 +225,16 @@ describe("what waits in a queue when a graceful stop begins gets a 503", () => {
         // A thread is given a little more than it does, so that it never waits for its next call; that one counts too
         // once the thread is held up.
         await until(() => server.stats().queue.waiting >= 3, () => JSON.stringify(server.stats()));
-        const { waiting } = server.stats().queue;
         const stopping = server.shutdown();
-        assert.equal(server.stats().queue.waiting, 0);
         await watch.open();
         assert.equal((await peer.response()).content, isHybrid ? "computed" : "waited");
-        const answers = await Promise.all(queued.map((other) => other.rest()));
-        const refused = answers.filter((answer) => answer.startsWith("HTTP/1.1 503"));
-        assert.equal(refused.length, waiting);
-        for (const answer of refused) assertDraining(answer);
-        for (const answer of answers) if (!refused.includes(answer)) assert.match(answer, /hello$/);
-        for (const other of [peer, ...queued]) other.destroy();
+        for (const other of queued) {
+          assert.match(await other.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*\r\nConnection: close\r\n[^]*hello$/);
+          other.destroy();
+        }
+        peer.destroy();
         const report = await stopping;
-        // In hybrid a connection is served, and only its request is refused.
-        assert.deepEqual([report.drained, report.aborted], [isHybrid ? 5 : 5 - waiting, 0]);
+        assert.deepEqual([report.drained, report.aborted], [5, 0]);
       } finally {
         await watch.open();
         await server.stop();
@@ -294,12 +283,6 @@ describe("a full queue", () => {
     });
   }
 });
-
-function assertDraining(answer: string): void {
-  assert.match(answer, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
-  assert.match(answer, /\r\nConnection: close\r\n/);
-  assert.match(answer, /\r\nretry-after: 5\r\n/);
-}
 
 async function untilRefused(port: number): Promise<void> {
   const giveUpAtMs = performance.now() + SOON_MS;

@@ -1,0 +1,173 @@
+/**
+ * Closing a listener without losing a connection that its client takes for established.
+ *
+ * The system completes handshakes by itself and puts connections into a queue; closing the listener resets what is in it.
+ * It hands them out in order. So a connection of our own to the listener's address shows, as soon as it is accepted, that
+ * everything before it was. What comes between that and the close is still lost, so that a moment is chosen in which
+ * little time passes between them: on a busy event loop another one is tried first. What is accepted meanwhile is held
+ * back until it is known whose it is, since the port of our own is often told only after that.
+ *
+ * It knows no runtime's sockets.
+ *
+ * @module
+ */
+
+import type { Address, TcpAddress } from "../src/runtime.ts";
+
+/** A connection of our own to the listener. */
+export interface Dialled {
+  /** The address of our end, which is that of the peer for the listener. */
+  readonly address: Address;
+  close(): void;
+}
+
+/** How a listener is dialled and closed. */
+export interface QueueOwner {
+  /** Connects to this address; may fail. */
+  dial(address: TcpAddress): Promise<Dialled>;
+  /** Closes the listener. Calling it again changes nothing. */
+  close(): void | Promise<void>;
+  /**
+   * Whether `close` first accepts what came behind a connection of our own, in whose turn it is called. Else the runtime
+   * has accepted all there was in one go, and little time may have passed since.
+   */
+  readonly acceptsRest: boolean;
+}
+
+/** An accepted connection of which it is not known yet whose it is. */
+interface Held {
+  readonly peer: string;
+  readonly acceptedAtMs: number;
+  readonly open: () => void;
+  readonly discard: () => void;
+}
+
+/** How a round of dialling has ended: a connection of our own was accepted, but too long ago; or none was, or none made. */
+type Outcome = "closed" | "too-late" | "missed" | "failed";
+
+/** How long emptying takes at most. */
+const LIMIT_MS = 500;
+/** How long one round of dialling is waited for: the queue of another listener may have got it, or be full. */
+const ROUND_MS = 25;
+/** Several at once where the system deals out connections over listeners, of which only one is ours. */
+const SHARED_DIALS = 8;
+/** The moment between accepting and closing that is hoped for; after each of the second times it may be twice as long. */
+const MOMENT_MS = 0.05;
+const MOMENT_DOUBLES_MS = 40;
+
+/** Takes what a listener accepts, and empties its queue before it closes. */
+export class AcceptQueue {
+  /** Whether what is accepted may be held back. */
+  isEmptying = false;
+  readonly #held: Held[] = [];
+  /** The peers of our own connections that are to be accepted yet. */
+  readonly #expected = new Set<string>();
+  #onSeen: (held: Held | null) => void = () => {};
+
+  /**
+   * Takes an accepted connection.
+   *
+   * @param findPeer Tells its peer's address.
+   * @param open Opens it for the core, at once unless the queue is being emptied.
+   * @param discard Closes it, which the core has never heard of.
+   */
+  take(findPeer: () => Address, open: () => void, discard: () => void): void {
+    if (!this.isEmptying) {
+      open();
+      return;
+    }
+    const peer = nameOf(findPeer());
+    if (this.#expected.delete(peer)) {
+      discard();
+      this.#onSeen(null);
+    } else {
+      this.#held.push({ peer, acceptedAtMs: performance.now(), open, discard });
+    }
+  }
+
+  /**
+   * Closes a listener when everything was accepted that was in its queue. Resolves then, or when the time is over.
+   *
+   * @param isShared Whether other listeners get connections at the same address.
+   */
+  async empty(owner: QueueOwner, address: TcpAddress, isShared: boolean): Promise<void> {
+    const beganAtMs = performance.now();
+    let failures = 0;
+    this.isEmptying = true;
+    while (failures < 2) {
+      const elapsedMs = performance.now() - beganAtMs;
+      if (elapsedMs > LIMIT_MS) break;
+      const momentMs = MOMENT_MS * 2 ** (elapsedMs / MOMENT_DOUBLES_MS);
+      const outcome = await this.#tryRound(owner, reachable(address, failures), isShared ? SHARED_DIALS : 1, momentMs);
+      if (outcome === "closed") break;
+      if (outcome === "failed") failures++;
+    }
+    await owner.close();
+    this.isEmptying = false;
+    this.#openHeld();
+  }
+
+  /** Dials, and closes the listener if one of our own connections was accepted just now. */
+  #tryRound(owner: QueueOwner, address: TcpAddress, count: number, momentMs: number): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const dialled: Dialled[] = [];
+      let failures = 0;
+      let isOver = false;
+      const end = (outcome: Outcome): void => {
+        if (isOver) return;
+        isOver = true;
+        if (outcome === "closed") owner.close();
+        else this.#openHeld();
+        clearTimeout(timer);
+        this.#expected.clear();
+        for (const each of dialled) each.close();
+        resolve(outcome);
+      };
+      this.#onSeen = (held) => {
+        // One that was expected comes in the turn in which it is accepted, and others may be behind it.
+        const isInTime = owner.acceptsRest ? held === null : isRecent(held, momentMs);
+        end(isInTime ? "closed" : "too-late");
+      };
+      const timer = setTimeout(() => end("missed"), ROUND_MS);
+      for (let i = 0; i < count; i++) {
+        owner.dial(address).then((made) => {
+          dialled.push(made);
+          if (isOver) made.close();
+          else this.#expect(nameOf(made.address));
+        }, () => {
+          if (++failures === count) end("failed");
+        });
+      }
+    });
+  }
+
+  /** A connection of our own is established; it may have been accepted already. */
+  #expect(peer: string): void {
+    const at = this.#held.findIndex((held) => held.peer === peer);
+    if (at < 0) {
+      this.#expected.add(peer);
+      return;
+    }
+    const [held] = this.#held.splice(at, 1);
+    this.#onSeen(held);
+    held.discard();
+  }
+
+  #openHeld(): void {
+    for (const { open } of this.#held.splice(0)) open();
+  }
+}
+
+function isRecent(held: Held | null, momentMs: number): boolean {
+  return held !== null && performance.now() - held.acceptedAtMs < momentMs;
+}
+
+/** Every address of the machine has one that can be connected to. Without IPv4 it is the second that is tried. */
+function reachable({ transport, hostname, port }: TcpAddress, failures: number): TcpAddress {
+  if (hostname !== "0.0.0.0" && hostname !== "::") return { transport, hostname, port };
+  return { transport, hostname: hostname === "::" && failures > 0 ? "::1" : "127.0.0.1", port };
+}
+
+function nameOf(address: Address): string {
+  return address.transport === "tcp" ? `${address.hostname} ${address.port}` : "";
+}

@@ -1,0 +1,66 @@
+/**
+ * Where a server listens: how its listener is opened, and what that place is called.
+ *
+ * It decides which address is tried and what a failure is told as. It must not know when a server listens.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { ResolvedOptions } from "../api/resolve_options.ts";
+import { composeAuthority } from "../http/authority.ts";
+import type { Address, Listener, ListenOptions, Runtime, TransportEvents } from "../runtime.ts";
+
+/** Opens the listener that the options ask for; at once, or as a promise, as the runtime has it. */
+export function openListener(
+  options: ResolvedOptions,
+  runtime: Runtime,
+  events: TransportEvents,
+  isShared: boolean,
+): Listener | Promise<Listener> {
+  const { hostname, port, unix: unixPath, tcpBacklog, tls } = options;
+  const where = { hostname, port, unixPath, tcpBacklog, reusePort: options.reusePort || isShared, tls };
+  const listen = (): Listener | Promise<Listener> => runtime.listen(where, events);
+  // Loops share the port with each other, and with another server only if that was asked for. A socket that may share
+  // its port does not notice who else does; one that may not fails then.
+  if (!isShared || options.reusePort || port === 0) return listen();
+  return probe(runtime, { ...where, reusePort: false, tls: undefined }).then(listen);
+}
+
+/** Fails as listening does at an address that is taken, and leaves it as it was. */
+async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
+  const ignored: TransportEvents = {
+    // A client that is so early would not have found a server a moment before.
+    onOpen: (transport) => transport.abort(),
+    onData: ignore,
+    onDrain: ignore,
+    onEnd: ignore,
+    onClose: ignore,
+    onAcceptError: ignore,
+  };
+  const listener = await runtime.listen(where, ignored);
+  await listener.close();
+}
+
+/** What is told of a server that can't listen. */
+export function listenFailed({ hostname, port, unix }: ResolvedOptions, cause: unknown): TrivetError {
+  const where = unix ?? `${hostname}:${port}`;
+  return new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause });
+}
+
+/** The URL of an address. One at which every interface is meant can't be connected to by that name everywhere. */
+export function urlOf(address: Address, scheme: string): string {
+  if (address.transport === "unix") return `${scheme}+unix://${encodeURIComponent(address.path)}/`;
+  const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
+  return `${scheme}://${composeAuthority(isAny ? "localhost" : address.hostname, address.port)}/`;
+}
+
+/** The runtime's own words; not every runtime names the code of the system's error in them. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const { code } = cause as { code?: unknown };
+  const isNamed = typeof code !== "string" || cause.message.includes(code);
+  return isNamed ? cause.message : `${cause.message} (${code})`;
+}
+
+function ignore(): void {}
