@@ -307,6 +307,14 @@ class DenoHost extends Outputs implements Host {
     return Deno.stdout.isTerminal() ? { takesColour: !Deno.noColor } : null;
   }
 
+  readonly pid: number = Deno.pid;
+
+  environment(name: string): string | null {
+    // Reading without permission would ask for it, in a dialogue.
+    const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? Deno.env.get(name) ?? null : null;
+  }
+
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
     const onInterrupt = () => callback("SIGINT");
     const onTerminate = () => callback("SIGTERM");

@@ -34,6 +34,14 @@ export class ProcessHost extends Outputs implements Host {
     return { takesColour: (NO_COLOR ?? "") === "" && TERM !== "dumb" };
   }
 
+  get pid(): number {
+    return process.pid;
+  }
+
+  environment(name: string): string | null {
+    return process.env[name] ?? null;
+  }
+
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
     process.on("SIGINT", callback).on("SIGTERM", callback);
     return () => void process.off("SIGINT", callback).off("SIGTERM", callback);

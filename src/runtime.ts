@@ -184,10 +184,17 @@ export interface LineSink {
   flushed(): Promise<void>;
 }
 
+/** A signal of the system that asks a process to stop. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
 /** The process around the server, as the command-line program sees it. */
 export interface Host {
   /** The arguments after the program's own name. */
   readonly args: readonly string[];
+  /** The number of this process. */
+  readonly pid: number;
+  /** A variable of the environment; `null` where it is not set, or where Deno is not permitted to read it. */
+  environment(name: string): string | null;
   /**
    * Writes a line to standard output. It never throws and never waits, whether the output is closed, on a full disk, or a
    * pipe that is not read: then some lines wait, as many as fit in 64 KiB, and further ones are dropped and counted. Only
@@ -209,7 +216,7 @@ export interface Host {
    */
   openLog(path: string): Promise<LineSink>;
   /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
-  onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  onStopSignal(callback: (signal: StopSignal) => void): () => void;
   /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
   /** The file: URL of a path given on the command line, or `null` when there is no such file. */

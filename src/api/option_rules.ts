@@ -94,6 +94,7 @@ const OTHER_NAMES = [
   "hostname",
   "unix",
   "signal",
+  "handleSignals",
   "onListen",
   "onError",
   "onWarning",

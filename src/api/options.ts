@@ -49,6 +49,12 @@ export interface ServeOptions {
   readonly unix?: string;
   /** Shuts the server down gracefully when it aborts. */
   readonly signal?: AbortSignal;
+  /**
+   * Shuts the server down gracefully on SIGTERM, and on SIGINT without a delay and without waiting for what is idle; at
+   * once on a second one. The process ends when nothing else keeps it alive. A container needs it: its first process,
+   * with the number 1, ignores SIGTERM unless it listens to it. Default false; true for the command.
+   */
+  readonly handleSignals?: boolean;
   /** Called once the server listens. Default: prints the address. */
   readonly onListen?: (address: Address) => void;
   /**

@@ -35,6 +35,7 @@ export interface ResolvedOptions {
   readonly onError: ServeOptions["onError"];
   readonly tls: TlsOptions | undefined;
   readonly reusePort: boolean;
+  readonly handleSignals: boolean;
   readonly tcpBacklog: number | undefined;
   readonly onWarning: ServeOptions["onWarning"];
   readonly model: Model;
@@ -126,6 +127,7 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     hostname: resolveHostname(options.hostname),
     unix: resolveType("unix", options.unix, "string"),
     reusePort: resolveType("reusePort", options.reusePort, "boolean") ?? false,
+    handleSignals: resolveType("handleSignals", options.handleSignals, "boolean") ?? false,
     nativeRequest: resolveType("nativeRequest", options.nativeRequest, "boolean") ?? false,
     onListen: resolveType("onListen", options.onListen, "function"),
     onError: resolveType("onError", options.onError, "function"),
@@ -166,7 +168,16 @@ function resolveWait(name: string, waitMs: number): number {
 
 /** The options of a server that is one of several event loops: what can be sent to its thread. */
 export function optionsOfLoop(options: ResolvedOptions): ServeModule {
-  const { onListen: _1, onError: _2, onWarning: _3, signal: _4, unix: _5, blockingPersists: _6, ...rest } = options;
+  const {
+    onListen: _1,
+    onError: _2,
+    onWarning: _3,
+    signal: _4,
+    unix: _5,
+    blockingPersists: _6,
+    handleSignals: _7,
+    ...rest
+  } = options;
   const given: Record<string, unknown> = { ...rest, loops: 1, reusePort: true };
   // A function can't go there: what it would be told is told from there.
   if (typeof rest.accessLog === "function") delete given.accessLog;

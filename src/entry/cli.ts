@@ -18,16 +18,22 @@ import type { HandlerObject } from "../api/handler.ts";
 import type { Model, ServeModule, ServeOptions } from "../api/options.ts";
 import { findIneffective } from "../api/wrong_calls.ts";
 import { OPTION_NAMES } from "../api/option_rules.ts";
-import type { Runtime } from "../runtime.ts";
-import type { Server, ShutdownReport } from "../api/server.ts";
+import type { Host, Runtime, StopSignal } from "../runtime.ts";
+import type { Server } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { VERSION } from "../api/version.ts";
+import { stopOnSignals } from "../server/stop_signals.ts";
+import { optionsOfEnvironment } from "./environment.ts";
 import { installFastResponse } from "../web/fast_response.ts";
 
 /** The command line was wrong. */
 const EXIT_USAGE = 2;
 /** The command line was right, and what it asks for is not possible. */
 const EXIT_FAILURE = 1;
+/** The server has stopped, and something in flight was cut off. */
+const EXIT_CUT_OFF = 3;
+/** How long a stop is announced where a load balancer can hear of it. */
+const DRAIN_DELAY_MS = 1_000;
 
 async function main(runtime: Runtime): Promise<void> {
   const { host } = runtime;
@@ -45,45 +51,45 @@ async function main(runtime: Runtime): Promise<void> {
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
   if (command.settings.fastResponse === true) installFastResponse();
-  const given = mergeOptions(await readModuleOptions(runtime, command.target), command.options);
+  const given = mergeOptions(
+    withEnvironment(await readModuleOptions(runtime, command.target), command.options, host),
+    command.options,
+  );
   const options = { ...given, accessLog: accessLogOf(command.settings, given.accessLog, host.terminal !== null) };
+  const { handleSignals = true, drainDelay = options.healthPath === undefined ? 0 : DRAIN_DELAY_MS } = options;
   let server: Server;
   try {
-    server = createServer(runtime, THREAD_ENTRY, { ...options, onListen: options.onListen ?? (() => {}) });
+    const own = { onListen: options.onListen ?? (() => {}), handleSignals: false, drainDelay };
+    server = createServer(runtime, THREAD_ENTRY, { ...options, ...own });
   } catch (error) {
     // A bad option of the command line is the user's to mend, like a bad argument.
     throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
   }
+  // A signal may come while the server starts, and the first process of a container ignores what it does not listen to.
+  const stopped = handleSignals ? stopOnSignals(runtime, server, (signal) => tellOfStop(host, server, signal)) : null;
   await server.ready();
-  // A supervisor may send its signal as soon as it sees the line.
-  const stopped = stopOnSignal(runtime, server);
-  host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, ${describeModel(server.stats())})`);
+  const stats = server.stats();
+  if (stats.state === "listening") {
+    host.print(`Listening on ${server.url} (${runtime.name} ${runtime.version}, ${describeModel(stats)})`);
+  }
+  if (stopped === null) return;
   const { drained, aborted, durationMs } = await stopped;
   host.print(`Stopped: ${drained} connections drained, ${aborted} aborted, ${durationMs} ms`);
-  host.exit(0);
+  host.exit(aborted > 0 ? EXIT_CUT_OFF : 0);
 }
 
-/**
- * One Ctrl+C may arrive twice, from the terminal and passed on by the program that started this one. What comes this
- * soon behind the first signal is the same one.
- */
-const SAME_SIGNAL_MS = 500;
+function tellOfStop(host: Host, server: Server, signal: StopSignal): void {
+  host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
+}
 
-/** The first signal stops gracefully, the second at once. Resolves when the server has stopped. */
-function stopOnSignal(runtime: Runtime, server: Server): Promise<ShutdownReport> {
-  const { host, clock } = runtime;
-  return new Promise((resolve) => {
-    let firstAtMs = 0;
-    host.onStopSignal((signal) => {
-      if (firstAtMs > 0) {
-        if (clock.nowMs() - firstAtMs > SAME_SIGNAL_MS) server.stop();
-        return;
-      }
-      firstAtMs = clock.nowMs();
-      host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
-      resolve(server.shutdown());
-    });
-  });
+/** The environment wins over the module. Where it has a server listen on TCP, the module's Unix domain socket is dropped. */
+function withEnvironment(ofModule: ServeModule, ofCommand: ServeOptions, host: Host): ServeModule {
+  if (ofCommand.unix !== undefined) return ofModule;
+  const ofEnvironment = optionsOfEnvironment(host);
+  const merged: ServeModule = { ...ofModule, ...ofEnvironment };
+  if (Object.keys(ofEnvironment).length === 0) return merged;
+  const { unix: _dropped, ...rest } = merged;
+  return rest;
 }
 
 /** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */

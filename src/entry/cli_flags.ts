@@ -108,6 +108,13 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
         value: "number",
         help: "for a client that has ended its side; 0 is at once",
       },
+      {
+        names: ["--drain-delay"],
+        option: "drainDelay",
+        value: "number",
+        help: "of SIGTERM, in which a stop is only announced; 1000 with --health-path",
+      },
+      { names: ["--drain-timeout"], option: "drainTimeout", value: "number", help: "of a stop, then for what is open" },
     ],
   },
   {
@@ -163,7 +170,9 @@ export function composeHelp(): string {
       [title, rows],
     ) => ["", title, ...rows.map(([name, help]) => `  ${name.padEnd(width)}  ${help}`)]),
     "",
-    "SIGINT and SIGTERM stop the server gracefully, a second one at once.",
+    "PORT and HOST of the environment win over the module, and options over them.",
+    "SIGTERM and SIGINT stop the server gracefully, a second one at once. The exit code is 0, or 3 where that has cut off",
+    "a request; 2 for a wrong command line, and 1 where it can't be done.",
   ].join("\n");
 }
 

@@ -19,6 +19,7 @@ import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/reso
 import type { Runtime } from "../runtime.ts";
 import { MODELS, type ModelTable } from "../models/models.ts";
 import { HttpServer } from "./server.ts";
+import { stopOnSignals } from "./stop_signals.ts";
 import { Warnings } from "../api/warnings.ts";
 import { isFastResponseInstalled } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
@@ -84,6 +85,7 @@ export function createServer(
     observer,
     flushed,
   });
+  if (options.handleSignals) stopOnSignals(runtime, server).catch(() => {});
   return server;
 }
 

@@ -46,15 +46,25 @@ export class Program {
    * @param url The file: URL of the module to run.
    * @param args Its arguments.
    * @param place `descriptors`: how many it may have open, where that is not for the system to say; `isTerminal`: whether
-   *   its output is a terminal, of which what it prints is passed on.
+   *   its output is a terminal, of which what it prints is passed on; `environment`: variables that are set for it.
    */
-  constructor(url: URL, args: readonly string[], place: { descriptors?: number; isTerminal?: boolean } = {}) {
-    const { descriptors, isTerminal = false } = place;
+  constructor(
+    url: URL,
+    args: readonly string[],
+    place: {
+      descriptors?: number;
+      isTerminal?: boolean;
+      environment?: Readonly<Record<string, string | undefined>>;
+    } = {},
+  ) {
+    const { descriptors, isTerminal = false, environment = {} } = place;
     const command = [process.execPath, ...runtimeArguments(), fileURLToPath(url), ...args];
     const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
     const terminal = ["script", "-qefc", command.map((part) => `'${part}'`).join(" "), "/dev/null"];
     const [file, ...rest] = isTerminal ? terminal : descriptors === undefined ? command : [...shell, ...command];
-    const env = isTerminal ? { ...process.env, TERM: "xterm", NO_COLOR: "" } : process.env;
+    const ofTerminal = isTerminal ? { TERM: "xterm", NO_COLOR: "" } : {};
+    // What the machine sets must not decide where a program listens.
+    const env = { ...process.env, PORT: undefined, HOST: undefined, ...ofTerminal, ...environment };
     this.#child = spawn(file, rest, { stdio: "pipe", env });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#output += text;

@@ -163,6 +163,30 @@ describe("a stop", () => {
     assert.equal(outcomes.stop, "resolved");
   });
 
+  test("by stop() ends one that is only announced, or empties the queue of the system, at once", async () => {
+    for (const delay of [5_000, 0]) {
+      const { server, clock, asked } = createServer({ closeWhenEmpty: "never settles" });
+      await clock.settle();
+      const outcomes = watch({ shutdown: server.shutdown({ delay }) });
+      await clock.settle();
+      await server.stop();
+      assert.equal(outcomes.shutdown, "resolved");
+      assert.ok(asked.includes("close"));
+      assert.equal(clock.pendingCount, 0);
+    }
+  });
+
+  test("is announced, empties the queue and drains, in that order", async () => {
+    const { server, clock, asked } = createServer();
+    await clock.settle();
+    const report = server.shutdown({ delay: 1_000 });
+    await clock.advance(999);
+    assert.equal(asked.includes("closeWhenEmpty"), false);
+    await clock.advance(1);
+    await report;
+    assert.deepEqual(asked.slice(-3), ["closeWhenEmpty", "drained", "stop"]);
+  });
+
   test("while the module is loaded starts no threads", async () => {
     const { server, clock, asked } = createServer();
     const report = server.shutdown();

@@ -140,6 +140,8 @@ function createRuntime<C extends Clock>(
 function createHost(printed: string[]): Host {
   return {
     args: [],
+    pid: 1,
+    environment: () => null,
     print: (line) => void printed.push(line),
     printError: (line) => void printed.push(line),
     droppedLines: 0,
