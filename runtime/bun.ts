@@ -16,6 +16,7 @@ import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
+import { createFiles } from "./files.ts";
 import { Handshakes } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
@@ -55,8 +56,7 @@ interface BunGlobal {
   readonly argv: readonly string[];
   listen(options: Record<string, unknown>): BunListener;
   connect(options: Record<string, unknown>): Promise<BunSocket>;
-  pathToFileURL(path: string): URL;
-  file(path: string): { exists(): Promise<boolean> };
+  readonly main: string;
   peek(promise: Promise<unknown>): unknown;
   inspect(value: unknown): string;
 }
@@ -76,10 +76,8 @@ export function createBunRuntime(): Runtime {
     name: "bun",
     version: bun.version,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: new ProcessHost(
-      bun.argv.slice(2),
-      async (path) => await bun.file(path).exists() ? bun.pathToFileURL(path).href : null,
-    ),
+    host: new ProcessHost(bun.argv.slice(2), bun.main),
+    files: createFiles(),
     availableCores: () => navigator.hardwareConcurrency,
     descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule("node:fs").readFileSync),
     listen: (options, events) => listen(bun, options, events),

@@ -17,6 +17,8 @@ import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
 import { createDenoResponseContents } from "./deno_responses.ts";
 import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
+import { createFiles } from "./files.ts";
+import { toFileUrl } from "./file_urls.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
@@ -47,6 +49,7 @@ export function createDenoRuntime(): Runtime {
     version: Deno.version.deno,
     clock: { ...createSystemClock((handle) => Deno.unrefTimer(handle as number)), defer: loopTurns.defer },
     host: new DenoHost(),
+    files: createFiles(),
     availableCores: () => navigator.hardwareConcurrency,
     descriptorLimit: () => readDescriptorLimit(readDeniableFile),
     listen,
@@ -315,6 +318,14 @@ class DenoHost extends Outputs implements Host {
     return state === "granted" ? Deno.env.get(name) ?? null : null;
   }
 
+  get mainModule(): string {
+    return Deno.mainModule;
+  }
+
+  get workingFolder(): string {
+    return `${toFileUrl(Deno.cwd(), Deno.build.os)}/`;
+  }
+
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {
     const onInterrupt = () => callback("SIGINT");
     const onTerminate = () => callback("SIGTERM");
@@ -324,12 +335,6 @@ class DenoHost extends Outputs implements Host {
       Deno.removeSignalListener("SIGINT", onInterrupt);
       Deno.removeSignalListener("SIGTERM", onTerminate);
     };
-  }
-
-  async locate(path: string): Promise<string | null> {
-    const { existsSync } = await import("node:fs");
-    const { pathToFileURL } = await import("node:url");
-    return existsSync(path) ? pathToFileURL(path).href : null;
   }
 }
 

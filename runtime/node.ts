@@ -16,6 +16,7 @@ import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
+import { createFiles } from "./files.ts";
 import { HANDSHAKE_LIMITS } from "./handshakes.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
@@ -36,7 +37,8 @@ export function createNodeRuntime(): Runtime {
     name: "node",
     version: process.versions.node,
     clock: createSystemClock((handle) => (handle as { unref(): void }).unref()),
-    host: new ProcessHost(process.argv.slice(2), locate),
+    host: new ProcessHost(process.argv.slice(2), process.argv[1]),
+    files: createFiles(),
     availableCores,
     descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule?.("node:fs").readFileSync),
     listen,
@@ -267,9 +269,4 @@ function whyCannotReusePort(): string | null {
 function toListenAddress(address: AddressInfo | string | null): Address {
   if (address === null || typeof address === "string") return { transport: "unix", path: address ?? "" };
   return tcpAddress(address.address, address.port);
-}
-
-async function locate(path: string): Promise<string | null> {
-  const [{ existsSync }, { pathToFileURL }] = await Promise.all([import("node:fs"), import("node:url")]);
-  return existsSync(path) ? pathToFileURL(path).href : null;
 }

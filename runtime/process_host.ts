@@ -5,6 +5,7 @@
  */
 
 import type { Host } from "../src/runtime.ts";
+import { toFileUrl } from "./file_urls.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 
 type Stream = typeof process.stdout | typeof process.stderr;
@@ -16,16 +17,24 @@ const errors = new Output(createWriter(2, () => process.stderr));
 /** The host of a runtime that has Node's `process`. */
 export class ProcessHost extends Outputs implements Host {
   readonly args: readonly string[];
-  readonly locate: Host["locate"];
+  readonly #mainPath: string | undefined;
 
   /**
    * @param args The arguments behind the program's own name.
-   * @param locate Finds the file of a path.
+   * @param mainPath The path of the module that was started.
    */
-  constructor(args: readonly string[], locate: Host["locate"]) {
+  constructor(args: readonly string[], mainPath: string | undefined) {
     super(output, errors, (code) => void process.exit(code));
     this.args = args;
-    this.locate = locate;
+    this.#mainPath = mainPath;
+  }
+
+  get mainModule(): string | null {
+    return this.#mainPath === undefined ? null : toFileUrl(realPath(this.#mainPath), process.platform);
+  }
+
+  get workingFolder(): string {
+    return `${toFileUrl(process.cwd(), process.platform)}/`;
   }
 
   get terminal(): Host["terminal"] {
@@ -83,4 +92,14 @@ function createFileWriter(descriptor: number): ((text: string) => void) | null {
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.byteLength;) at += fs.writeSync(descriptor, bytes, at);
   };
+}
+
+/** A program that npm has installed is started through a link, and its modules are beside what that leads to. */
+function realPath(path: string): string {
+  try {
+    return process.getBuiltinModule("node:fs").realpathSync(path);
+  } catch {
+    // Node before 20.16 does not give modules this way, and a main module may be no file.
+    return path;
+  }
 }

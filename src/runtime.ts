@@ -219,8 +219,44 @@ export interface Host {
   onStopSignal(callback: (signal: StopSignal) => void): () => void;
   /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
-  /** The file: URL of a path given on the command line, or `null` when there is no such file. */
-  locate(path: string): Promise<string | null>;
+  /** The URL of the module that the program was started with; `null` where there is none, as for code of a command line. */
+  readonly mainModule: string | null;
+  /** The working directory, as a file: URL that ends with a slash. */
+  readonly workingFolder: string;
+}
+
+/** What stands at a path, behind symbolic links: something else may be a device, a socket or a pipe. */
+export type FileKind = "file" | "folder" | "something else";
+
+/** A regular file that is open for reading. */
+export interface OpenFile {
+  /** Bytes, when it was opened. */
+  readonly byteLength: number;
+  /** When it was changed last, in milliseconds since 1970. */
+  readonly changedAtMs: number;
+  /**
+   * Reads into a buffer, from a position in the file on. Resolves to how many bytes there were; 0 is the end of the file.
+   * Rejects with the runtime's own error. One read at a time.
+   */
+  read(buffer: Uint8Array, position: number): Promise<number>;
+  /** Gives the descriptor back, once what is being read was read. Calling it again changes nothing. */
+  close(): Promise<void>;
+}
+
+/** Files. Every path is a file: URL; what can't be looked at, for want of permission, is not there. */
+export interface Files {
+  /** What stands at a path; `null` where there is nothing. */
+  kindOf(url: string): Promise<FileKind | null>;
+  /** The URL of the same without symbolic links; `null` where there is nothing. A folder's has no slash at its end. */
+  realUrl(url: string): Promise<string | null>;
+  /**
+   * Opens a regular file. It waits for nothing, whatever stands there. `null` where there is no regular file.
+   *
+   * @throws {Error} The runtime's own, where the system can't open any more files.
+   */
+  open(url: string): Promise<OpenFile | null>;
+  /** The whole text of a regular file, without a byte order mark; `null` where there is none. */
+  readText(url: string): Promise<string | null>;
 }
 
 /** Another thread of this process, with an event loop and a heap of its own. */
@@ -314,6 +350,8 @@ export interface Runtime {
   readonly clock: Clock;
   /** The process the server runs in. */
   readonly host: Host;
+  /** The files of the machine. */
+  readonly files: Files;
   /** Processors this process may use. */
   availableCores(): number;
   /**

@@ -88,8 +88,8 @@ export interface ServeOptions {
    */
   readonly model?: Model;
   /**
-   * In place of a handler: the path, relative to the working directory, or the URL of a module whose default export has a
-   * `fetch` function. Where handlers run on threads, each thread loads the module for itself.
+   * In place of a handler: the path, relative to the folder of the program's main module, or the URL of a module whose default
+   * export has a `fetch` function. Where handlers run on threads, each thread loads the module for itself.
    */
   readonly module?: string | URL;
   /** Workers of the model "worker-pool", 1 to 1024. Default: twice the cores. */

@@ -25,6 +25,11 @@ export function describeError(thrown: unknown): string {
   return parts.join("\n");
 }
 
+/** A module as users know it: by its path where it is a file. */
+export function nameModule(url: string): string {
+  return JSON.stringify(url.startsWith("file:///") ? decodeURIComponent(url.slice("file://".length)) : url);
+}
+
 /** Calls what a user has given to be told of something. That it throws or rejects is printed, and does no harm. */
 export function tellUser(host: Host, tell: () => unknown): void {
   const print = (thrown: unknown): void => host.printError(describeError(thrown));

@@ -12,8 +12,8 @@ import { type Command, parseArguments, UsageError } from "./cli_arguments.ts";
 import { composeHelp, type Settings } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
-import { loadHandlerModule, mayHaveOptions } from "../server/load_handler.ts";
 import type { AccessLog, AccessLogFormat } from "../api/access_log.ts";
+import { loadHandlerModule, mayHaveOptions, resolveModule } from "../server/load_handler.ts";
 import type { HandlerObject } from "../api/handler.ts";
 import type { Model, ServeModule, ServeOptions } from "../api/options.ts";
 import { findIneffective } from "../api/wrong_calls.ts";
@@ -51,8 +51,9 @@ async function main(runtime: Runtime): Promise<void> {
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {
   const { host } = runtime;
   if (command.settings.fastResponse === true) installFastResponse();
+  const url = resolveModule(command.target, host.workingFolder);
   const given = mergeOptions(
-    withEnvironment(await readModuleOptions(runtime, command.target), command.options, host),
+    withEnvironment(await readModuleOptions(runtime, url), command.options, host),
     command.options,
   );
   const options = { ...given, accessLog: accessLogOf(command.settings, given.accessLog, host.terminal !== null) };
@@ -93,8 +94,8 @@ function withEnvironment(ofModule: ServeModule, ofCommand: ServeOptions, host: H
 }
 
 /** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
-async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeModule> {
-  const { exported } = await loadHandlerModule(runtime.host, path);
+async function readModuleOptions(runtime: Runtime, url: string): Promise<ServeModule> {
+  const { exported } = await loadHandlerModule(runtime.files, url);
   const options: Record<string, unknown> = {};
   if (mayHaveOptions(exported)) {
     const values = exported as Readonly<Record<string, unknown>> & HandlerObject;
@@ -103,7 +104,7 @@ async function readModuleOptions(runtime: Runtime, path: string): Promise<ServeM
     }
   }
   delete options.fetch;
-  return { ...options, module: path };
+  return { ...options, module: url };
 }
 
 /** The command line wins: what the module sets for another model than it names, or for another kind of address, is dropped. */

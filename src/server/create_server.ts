@@ -5,7 +5,7 @@
  */
 
 import type { Handler, HandlerObject } from "../api/handler.ts";
-import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions } from "./load_handler.ts";
+import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions, resolveModule } from "./load_handler.ts";
 import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
@@ -16,7 +16,7 @@ import type { Observer } from "../exchange/observer.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Model, ServeOptions } from "../api/options.ts";
 import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Host, Runtime } from "../runtime.ts";
 import { MODELS, type ModelTable } from "../models/models.ts";
 import { HttpServer } from "./server.ts";
 import { stopOnSignals } from "./stop_signals.ts";
@@ -44,7 +44,7 @@ export function createServer(
   rejectWrongCall(first, second);
   const given = (mayHaveOptions(first) ? first : {}) as ServeOptions;
   const machine = { cores: runtime.availableCores(), descriptorLimit: runtime.descriptorLimit() };
-  const options = resolveOptions(given, machine, Object.keys(models) as Model[]);
+  const options = withModuleUrl(resolveOptions(given, machine, Object.keys(models) as Model[]), runtime.host);
   rejectIneffective({ ...given }, options.model);
   const model = models[options.model];
   const handler = toHandler(second ?? first);
@@ -87,6 +87,12 @@ export function createServer(
   });
   if (options.handleSignals) stopOnSignals(runtime, server).catch(() => {});
   return server;
+}
+
+/** Every thread finds the module at its URL, and a relative path counts from the folder of the program's main module. */
+function withModuleUrl(options: ResolvedOptions, { mainModule, workingFolder }: Host): ResolvedOptions {
+  const { module } = options;
+  return module === undefined ? options : { ...options, module: resolveModule(module, mainModule ?? workingFolder) };
 }
 
 /** What a server is assembled from. */
@@ -163,7 +169,7 @@ function takeHandler(
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;
   const load = async (): Promise<void> => {
-    loaded = handlerOf((await loadHandlerModule(runtime.host, module)).exported);
+    loaded = handlerOf((await loadHandlerModule(runtime.files, module)).exported);
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

@@ -8,7 +8,8 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
-import type { Host } from "../runtime.ts";
+import { nameModule } from "../api/telling.ts";
+import type { Files } from "../runtime.ts";
 
 /** A default export in a box: a promise of the bare object would call its `then`, which a router may have for a route. */
 export interface LoadedModule {
@@ -19,16 +20,31 @@ export interface LoadedModule {
 const URL_START = /^[a-z][a-z0-9+.-]+:/i;
 
 /**
+ * The URL of a module.
+ *
+ * @param specifier Its URL, or its path.
+ * @param base The URL that a relative path counts from.
+ */
+export function resolveModule(specifier: string, base: string): string {
+  if (URL_START.test(specifier)) return specifier;
+  // Of a path, unlike of a URL, a question mark is a part.
+  const path = specifier.replace(/[%?#]/g, encodeURIComponent);
+  if (/^[a-z]:[\\/]/i.test(path)) return new URL(`file:///${path}`).href;
+  return new URL(path, path.startsWith("/") ? "file:///" : base).href;
+}
+
+/**
  * Loads a module.
  *
- * @param specifier Its URL, or its path relative to the working directory.
+ * @param url Its URL.
  * @throws {TrivetError} `module-invalid`, naming the module: it does not exist, throws while it is loaded, or has no
  * default export with a fetch function.
  */
-export async function loadHandlerModule(host: Host, specifier: string): Promise<LoadedModule> {
-  const name = `The module ${JSON.stringify(specifier)}`;
-  const url = URL_START.test(specifier) ? specifier : await host.locate(specifier);
-  if (url === null) throw new TrivetError("module-invalid", `${name} does not exist.`);
+export async function loadHandlerModule(files: Files, url: string): Promise<LoadedModule> {
+  const name = `The module ${nameModule(url)}`;
+  if (url.startsWith("file:") && await files.kindOf(url) === null) {
+    throw new TrivetError("module-invalid", `${name} does not exist.`);
+  }
   let loaded: { default?: unknown };
   try {
     loaded = await import(url);

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { nameModule } from "../api/telling.ts";
 import { TrivetError } from "../api/errors.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
@@ -480,7 +481,7 @@ export class HandlerThread implements CallLink {
   }
 
   #startError(what: string, cause?: unknown): TrivetError {
-    return new TrivetError("module-invalid", `The module ${JSON.stringify(this.#orders.module)} ${what}.`, { cause });
+    return new TrivetError("module-invalid", `The module ${nameModule(this.#orders.module)} ${what}.`, { cause });
   }
 }
 

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { detectRuntime } from "../../runtime/detect.ts";
 import { OPTION_NAMES } from "../../src/api/option_rules.ts";
@@ -354,7 +355,7 @@ describe("a command line that can't be done", () => {
       name: "a missing module",
       args: ["serve", "./no_such.ts"],
       code: 1,
-      error: 'The module "./no_such.ts" does not exist.',
+      error: `The module ${JSON.stringify(join(process.cwd(), "no_such.ts"))} does not exist.`,
     },
   ];
   for (const { name, args, code, error } of WRONG) {

@@ -149,7 +149,7 @@ describe("the start of several event loops", () => {
       name: "a loop does not find the module",
       setup: { lacksModule: (number) => number === 2 },
       code: "module-invalid",
-      message: /^The module "\.\/handler_module\.ts" does not exist\.$/,
+      message: /^The module ".*\/handler_module\.[jt]s" does not exist\.$/,
     },
     {
       name: "a loop can't listen",

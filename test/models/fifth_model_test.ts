@@ -70,12 +70,11 @@ const FIVE_MODELS: ModelTable & { readonly lifo: ModelEntry } = { ...MODELS, lif
 
 function start(handler: Handler, takesModule: boolean, options: ServeOptions = {}) {
   const memory = createMemoryRuntime();
-  const runtime = { ...memory, host: { ...memory.host, locate: () => Promise.resolve(HANDLER_MODULE_URL) } };
   setHandler(handler);
   const init = { onListen: () => {}, model: "lifo" as Model, ...options };
   const server = takesModule
-    ? createServer(runtime, THREAD_ENTRY, { ...init, module: "./handler_module.ts" }, undefined, FIVE_MODELS)
-    : createServer(runtime, THREAD_ENTRY, init, handler, FIVE_MODELS);
+    ? createServer(memory, THREAD_ENTRY, { ...init, module: HANDLER_MODULE_URL }, undefined, FIVE_MODELS)
+    : createServer(memory, THREAD_ENTRY, init, handler, FIVE_MODELS);
   return { server, clock: memory.clock, connect: () => memory.connect() };
 }
 

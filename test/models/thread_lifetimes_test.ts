@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { HANDLER_MODULE_URL } from "../support/handler_module.ts";
 import { TrivetError } from "../../src/api/errors.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { createGate, get, statuses, text } from "../support/memory_server.ts";
@@ -12,6 +14,9 @@ import {
   type ThreadServer,
   type ThreadServerSetup,
 } from "../support/thread_server.ts";
+
+/** The module of the handler, as messages name it. */
+const MODULE = `The module ${JSON.stringify(fileURLToPath(HANDLER_MODULE_URL))}`;
 
 const boom = new Error("boom");
 const hello: PlacedHandler = () => text("hello");
@@ -69,7 +74,7 @@ for (const options of MODELS) {
     test("fails with module-invalid, which names the module, when one thread can't load it", async () => {
       const [started, error] = await failToStart(options, { lacksModule: (number) => number === 2 });
       assert.equal(error.code, "module-invalid");
-      assert.equal(error.message, 'The module "./handler_module.ts" does not exist.');
+      assert.equal(error.message, `${MODULE} does not exist.`);
       assertNothingIsLeft(started);
       await assert.rejects(started.server.finished, (thrown) => thrown === error);
     });
@@ -79,7 +84,7 @@ for (const options of MODELS) {
         begin: (number, thread) => number === 3 ? thread.crash(boom) : undefined,
       });
       assert.equal(error.code, "module-invalid");
-      assert.equal(error.message, 'The module "./handler_module.ts" has ended its thread while it was loaded.');
+      assert.equal(error.message, `${MODULE} has ended its thread while it was loaded.`);
       assert.equal((error.cause as Error).message, "boom");
       assertNothingIsLeft(started);
     });
@@ -94,13 +99,13 @@ for (const options of MODELS) {
       await started.clock.advance(1);
       const error = await rejectionOf(started, failed);
       assert.equal(error.code, "module-invalid");
-      assert.equal(error.message, 'The module "./handler_module.ts" is not loaded after 30 s.');
+      assert.equal(error.message, `${MODULE} is not loaded after 30 s.`);
       assertNothingIsLeft(started);
     });
 
     test("fails with a TrivetError when the runtime starts no thread", async () => {
       const [started, error] = await failToStart(options, { isNotStarted: (number) => number === 2 });
-      const message = 'The module "./handler_module.ts" can\'t be loaded, because no thread could be started.';
+      const message = `${MODULE} can't be loaded, because no thread could be started.`;
       assert.deepEqual([error.code, error.message], ["module-invalid", message]);
       assert.equal((error.cause as Error).message, "There are no more threads.");
       assertNothingIsLeft(started);

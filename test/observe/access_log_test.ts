@@ -207,11 +207,11 @@ describe("the access log under each model", () => {
     const said: FromLoop[] = [];
     const parent = { post: (message: unknown) => void said.push(message as FromLoop) } as ParentThread;
     const host = new LoopHost(
-      { ...runtime, host: { ...runtime.host, locate: () => Promise.resolve(HANDLER_MODULE_URL) } },
+      runtime,
       parent,
       {
         role: "loop",
-        options: { module: "./handler_module.ts" },
+        options: { module: HANDLER_MODULE_URL },
         fastResponse: false,
         reportsErrors: false,
         rejectionsAreFatal: false,

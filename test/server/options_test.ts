@@ -2,12 +2,14 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type Handler, type HandlerObject, HttpResponse, serve, type ServeInit, type ServeOptions } from "../../mod.ts";
 import { THREAD_ENTRY } from "../../src/entry/thread_entry.ts";
 import { createServer } from "../../src/server/create_server.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { MODELS } from "../../src/models/models.ts";
 import type { Model } from "../../src/api/options.ts";
+import { resolveModule } from "../../src/server/load_handler.ts";
 import { optionsOfLoop, resolveOptions } from "../../src/api/resolve_options.ts";
 import { NUMBER_OPTION_NAMES, NUMBER_RULES } from "../../src/api/option_rules.ts";
 
@@ -371,6 +373,26 @@ describe("a model whose handlers run on threads", () => {
   }
 });
 
+describe("the path of a module", () => {
+  const ROWS: readonly [path: string, base: string, url: string][] = [
+    ["./app.ts", "file:///srv/main.ts", "file:///srv/app.ts"],
+    ["app.ts", "file:///srv/main.ts", "file:///srv/app.ts"],
+    ["../app.ts", "file:///srv/a/main.ts", "file:///srv/app.ts"],
+    ["app.ts", "file:///srv/", "file:///srv/app.ts"],
+    ["/srv/app.ts", "file:///main.ts", "file:///srv/app.ts"],
+    ["./what? 100%#1.ts", "file:///srv/main.ts", "file:///srv/what%3F%20100%25%231.ts"],
+    ["./app.ts", "https://example.com/a/main.ts", "https://example.com/a/app.ts"],
+    ["/srv/app.ts", "https://example.com/main.ts", "file:///srv/app.ts"],
+    ["C:\\srv\\app.ts", "file:///C:/main.ts", "file:///C:/srv/app.ts"],
+    [".\\app.ts", "file:///C:/srv/main.ts", "file:///C:/srv/app.ts"],
+    ["https://example.com/app.ts?v=1", "file:///srv/main.ts", "https://example.com/app.ts?v=1"],
+    ["data:text/javascript,1", "file:///srv/main.ts", "data:text/javascript,1"],
+  ];
+  for (const [path, base, url] of ROWS) {
+    test(`${path} at ${base} is ${url}`, () => assert.equal(resolveModule(path, base), url));
+  }
+});
+
 describe("a module in place of a handler", () => {
   const where = { port: 0, hostname: "127.0.0.1", onListen: () => {} } as const;
   /** A module that would be there, but is not loaded. */
@@ -404,7 +426,7 @@ describe("a module in place of a handler", () => {
       const server = serve({ ...where, module: missing, model });
       await assert.rejects(server.ready(), (error: Error & { code?: string }) => {
         assert.equal(error.code, "module-invalid");
-        const beginning = `The module ${JSON.stringify(missing.href)} could not be loaded: `;
+        const beginning = `The module ${JSON.stringify(fileURLToPath(missing))} does not exist.`;
         assert.ok(error.message.startsWith(beginning), error.message);
         return true;
       });

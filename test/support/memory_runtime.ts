@@ -9,7 +9,16 @@
 
 import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { Address, Clock, Host, Listener, ListenOptions, ResponseContents, Runtime } from "../../src/runtime.ts";
+import type {
+  Address,
+  Clock,
+  Files,
+  Host,
+  Listener,
+  ListenOptions,
+  ResponseContents,
+  Runtime,
+} from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
@@ -132,10 +141,19 @@ function createRuntime<C extends Clock>(
       return Promise.resolve(ends);
     },
     limitsThreadMemory: true,
+    files: MEMORY_FILES,
     parentThread,
     responseContents: (native) => responseContents ?? detectRuntime().responseContents(native),
   };
 }
+
+/** The disk is outside of the virtual clock: every module is there, and no other file. */
+const MEMORY_FILES: Files = {
+  kindOf: () => Promise.resolve("file"),
+  realUrl: () => Promise.resolve(null),
+  open: () => Promise.resolve(null),
+  readText: () => Promise.resolve(null),
+};
 
 function createHost(printed: string[]): Host {
   return {
@@ -153,7 +171,8 @@ function createHost(printed: string[]): Host {
     openLog: () => Promise.reject(new Error("There are no files.")),
     onStopSignal: () => () => {},
     exit: () => {},
-    locate: () => Promise.resolve(null),
+    mainModule: null,
+    workingFolder: "file:///",
   };
 }
 

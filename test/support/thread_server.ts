@@ -112,7 +112,12 @@ export function createThreadServer(
       };
       insides.set(number, inside);
       const runtime = asThread(inside, clock, enter, record);
-      if (setup.lacksModule?.(number) === true) runtime.host = { ...runtime.host, locate: () => Promise.resolve(null) };
+      if (setup.lacksModule?.(number) === true) {
+        runtime.files = {
+          ...runtime.files,
+          kindOf: () => Promise.resolve(null),
+        };
+      }
       if (setup.cannotListen?.(number) === true) runtime.listen = () => Promise.reject(new Error("The port is taken."));
       await runThread(runtime);
     },
@@ -122,7 +127,6 @@ export function createThreadServer(
   let asked = 0;
   const runtime = {
     ...memory,
-    host: { ...memory.host, locate: locateModule },
     listen: (asked: ListenOptions, events: TransportEvents) => {
       listenedWith.push(asked);
       const listener = memory.listen(asked, events);
@@ -137,7 +141,7 @@ export function createThreadServer(
   };
 
   setHandler((request, info) => handler(request, place!, info));
-  const started = createMemoryServer(runtime, { module: "./handler_module.ts", ...options });
+  const started = createMemoryServer(runtime, { module: HANDLER_MODULE_URL, ...options });
   return {
     ...started,
     threads: memory.threads,
@@ -178,7 +182,6 @@ function asThread(
   return {
     ...inside,
     clock,
-    host: { ...inside.host, locate: locateModule },
     async parentThread(): Promise<ParentThread> {
       const parent = (await inside.parentThread())!;
       return {
@@ -198,10 +201,6 @@ function asThread(
       };
     },
   };
-}
-
-function locateModule(): Promise<string> {
-  return Promise.resolve(HANDLER_MODULE_URL);
 }
 
 /** A clock on which time can be spent. */

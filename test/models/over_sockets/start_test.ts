@@ -90,7 +90,7 @@ for (const options of MODELS) {
         const error = await server.ready().then(() => null, (error) => error);
         assert.ok(error instanceof TrivetError, String(error));
         assert.equal(error.code, "module-invalid");
-        assert.ok(error.message.includes(JSON.stringify(module.href)), error.message);
+        assert.ok(error.message.includes(JSON.stringify(fileURLToPath(module))), error.message);
         assert.match(error.message, message);
         if (cause !== undefined) assert.match(String(error.cause), cause);
         assert.equal(await finished, error);
@@ -103,13 +103,15 @@ for (const options of MODELS) {
 }
 
 describe("a module given as a path", () => {
-  test("that does not exist is named as it was given", async () => {
+  test("that does not exist is named as it was looked for, beside the main module", async () => {
+    const { mainModule, workingFolder } = detectRuntime().host;
+    const path = fileURLToPath(new URL("./not/there.ts", mainModule ?? workingFolder));
     for (const options of MODELS) {
       const server = serve({ ...WHERE, ...options, module: "./not/there.ts" });
       await assert.rejects(server.ready(), (error: TrivetError) => {
         assert.deepEqual([error.code, error.message], [
           "module-invalid",
-          'The module "./not/there.ts" does not exist.',
+          `The module ${JSON.stringify(path)} does not exist.`,
         ]);
         return true;
       });

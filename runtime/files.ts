@@ -1,0 +1,90 @@
+/**
+ * Files through `node:fs`, which Deno, Bun and Node have alike, behind the contract of `src/runtime.ts`.
+ *
+ * Translation only. The modules of Node are loaded when they are needed, because importing them costs Deno 50 ms.
+ *
+ * @module
+ */
+
+import type { FileHandle } from "node:fs/promises";
+import type { FileKind, Files, OpenFile } from "../src/runtime.ts";
+
+/** These mean that there are no more descriptors, of the process or of the system. */
+const OUT_OF_DESCRIPTORS = ["EMFILE", "ENFILE"];
+
+interface Modules {
+  readonly fs: typeof import("node:fs/promises");
+  /** To open without waiting: the open of a pipe that no program writes to would wait for ever. */
+  readonly flags: number;
+  readonly toUrl: (path: string) => string;
+}
+
+let modules: Promise<Modules> | undefined;
+
+async function load(): Promise<Modules> {
+  const [fs, { constants }, { pathToFileURL }] = await Promise.all([
+    import("node:fs/promises"),
+    import("node:fs"),
+    import("node:url"),
+  ]);
+  // Windows has no such flag, and no pipes among its files.
+  return { fs, flags: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), toUrl: (path) => pathToFileURL(path).href };
+}
+
+/** Makes the part of a runtime that is concerned with files. */
+export function createFiles(): Files {
+  const withModules = (): Promise<Modules> => modules ??= load();
+  return {
+    async kindOf(url): Promise<FileKind | null> {
+      const { fs } = await withModules();
+      const found = await fs.stat(new URL(url)).catch(() => null);
+      if (found === null) return null;
+      return found.isFile() ? "file" : found.isDirectory() ? "folder" : "something else";
+    },
+
+    async realUrl(url): Promise<string | null> {
+      const { fs, toUrl } = await withModules();
+      const path = await fs.realpath(new URL(url)).catch(() => null);
+      return path === null ? null : toUrl(path);
+    },
+
+    async open(url): Promise<OpenFile | null> {
+      const { fs, flags } = await withModules();
+      let handle: FileHandle;
+      try {
+        handle = await fs.open(new URL(url), flags);
+      } catch (error) {
+        if (OUT_OF_DESCRIPTORS.includes((error as { code?: string }).code ?? "")) throw error;
+        return null;
+      }
+      return await toOpenFile(handle);
+    },
+
+    async readText(url): Promise<string | null> {
+      const { fs } = await withModules();
+      const text = await fs.readFile(new URL(url), "utf8").catch(() => null);
+      return text === null ? null : text.replace(/^\uFEFF/, "");
+    },
+  };
+}
+
+/** What was opened is looked at, and not its path, at which something else may stand by now. */
+async function toOpenFile(handle: FileHandle): Promise<OpenFile | null> {
+  const found = await handle.stat().catch(() => null);
+  if (found === null || !found.isFile()) {
+    await handle.close();
+    return null;
+  }
+  let closed: Promise<void> | undefined;
+  let reading: Promise<unknown> = Promise.resolve();
+  return {
+    byteLength: found.size,
+    changedAtMs: found.mtimeMs,
+    async read(buffer, position) {
+      const read = handle.read(buffer, 0, buffer.byteLength, position);
+      reading = read.catch(() => {});
+      return (await read).bytesRead;
+    },
+    close: () => closed ??= reading.then(() => handle.close()),
+  };
+}
