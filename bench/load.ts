@@ -2,8 +2,9 @@
  * The load benchmark: Trivet, the runtimes' own servers and others, under the same load in the same run.
  *
  * Usage: `deno task bench [--quick] [--runtime=deno,bun,node] [--scenario=hello,json] [--contender=trivet,native]
- * [--rounds=3] [--starts=1] [--seconds=0.4] [--warm-up=1] [--before=COMMIT] [--name=load]`. With `--before` Trivet as of
- * another commit is measured in the same rounds. Results are written when a name is given. It fails when a response of
+ * [--rounds=3] [--starts=1] [--seconds=0.4] [--warm-up=2] [--before=COMMIT] [--name=load] [--add]`. With `--before` Trivet as of
+ * another commit is measured in the same rounds. Results are written when a name is given; with `--add` those of earlier
+ * runs of that name stay, so that parts can be measured one after another. It fails when a response of
  * any contender was wrong. It needs Linux and wrk.
  *
  * @module
@@ -14,10 +15,10 @@ import { findGenerators } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
-import { measureState, STATES } from "./load/states.ts";
+import { measureState, type StateFinding, STATES, stateSections } from "./load/states.ts";
 import { amount, choice, NAME, runProgram, type Site, SWITCH, TEXT, type Values } from "./program.ts";
-import { type Report, type Section, versionsOf } from "./report.ts";
-import { describeSource, findRuntimes, installPackages, RUNTIME_NAMES } from "./runtimes.ts";
+import { type Report, versionsOf } from "./report.ts";
+import { describeSource, findRuntimes, installPackages, RUNTIME_NAMES, type RuntimeName } from "./runtimes.ts";
 
 const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
 /** Its compilers are at work still, so that the figures of a quick run are not the ones to quote. */
@@ -34,8 +35,9 @@ const OPTIONS = {
   rounds: amount(3),
   starts: amount(1),
   seconds: amount(0.4),
-  "warm-up": amount(1),
+  "warm-up": amount(2),
   before: TEXT,
+  add: SWITCH,
   name: NAME,
 };
 
@@ -85,15 +87,11 @@ async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ repor
       say(progressLine(scenario, runtime.title, found));
     }
   }
-  const states: Section[] = [];
-  const problems = measurements.flatMap(({ runtime, scenario, contender, problems }) =>
-    problems.map((problem) => `${runtime}, ${scenario}, ${contender}: ${problem}`)
-  );
+  const states: StateFinding[] = [];
   for (const state of STATES.filter((each) => selected.includes(each.name))) {
     const found = await measureState(state, runtimes, method, quick);
-    states.push(found.section);
-    problems.push(...found.problems);
-    say(`${state.title}: ${found.section.rows.map((row) => row.join(" ")).join("; ")}`);
+    states.push(...found);
+    say(`${state.title}: ${found.map((each) => `${each.contender} ${each.figures.join(" ")}`).join("; ")}`);
   }
   const versions = {
     ...await versionsOf(runtimes, root, source),
@@ -108,10 +106,48 @@ async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ repor
       starts === 1 ? "once" : `${starts} times`
     }, pinned to one processor where there are ` +
     `two.${notes.map((note) => ` ${note}`).join("")}`;
-  const sections = sectionsOf(measurements);
-  sections.splice(-1, 0, ...states);
-  return {
-    report: { title: "Load benchmark", method: text, versions, sections, problems, figures: measurements },
-    name,
+  const figures = options.add && name !== null
+    ? await added({ measurements, states, versions }, `${root}/bench/results/${name}.json`)
+    : { measurements, states, versions };
+  return { report: reportOf(figures, text), name };
+}
+
+/** What a run has found, as it is kept. */
+interface Figures {
+  readonly measurements: readonly Measurement[];
+  readonly states: readonly StateFinding[];
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** What was found now, in front of what is kept of parts of the same run that were measured before. */
+async function added({ measurements, states, versions }: Figures, path: string): Promise<Figures> {
+  const text = await Deno.readTextFile(path).catch(() => null);
+  const kept: Figures = text === null ? { measurements: [], states: [], versions: {} } : JSON.parse(text).figures;
+  const isNew = <T extends { runtime: string; contender: string }>(found: readonly T[], what: (each: T) => string) => {
+    const names = new Set(found.map((each) => `${what(each)} ${each.runtime} ${each.contender}`));
+    return (each: T) => !names.has(`${what(each)} ${each.runtime} ${each.contender}`);
   };
+  const inOrder = <T extends { runtime: RuntimeName }>(all: readonly T[], what: (each: T) => string): readonly T[] =>
+    all.toSorted((a, b) =>
+      MEASURED.indexOf(what(a)) - MEASURED.indexOf(what(b)) ||
+      RUNTIME_NAMES.indexOf(a.runtime) - RUNTIME_NAMES.indexOf(b.runtime)
+    );
+  const [scenarioOf, stateOf] = [(each: Measurement) => each.scenario, (each: StateFinding) => each.state];
+  return {
+    measurements: inOrder([...measurements, ...kept.measurements.filter(isNew(measurements, scenarioOf))], scenarioOf),
+    states: inOrder([...states, ...kept.states.filter(isNew(states, stateOf))], stateOf),
+    versions: { ...kept.versions, ...versions },
+  };
+}
+
+function reportOf(figures: Figures, method: string): Report {
+  const { measurements, states, versions } = figures;
+  const sections = sectionsOf(measurements);
+  sections.splice(-1, 0, ...stateSections(states));
+  const problems = [...measurements, ...states].flatMap(({ runtime, contender, problems, ...what }) =>
+    problems.map((problem) =>
+      `${"scenario" in what ? what.scenario : what.state} on ${runtime}, ${contender}: ${problem}`
+    )
+  );
+  return { title: "Load benchmark", method, versions, sections, problems, figures };
 }

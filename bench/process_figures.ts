@@ -75,16 +75,15 @@ export function cpuSecondsOfMachine(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** The memory of a process, and of those it has started, now. One that has ended has none. */
+/** The memory of a process, and of those it has started, now; no number where the process has ended. */
 export function memoryOf(pid: number): ProcessMemory {
   let [residentBytes, peakBytes] = [0, 0];
   for (const each of familyOf(pid)) {
-    const status = each === pid
-      ? readFileSync(`/proc/${each}/status`, "utf8")
-      : attempt("", () => readFileSync(`/proc/${each}/status`, "utf8"));
-    const bytesOf = (name: string) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0);
-    residentBytes += bytesOf("VmRSS");
-    peakBytes += bytesOf("VmHWM");
+    const status = attempt("", () => readFileSync(`/proc/${each}/status`, "utf8"));
+    const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
+    // One that it has started may have ended, and has none.
+    residentBytes += 1024 * (kib("VmRSS") || (each === pid ? NaN : 0));
+    peakBytes += 1024 * (kib("VmHWM") || (each === pid ? NaN : 0));
   }
   return { residentBytes, peakBytes };
 }

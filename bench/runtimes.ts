@@ -6,6 +6,7 @@
 
 import { runCommand } from "../scripts/command.ts";
 import { emit } from "../scripts/emit.ts";
+import { bundleModules } from "../scripts/npm_bundle.ts";
 import { TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
 
 /** The runtimes that are measured. */
@@ -103,6 +104,13 @@ export async function describeSource(root: string): Promise<string> {
   if (commit.exitCode !== 0) return "";
   const changes = await runCommand(["git", "status", "--porcelain", "--", "mod.ts", "src", "runtime"], options);
   return ` (${commit.output.trim()}${changes.output.trim() === "" ? "" : ", changed"})`;
+}
+
+/** The module of Trivet as the npm package has it, joined into few files; the emitted ones where that can't be done. */
+export async function packagedModule({ name, folder, trivet }: BenchRuntime): Promise<string> {
+  if (name !== "node") return trivet;
+  const joined = await bundleModules(folder, "emitted").then(() => true, () => false);
+  return joined ? `file://${folder}/esm/mod.js` : trivet;
 }
 
 /** Installs the packages of npm below a folder. */

@@ -7,7 +7,7 @@
 import { ChildProgram } from "../child_program.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { figure, median, messageOf, mib, type Section } from "../report.ts";
-import type { BenchRuntime } from "../runtimes.ts";
+import { type BenchRuntime, packagedModule, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { StressConnection } from "../stress/stress_connection.ts";
 import { type ContenderName, contenderOf, startContender } from "./contenders.ts";
@@ -54,7 +54,7 @@ export const STATES: readonly State[] = [
     name: "start",
     title: "Start",
     text: "From the start of the process until the first response has come, and resident memory then; medians of " +
-      `${STARTS} processes. Trivet is its source on Deno and Bun, and emitted but not joined into few files on Node.`,
+      `${STARTS} processes. Trivet is its source on Deno and Bun, and what the npm package has on Node.`,
     columns: ["first response ms", "resident MiB"],
     contenders: OWN,
     async measure({ isQuick, start }) {
@@ -128,33 +128,53 @@ export const STATES: readonly State[] = [
   },
 ];
 
+/** What was found of a state, in the order of the table. */
+export interface StateFinding {
+  readonly state: string;
+  readonly runtime: RuntimeName;
+  readonly contender: ContenderName;
+  readonly figures: readonly string[];
+  readonly problems: readonly string[];
+}
+
+/** The tables of what was found. */
+export function stateSections(findings: readonly StateFinding[]): Section[] {
+  return STATES.map(({ name, title, text, columns }) => ({
+    title,
+    text,
+    head: ["", ...columns],
+    rows: findings.filter(({ state, figures }) => state === name && figures.length > 0)
+      .map(({ runtime, contender, figures }) => [
+        `${RUNTIME_TITLES[runtime]}, ${contenderOf(contender).title}`,
+        ...figures,
+      ]),
+  }));
+}
+
 /** Measures one state on the runtimes, contender by contender. */
 export async function measureState(
-  { title, text, columns, contenders, measure }: State,
+  { name, contenders, measure }: State,
   runtimes: readonly BenchRuntime[],
   method: Method,
   isQuick: boolean,
-): Promise<{ section: Section; problems: string[] }> {
-  const rows: string[][] = [];
-  const problems: string[] = [];
-  for (const runtime of runtimes) {
+): Promise<StateFinding[]> {
+  const findings: StateFinding[] = [];
+  for (const each of runtimes) {
+    const runtime = name === "start" ? { ...each, trivet: await packagedModule(each) } : each;
     for (const contender of contenders.filter((each) => method.contenders.includes(each))) {
       if (contenderOf(contender).isBefore && runtime.trivetBefore === null) continue;
       const start = (handler: HandlerName, patient = false) => {
         const scenario = { handler, target: "/", fields: {}, content: null, patient };
         return startContender(contender, scenario, runtime, { ...method, place: "anywhere" });
       };
-      const name = `${runtime.title}, ${contenderOf(contender).title}`;
-      try {
-        const found = await measure({ isQuick, contender, start });
-        rows.push([name, ...found.figures]);
-        problems.push(...found.problems.map((problem) => `${title}, ${name}: ${problem}`));
-      } catch (error) {
-        problems.push(`${title}, ${name}: ${messageOf(error)}`);
-      }
+      const found = await measure({ isQuick, contender, start }).catch((error: unknown) => ({
+        figures: [],
+        problems: [messageOf(error)],
+      }));
+      findings.push({ state: name, runtime: runtime.name, contender, ...found });
     }
   }
-  return { section: { title, text, head: ["", ...columns], rows }, problems };
+  return findings;
 }
 
 /** Starts a client in a process of its own, on Deno. */

@@ -60,7 +60,8 @@ export function announce(port: number, stats: () => unknown = () => null): void 
     collectGarbage();
     console.log(COLLECTED);
   });
-  process.stdin.on("end", () => process.exit(0));
+  // One of several processes is ended by what started them.
+  if (!(readLaunch()?.sharedPort > 0)) process.stdin.on("end", () => process.exit(0));
   setTimeout(() => process.exit(1), LIFETIME_MS).unref();
   console.log(JSON.stringify({ port }));
 }
