@@ -27,6 +27,8 @@ export interface CommandOptions {
   readonly deadlineMs: number;
   /** What its environment has beside this program's. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Told what the command prints, as it comes. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** The time a command has between the polite signal and the last one, to say what it was doing. */
@@ -50,6 +52,10 @@ const LIFELINE = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & 
 export async function runCommand(argv: readonly string[], options: CommandOptions): Promise<CommandResult> {
   const startMs = performance.now();
   const chunks: string[] = [];
+  const take = (text: string): void => {
+    chunks.push(text);
+    options.onOutput?.(text);
+  };
   const child = new Deno.Command("sh", {
     args: ["-c", LIFELINE, "sh", ...argv],
     cwd: options.cwd,
@@ -61,7 +67,7 @@ export async function runCommand(argv: readonly string[], options: CommandOption
     detached: true,
   }).spawn();
 
-  const output = Promise.all([collect(child.stdout, chunks), collect(child.stderr, chunks)]);
+  const output = Promise.all([collect(child.stdout, take), collect(child.stderr, take)]);
   let timedOut = false;
   const deadline = setTimeout(() => {
     timedOut = true;
@@ -89,9 +95,9 @@ function commandEnvironment(): Record<string, string> {
   return { ...environment, NO_COLOR: "1", npm_config_loglevel: "error" };
 }
 
-async function collect(stream: ReadableStream<Uint8Array>, chunks: string[]): Promise<void> {
+async function collect(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {
   const decoder = new TextDecoder();
-  for await (const bytes of stream) chunks.push(decoder.decode(bytes, { stream: true }));
+  for await (const bytes of stream) take(decoder.decode(bytes, { stream: true }));
 }
 
 async function settledWithin(promise: Promise<unknown>, milliseconds: number): Promise<void> {

@@ -13,6 +13,7 @@ import { runCommand } from "./command.ts";
 import { emit } from "./emit.ts";
 import { compareWays, findListedWays, readTakenWays, RECORDS_VARIABLE, type Way } from "./state_ways.ts";
 import { readTestReport, type TestCase } from "./test_report.ts";
+import { TestProgress } from "./test_progress.ts";
 import { TEST_RUNTIMES, type TestRuntime } from "./test_runtimes.ts";
 
 /** What the command line asks for. */
@@ -34,6 +35,7 @@ interface Suite {
   readonly emitted: Promise<string>;
   /** The ways that every runtime has to take through the states; `null` where only some of the tests run. */
   readonly listedWays: readonly Way[] | null;
+  readonly progress: TestProgress;
 }
 
 /** How one runtime did. */
@@ -52,13 +54,15 @@ interface Result {
 class UsageError extends Error {}
 
 const DEFAULT_DEADLINE_SECONDS = 480;
+/** Runtimes at once, unless the command line says otherwise: half of the time of most tests is waiting. */
+const MAX_DEFAULT_JOBS = 2;
 /** Lines of a killed runner's output that are shown: the last of them names the test that hung. */
 const LAST_LINES = 40;
 
 function readOptions(args: readonly string[]): Options {
   const filters: string[] = [];
   let runtimes: readonly TestRuntime[] = TEST_RUNTIMES;
-  let jobs = 1;
+  let jobs = Math.min(MAX_DEFAULT_JOBS, navigator.hardwareConcurrency);
   let deadlineSeconds = DEFAULT_DEADLINE_SECONDS;
   for (let index = 0; index < args.length; index++) {
     const [name, attached] = args[index].split(/=(.*)/s);
@@ -114,7 +118,13 @@ async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
   const records = `${suite.folder}/${runtime.name}_transitions`;
   await Deno.mkdir(records);
   const env = { [RECORDS_VARIABLE]: records };
-  const { exitCode, output, seconds, timedOut } = await runCommand(argv, { cwd, deadlineMs: suite.deadlineMs, env });
+  const { exitCode, output, seconds, timedOut } = await runCommand(argv, {
+    cwd,
+    deadlineMs: suite.deadlineMs,
+    env,
+    onOutput: suite.progress.begin(runtime),
+  });
+  suite.progress.end(runtime);
 
   const report = await Deno.readTextFile(reportPath).catch(() => "");
   const { cases, filesWithoutTest } = runtime.read(readTestReport(report), suite.files);
@@ -150,9 +160,10 @@ async function runAll(options: Options, suite: Suite): Promise<Result[]> {
       const [index, runtime] = next;
       const result = await runTests(runtime, suite);
       results[index] = result;
-      if (result.output !== "") console.log(`\n===== ${result.title} =====\n${result.output}\n`);
-      for (const problem of result.problems) console.log(`FAILED  ${result.title} ${problem}`);
-      console.log(`${isGood(result) ? "ok     " : "FAILED "} ${result.title}, ${result.seconds.toFixed(1)} s`);
+      const print = (line: string): void => suite.progress.print(line);
+      if (result.output !== "") print(`\n===== ${result.title} =====\n${result.output}\n`);
+      for (const problem of result.problems) print(`FAILED  ${result.title} ${problem}`);
+      print(`${isGood(result) ? "ok     " : "FAILED "} ${result.title}, ${result.seconds.toFixed(1)} s`);
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, runNext));
@@ -222,7 +233,9 @@ async function main(): Promise<number> {
   emitted.catch(() => undefined);
 
   const listedWays = files.length === all.length ? await findListedWays(root) : null;
-  const results = await runAll(options, { root, files, deadlineMs: options.deadlineMs, folder, emitted, listedWays });
+  const progress = new TestProgress(files.length);
+  const { deadlineMs } = options;
+  const results = await runAll(options, { root, files, deadlineMs, folder, emitted, listedWays, progress });
   printSummary(results);
   return results.every(isGood) ? 0 : 1;
 }

@@ -29,6 +29,8 @@ export interface TestRuntime {
   command(program: string, files: readonly string[], reportPath: string, deadlineMs: number): string[];
   /** Whether a line of the runner's output only says that something went well. */
   isGoodNews(line: string): boolean;
+  /** Lines of the runner's output that say that the tests of another file begin, that one has passed or failed. */
+  readonly lines: { readonly file: RegExp; readonly passed: RegExp; readonly failed: RegExp };
   /** Finds a line of the runner's output for each error that was thrown outside of a test and failed none. */
   readonly strayErrors: RegExp;
   /** Normalizes what the runner reports: its tests, and those of the files in which a test was found. */
@@ -71,6 +73,11 @@ export const TEST_RUNTIMES: readonly TestRuntime[] = [
       ...files.map((file) => `./${file}`),
     ],
     isGoodNews: (line) => /^\s*(?:running \d+ tests? from |.+ \.\.\.(?: (?:ok|ignored) \(.*\))?$)/.test(line),
+    lines: {
+      file: /^running \d+ tests? from /,
+      passed: /\.\.\. ok \(/,
+      failed: /\.\.\. FAILED \((?!due to )/,
+    },
     // The second form is printed by Deno itself, for an error in a callback of node:net.
     strayErrors: new RegExp(`^(?:${UNCAUGHT_ERROR_LINE} |\\S+:\\d+: Uncaught )`, "gm"),
     read: (cases, files) => ({
@@ -92,6 +99,7 @@ export const TEST_RUNTIMES: readonly TestRuntime[] = [
       ...files.map((file) => `./${file}`),
     ],
     isGoodNews: (line) => /^\((?:pass|skip|todo)\) /.test(line),
+    lines: { file: /^\S+_test\.ts:$/, passed: /^\(pass\) /, failed: /^\(fail\) / },
     strayErrors: /^# Unhandled error between tests$/gm,
     read: (cases, files) => ({ cases, filesWithoutTest: filesMissingFrom(cases, files) }),
   },
@@ -115,11 +123,14 @@ function nodeRuntime(name: string, find: (root: string) => Promise<RuntimeProgra
       `--test-timeout=${Math.max(TEST_TIMEOUT_MS, deadlineMs / 2)}`,
       "--test-reporter=spec",
       "--test-reporter-destination=stdout",
+      "--test-reporter=./scripts/node_test_files.js",
+      "--test-reporter-destination=stdout",
       "--test-reporter=junit",
       `--test-reporter-destination=${reportPath}`,
       ...files.map((file) => file.replace(/\.ts$/, ".js")),
     ],
-    isGoodNews: (line) => /^\s*[✔﹣▶] /.test(line),
+    isGoodNews: (line) => /^\s*[✔﹣▶] |^file: /.test(line),
+    lines: { file: /^file: /, passed: /^\s*✔ /, failed: /^\s*✖ (?!failing tests:)/ },
     // Node fails the file's own test for such an error.
     strayErrors: /(?!)/g,
     read: readNodeRun,
