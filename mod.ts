@@ -40,7 +40,17 @@ export type {
   UnhandledRejections,
 } from "./src/api/options.ts";
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/api/server.ts";
-export type { QueueStats, ServerState, ServerStats, ThreadStats, WorkerStats } from "./src/api/stats.ts";
+export type {
+  ConnectionActivity,
+  Histogram,
+  Measurements,
+  QueueStats,
+  ServerState,
+  ServerStats,
+  StatusClass,
+  ThreadStats,
+  WorkerStats,
+} from "./src/api/stats.ts";
 export type {
   ServerWebSocket,
   WebSocketAnswer,

@@ -20,7 +20,13 @@ interface Step {
 /** Each step takes a few seconds, a type check with an empty cache on a slow machine some more. */
 const DEADLINE_MS = 180_000;
 
-const ENTRY_POINTS = ["mod.ts", "src/entry/cli.ts", "src/entry/fast_response.ts", "src/entry/crossws.ts"];
+const ENTRY_POINTS = [
+  "mod.ts",
+  "src/entry/cli.ts",
+  "src/entry/fast_response.ts",
+  "src/entry/crossws.ts",
+  "src/entry/observe.ts",
+];
 const FOLDERS = ["src", "runtime", "test", "bench", "scripts", "examples"];
 
 const STEPS: readonly Step[] = [

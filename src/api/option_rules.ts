@@ -106,6 +106,7 @@ const OTHER_NAMES = [
   "minDataRate",
   "healthPath",
   "accessLog",
+  "metrics",
 ];
 
 /** The names of the options that are whole numbers. */

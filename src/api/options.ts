@@ -134,6 +134,11 @@ export interface ServeOptions {
    * terminal, `trivet serve` has `true`.
    */
   readonly accessLog?: AccessLog;
+  /**
+   * Measures each request, and how late event loops are, for `server.metrics()` and `stats().measured`. Default false:
+   * then only the other counts of `stats()` are kept.
+   */
+  readonly metrics?: boolean;
   /** Hands the handler a Request of the runtime itself, at the cost of making one for each request. Default false. */
   readonly nativeRequest?: boolean;
   /** Seconds a refused peer is asked to wait, 0 to 86 400. Default 5. */

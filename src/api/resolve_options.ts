@@ -49,6 +49,7 @@ export interface ResolvedOptions {
   readonly maxThreadMemory: number;
   readonly unhandledRejections: UnhandledRejections;
   readonly healthPath: string | undefined;
+  readonly metrics: boolean;
   /** Where requests are logged; `undefined` where they are not. */
   readonly accessLog: AccessLogOptions | ((entry: AccessLogEntry) => void) | undefined;
   /** Whether the model "blocking" lets connections persist: only when the user has set a time for that. */
@@ -121,6 +122,7 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     unhandledRejections: resolveName("unhandledRejections", options.unhandledRejections, REJECTIONS) ?? "report",
     module: resolveModule(options.module),
     healthPath: resolveHealthPath(options.healthPath),
+    metrics: resolveType("metrics", options.metrics, "boolean") ?? false,
     accessLog: resolveAccessLog(options.accessLog),
     blockingPersists: options.keepAliveTimeout !== undefined,
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },

@@ -52,6 +52,45 @@ export interface ServerStats {
   readonly loops: number;
   /** Lines that outputs and log files did not take, on every event loop: they are closed, full or slow. */
   readonly droppedLines: number;
+  /** What is measured with the option `metrics`; `null` without it. */
+  readonly measured: Measurements | null;
+}
+
+/** How durations are spread. Every figure is in milliseconds. */
+export interface Histogram {
+  /** The longest duration of each bucket but the last, which has no bound. */
+  readonly bounds: readonly number[];
+  /** How many durations each bucket has: one more than there are bounds. */
+  readonly counts: readonly number[];
+  /** All durations together. */
+  readonly sum: number;
+}
+
+/** The first digit of a status code; `"none"` where none was sent. */
+export type StatusClass = "none" | "1xx" | "2xx" | "3xx" | "4xx" | "5xx";
+
+/**
+ * What an open connection does: it waits for its turn, has no request, has one, has left HTTP by an upgrade, or is being
+ * closed.
+ */
+export type ConnectionActivity = "waiting" | "idle" | "active" | "upgraded" | "closing";
+
+/** What the option `metrics` has a server measure, on every event loop. */
+export interface Measurements {
+  /** Open connections by what they do now. */
+  readonly connections: Readonly<Record<ConnectionActivity, number>>;
+  /** Responses since the start, by method and class of status. Methods that are not RFC 9110's or PATCH are `_OTHER`. */
+  readonly responses: Readonly<Record<string, Readonly<Record<StatusClass, number>>>>;
+  /** Of these, those that could not be sent whole. */
+  readonly aborted: number;
+  /** From the end of a request's head to the last byte of its response that was given to the transport. */
+  readonly durations: Readonly<Record<StatusClass, Histogram>>;
+  /** How long connections ("blocking", "worker-pool") or requests ("hybrid") have waited in the queue. */
+  readonly queueWaits: Histogram;
+  /** How late the event loops that serve connections were, looked at ten times a second. */
+  readonly loopDelay: Histogram;
+  /** How late the threads that run handlers were, likewise. */
+  readonly threadDelay: Histogram;
 }
 
 /** What a server is doing. */

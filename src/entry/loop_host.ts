@@ -237,5 +237,6 @@ function toCounts(stats: ServerStats, droppedRequests: number): LoopCounts {
     bytesSent,
     errors,
     droppedLines: stats.droppedLines + droppedRequests,
+    measured: stats.measured,
   };
 }

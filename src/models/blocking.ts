@@ -112,6 +112,7 @@ export class BlockingScheduler implements Scheduler {
   }
 
   stats(): Partial<SchedulerStats> {
-    return { queue: this.#line.stats, workers: { total: 1, busy: this.#served === null ? 0 : 1 } };
+    const workers = { total: 1, busy: this.#served === null ? 0 : 1 };
+    return { queue: this.#line.stats, queueWaits: this.#line.waits, workers };
   }
 }

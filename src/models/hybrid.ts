@@ -117,9 +117,11 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     const queue = { ...this.#line.stats, waiting: this.#waitingCount() };
     return {
       queue,
+      queueWaits: this.#line.waits,
       workers: { total: threads.length, busy },
       threads: this.#pool.counts,
       openSockets: this.#pool.openSockets,
+      threadDelay: this.#pool.delays,
     };
   }
 

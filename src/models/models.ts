@@ -132,9 +132,10 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
   const { options, module, threadEntry: entry, runtime, warnings } = parts;
   const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread, maxThreadMemory } = options;
   const callLimitMs = handlerTimeout === 0 ? 0 : CALL_LIMIT_FACTOR * handlerTimeout + CALL_LIMIT_EXTRA_MS;
+  const measuresDelay = options.metrics;
   const rejectionsAreFatal = options.unhandledRejections === "fatal";
   const fastResponse = isFastResponseInstalled();
-  const orders = { module: module!, nativeRequest, fastResponse, callLimitMs, rejectionsAreFatal };
+  const orders = { module: module!, nativeRequest, fastResponse, callLimitMs, rejectionsAreFatal, measuresDelay };
   if (maxThreadMemory > 0 && !runtime.limitsThreadMemory) {
     warnings.warn("thread-memory-unbounded", `maxThreadMemory has no effect: ${runtime.name} can't bound a thread.`);
   }

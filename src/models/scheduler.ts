@@ -10,7 +10,7 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
-import type { QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
+import type { Histogram, QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
 import type { Address } from "../runtime.ts";
 import type { Announcement, LoopCounts } from "./loops/loop_protocol.ts";
 
@@ -58,6 +58,10 @@ export interface StopCounts {
 /** What a model counts. */
 export interface SchedulerStats {
   readonly queue: QueueStats;
+  /** How long what had its turn has waited for it. */
+  readonly queueWaits: Histogram;
+  /** How late the threads that run handlers were, where that is measured. */
+  readonly threadDelay: Histogram;
   readonly workers: WorkerStats;
   readonly threads: ThreadStats;
   /** WebSockets that are open on threads that run handlers. */

@@ -94,7 +94,8 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
   }
 
   stats(): Partial<SchedulerStats> {
-    return { threads: this.#pool.counts, openSockets: this.#pool.openSockets };
+    const { counts: threads, openSockets, delays: threadDelay } = this.#pool;
+    return { threads, openSockets, threadDelay };
   }
 
   nowMs(): number {

@@ -7,7 +7,8 @@
  */
 
 import type { Clock } from "../runtime.ts";
-import type { QueueStats } from "../api/stats.ts";
+import type { Histogram, QueueStats } from "../api/stats.ts";
+import { Durations } from "../observe/histogram.ts";
 
 /** What can wait in a line. */
 export interface Waiter {
@@ -36,6 +37,7 @@ export class WaitingLine<T extends Waiter> {
   #end = 0;
   #length = 0;
   #longestWaitMs = 0;
+  readonly #waits = new Durations();
   #refused = 0;
 
   /**
@@ -84,6 +86,7 @@ export class WaitingLine<T extends Waiter> {
     const first = this.#ring[this.#at(this.#first)];
     if (first === null) return undefined;
     this.#longestWaitMs = this.#longestWaitUntilNow();
+    this.#waits.add(this.#clock.nowMs() - this.#arrivedMs[this.#at(this.#first)]);
     this.leave(first);
     return first;
   }
@@ -102,6 +105,11 @@ export class WaitingLine<T extends Waiter> {
   get stats(): QueueStats {
     const longestWaitMs = this.#longestWaitUntilNow();
     return { waiting: this.#length, longestWaitMs: Math.round(longestWaitMs), refused: this.#refused };
+  }
+
+  /** How long those that had their turn, or had waited too long for it, have waited. */
+  get waits(): Histogram {
+    return this.#waits.histogram;
   }
 
   #longestWaitUntilNow(): number {

@@ -137,7 +137,8 @@ export class WorkerPoolScheduler implements Scheduler {
 
   stats(): Partial<SchedulerStats> {
     const workers = { total: this.#options.workers, busy: this.#busy };
-    return { queue: this.#line.stats, workers, ...this.#options.places.stats?.() };
+    const { stats: queue, waits: queueWaits } = this.#line;
+    return { queue, queueWaits, workers, ...this.#options.places.stats?.() };
   }
 
   /** A connection that has left the line has the number of its worker for its place. */

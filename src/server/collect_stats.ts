@@ -5,9 +5,11 @@
  */
 
 import type { Model } from "../api/options.ts";
-import type { ServerState, ServerStats } from "../api/stats.ts";
+import type { Measurements, ServerState, ServerStats } from "../api/stats.ts";
 import { addCounts, type LoopCounts, NO_COUNTS } from "../models/loops/loop_protocol.ts";
 import type { Scheduler, SchedulerStats } from "../models/scheduler.ts";
+import { NO_DURATIONS } from "../observe/histogram.ts";
+import type { LoopMeasurements } from "../observe/measurements.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 
 const NO_SCHEDULER_STATS: SchedulerStats = {
@@ -15,6 +17,8 @@ const NO_SCHEDULER_STATS: SchedulerStats = {
   workers: { total: 0, busy: 0 },
   threads: { ready: 0, started: 0, lost: 0, renewed: 0 },
   openSockets: 0,
+  queueWaits: NO_DURATIONS,
+  threadDelay: NO_DURATIONS,
   loops: 1,
   elsewhere: NO_COUNTS,
 };
@@ -23,6 +27,7 @@ const NO_SCHEDULER_STATS: SchedulerStats = {
 function countConnections(
   { open, admission, counters, webSockets }: ConnectionServices,
   droppedLines: number,
+  measured: Measurements | null,
 ): LoopCounts {
   const { requests, responses, activeExchanges, bytesReceived, bytesSent, errors } = counters;
   return {
@@ -37,6 +42,7 @@ function countConnections(
     bytesSent,
     errors: Object.fromEntries(errors),
     droppedLines,
+    measured,
   };
 }
 
@@ -48,13 +54,17 @@ export function collectStats(
   services: ConnectionServices,
   scheduler: Scheduler,
   droppedLines: number,
+  loopMeasured: LoopMeasurements | null,
 ): ServerStats {
-  const { elsewhere, openSockets: openOnThreads, ...schedulerStats } = {
+  const { elsewhere, openSockets: openOnThreads, queueWaits, threadDelay, ...schedulerStats } = {
     ...NO_SCHEDULER_STATS,
     ...scheduler.stats?.(),
   };
+  const measured = loopMeasured === null
+    ? null
+    : { connections: services.open.countByActivity(), ...loopMeasured, queueWaits, threadDelay };
   const { open, accepted, refused, openSockets, ...counts } = addCounts(
-    countConnections(services, droppedLines),
+    countConnections(services, droppedLines, measured),
     elsewhere,
   );
   return {

@@ -9,10 +9,9 @@ import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions, resolveM
 import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
-import { type Observation, observe } from "./observation.ts";
+import { NOTHING_OBSERVED, type Observation, observe } from "./observation.ts";
 import { Reports } from "./reports.ts";
 import { Http1Connection } from "../http1/connection/http1_connection.ts";
-import type { Observer } from "../exchange/observer.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Model, ServeOptions } from "../api/options.ts";
 import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
@@ -74,7 +73,6 @@ export function createServer(
     onPublished: (publication) => server.deliver(publication),
   });
   const observation = observe(options, runtime);
-  const { observer, flushed } = observation;
   const server = assembleServer({
     options,
     runtime,
@@ -82,8 +80,7 @@ export function createServer(
     reports,
     descriptors,
     prepare: inTurn(observation.prepare, prepare),
-    observer,
-    flushed,
+    observation,
   });
   if (options.handleSignals) stopOnSignals(runtime, server).catch(() => {});
   return server;
@@ -105,17 +102,16 @@ export interface AssemblyParts {
   readonly descriptors?: DescriptorWatch;
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
-  /** Told of everything that happens on this event loop. */
-  readonly observer?: Observer | null;
-  /** See {@linkcode Observation.flushed}. */
-  readonly flushed?: Observation["flushed"];
+  /** What is seen of this event loop; nothing unless given. */
+  readonly observation?: Observation;
   /** Chooses who speaks on a connection; `http1` speaks HTTP/1.1. Default: HTTP/1.1 at once. */
   readonly choice?: (http1: Speaker) => ProtocolChoice;
 }
 
 /** Puts the parts of one server together. */
 export function assembleServer(parts: AssemblyParts): HttpServer {
-  const { options, runtime, scheduler, reports, observer = null, choice = alwaysHttp1 } = parts;
+  const { options, runtime, scheduler, reports, observation = NOTHING_OBSERVED, choice = alwaysHttp1 } = parts;
+  const { observer } = observation;
   const services = new ConnectionServices(options, runtime, scheduler, reports, observer);
   const { open, admission, clock } = services;
   services.onTick = () => parts.descriptors?.look(open.count + (scheduler.stats?.().elsewhere?.open ?? 0));
@@ -129,7 +125,7 @@ export function assembleServer(parts: AssemblyParts): HttpServer {
     reports,
     observer,
   });
-  return new HttpServer({ ...parts, services, events });
+  return new HttpServer({ ...parts, observation, services, events });
 }
 
 /** Does one thing after the other, as far as there is something to do. */

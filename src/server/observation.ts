@@ -10,35 +10,62 @@ import type { AccessLogFormat } from "../api/access_log.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import { tellUser } from "../api/telling.ts";
+import type { Connection } from "../exchange/connection.ts";
+import type { Exchange } from "../exchange/exchange.ts";
 import type { Observer } from "../exchange/observer.ts";
 import { AccessLogObserver, CallbackOutput, LineOutput } from "../observe/access_log.ts";
 import { lineMaker } from "../observe/log_lines.ts";
+import { type LoopMeasurements, RequestMeter } from "../observe/measurements.ts";
 import type { Runtime } from "../runtime.ts";
 
-/** The observers of one event loop. */
+/** What is seen of one event loop. */
 export interface Observation {
   /** Told of everything; `null` where nothing is asked for. */
   readonly observer: Observer | null;
   /** Opens what has to be opened. Rejects with a `TrivetError`. */
   readonly prepare: (() => Promise<void>) | null;
-  /** Resolves when everything that was seen has left, soon at the latest. */
-  readonly flushed: (() => Promise<void>) | null;
+  /** What was measured until now; `null` where nothing is. */
+  measured(): LoopMeasurements | null;
+  /** Every connection is gone: resolves when everything that was seen has left, soon at the latest. */
+  end(): Promise<void> | void;
 }
 
+/** What is seen where nothing is asked for. */
+export const NOTHING_OBSERVED: Observation = {
+  observer: null,
+  prepare: null,
+  measured: () => null,
+  end: () => {},
+};
+
 /** Makes the observers that the options ask for. */
-export function observe({ accessLog }: ResolvedOptions, runtime: Runtime): Observation {
-  const { host, clock } = runtime;
-  if (accessLog === undefined) return { observer: null, prepare: null, flushed: null };
+export function observe({ accessLog, metrics }: ResolvedOptions, runtime: Runtime): Observation {
+  const log = accessLog === undefined ? null : openLog(accessLog, runtime);
+  const meter = metrics ? new RequestMeter(runtime.clock) : null;
+  if (log === null && meter === null) return NOTHING_OBSERVED;
+  return {
+    observer: log === null || meter === null ? log?.observer ?? meter : new BothObservers(log.observer, meter),
+    prepare: log?.prepare ?? null,
+    measured: () => meter?.measurements ?? null,
+    end() {
+      meter?.end();
+      return log?.observer.flushed();
+    },
+  };
+}
+
+function openLog(accessLog: NonNullable<ResolvedOptions["accessLog"]>, { host, clock }: Runtime): {
+  readonly observer: AccessLogObserver;
+  readonly prepare: (() => Promise<void>) | null;
+} {
   if (typeof accessLog === "function") {
     const output = new CallbackOutput((entry) => tellUser(host, () => accessLog(entry)));
-    const observer = new AccessLogObserver(output, clock);
-    return { observer, prepare: null, flushed: () => observer.flushed() };
+    return { observer: new AccessLogObserver(output, clock), prepare: null };
   }
   const { file } = accessLog;
   const terminal = file === undefined ? host.terminal : null;
   const format: AccessLogFormat = accessLog.format ?? (terminal === null ? "combined" : "short");
   const output = new LineOutput(host.output, lineMaker(format, terminal?.takesColour ?? false));
-  const observer = new AccessLogObserver(output, clock);
   const open = async (path: string): Promise<void> => {
     try {
       output.sink = await host.openLog(path);
@@ -47,9 +74,41 @@ export function observe({ accessLog }: ResolvedOptions, runtime: Runtime): Obser
       throw new TrivetError("log-failed", `The log file ${path} can't be opened: ${reason}`, { cause });
     }
   };
-  return {
-    observer,
-    prepare: file === undefined ? null : () => open(file),
-    flushed: () => observer.flushed(),
-  };
+  return { observer: new AccessLogObserver(output, clock), prepare: file === undefined ? null : () => open(file) };
+}
+
+/** Tells two observers. */
+class BothObservers implements Observer {
+  readonly #one: Observer;
+  readonly #other: Observer;
+
+  constructor(one: Observer, other: Observer) {
+    this.#one = one;
+    this.#other = other;
+  }
+
+  connectionOpened(connection: Connection): void {
+    this.#one.connectionOpened(connection);
+    this.#other.connectionOpened(connection);
+  }
+
+  connectionClosed(connection: Connection): void {
+    this.#one.connectionClosed(connection);
+    this.#other.connectionClosed(connection);
+  }
+
+  requestBegun(exchange: Exchange, nowMs: number): void {
+    this.#one.requestBegun(exchange, nowMs);
+    this.#other.requestBegun(exchange, nowMs);
+  }
+
+  responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void {
+    this.#one.responseEnded(exchange, status, contentBytes, beganAtMs, nowMs);
+    this.#other.responseEnded(exchange, status, contentBytes, beganAtMs, nowMs);
+  }
+
+  requestRefused(connection: Connection, error: TrivetError, nowMs: number): void {
+    this.#one.requestRefused(connection, error, nowMs);
+    this.#other.requestRefused(connection, error, nowMs);
+  }
 }

@@ -7,6 +7,7 @@
  */
 
 import type { TrivetError } from "../api/errors.ts";
+import type { ConnectionActivity } from "../api/stats.ts";
 import type { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { TransportSession } from "../runtime.ts";
@@ -15,6 +16,8 @@ import type { TransportSession } from "../runtime.ts";
 export interface HeldConnection extends Connection, TransportSession {
   /** So much time has passed since the tick before, or since the connection was opened. */
   tick(elapsedMs: number): void;
+  /** What it does now. */
+  readonly activity: ConnectionActivity;
 }
 
 /** The connections that are open. */
@@ -40,6 +43,13 @@ export class OpenConnections {
   /** Of these, the ones that were not refused. */
   get servedCount(): number {
     return this.#open.length - this.refusedNow;
+  }
+
+  /** How many of them do what now. */
+  countByActivity(): Record<ConnectionActivity, number> {
+    const counts = { waiting: 0, idle: 0, active: 0, upgraded: 0, closing: 0 };
+    for (const { activity } of this.#open) counts[activity]++;
+    return counts;
   }
 
   /** A connection was opened. */

@@ -104,6 +104,7 @@ class UndecidedConnection implements HeldConnection {
   placeAmongOpen = 0;
   placeInLine = 0;
   readonly wasRefused = false;
+  readonly activity = "idle";
   readonly #transport: TransportConnection;
   readonly #parts: PrefaceParts;
   readonly #preface: Preface;

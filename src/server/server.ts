@@ -12,6 +12,9 @@ import { type ResolvedOptions, type ResolvedShutdown, resolveShutdown } from "..
 import { tellUser } from "../api/telling.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Server, ShutdownOptions, ShutdownReport } from "../api/server.ts";
+import { VERSION } from "../api/version.ts";
+import { type MetricsFormat, writeMetrics } from "../observe/exposition.ts";
+import type { Observation } from "./observation.ts";
 import type { ServerStats } from "../api/stats.ts";
 import type { Scheduler, StopCounts } from "../models/scheduler.ts";
 import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
@@ -38,8 +41,8 @@ export interface ServerParts {
   readonly events: TransportEvents;
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
-  /** Resolves when what was observed has left, soon at the latest. */
-  readonly flushed?: (() => Promise<void>) | null;
+  /** What is seen of its event loop. */
+  readonly observation: Observation;
 }
 
 /** One server over one listener. */
@@ -49,7 +52,7 @@ export class HttpServer implements Server {
   readonly #services: ConnectionServices;
   readonly #events: TransportEvents;
   readonly #scheduler: Scheduler;
-  readonly #flushed: (() => Promise<void>) | null;
+  readonly #observation: Observation;
   readonly #startedAtMs: number;
   readonly #ready = new Settlement<Server>();
   readonly #finished = new Settlement<void>();
@@ -79,13 +82,13 @@ export class HttpServer implements Server {
    * @param parts What it is made of.
    */
   constructor(parts: ServerParts) {
-    const { options, runtime, scheduler, services, reports, events, prepare, flushed = null } = parts;
+    const { options, runtime, scheduler, services, reports, events, prepare, observation } = parts;
     this.#options = options;
     this.#runtime = runtime;
     this.#scheduler = scheduler;
     this.#services = services;
     this.#events = events;
-    this.#flushed = flushed;
+    this.#observation = observation;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished.promise.catch(ignore);
     this.#patience = new Patience(runtime.clock, (cause) => {
@@ -143,7 +146,9 @@ export class HttpServer implements Server {
     const uptimeMs = Math.round(this.#runtime.clock.nowMs() - this.#startedAtMs);
     const state = SHOWN_STATES[this.#phase];
     const { droppedLines } = this.#runtime.host;
-    return collectStats(state, this.#options.model, uptimeMs, this.#services, this.#scheduler, droppedLines);
+    const { model } = this.#options;
+    const measured = this.#observation.measured();
+    return collectStats(state, model, uptimeMs, this.#services, this.#scheduler, droppedLines, measured);
   }
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
@@ -158,6 +163,15 @@ export class HttpServer implements Server {
   /** Is told what is published here, where this server is one of several loops. */
   set onPublished(callback: (publication: Publication) => void) {
     this.#services.onPublished = callback;
+  }
+
+  async metrics(format: MetricsFormat = "prometheus"): Promise<string> {
+    const stats = this.stats();
+    if (stats.measured === null) {
+      throw new TypeError("Nothing was measured: metrics() needs a server with the option metrics: true.");
+    }
+    const { name: runtime } = this.#runtime;
+    return await writeMetrics(stats, stats.measured, { version: VERSION, runtime }, format);
   }
 
   ref(): void {
@@ -248,7 +262,9 @@ export class HttpServer implements Server {
     // Connections may have come already, when another event loop could not listen.
     this.#services.open.abort(new TrivetError("shutdown-timeout", "The server could not start.", { cause: error }));
     this.#patience.giveUpSoon();
-    this.#patience.follow([this.#released, this.#scheduler.stop?.()], () => this.#finish());
+    this.#patience.follow([this.#released, this.#scheduler.stop?.(), this.#observation.end()], () => {
+      this.#finish();
+    });
   }
 
   // The stop: first it is only announced, then the system's queue is emptied, then what is open is served to its end.
@@ -363,7 +379,7 @@ export class HttpServer implements Server {
     // A connection can have been accepted while the port was given back.
     this.#aborted += this.#services.open.abort(new TrivetError("draining", "The server has stopped."));
     this.#patience.giveUpSoon();
-    this.#patience.follow([this.#scheduler.stop?.(), this.#flushed?.()], () => this.#finish());
+    this.#patience.follow([this.#scheduler.stop?.(), this.#observation.end()], () => this.#finish());
   }
 
   #finish(): void {

@@ -14,6 +14,7 @@ import { callHandler } from "../exchange/handler_call.ts";
 import type { WebSocketUpgrades } from "../exchange/exchange.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
+import { watchDelay } from "../observe/loop_delay.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
 import { CallTable } from "./call_table.ts";
@@ -27,6 +28,8 @@ import type { HandlerOrders, ToThread } from "./protocol.ts";
  * end of a turn like everything else, so that content that is there from the start leaves with its response.
  */
 const MAX_TURN_MS = 1;
+
+const DELAYS_TOLD_AT_ONCE = 10;
 
 /** A message whose turn has not come. */
 interface WaitingMessage {
@@ -90,6 +93,7 @@ export class HandlerHost implements HostLink {
     this.#handler = handler;
     this.#orders = orders;
     this.#claims = new Claims(orders.claims);
+    if (orders.measuresDelay) this.#measureDelay();
     this.#post = (message, transfer) => parent.post(message, transfer);
     this.#publications = new PublicationLink(
       clock.defer,
@@ -197,6 +201,16 @@ export class HandlerHost implements HostLink {
     // The handler was stopped in the middle of something, so nothing here can be relied on. The event loop has given
     // the call up, and gets a fresh thread.
     if (!hasReturned) this.#parent.exit();
+  }
+
+  /** Told about once a second, since each message wakes the other side. */
+  #measureDelay(): void {
+    let delaysMs: number[] = [];
+    watchDelay(this.#clock, (delayMs) => {
+      if (delaysMs.push(delayMs) < DELAYS_TOLD_AT_ONCE) return;
+      this.outgoing().add(["delays", 0, delaysMs]);
+      delaysMs = [];
+    });
   }
 
   #sayPace(): void {

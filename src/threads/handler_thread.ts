@@ -54,6 +54,8 @@ export interface HandlerThreadEvents {
   onGone(thread: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void;
   /** An error that belongs to no exchange: a rejection that nothing has handled, or a fault of this program. */
   onError(error: TrivetError): void;
+  /** How late it was, each time that was looked at. */
+  onDelays(delaysMs: readonly number[]): void;
   /** A handler has published to WebSockets, of which those of the thread are told already. */
   onPublished(thread: HandlerThread, publication: Publication): void;
 }
@@ -319,6 +321,9 @@ export class HandlerThread implements CallLink {
         return;
       case "error":
         this.#events.onError(restoreTrivetError(message[2]));
+        return;
+      case "delays":
+        this.#events.onDelays(message[2]);
         return;
       case "sockets":
         this.openSockets = message[2];

@@ -15,6 +15,7 @@
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
  * | | `error`: one that belongs to no call, such as a promise that was rejected; `sockets`: how many WebSockets are open |
+ * | | `delays`: how late its event loop was, where that is measured |
  *
  * What is published to WebSockets goes beside that, see `exchange/publication.ts`.
  *
@@ -102,7 +103,8 @@ export type FromThread =
   /** All calls up to one were looked at in this turn. So many of them were begun, and it took so long. */
   | readonly [kind: "pace", sequence: number, begun: number, elapsedMs: number]
   | readonly [kind: "error", callId: 0, error: ErrorCopy]
-  | readonly [kind: "sockets", callId: 0, open: number];
+  | readonly [kind: "sockets", callId: 0, open: number]
+  | readonly [kind: "delays", callId: 0, delaysMs: readonly number[]];
 
 /** The first message to a thread that runs handlers, not in a batch. */
 export interface HandlerOrders {
@@ -117,6 +119,8 @@ export interface HandlerOrders {
   readonly callLimitMs: number;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */
   readonly rejectionsAreFatal: boolean;
+  /** Whether it is measured how late the thread is. */
+  readonly measuresDelay: boolean;
   /** The memory in which calls are claimed, see `claims.ts`. */
   readonly claims: Int32Array<SharedArrayBuffer>;
 }

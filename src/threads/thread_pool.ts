@@ -7,6 +7,8 @@
  * @module
  */
 
+import type { Histogram } from "../api/stats.ts";
+import { Durations } from "../observe/histogram.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Runtime, Timer } from "../runtime.ts";
@@ -77,6 +79,7 @@ export class ThreadPool {
   /** Every thread that is not gone, those that are retiring among them. */
   readonly #threads = new Set<HandlerThread>();
   readonly #counts: ThreadCounts = { ready: 0, started: 0, lost: 0, renewed: 0 };
+  readonly #delays = new Durations();
   #restTimer: Timer | null = null;
   #isDraining = false;
   #watchTimer: Timer | null = null;
@@ -102,6 +105,11 @@ export class ThreadPool {
   get counts(): Readonly<ThreadCounts> {
     const ready = this.#seats.filter((seat) => seat.isReady).length;
     return { ...this.#counts, ready };
+  }
+
+  /** How late its threads were, where that is measured. */
+  get delays(): Histogram {
+    return this.#delays.histogram;
   }
 
   /** WebSockets that are open on its threads. */
@@ -211,6 +219,7 @@ export class ThreadPool {
       },
       onGone: (gone, returned, cause) => this.#onGone(seat, gone, returned, cause),
       onError: (error) => this.#events.onError(error),
+      onDelays: (delaysMs) => delaysMs.forEach((delayMs) => this.#delays.add(delayMs)),
       onPublished: (publisher, publication) => {
         this.publish(publication, publisher);
         this.#events.onPublished(publication);

@@ -179,6 +179,7 @@ async function writeFolder(): Promise<Record<string, string>> {
     "@trivet/http": served,
     "@trivet/http/fast-response": new URL("../../src/entry/fast_response.ts", import.meta.url).href,
     "@trivet/http/crossws": new URL("../../src/entry/crossws.ts", import.meta.url).href,
+    "@trivet/http/observe": new URL("../../src/entry/observe.ts", import.meta.url).href,
   };
   const config = { imports, compilerOptions, nodeModulesDir: "none", lock: false };
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));

@@ -25,6 +25,7 @@ function create(limits: AdmissionLimits, admit: (connection: HeldConnection) => 
   const connect = (hostname: string): HeldConnection & { close(): void } => {
     const connection = {
       placeAmongOpen: 0,
+      activity: "idle" as const,
       placeInLine: 0,
       wasRefused: false,
       remoteAddress: { transport: "tcp", hostname, port: 1 } as const,

@@ -13,6 +13,7 @@ import type { Observer } from "../../src/exchange/observer.ts";
 import { HandlerTurns } from "../../src/models/handler_turns.ts";
 import { EventDrivenScheduler } from "../../src/models/event_driven.ts";
 import { assembleServer } from "../../src/server/create_server.ts";
+import { NOTHING_OBSERVED } from "../../src/server/observation.ts";
 import type { ProtocolChoice, Speaker } from "../../src/server/preface.ts";
 import { Reports } from "../../src/server/reports.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
@@ -34,7 +35,9 @@ async function start(handler: Handler, seams: Seams, given: ServeOptions = {}) {
   ]);
   const scheduler = new EventDrivenScheduler(new HandlerTurns(handler, clock));
   const reports = new Reports((error) => void reported.push(error.code), runtime.host);
-  const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, ...seams });
+  const { observer = null, choice } = seams;
+  const observation = { ...NOTHING_OBSERVED, observer };
+  const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, observation, choice });
   await server.ready();
   const connect = (address = "10.0.0.2", protocol?: string): MemoryPeer =>
     runtime.connect({ transport: "tcp", hostname: address, port: 50_000 }, protocol);

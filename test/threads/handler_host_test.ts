@@ -94,6 +94,7 @@ describe("a thread that never lacks work", () => {
       fastResponse: false,
       callLimitMs: 0,
       rejectionsAreFatal: false,
+      measuresDelay: false,
       claims: claims.words,
     };
     const host = new HandlerHost(parent, slow, handler, orders, () => ({

@@ -40,6 +40,7 @@ function createBench() {
     fastResponse: false,
     callLimitMs: 0,
     rejectionsAreFatal: false,
+    measuresDelay: false,
   };
   const thread = new HandlerThread(runtime, orders, {
     onFree: () => {},
@@ -48,6 +49,7 @@ function createBench() {
       causes.push(cause);
     },
     onError: (error) => void errors.push(error),
+    onDelays: () => {},
     onPublished: () => {},
   });
   const settled: Record<string, string> = {};

@@ -9,6 +9,7 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import type { ConnectionActivity } from "../../api/stats.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
@@ -69,6 +70,10 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   }
 
   // What the concurrency model and the server ask for.
+
+  get activity(): ConnectionActivity {
+    return State.READING[this.#life.reading].activity;
+  }
 
   serve(): void {
     if (this.#life.reading !== State.PARKED) return;

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { ConnectionActivity } from "../../api/stats.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import { NoWayError, transitionRecorder } from "../../states.ts";
 import type { ConnectionSettings } from "./service.ts";
@@ -53,6 +54,8 @@ type Deadline = "none" | "queue" | "refusal" | "headers" | "keep-alive" | "reque
 
 interface ReadingRow {
   readonly name: string;
+  /** What an operator sees of it. */
+  readonly activity: ConnectionActivity;
   readonly reads: Reads;
   readonly deadline: Deadline;
   readonly fin: Fin;
@@ -78,6 +81,7 @@ export const READING: readonly ReadingRow[] = [
   // It is not its turn yet.
   {
     name: "parked",
+    activity: "waiting",
     reads: "until-kept",
     deadline: "queue",
     fin: "close-unless-kept",
@@ -88,6 +92,7 @@ export const READING: readonly ReadingRow[] = [
   // It will be answered with an error as soon as something was read: unread bytes would make a reset of the close.
   {
     name: "refusing",
+    activity: "closing",
     reads: "always",
     deadline: "refusal",
     fin: "close",
@@ -98,6 +103,7 @@ export const READING: readonly ReadingRow[] = [
   // It has just connected, and no byte has come.
   {
     name: "first",
+    activity: "idle",
     reads: "unless-congested",
     deadline: "headers",
     fin: "close",
@@ -107,6 +113,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "idle",
+    activity: "idle",
     reads: "unless-congested",
     deadline: "keep-alive",
     fin: "close",
@@ -117,6 +124,7 @@ export const READING: readonly ReadingRow[] = [
   // Bytes are kept: the peer does not take the responses before, or it is the turn of other connections.
   {
     name: "waiting",
+    activity: "active",
     reads: "until-kept",
     deadline: "none",
     fin: "gone",
@@ -126,6 +134,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "head",
+    activity: "active",
     reads: "unless-congested",
     deadline: "headers",
     fin: "end-of-head",
@@ -136,6 +145,7 @@ export const READING: readonly ReadingRow[] = [
   // The peer waits for 100 (Continue) before it sends the content.
   {
     name: "withheld",
+    activity: "active",
     reads: "always",
     deadline: "request",
     fin: "fails-content",
@@ -145,6 +155,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "content",
+    activity: "active",
     reads: "unless-held",
     deadline: "request",
     fin: "fails-content",
@@ -154,6 +165,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "complete",
+    activity: "active",
     reads: "until-kept",
     deadline: "none",
     fin: "gone",
@@ -164,6 +176,7 @@ export const READING: readonly ReadingRow[] = [
   // Content that is not wanted stands before the next request.
   {
     name: "skipping",
+    activity: "active",
     reads: "always",
     deadline: "request",
     fin: "close",
@@ -173,6 +186,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "upgraded",
+    activity: "upgraded",
     reads: "by-stream",
     deadline: "none",
     fin: "to-stream",
@@ -183,6 +197,7 @@ export const READING: readonly ReadingRow[] = [
   // The connection is to end, as soon as what was gathered has left.
   {
     name: "discarding",
+    activity: "closing",
     reads: "always",
     deadline: "none",
     fin: "nothing",
@@ -192,6 +207,7 @@ export const READING: readonly ReadingRow[] = [
   },
   {
     name: "lingering",
+    activity: "closing",
     reads: "always",
     deadline: "linger",
     fin: "nothing",
@@ -199,7 +215,16 @@ export const READING: readonly ReadingRow[] = [
     to: [],
     with: [ENDED],
   },
-  { name: "closed", reads: "by-stream", deadline: "none", fin: "nothing", late: "never", to: [], with: [CUT, GONE] },
+  {
+    name: "closed",
+    activity: "closing",
+    reads: "by-stream",
+    deadline: "none",
+    fin: "nothing",
+    late: "never",
+    to: [],
+    with: [CUT, GONE],
+  },
 ];
 
 /** What is written. */

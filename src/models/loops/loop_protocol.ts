@@ -6,6 +6,8 @@
 
 import type { AccessLogEntry } from "../../api/access_log.ts";
 import type { ServeModule } from "../../api/options.ts";
+import type { Measurements } from "../../api/stats.ts";
+import { addMeasurements } from "../../observe/measurements.ts";
 import type { ErrorCopy } from "../../threads/error_copy.ts";
 
 /** What one event loop counts. */
@@ -21,6 +23,7 @@ export interface LoopCounts {
   readonly bytesSent: number;
   readonly errors: Readonly<Record<string, number>>;
   readonly droppedLines: number;
+  readonly measured: Measurements | null;
 }
 
 /** The first message to the thread. */
@@ -104,6 +107,7 @@ export const NO_COUNTS: LoopCounts = {
   bytesSent: 0,
   errors: {},
   droppedLines: 0,
+  measured: null,
 };
 
 /** The counts of two loops together. */
@@ -122,5 +126,6 @@ export function addCounts(one: LoopCounts, other: LoopCounts): LoopCounts {
     bytesSent: one.bytesSent + other.bytesSent,
     errors,
     droppedLines: one.droppedLines + other.droppedLines,
+    measured: addMeasurements(one.measured, other.measured),
   };
 }

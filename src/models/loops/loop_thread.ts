@@ -13,6 +13,7 @@ import { isPublicationBatch, type Publication, PublicationLink } from "../../exc
 import type { Runtime, Thread, Timer } from "../../runtime.ts";
 import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
+import { withoutConnections } from "../../observe/measurements.ts";
 import { isReadiness } from "../../threads/protocol.ts";
 import type { StopCounts } from "../scheduler.ts";
 import { answerReport } from "./error_reports.ts";
@@ -305,6 +306,7 @@ export class LoopThread {
       open: 0,
       activeExchanges: 0,
       openSockets: 0,
+      measured: withoutConnections(this.#counts.measured),
     });
     this.#counts = NO_COUNTS;
     this.#settle("lost");
