@@ -24,6 +24,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "hono/ws": "npm:hono@4/ws",
   "h3": "npm:h3@2",
   "itty-router": "npm:itty-router@5",
+  "prom-client": "npm:prom-client@15",
 };
 
 /** Blocks of code that are not run, by page and file name, each with the reason. */
