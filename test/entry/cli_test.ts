@@ -225,6 +225,7 @@ describe("the flags", () => {
     tls: "an object",
     minDataRate: "an object",
     accessLog: "the program has --log and --log-file",
+    metrics: "what shows them is mounted by a program",
     handleSignals: "the program does, unless the module says no",
   };
 
