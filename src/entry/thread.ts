@@ -17,7 +17,7 @@ import type { HandlerOrders, Readiness } from "../threads/protocol.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { installFastResponse } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
-import { linkRequestPrototype } from "../web/lazy_request.ts";
+import { linkRequestPrototype } from "../web/remade_request.ts";
 import { nativeResponse } from "../web/native_body.ts";
 import { readContentsWith } from "../web/read_response.ts";
 

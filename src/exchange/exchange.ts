@@ -14,7 +14,8 @@ import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address } from "../runtime.ts";
 import { StateTable } from "../states.ts";
-import { toNativeRequest, toRequest } from "../web/lazy_request.ts";
+import { toNativeRequest } from "../web/native_request.ts";
+import { toRequest } from "../web/remade_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";

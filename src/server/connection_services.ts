@@ -34,7 +34,7 @@ import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
-import { nativeRequestTakes } from "../web/lazy_request.ts";
+import { nativeRequestTakes } from "../web/native_request.ts";
 
 /** The server as its connections see it. */
 export class ConnectionServices implements ConnectionService {

@@ -22,7 +22,7 @@ import { stopOnSignals } from "./stop_signals.ts";
 import { Warnings } from "../api/warnings.ts";
 import { isFastResponseInstalled } from "../web/fast_response.ts";
 import { linkResponsePrototype } from "../web/http_response.ts";
-import { linkRequestPrototype } from "../web/lazy_request.ts";
+import { linkRequestPrototype } from "../web/remade_request.ts";
 import { nativeResponse } from "../web/native_body.ts";
 import { rejectIneffective, rejectWrongCall } from "../api/wrong_calls.ts";
 import { readContentsWith } from "../web/read_response.ts";

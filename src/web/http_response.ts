@@ -19,7 +19,8 @@ import {
   toFieldLines,
 } from "./field_lines.ts";
 import { toByteStream } from "./foreign_response.ts";
-import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, toFormData, usedResponse } from "./native_body.ts";
+import { parseFormData } from "./form_data.ts";
+import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
 /** The content was handed over to be sent: it counts as read. */
@@ -270,7 +271,7 @@ export class HttpResponse implements Response {
 
   /** The fields of a form in the content. */
   async formData(): Promise<FormData> {
-    return toFormData(await this.arrayBuffer(), this.headers.get("content-type"));
+    return parseFormData(new Uint8Array(await this.arrayBuffer()), this.headers.get("content-type"));
   }
 
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */

@@ -7,9 +7,10 @@
  * @module
  */
 
-import { EMPTY_FIELD_SECTION } from "../http/field_section.ts";
-import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes, toFormData } from "./native_body.ts";
+import { parseFormData } from "./form_data.ts";
+import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes } from "./native_body.ts";
 import { usedResponse } from "./native_body.ts";
+import { makeNativeRequest, refusesContent } from "./native_request.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
@@ -20,11 +21,6 @@ import type { RequestSource } from "./request_source.ts";
  */
 type ContentState = "untaken" | "collected" | Response;
 
-/** What `new Request()` takes; `duplex` is missing in some type libraries. */
-interface NativeRequestInit extends RequestInit {
-  duplex?: "half";
-}
-
 const UTF8_DECODER = new TextDecoder();
 
 /**
@@ -33,12 +29,10 @@ const UTF8_DECODER = new TextDecoder();
  * It has the interface and the semantics of the Fetch standard and passes `instanceof Request`. What differs from a
  * `Request` made by the runtime:
  *
- * - `new Request(request)`, `new Request(request, init)` and `fetch(request)` depend on the runtime. They work where its
- *   own `Request` keeps its state in properties (Deno, Node 20 and 22) or reads that of others through getters (Bun,
- *   where `new Request(request, init)` loses the method unless `init` names it). Where it keeps its state in private
- *   fields (Node 24 and newer) they throw a `TypeError`. So on both a request that middleware is likely to make anew is
- *   one of the runtime from the start, namely one whose content has no known length or that names another method in a
- *   field; the option `nativeRequest` makes all of them so. `request.clone()` in place of `request` works everywhere, and so does `new Request(url, request)`.
+ * - `new Request(request)`, `new Request(request, init)` and `fetch(request)` depend on the runtime: see
+ *   `docs/differences.md`. `request.clone()` in place of `request` works everywhere, and so does
+ *   `new Request(url, request)`.
+ * - Forms are read alike on every runtime: see {@linkcode LazyRequest.formData}.
  * - GET and HEAD may have content, as RFC 9110 section 9.3.1 allows. It can be read here; {@linkcode LazyRequest.clone}
  *   and the native request made for `fetch` drop it, since the Fetch standard allows them none.
  */
@@ -112,9 +106,12 @@ export class LazyRequest implements Request {
     return toBlob(await this.#collect(), this.headers.get("content-type"));
   }
 
-  /** The fields of a form, sent as `application/x-www-form-urlencoded` or as `multipart/form-data`. */
+  /**
+   * The fields of a form, sent as `application/x-www-form-urlencoded` or as `multipart/form-data`: read alike on every
+   * runtime, strictly by RFC 7578. Rejects with a `TypeError` when the content is no such form.
+   */
   async formData(): Promise<FormData> {
-    return toFormData(await this.#collect(), this.headers.get("content-type"));
+    return parseFormData(await this.#collect(), this.headers.get("content-type"));
   }
 
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */
@@ -132,12 +129,12 @@ export class LazyRequest implements Request {
   clone(): Request {
     if (this.#isUnusable()) throw unusableError();
     const body = this.#nativeHasContent() ? this.#holder().body : null;
-    if (body === null) return this.#makeNative(null);
+    if (body === null) return makeNativeRequest(this.#source, this.headers, null);
     const [kept, given] = body.tee();
     this.#contentState = new (nativeResponse())(kept);
     // What stood for this request has the stream that was just divided.
     this.#native = null;
-    return this.#makeNative(given);
+    return makeNativeRequest(this.#source, this.headers, given);
   }
 
   // What only browsers give a meaning. The values are those of `new Request(url)` by the Fetch standard.
@@ -233,22 +230,18 @@ export class LazyRequest implements Request {
     const hasContent = this.#nativeHasContent();
     if (hasContent && this.#isUnusable()) {
       // Not kept: the lock on a stream can be released again.
-      const native = this.#makeNative("");
+      const native = makeNativeRequest(this.#source, this.headers, "");
       ignoreOutcome(native.arrayBuffer());
       return native;
     }
-    const native = this.#makeNative(hasContent ? this.#holder().body : null);
+    const native = makeNativeRequest(this.#source, this.headers, hasContent ? this.#holder().body : null);
     RequestHeaders.share(this.headers, native.headers);
     return this.#native = native;
   }
 
-  #makeNative(body: BodyInit | null): Request {
-    return makeNativeRequest(this.#source, this.headers, body);
-  }
-
   static #linked = false;
 
-  /** See {@linkcode linkRequestPrototype}. */
+  /** Makes objects of this class pass `instanceof Request`, and their headers `instanceof Headers`. Later calls do nothing. */
   static link(): void {
     if (LazyRequest.#linked) return;
     LazyRequest.#linked = true;
@@ -258,99 +251,7 @@ export class LazyRequest implements Request {
     forwardMissing(LazyRequest, Request, toNative);
     defineInspection(LazyRequest, ({ method, url, headers, bodyUsed }) => ({ method, url, headers, bodyUsed }));
     forwardState(LazyRequest, new Request("http://localhost/"), toNative);
-    takesLazyRequests = tryLazyRequest();
   }
-}
-
-/**
- * Makes objects of {@linkcode LazyRequest} pass `instanceof Request`, and their headers `instanceof Headers`. A server
- * calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do nothing.
- */
-export function linkRequestPrototype(): void {
-  LazyRequest.link();
-}
-
-/**
- * The request as a `Request` of the runtime, with its signal and the content as a stream. Content of a GET or HEAD
- * request is left out, since such a `Request` cannot have it. Throws a `TypeError` when it can't have the method.
- */
-export function toNativeRequest(source: RequestSource): Request {
-  const hasContent = source.content.present && !refusesContent(source.method);
-  return makeNativeRequest(source, new RequestHeaders(source.fields), hasContent ? source.content.stream() : null);
-}
-
-/** Fields that ask middleware for another method. */
-const METHOD_OVERRIDES = ["x-http-method-override", "x-method-override"];
-
-/**
- * The request as handlers get it: lazy. Where the runtime's own class does not take a lazy request for another one's first
- * argument, it is native if middleware may well make it anew: to bound content whose length is not known, or to give it
- * the method that a field asks for.
- */
-export function toRequest(source: RequestSource): Request {
-  if (takesLazyRequests || !source.content.present || !nativeRequestTakes(source.method)) {
-    return new LazyRequest(source);
-  }
-  const { fields } = source;
-  const mayBeRemade = fields.has("transfer-encoding") || METHOD_OVERRIDES.some((name) => fields.has(name));
-  return mayBeRemade && !refusesContent(source.method) ? toNativeRequest(source) : new LazyRequest(source);
-}
-
-/** Whether the runtime's own class carries a method as it is: the Fetch standard writes some in capitals. */
-export function nativeRequestTakes(method: string): boolean {
-  switch (method) {
-    case "GET":
-    case "HEAD":
-    case "POST":
-    case "PUT":
-    case "DELETE":
-    case "OPTIONS":
-    case "PATCH":
-      return true;
-  }
-  try {
-    return new Request("http://localhost/", { method }).method === method;
-  } catch {
-    return false;
-  }
-}
-
-function makeNativeRequest(source: RequestSource, headers: Headers, body: BodyInit | null): Request {
-  const { method } = source;
-  const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
-  const native = new Request(source.url(), init);
-  if (native.method !== method) throw new TypeError("A Request of this runtime can't have the method of the request");
-  return native;
-}
-
-/** Whether `new Request(request, init)` understands a lazy request: it keeps the method. */
-let takesLazyRequests = true;
-
-/** Tries it out. */
-function tryLazyRequest(): boolean {
-  const content: RequestSource["content"] = {
-    present: false,
-    collect: () => Promise.resolve(new Uint8Array(0)),
-    stream: () => new ReadableStream(),
-  };
-  const signal = new AbortController().signal;
-  const source: RequestSource = {
-    method: "POST",
-    fields: EMPTY_FIELD_SECTION,
-    content,
-    url: () => "http://localhost/",
-    signal: () => signal,
-  };
-  try {
-    return new Request(new LazyRequest(source), { headers: { a: "b" } }).method === "POST";
-  } catch {
-    return false;
-  }
-}
-
-/** Whether the Fetch standard refuses content with this method, which it takes in any case. */
-function refusesContent(method: string): boolean {
-  return /^(?:GET|HEAD)$/i.test(method);
 }
 
 function unusableError(): TypeError {

@@ -1,8 +1,7 @@
 /**
  * What both lazy classes ask of the native `Response` that holds their content.
  *
- * It decides nothing: whether a body was disturbed or is locked is known to native objects alone, and parsing a form is
- * theirs too.
+ * It decides nothing: whether a body was disturbed or is locked is known to native objects alone.
  *
  * @module
  */
@@ -37,17 +36,8 @@ export function isUnusable(native: Response): boolean {
 /** Whole content as a `Blob` of the media type in a Content-Type field. */
 export function toBlob(content: ArrayBuffer | Bytes, contentType: string | null): Promise<Blob> {
   // Without a type, one runtime's Response would make up `text/plain`.
-  return contentType === null ? Promise.resolve(new Blob([content])) : typedResponse(content, contentType).blob();
-}
-
-/** Whole content as the fields of a form, of the media type in a Content-Type field. */
-export function toFormData(content: ArrayBuffer | Bytes, contentType: string | null): Promise<FormData> {
-  // An empty type is refused like any other that is not a form's.
-  return typedResponse(content, contentType ?? "").formData();
-}
-
-function typedResponse(content: ArrayBuffer | Bytes, contentType: string): Response {
-  return new (nativeResponse())(content, { headers: { "content-type": contentType } });
+  if (contentType === null) return Promise.resolve(new Blob([content]));
+  return new (nativeResponse())(content, { headers: { "content-type": contentType } }).blob();
 }
 
 /** Leaves a promise alone whose outcome is not needed, not even its rejection. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse } from "../../mod.ts";
-import { nativeRequestTakes } from "../../src/web/lazy_request.ts";
+import { nativeRequestTakes } from "../../src/web/native_request.ts";
 import { get, post, startMemoryServer, statuses } from "../support/memory_server.ts";
 
 const echo: Handler = async (request) => new HttpResponse(`${request.method} ${await request.text()}`);

@@ -6,8 +6,9 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import { TrivetError } from "../../src/api/errors.ts";
-import { LazyRequest, linkRequestPrototype, nativeRequestTakes } from "../../src/web/lazy_request.ts";
-import { toNativeRequest, toRequest } from "../../src/web/lazy_request.ts";
+import { LazyRequest } from "../../src/web/lazy_request.ts";
+import { nativeRequestTakes, toNativeRequest } from "../../src/web/native_request.ts";
+import { linkRequestPrototype } from "../../src/web/remade_request.ts";
 import { FAKE_URL, type FakeRequest, fakeSource } from "./fake_request_source.ts";
 
 linkRequestPrototype();
@@ -412,30 +413,6 @@ describe("methods", () => {
       else assert.throws(() => toNativeRequest(source), TypeError);
     });
   }
-});
-
-describe("toRequest()", () => {
-  const isNative = (request: FakeRequest): boolean => !(toRequest(fakeSource(request)) instanceof LazyRequest);
-  const isCapable = KEEPS_STATE_IN_SYMBOLS;
-  const CHUNKED: FakeRequest["fields"] = [["Transfer-Encoding", "chunked"]];
-  const ROWS: readonly (readonly [string, FakeRequest, boolean])[] = [
-    ["a request without content", { method: "POST" }, false],
-    ["content whose length is known", { ...POST, fields: [["Content-Length", "5"]] }, false],
-    ["content whose length is not known", { ...POST, fields: CHUNKED }, !isCapable],
-    ["content that comes with another method", { ...POST, fields: [["X-HTTP-Method-Override", "PUT"]] }, !isCapable],
-    ["content of GET, which a native request can't have", { ...POST, method: "GET", fields: CHUNKED }, false],
-    ["a method that a native request can't have", { ...POST, method: "get", fields: CHUNKED }, false],
-  ];
-  for (const [name, request, expected] of ROWS) {
-    test(`${name}: ${expected ? "native" : "lazy"} here`, () => assert.equal(isNative(request), expected));
-  }
-
-  test("what may well be made anew can be, with its method and content", async () => {
-    const remade = new Request(toRequest(fakeSource({ ...POST, fields: CHUNKED })), { headers: { "x-b": "2" } });
-    assert.equal(remade.method, "POST");
-    assert.equal(remade.headers.get("x-b"), "2");
-    assert.equal(await remade.text(), "hello");
-  });
 });
 
 describe("where a runtime wants a request of its own", () => {

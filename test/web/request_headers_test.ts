@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
-import { linkRequestPrototype } from "../../src/web/lazy_request.ts";
+import { linkRequestPrototype } from "../../src/web/remade_request.ts";
 import { RequestHeaders } from "../../src/web/request_headers.ts";
 import { fieldSection } from "./fake_request_source.ts";
 

@@ -1,0 +1,68 @@
+/**
+ * Requests of the runtime's own class, made from their parts.
+ *
+ * It decides what of a request such an object can't have: content of GET and HEAD is left out, and a method that it would
+ * change is refused. It must not know why one is made.
+ *
+ * @module
+ */
+
+import { parseFormData } from "./form_data.ts";
+import { toBytes } from "./native_body.ts";
+import { RequestHeaders } from "./request_headers.ts";
+import type { RequestSource } from "./request_source.ts";
+
+/** What `new Request()` takes; `duplex` is missing in some type libraries. */
+interface NativeRequestInit extends RequestInit {
+  duplex?: "half";
+}
+
+/**
+ * The request as a `Request` of the runtime, with its signal and the content as a stream. Content of a GET or HEAD
+ * request is left out, since such a `Request` cannot have it. Throws a `TypeError` when it can't have the method.
+ */
+export function toNativeRequest(source: RequestSource): Request {
+  const hasContent = source.content.present && !refusesContent(source.method);
+  return makeNativeRequest(source, new RequestHeaders(source.fields), hasContent ? source.content.stream() : null);
+}
+
+/** The same of other headers and another content. */
+export function makeNativeRequest(source: RequestSource, headers: Headers, body: BodyInit | null): Request {
+  const { method } = source;
+  const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
+  const native = new Request(source.url(), init);
+  if (native.method !== method) throw new TypeError("A Request of this runtime can't have the method of the request");
+  if (body !== null) readFormsAlike(native);
+  return native;
+}
+
+/** Gives one object another way of reading forms than its class has: that of every runtime. */
+function readFormsAlike(native: Request): void {
+  const value = async (): Promise<FormData> =>
+    parseFormData(toBytes(await native.arrayBuffer()), native.headers.get("content-type"));
+  Object.defineProperty(native, "formData", { configurable: true, writable: true, value });
+}
+
+/** Whether the runtime's own class carries a method as it is: the Fetch standard writes some in capitals. */
+export function nativeRequestTakes(method: string): boolean {
+  switch (method) {
+    case "GET":
+    case "HEAD":
+    case "POST":
+    case "PUT":
+    case "DELETE":
+    case "OPTIONS":
+    case "PATCH":
+      return true;
+  }
+  try {
+    return new Request("http://localhost/", { method }).method === method;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the Fetch standard refuses content with this method, which it takes in any case. */
+export function refusesContent(method: string): boolean {
+  return /^(?:GET|HEAD)$/i.test(method);
+}
