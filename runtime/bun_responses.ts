@@ -25,7 +25,7 @@ interface BunTools {
 type SizeOf = (value: object) => number;
 
 /** Takes nothing whole: what is left where Bun does not answer as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false, decodes };
+export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false, streamTurns: 1, decodes };
 
 /** A single coding that fetch knows; of several it leaves all. */
 function decodes(codings: string): boolean {
@@ -52,6 +52,7 @@ const BLOB_START = `${BEFORE_CONTENT},\n  Blob (`;
 
 class BunResponseContents implements ResponseContents {
   readonly namesTextType = false;
+  readonly streamTurns = 1;
   readonly decodes = decodes;
   readonly #bun: BunTools;
   readonly #sizeOf: SizeOf;

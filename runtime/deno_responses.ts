@@ -16,7 +16,7 @@ const MAX_BLOB_COPY_BYTES = 64 * 1024;
 const BYTE_ORDER_MARK = 0xfeff;
 
 /** Takes nothing whole: what is left where Deno does not keep the state of a response as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes };
+export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, streamTurns: 1, decodes };
 
 /** A single coding that fetch knows; of several it leaves all. */
 function decodes(codings: string): boolean {
@@ -28,7 +28,7 @@ export function createDenoResponseContents(native: typeof Response): ResponseCon
   try {
     const sourceOf = findSource(native);
     if (isTrusted(native, sourceOf)) {
-      return { takeWhole: (response) => takeWhole(response, sourceOf(response)), namesTextType: true, decodes };
+      return { ...STREAMS_ONLY, takeWhole: (response) => takeWhole(response, sourceOf(response)) };
     }
   } catch {
     // It is kept in another way.

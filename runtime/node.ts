@@ -54,9 +54,10 @@ export function createNodeRuntime(): Runtime {
  * Nothing public tells what a Response was made of: Node 20 and 22 keep that in undocumented objects and 24 in private
  * fields; printing it shows the same byte stream for text, bytes, a Blob and a form, as does reading from it; cloning,
  * posting it to another thread and `v8.serialize` tell no more. Its streams give text and bytes of any length, and forms
- * of text, within the turn, so that their length is known all the same; a Blob's needs later ones.
+ * of text, within the turn, so that their length is known all the same; from Node 24 on that of a Blob tells its end in the
+ * next one.
  */
-const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes };
+const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, streamTurns: 2, decodes };
 
 /** Codings that fetch knows, also several; Zstandard since Node 24. */
 function decodes(codings: string): boolean {

@@ -333,6 +333,8 @@ export interface ResponseContents {
    * `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
    */
   readonly namesTextType: boolean;
+  /** In how many turns of the event loop a stream has ended whose content was there from the start. */
+  readonly streamTurns: number;
   /**
    * Whether content of a response that was fetched has been taken out of its codings: those that the field
    * Content-Encoding names, in lower case. The response keeps that field all the same.

@@ -19,11 +19,21 @@ import { isNativeResponse } from "./native_body.ts";
 import type { ResponseContent, ResponseSource } from "./response_source.ts";
 
 /** What the runtime tells of its own responses. There is one for each process or thread, as there is one class. */
-let contents: ResponseContents = { takeWhole: () => null, namesTextType: true, decodes: () => false };
+let contents: ResponseContents = {
+  takeWhole: () => null,
+  namesTextType: true,
+  streamTurns: 1,
+  decodes: () => false,
+};
 
 /** Reads responses of the runtime's own class with what the runtime tells of them. A server calls it when it starts. */
 export function readContentsWith(given: ResponseContents): void {
   contents = given;
+}
+
+/** In how many turns of the event loop a stream has ended whose content was there from the start. */
+export function streamTurns(): number {
+  return contents.streamTurns;
 }
 
 /**

@@ -1,14 +1,15 @@
 /**
- * The first turn of a response's stream.
+ * The first turn of a response's stream, or as many as the runtime takes to give what is there.
  *
  * What a stream gives before the turn of the event loop is over is held back. So content that was there from the start,
- * however its stream cuts it up, is known whole, and content that really streams is not delayed by more than a turn. It
+ * however its stream cuts it up, is known whole, and content that really streams is not delayed by more than that. It
  * decides which of the two it is. It must not know what becomes of the content.
  *
  * @module
  */
 
 import { joinPieces } from "./pieces.ts";
+import { streamTurns } from "./read_response.ts";
 
 /** One read of a stream. */
 export type StreamRead = Promise<ReadableStreamReadResult<Uint8Array>>;
@@ -26,7 +27,7 @@ export interface StreamStartEvents {
 /** Content held back in more than one piece, before the end of the turn is not waited for. */
 const MAX_HELD_BYTES = 64 * 1024;
 
-/** Reads a stream until its first turn is over. */
+/** Reads a stream until its first turns are over. */
 export class StreamStart {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #events: StreamStartEvents;
@@ -51,7 +52,7 @@ export class StreamStart {
   ) {
     this.#reader = reader;
     this.#events = events;
-    defer(() => this.#handOver());
+    this.#endTurns(defer, streamTurns());
     this.#read();
   }
 
@@ -61,6 +62,13 @@ export class StreamStart {
     this.#isOver = true;
     this.#held = [];
     this.#reader.cancel(reason).catch(() => {});
+  }
+
+  #endTurns(defer: (callback: () => void) => void, turns: number): void {
+    defer(() => {
+      if (turns === 1) this.#handOver();
+      else if (!this.#isOver) this.#endTurns(defer, turns - 1);
+    });
   }
 
   #read(): void {

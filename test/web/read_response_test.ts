@@ -46,7 +46,7 @@ async function textOf(content: ResponseContent): Promise<string | null> {
 }
 
 // What the runtime tells of its responses is the matter of response_heads_test.ts.
-before(() => readContentsWith({ takeWhole: () => null, namesTextType: true, decodes: () => false }));
+before(() => readContentsWith({ takeWhole: () => null, namesTextType: true, streamTurns: 1, decodes: () => false }));
 after(() => readContentsWith(detectRuntime().responseContents(Response)));
 
 describe("both kinds of response give the same parts", () => {
