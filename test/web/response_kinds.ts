@@ -166,6 +166,13 @@ export const RESPONSE_KINDS: readonly ResponseKind[] = [
     content: large,
   },
   {
+    name: "a Blob of several large parts",
+    make: (Kind) => new Kind(new Blob([large, large, large], { type: "a/b" })),
+    lines: ["content-type: a/b"],
+    content: large + large + large,
+    differs: { node: { lines: ["content-type: a/b"], isChunked: true } },
+  },
+  {
     name: "an empty Blob",
     make: (Kind) => new Kind(new Blob([], { type: "a/b" })),
     lines: ["content-type: a/b"],
