@@ -1,0 +1,80 @@
+/**
+ * `deno task test:deploy`: rolling restarts behind nginx and HAProxy, on every runtime. It prints the table of what was
+ * lost, writes it into `docs/restarts.md`, and fails if anything was. With `--quick` fewer of the rows are run, in a
+ * minute, and nothing is written.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
+import { findProgram } from "./proxies.ts";
+import { type Contender, type RestartRow, restartUnderLoad } from "./restarts.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const CLI = fileURLToPath(new URL("../../src/entry/cli.ts", import.meta.url));
+const PAGE = new URL("../../docs/restarts.md", import.meta.url);
+/** How a runtime runs a program in TypeScript. */
+const RUNNERS: readonly { readonly name: string; readonly args: readonly string[] }[] = [
+  { name: "deno", args: ["run", "--allow-all", "--no-check", "--quiet"] },
+  { name: "bun", args: ["run"] },
+  { name: "node@24", args: ["--no-warnings"] },
+];
+const MODELS = ["event-driven", "hybrid"] as const;
+
+const isQuick = Deno.args.includes("--quick");
+const programs = { nginx: await findProgram("nginx"), haproxy: await findProgram("haproxy") };
+for (const [name, path] of Object.entries(programs)) {
+  if (path === null) console.log(`NOT RUN behind ${name}, which is not installed: apt-get install ${name}.`);
+}
+if (programs.nginx === null && programs.haproxy === null) Deno.exit(0);
+
+const folder = await Deno.makeTempDir({ prefix: "trivet-" });
+const rows: RestartRow[] = [];
+try {
+  for (const [i, { name, args }] of RUNNERS.entries()) {
+    const { path, version } = await TEST_RUNTIMES.find((runtime) => runtime.name === name)!.find(ROOT);
+    const runtime = `${name.replace(/@.*/, "")} ${version}`;
+    for (const [j, model] of MODELS.entries()) {
+      if (isQuick && j !== i % 2) continue;
+      const contender: Contender = { runtime, model, command: [path, ...args, CLI] };
+      for (const row of await restartUnderLoad(contender, programs, folder)) {
+        rows.push(row);
+        const { total, lost, ways } = row.count;
+        console.log(`${runtime}, ${model}, ${row.proxy}: ${lost} lost of ${total}`);
+        for (const way of ways) console.log(`  ${way}`);
+      }
+    }
+  }
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+
+const lost = rows.reduce((sum, { count }) => sum + count.lost, 0);
+const total = rows.reduce((sum, { count }) => sum + count.total, 0);
+console.log(`\n${composeTable(rows)}\n\n${lost} lost of ${total} POSTs.`);
+if (!isQuick && lost === 0 && programs.nginx !== null && programs.haproxy !== null) await writeTable();
+if (lost > 0) Deno.exit(1);
+
+/** Lost of all, by proxy, and by what serves. */
+function composeTable(rows: readonly RestartRow[]): string {
+  const columns = [...new Set(rows.map(({ proxy }) => proxy))];
+  const lines = [...new Set(rows.map(({ runtime, model }) => `${runtime}, ${model}`))];
+  const cell = (line: string, column: string): string => {
+    const row = rows.find(({ runtime, model, proxy }) => `${runtime}, ${model}` === line && proxy === column);
+    return row === undefined ? "" : `${row.count.lost} / ${row.count.total}`;
+  };
+  return [
+    `| lost / POSTs | ${columns.join(" | ")} |`,
+    `| --- |${" ---: |".repeat(columns.length)}`,
+    ...lines.map((line) => `| ${line} | ${columns.map((column) => cell(line, column)).join(" | ")} |`),
+  ].join("\n");
+}
+
+async function writeTable(): Promise<void> {
+  const page = await Deno.readTextFile(PAGE);
+  const drawn = /(<!-- drawn: restarts -->\n)[^]*?(\n<!-- end -->)/;
+  const all = `${lost} lost of ${total} POSTs, on Linux with 2 cores.`;
+  await Deno.writeTextFile(PAGE, page.replace(drawn, `$1\n${composeTable(rows)}\n\n${all}\n$2`));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", fileURLToPath(PAGE)], cwd: ROOT }).output();
+}

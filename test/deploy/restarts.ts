@@ -1,0 +1,125 @@
+/**
+ * Rolling restarts: three servers behind proxies are restarted one by one under load, and no request may be lost.
+ *
+ * @module
+ */
+
+import { load, type LoadCount } from "./load.ts";
+import { freePort, PROXIES, type ProxyKind, type RunningProxy, startProxy } from "./proxies.ts";
+
+/** What serves. */
+export interface Contender {
+  readonly runtime: string;
+  readonly model: "event-driven" | "hybrid";
+  /** The command that runs the command of this package, without arguments. */
+  readonly command: readonly string[];
+}
+
+/** What became of the requests through one proxy. */
+export interface RestartRow {
+  readonly proxy: string;
+  readonly runtime: string;
+  readonly model: string;
+  readonly count: LoadCount;
+}
+
+const CLIENTS_PER_PROXY = 6;
+/**
+ * From one restart to the next. By default nginx leaves out a server that has refused a connection for 10 s, so that the
+ * third may not be restarted sooner than that after the first.
+ */
+const STEP_MS = 5_500;
+/** What is idle at the proxies is closed then. */
+const DRAIN_TIMEOUT_MS = 3_000;
+const DEADLINE_MS = 15_000;
+const MODULE = new URL("./app.ts", import.meta.url).pathname;
+
+/** A server that can be restarted. */
+class RestartedServer {
+  readonly #contender: Contender;
+  readonly #port: number;
+  #child: Deno.ChildProcess | null = null;
+  #output = "";
+
+  constructor(contender: Contender, port: number) {
+    this.#contender = contender;
+    this.#port = port;
+  }
+
+  async start(): Promise<void> {
+    const { command: [program, ...args], model } = this.#contender;
+    const places = model === "hybrid" ? ["--threads", "2"] : [];
+    const where = ["--host", "127.0.0.1", "--port", String(this.#port), "--model", model, ...places];
+    const how = ["--health-path", "/health", "--drain-timeout", String(DRAIN_TIMEOUT_MS), "--log", "none"];
+    const child = this.#child = new Deno.Command(program, {
+      args: [...args, MODULE, ...where, ...how],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#output = "";
+    this.#read(child.stdout);
+    this.#read(child.stderr);
+    await this.#until(() => this.#output.includes("Listening on"), "listen");
+  }
+
+  /** Sends SIGTERM and waits for the end. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === null) return;
+    this.#child = null;
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+    const { code } = await child.status;
+    clearTimeout(timer);
+    if (code !== 0) throw new Error(`A server on ${this.#contender.runtime} ended with ${code}:\n${this.#output}`);
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#output += text;
+  }
+
+  async #until(isSo: () => boolean, what: string): Promise<void> {
+    for (const untilMs = Date.now() + DEADLINE_MS; !isSo();) {
+      if (Date.now() > untilMs) throw new Error(`A server does not ${what}:\n${this.#output}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** Restarts three servers one by one, all proxies in front of them at once. */
+export async function restartUnderLoad(
+  contender: Contender,
+  programs: Readonly<Record<ProxyKind["program"], string | null>>,
+  folder: string,
+): Promise<RestartRow[]> {
+  const ports = [freePort(), freePort(), freePort()];
+  const servers = ports.map((port) => new RestartedServer(contender, port));
+  const proxies: RunningProxy[] = [];
+  const stopping = new AbortController();
+  try {
+    for (const server of servers) await server.start();
+    const loads: [string, Promise<LoadCount>][] = [];
+    for (const kind of PROXIES) {
+      const path = programs[kind.program];
+      if (path === null) continue;
+      const port = freePort();
+      proxies.push(await startProxy(kind, path, folder, port, ports));
+      loads.push([kind.name, load(port, CLIENTS_PER_PROXY, stopping.signal)]);
+    }
+    for (const server of servers) {
+      const nextAtMs = Date.now() + STEP_MS;
+      await server.stop();
+      await server.start();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(500, nextAtMs - Date.now())));
+    }
+    stopping.abort();
+    const { runtime, model } = contender;
+    return await Promise.all(
+      loads.map(async ([proxy, counting]) => ({ proxy, runtime, model, count: await counting })),
+    );
+  } finally {
+    stopping.abort();
+    await Promise.allSettled([...proxies, ...servers].map((each) => each.stop()));
+  }
+}
