@@ -7,6 +7,9 @@
  * little time passes between them: on a busy event loop another one is tried first. What is accepted meanwhile is held
  * back until it is known whose it is, since the port of our own is often told only after that.
  *
+ * Where several listeners share a port, nobody can tell which of them a connection comes to: they close after two turns
+ * of the event loop, in each of which everything is accepted.
+ *
  * It knows no runtime's sockets.
  *
  * @module
@@ -47,10 +50,8 @@ type Outcome = "closed" | "too-late" | "missed" | "failed";
 
 /** How long emptying takes at most. */
 const LIMIT_MS = 500;
-/** How long one round of dialling is waited for: the queue of another listener may have got it, or be full. */
+/** How long one round of dialling is waited for: the queue may be full. */
 const ROUND_MS = 25;
-/** Several at once where the system deals out connections over listeners, of which only one is ours. */
-const SHARED_DIALS = 8;
 /** The moment between accepting and closing that is hoped for; after each of the second times it may be twice as long. */
 const MOMENT_MS = 0.05;
 const MOMENT_DOUBLES_MS = 40;
@@ -87,10 +88,8 @@ export class AcceptQueue {
 
   /**
    * Closes a listener when everything was accepted that was in its queue. Resolves then, or when the time is over.
-   *
-   * @param isShared Whether other listeners get connections at the same address.
    */
-  async empty(owner: QueueOwner, address: TcpAddress, isShared: boolean): Promise<void> {
+  async empty(owner: QueueOwner, address: TcpAddress): Promise<void> {
     const beganAtMs = performance.now();
     let failures = 0;
     this.isEmptying = true;
@@ -98,7 +97,7 @@ export class AcceptQueue {
       const elapsedMs = performance.now() - beganAtMs;
       if (elapsedMs > LIMIT_MS) break;
       const momentMs = MOMENT_MS * 2 ** (elapsedMs / MOMENT_DOUBLES_MS);
-      const outcome = await this.#tryRound(owner, reachable(address, failures), isShared ? SHARED_DIALS : 1, momentMs);
+      const outcome = await this.#tryRound(owner, reachable(address, failures), momentMs);
       if (outcome === "closed") break;
       if (outcome === "failed") failures++;
     }
@@ -108,10 +107,9 @@ export class AcceptQueue {
   }
 
   /** Dials, and closes the listener if one of our own connections was accepted just now. */
-  #tryRound(owner: QueueOwner, address: TcpAddress, count: number, momentMs: number): Promise<Outcome> {
+  #tryRound(owner: QueueOwner, address: TcpAddress, momentMs: number): Promise<Outcome> {
     return new Promise((resolve) => {
-      const dialled: Dialled[] = [];
-      let failures = 0;
+      let dialled: Dialled | null = null;
       let isOver = false;
       const end = (outcome: Outcome): void => {
         if (isOver) return;
@@ -120,7 +118,7 @@ export class AcceptQueue {
         else this.#openHeld();
         clearTimeout(timer);
         this.#expected.clear();
-        for (const each of dialled) each.close();
+        dialled?.close();
         resolve(outcome);
       };
       this.#onSeen = (held) => {
@@ -129,15 +127,11 @@ export class AcceptQueue {
         end(isInTime ? "closed" : "too-late");
       };
       const timer = setTimeout(() => end("missed"), ROUND_MS);
-      for (let i = 0; i < count; i++) {
-        owner.dial(address).then((made) => {
-          dialled.push(made);
-          if (isOver) made.close();
-          else this.#expect(nameOf(made.address));
-        }, () => {
-          if (++failures === count) end("failed");
-        });
-      }
+      owner.dial(address).then((made) => {
+        dialled = made;
+        if (isOver) made.close();
+        else this.#expect(nameOf(made.address));
+      }, () => end("failed"));
     });
   }
 
@@ -162,8 +156,14 @@ function isRecent(held: Held | null, momentMs: number): boolean {
   return held !== null && performance.now() - held.acceptedAtMs < momentMs;
 }
 
+/** Resolves when everything was accepted that was in the queue. */
+export async function turnsOver(): Promise<void> {
+  // The first of these may still be in the turn in which nothing was looked at yet.
+  for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => void setImmediate(resolve));
+}
+
 /** Every address of the machine has one that can be connected to. Without IPv4 it is the second that is tried. */
-function reachable({ transport, hostname, port }: TcpAddress, failures: number): TcpAddress {
+export function reachable({ transport, hostname, port }: TcpAddress, failures = 0): TcpAddress {
   if (hostname !== "0.0.0.0" && hostname !== "::") return { transport, hostname, port };
   return { transport, hostname: hostname === "::" && failures > 0 ? "::1" : "127.0.0.1", port };
 }

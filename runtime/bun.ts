@@ -8,7 +8,7 @@
 
 import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled } from "./accept_queue.ts";
+import { AcceptQueue, type Dialled, turnsOver } from "./accept_queue.ts";
 import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
@@ -137,9 +137,11 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   return {
     address,
     close,
-    closeWhenEmpty: () => {
-      if (address.transport === "unix") return close();
-      return queue.empty({ close, dial: (to) => dial(bun, to), acceptsRest: false }, address, reusePort);
+    closeWhenEmpty: async () => {
+      const owner = { close, dial: (to: TcpAddress) => dial(bun, to), acceptsRest: false };
+      if (address.transport === "tcp" && !reusePort) await queue.empty(owner, address);
+      else await turnsOver();
+      close();
     },
     ref: () => listener.ref(),
     unref: () => listener.unref(),

@@ -5,7 +5,7 @@
  */
 
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled } from "./accept_queue.ts";
+import { AcceptQueue, type Dialled, turnsOver } from "./accept_queue.ts";
 import { addressOf } from "./addresses.ts";
 import { Handshakes } from "./handshakes.ts";
 
@@ -95,8 +95,10 @@ export class Acceptor {
   async closeWhenEmpty(): Promise<void> {
     const address = addressOf(this.#listener.addr);
     const close = (): Promise<void> => this.#rest ??= this.#closeBehindRest();
-    if (address.transport === "tcp") {
-      await this.#queue.empty({ close, dial, acceptsRest: true }, address, this.#isShared);
+    if (address.transport === "tcp" && !this.#isShared) {
+      await this.#queue.empty({ close, dial, acceptsRest: true }, address);
+    } else {
+      await turnsOver();
     }
     await this.close();
   }
@@ -130,7 +132,7 @@ export class Acceptor {
     this.#isAccepting = false;
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
     this.#queue.take(() => addressOf(conn.remoteAddr), () => this.#open(conn), () => closeQuietly(conn));
-    if (this.#isShared && !this.#queue.isEmptying) this.#goOnInTurns();
+    if (this.#isShared) this.#goOnInTurns();
     else this.accept();
   }
 

@@ -10,8 +10,8 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
 import type { TcpAddress, TlsOptions, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled } from "./accept_queue.ts";
-import { remoteAddressOf, tcpAddress } from "./addresses.ts";
+import { reachable, turnsOver } from "./accept_queue.ts";
+import { tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
@@ -72,12 +72,8 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   if (reusePort && whyCannotReusePort() !== null) {
     throw Object.assign(new Error(`${whyCannotReusePort()}.`), { code: "ERR_REUSE_PORT_UNSUPPORTED" });
   }
-  const queue = new AcceptQueue();
   const attach = (socket: Socket): NodeConnection => new NodeConnection(socket, events, listener.address);
-  const take = (socket: Socket, open: () => void): void => {
-    queue.take(() => remoteAddressOf(socket, listener.address), open, () => socket.destroy());
-  };
-  const server = tls === undefined ? await createTcpServer(take, attach) : await createTlsServer(tls, take, attach);
+  const server = tls === undefined ? await createTcpServer(attach) : await createTlsServer(tls, attach);
   const { connect } = await import("node:net");
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -93,9 +89,10 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   const listener: Listener = {
     address,
     close,
-    closeWhenEmpty: () => {
-      if (address.transport === "unix") return close();
-      return queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address, reusePort);
+    closeWhenEmpty: async () => {
+      if (address.transport === "tcp" && !reusePort) await emptyQueue(server, reachable(address), connect);
+      else await turnsOver();
+      close();
     },
     ref: () => void server.ref(),
     unref: () => void server.unref(),
@@ -103,23 +100,39 @@ async function listen(options: ListenOptions, events: TransportEvents): Promise<
   return listener;
 }
 
-/** Connects to a listener of our own. */
-function dial(connect: typeof import("node:net").connect, { hostname: host, port }: TcpAddress): Promise<Dialled> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port }, () => {
-      const address = tcpAddress(socket.localAddress!, socket.localPort!);
-      resolve({ address, close: () => socket.destroy() });
-    });
-    socket.on("error", reject);
-  });
+/** How often it is tried to take the one place of the queue; each time a client was faster. */
+const MAX_FILL_TRIES = 50;
+
+/**
+ * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses nothing:
+ * with a queue of one place (Linux refuses nobody beyond it, but does not answer, and clients ask again a second later),
+ * which a connection of our own has taken. Node accepts all there is in each turn of its loop, and the place is taken
+ * within one, so that nothing stands in the queue beside it.
+ */
+async function emptyQueue(
+  server: Server,
+  { hostname: host, port }: TcpAddress,
+  connect: typeof import("node:net").connect,
+): Promise<void> {
+  const { _handle: listening } = server as ServerWithHandle;
+  if (typeof listening?.listen !== "function" || listening.listen(0) !== 0) return;
+  for (let i = 0; i < MAX_FILL_TRIES && server.listening; i++) {
+    await turnsOver();
+    const own = connect({ host, port }).on("error", () => {});
+    // Node connects in the next tick, on this machine at once.
+    await new Promise<void>((resolve) => process.nextTick(process.nextTick, resolve));
+    const { _handle: handle } = own as SocketWithHandle;
+    const isFull = handle?.getpeername?.({}) === 0;
+    if (isFull) server.close();
+    own.destroy();
+    if (isFull) return;
+  }
 }
 
 function whyNotShared(options: ListenOptions): string | null {
   return whyNotBalanced(options, process.platform) ?? whyCannotReusePort();
 }
 
-/** Takes an accepted socket, and has it opened when it is known that it is a client's. */
-type Take = (socket: Socket, open: () => void) => void;
 /** Makes the connection of a socket. */
 type Attach = (socket: Socket) => NodeConnection;
 
@@ -128,27 +141,25 @@ type Attach = (socket: Socket) => NodeConnection;
  * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
  * an option of sockets and not of servers. So the descriptor of an accepted socket is handed to one with that option.
  */
-async function createTcpServer(take: Take, attach: Attach): Promise<Server> {
+async function createTcpServer(attach: Attach): Promise<Server> {
   const { createServer, Socket } = await import("node:net");
   const options = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
   const buffer = new Uint8Array(READ_BYTES);
   const server = createServer({ ...options, noDelay: true, pauseOnConnect: true });
   return server.on("connection", (accepted: AcceptedSocket) => {
-    take(accepted, () => {
-      const { _handle: handle } = accepted;
-      if (handle === null || handle === undefined) return openEventful(accepted, attach);
-      accepted._handle = null;
-      const callback = (readBytes: number): boolean => {
-        connection.takeData(buffer.subarray(0, readBytes));
-        return true;
-      };
-      const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
-      connection.open();
-    });
+    const { _handle: handle } = accepted;
+    if (handle === null || handle === undefined) return openEventful(accepted, attach);
+    accepted._handle = null;
+    const callback = (readBytes: number): boolean => {
+      connection.takeData(buffer.subarray(0, readBytes));
+      return true;
+    };
+    const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
+    connection.open();
   });
 }
 
-async function createTlsServer(tls: TlsOptions, take: Take, attach: Attach): Promise<Server> {
+async function createTlsServer(tls: TlsOptions, attach: Attach): Promise<Server> {
   const { createServer } = await import("node:tls");
   const server = createServer({
     ...tls,
@@ -163,8 +174,6 @@ async function createTlsServer(tls: TlsOptions, take: Take, attach: Attach): Pro
   let handshakes = 0;
   server.on("connection", (socket: Socket) => {
     if (++handshakes > HANDSHAKE_LIMITS.maxAtOnce) socket.destroy();
-    // Node has begun the handshake already. The core hears of the connection when that is done.
-    else take(socket, () => {});
   });
   // A peer that can't shake hands is no error of this server; Node destroys its socket only if that is still open.
   server.on("tlsClientError", (_error, socket) => {
@@ -182,6 +191,14 @@ function openEventful(socket: Socket, attach: Attach): void {
   const connection = attach(socket);
   socket.on("data", (bytes: Uint8Array) => connection.takeData(bytes));
   connection.open();
+}
+
+/** What a server and a socket wrap, as far as a queue is emptied by it; Node documents none of it. */
+interface ServerWithHandle extends Server {
+  _handle?: { listen?(backlog: number): number } | null;
+}
+interface SocketWithHandle extends Socket {
+  _handle?: { getpeername?(into: object): number } | null;
 }
 
 /** A socket of Node with what it wraps, which Node documents nowhere and its own modules hand on like this. */
