@@ -7,6 +7,9 @@
  */
 
 const EMPTY = new Uint8Array(0);
+const MIN_BYTES = 256;
+/** Storage for more bytes is as large as is needed. */
+const MAX_DOUBLED_BYTES = 128 * 1024;
 
 /** A contiguous queue of bytes. Its bound is its owner's: the owner stops reading, or fails, when it holds too much. */
 export class InboundBuffer {
@@ -46,14 +49,20 @@ export class InboundBuffer {
   #makeRoom(addedBytes: number): void {
     const keptBytes = this.byteLength;
     const neededBytes = keptBytes + addedBytes;
-    // Doubling keeps the copying of a head that trickles in linear in its length. What comes first is often all.
-    const target = neededBytes <= this.bytes.byteLength
-      ? this.bytes
-      : new Uint8Array(Math.max(256, this.bytes === EMPTY ? neededBytes : 2 * neededBytes));
+    const target = neededBytes <= this.bytes.byteLength ? this.bytes : new Uint8Array(this.#sizeFor(neededBytes));
     if (target === this.bytes) target.copyWithin(0, this.start, this.end);
     else target.set(this.bytes.subarray(this.start, this.end));
     this.bytes = target;
     this.start = 0;
     this.end = keptBytes;
+  }
+
+  /**
+   * Doubling keeps the copying of a head that trickles in linear in its length. What comes first is often all, and what is
+   * larger is one read behind as much as is kept at most, so that it does not grow on.
+   */
+  #sizeFor(neededBytes: number): number {
+    const isAll = this.bytes === EMPTY || neededBytes > MAX_DOUBLED_BYTES;
+    return Math.max(MIN_BYTES, isAll ? neededBytes : 2 * neededBytes);
   }
 }
