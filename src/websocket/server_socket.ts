@@ -190,19 +190,19 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
 
   #takeOpen(): void {
     this.#outgoing?.open();
-    this.dispatchEvent(new SocketEvent("open"));
+    this.dispatch(new SocketEvent("open"));
   }
 
   #takeMessage(message: Message): boolean {
     if (this.#incoming !== null) return this.#incoming.take(message);
-    this.dispatchEvent(new SocketMessageEvent(typeof message === "string" ? message : this.#toData(message)));
+    this.dispatch(new SocketMessageEvent(typeof message === "string" ? message : this.#toData(message)));
     return true;
   }
 
   #takeFailure(error: TrivetError): void {
     this.#failure = error;
     this.#reportError(error);
-    this.dispatchEvent(new SocketErrorEvent(error));
+    this.dispatch(new SocketErrorEvent(error));
   }
 
   #takeClose(close: WebSocketClose): void {
@@ -211,7 +211,7 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
     if (close.wasClean) this.#incoming?.end();
     else this.#incoming?.fail(error);
     this.#outgoing?.fail(error);
-    this.dispatchEvent(new SocketCloseEvent(close.code, close.reason, close.wasClean));
+    this.dispatch(new SocketCloseEvent(close.code, close.reason, close.wasClean));
     this.#mayNotSend = true;
     this.#closing?.resolve(close);
   }

@@ -7,24 +7,34 @@
  * @module
  */
 
-import type {
-  WebSocketCloseEvent,
-  WebSocketErrorEvent,
-  WebSocketListener,
-  WebSocketListenerOptions,
-  WebSocketMessageEvent,
-} from "../api/websocket.ts";
+import type { WebSocketListener, WebSocketListenerOptions } from "../api/websocket.ts";
+import { defineInspection, forwardMissing, linkPrototype } from "../web/prototype_link.ts";
 
-/** An event of a socket. Dispatched by {@linkcode SocketEvents}, and so its target is this one's own. */
-export class SocketEvent extends Event {
+/**
+ * An event of a socket, which is dispatched by {@linkcode SocketEvents} alone. It is an `Event` by its prototype only, since
+ * making one of the runtime takes as long as all the rest of a small message; what it lacks is forwarded to one that is
+ * made when it is asked for.
+ */
+export class SocketEvent {
+  readonly type: string;
   #target: EventTarget | null = null;
   #isStopped = false;
+  #native: Event | null = null;
 
-  override get target(): EventTarget | null {
+  /** @param type Its name. */
+  constructor(type: string) {
+    this.type = type;
+  }
+
+  get target(): EventTarget | null {
     return this.#target;
   }
 
-  override get currentTarget(): EventTarget | null {
+  get currentTarget(): EventTarget | null {
+    return this.#target;
+  }
+
+  get srcElement(): EventTarget | null {
     return this.#target;
   }
 
@@ -33,32 +43,46 @@ export class SocketEvent extends Event {
     return this.#isStopped;
   }
 
-  override stopImmediatePropagation(): void {
+  stopImmediatePropagation(): void {
     this.#isStopped = true;
-    super.stopImmediatePropagation();
   }
 
   /** It is dispatched at this target. */
   aim(target: EventTarget): void {
     this.#target = target;
   }
+
+  /** One of the runtime with the same name. */
+  static toNative(event: SocketEvent): Event {
+    return event.#native ??= new Event(event.type);
+  }
 }
 
+linkPrototype(SocketEvent, Event);
+forwardMissing(SocketEvent, Event, SocketEvent.toNative);
+defineInspection(SocketEvent, (event) => ({ ...event }));
+
 /** A message came. */
-export class SocketMessageEvent extends SocketEvent implements WebSocketMessageEvent {
+export class SocketMessageEvent extends SocketEvent {
   readonly data: string | ArrayBuffer | Blob;
-  /** As on the Web's MessageEvent. */
-  readonly origin = "";
-  readonly lastEventId = "";
 
   constructor(data: string | ArrayBuffer | Blob) {
     super("message");
     this.data = data;
   }
+
+  /** As on the Web's MessageEvent. */
+  get origin(): string {
+    return "";
+  }
+
+  get lastEventId(): string {
+    return "";
+  }
 }
 
 /** The connection is closed. */
-export class SocketCloseEvent extends SocketEvent implements WebSocketCloseEvent {
+export class SocketCloseEvent extends SocketEvent {
   readonly code: number;
   readonly reason: string;
   readonly wasClean: boolean;
@@ -72,7 +96,7 @@ export class SocketCloseEvent extends SocketEvent implements WebSocketCloseEvent
 }
 
 /** The connection has failed. */
-export class SocketErrorEvent extends SocketEvent implements WebSocketErrorEvent {
+export class SocketErrorEvent extends SocketEvent {
   readonly error: Error;
 
   constructor(error: Error) {
@@ -97,7 +121,8 @@ interface Registration {
 export class SocketEvents extends EventTarget {
   /** Called before the listeners, by the name of their event. */
   readonly #handlers: Record<string, EventHandler> = { open: null, message: null, error: null, close: null };
-  readonly #listeners = new Map<string, Registration[]>();
+  /** None for sockets that have handlers only. */
+  #listeners: Map<string, readonly Registration[]> | null = null;
   readonly #report: (thrown: unknown) => void;
 
   /** @param report Told of what a listener throws, or what its promise rejects with. */
@@ -146,29 +171,41 @@ export class SocketEvents extends EventTarget {
     if (listener === null) return;
     const { once = false, signal } = typeof options === "object" ? options : {};
     if (signal?.aborted) return;
-    const registered = this.#listeners.get(type) ?? [];
+    const listeners = this.#listeners ??= new Map();
+    const registered: readonly Registration[] = listeners.get(type) ?? [];
     if (registered.some((registration) => registration.listener === listener)) return;
-    this.#listeners.set(type, [...registered, { listener, once }]);
+    listeners.set(type, [...registered, { listener, once }]);
     signal?.addEventListener("abort", () => this.removeEventListener(type, listener), { once: true });
   }
 
   override removeEventListener(type: string, listener: WebSocketListener | null): void {
-    const registered = this.#listeners.get(type) ?? [];
-    this.#listeners.set(type, registered.filter((registration) => registration.listener !== listener));
+    const registered = this.#listeners?.get(type) ?? [];
+    this.#listeners?.set(type, registered.filter((registration) => registration.listener !== listener));
+  }
+
+  /** Dispatches an event of the socket. */
+  dispatch(event: SocketEvent): void {
+    event.aim(this);
+    this.#dispatch(event as unknown as Event, event);
   }
 
   override dispatchEvent(event: Event): boolean {
-    if (event instanceof SocketEvent) event.aim(this);
-    const handler = this.#handlers[event.type] ?? null;
+    this.#dispatch(event, null);
+    return !event.defaultPrevented;
+  }
+
+  #dispatch(event: Event, own: SocketEvent | null): void {
+    const { type } = event;
+    const handler = this.#handlers[type] ?? null;
     if (handler !== null) this.#call(handler, event);
+    if (this.#listeners === null) return;
     // Changes of the list make another one, so that this one can be gone through.
-    for (const registration of this.#listeners.get(event.type) ?? []) {
-      if (event instanceof SocketEvent && event.isStopped) break;
-      if (!this.#listeners.get(event.type)!.includes(registration)) continue;
-      if (registration.once) this.removeEventListener(event.type, registration.listener);
+    for (const registration of this.#listeners.get(type) ?? []) {
+      if (own?.isStopped) break;
+      if (!this.#listeners.get(type)!.includes(registration)) continue;
+      if (registration.once) this.removeEventListener(type, registration.listener);
       this.#call(registration.listener, event);
     }
-    return !event.defaultPrevented;
   }
 
   #setHandler(type: string, handler: EventHandler): void {

@@ -7,8 +7,10 @@
  * @module
  */
 
-/** A view of words costs as much as this many bytes one by one. */
-const MIN_BYTES_FOR_WORDS = 48;
+/** Below this, bytes one by one cost less. */
+const MIN_BYTES_FOR_WORDS = 24;
+/** The buffer that was unmasked last is kept, unless it is larger. */
+const MAX_KEPT_BYTES = 256 * 1024;
 const HIGH_BITS_OF_WORD = 0x80808080;
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
@@ -20,14 +22,33 @@ const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
  */
 export function unmask(bytes: Uint8Array, start: number, end: number, key: number): number {
   if (end - start < MIN_BYTES_FOR_WORDS) return unmaskBytes(bytes, start, end, key);
-  const { buffer, byteOffset } = bytes;
+  const { byteOffset } = bytes;
+  const words = wordsOf(bytes.buffer);
   const firstWordAt = start + (-(byteOffset + start) & 3);
   const wordCount = (end - firstWordAt) >>> 2;
   const lastWordEnd = firstWordAt + wordCount * 4;
   const shifted = turnKey(key, firstWordAt - start);
+  const firstWord = (byteOffset + firstWordAt) >>> 2;
   return unmaskBytes(bytes, start, firstWordAt, key) |
-    unmaskWords(new Int32Array(buffer, byteOffset + firstWordAt, wordCount), shifted) |
+    unmaskWords(words, firstWord, firstWord + wordCount, shifted) |
     unmaskBytes(bytes, lastWordEnd, end, shifted);
+}
+
+let keptBuffer: ArrayBufferLike | null = null;
+let keptWords = new Int32Array(0);
+
+/**
+ * All of a buffer as words. A view costs as much as unmasking a small message does, and the messages of one read lie in
+ * one buffer, which many adapters read into again and again.
+ */
+function wordsOf(buffer: ArrayBufferLike): Int32Array {
+  if (buffer === keptBuffer) return keptWords;
+  const words = new Int32Array(buffer, 0, buffer.byteLength >>> 2);
+  if (buffer.byteLength <= MAX_KEPT_BYTES) {
+    keptBuffer = buffer;
+    keptWords = words as Int32Array<ArrayBuffer>;
+  }
+  return words;
 }
 
 /** The key for the byte that comes behind so many bytes. */
@@ -50,10 +71,10 @@ function unmaskBytes(bytes: Uint8Array, start: number, end: number, key: number)
   return bits;
 }
 
-function unmaskWords(words: Int32Array, key: number): number {
+function unmaskWords(words: Int32Array, start: number, end: number, key: number): number {
   const wordKey = IS_LITTLE_ENDIAN ? key : swapped(key);
   let bits = 0;
-  for (let at = 0; at < words.length; at++) bits |= words[at] ^= wordKey;
+  for (let at = start; at < end; at++) bits |= words[at] ^= wordKey;
   return bits;
 }
 
