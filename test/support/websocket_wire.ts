@@ -38,6 +38,20 @@ export function echo(options?: WebSocketOptions): Handler {
   };
 }
 
+/** At the ends of what is longer than both, bytes come one by one; decoders alone get every byte so. */
+const MAX_BYTES_APART = 300;
+
+/** Bytes one by one; of many those at the beginning and at the end, where heads and chars may be parted. */
+export function bytewise(input: Uint8Array): Uint8Array[] {
+  const apart = (bytes: Uint8Array): Uint8Array[] => Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
+  if (input.byteLength <= 2 * MAX_BYTES_APART) return apart(input);
+  return [
+    ...apart(input.subarray(0, MAX_BYTES_APART)),
+    input.subarray(MAX_BYTES_APART, -MAX_BYTES_APART),
+    ...apart(input.subarray(-MAX_BYTES_APART)),
+  ];
+}
+
 /** The head of the response, and the bytes behind it; throws where it is not whole. */
 export function splitResponse(received: string): { readonly head: string; readonly bytes: Uint8Array } {
   const end = received.indexOf("\r\n\r\n");

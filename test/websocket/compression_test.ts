@@ -5,18 +5,14 @@ import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import zlib from "node:zlib";
 import type { WebSocketOptions } from "../../src/api/websocket.ts";
+import { COMPRESSED, HELLO, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
 import { type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
-import { closePayload, concat, frame, type ServerFrame, utf8 } from "../support/websocket_frames.ts";
-import { echo, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
+import { closePayload, concat, frame, type ServerFrame } from "../support/websocket_frames.ts";
+import { bytewise, echo, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
 const TAIL = Uint8Array.of(0, 0, 0xff, 0xff);
 const SYNC = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
-
-/** A message that refers to none before it, as RFC 7692 section 7.2.1 has it sent. */
-function deflated(content: string | Uint8Array, windowBits = 15): Uint8Array {
-  return new Uint8Array(zlib.deflateRawSync(content, { ...SYNC, windowBits }).subarray(0, -4));
-}
 
 function inflated({ payload }: ServerFrame): Uint8Array {
   return new Uint8Array(zlib.inflateRawSync(concat(payload, TAIL), SYNC));
@@ -190,101 +186,18 @@ describe("what is agreed on", () => {
   }
 });
 
-/** The examples of RFC 7692 section 7.2.3, all of which are "Hello", and what else may come. */
-const HELLO = Uint8Array.of(0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00);
-const MESSAGES:
-  readonly (readonly [name: string, rfc: string, frames: readonly Uint8Array[], found: readonly string[]])[] = [
-    ["one frame", "7692 7.2.3.1", [frame({ opcode: 1, rsv: 4, payload: HELLO })], ["text Hello"]],
-    ["two frames", "7692 7.2.3.1", [
-      frame({ opcode: 1, rsv: 4, fin: false, payload: HELLO.subarray(0, 3) }),
-      frame({ opcode: 0, payload: HELLO.subarray(3) }),
-    ], ["text Hello"]],
-    ["two frames, and a ping between them", "7692 6.1", [
-      frame({ opcode: 1, rsv: 4, fin: false, payload: HELLO.subarray(0, 3) }),
-      frame({ opcode: 9, payload: "?" }),
-      frame({ opcode: 0, payload: HELLO.subarray(3) }),
-    ], ["pong ?", "text Hello"]],
-    ["a block that is not compressed", "7692 7.2.3.3", [
-      frame({ opcode: 1, rsv: 4, payload: Uint8Array.of(0, 5, 0, 0xfa, 0xff, ...utf8("Hello"), 0) }),
-    ], ["text Hello"]],
-    ["a block that says it is the last", "7692 7.2.3.4", [
-      frame({ opcode: 1, rsv: 4, payload: Uint8Array.of(0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00) }),
-      frame({ opcode: 1, rsv: 4, payload: HELLO }),
-    ], ["text Hello", "text Hello"]],
-    ["two blocks", "7692 7.2.3.5", [
-      frame({
-        opcode: 1,
-        rsv: 4,
-        payload: Uint8Array.of(0xf2, 0x48, 0x05, 0, 0, 0, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00),
-      }),
-    ], ["text Hello"]],
-    ["an empty message", "7692 7.2.3.6", [frame({ opcode: 1, rsv: 4, payload: Uint8Array.of(0) })], ["text "]],
-    ["an empty payload", "7692 7.2.2", [frame({ opcode: 2, rsv: 4 })], ["binary "]],
-    ["messages that are not compressed, and some that are", "7692 6", [
-      frame({ opcode: 1, payload: "a" }),
-      frame({ opcode: 1, rsv: 4, payload: HELLO }),
-      frame({ opcode: 2, payload: "b" }),
-      frame({ opcode: 2, rsv: 4, payload: HELLO }),
-    ], ["text a", "text Hello", "binary 62", "binary 48656c6c6f"]],
-    ["text of several bytes a char", "7692 6.2", [frame({ opcode: 1, rsv: 4, payload: deflated("größer 𝄞") })], [
-      "text größer 𝄞",
-    ]],
-    ["text that is not UTF-8", "6455 8.1", [
-      frame({ opcode: 1, rsv: 4, payload: deflated(Uint8Array.of(0x61, 0xff)) }),
-    ], ["close 1007"]],
-    ["text that ends within a char", "6455 8.1", [
-      frame({ opcode: 1, rsv: 4, payload: deflated(Uint8Array.of(0x61, 0xc3)) }),
-    ], ["close 1007"]],
-    ["what is not DEFLATE", "7692 7.2.2", [frame({ opcode: 2, rsv: 4, payload: Uint8Array.of(0xff, 0xff, 0xff) })], [
-      "close 1007",
-    ]],
-    ["a message behind one that is not DEFLATE", "6455 7.1.7", [
-      frame({ opcode: 2, rsv: 4, payload: Uint8Array.of(0xff, 0xff, 0xff) }),
-      frame({ opcode: 1, rsv: 4, payload: HELLO }),
-    ], ["close 1007"]],
-    ["the bit on a continuation", "7692 6.1", [
-      frame({ opcode: 1, rsv: 4, fin: false, payload: HELLO.subarray(0, 3) }),
-      frame({ opcode: 0, rsv: 4, payload: HELLO.subarray(3) }),
-    ], ["close 1002"]],
-    ...[8, 9, 10].map((opcode) =>
-      [`the bit on a control frame, ${opcode}`, "7692 6.1", [frame({ opcode, rsv: 4 })], ["close 1002"]] as const
-    ),
-    ...[1, 2, 3, 5, 6, 7].map((rsv) =>
-      [`reserved bits ${rsv}`, "6455 5.2", [frame({ opcode: 1, rsv, payload: HELLO })], ["close 1002"]] as const
-    ),
-    ["a bomb: a little that becomes too much", "6455 10.4", [
-      frame({ opcode: 2, rsv: 4, payload: deflated(new Uint8Array(10_000_000)) }),
-    ], ["close 1009"]],
-    ["one byte more than is taken", "6455 10.4", [
-      frame({ opcode: 2, rsv: 4, payload: deflated(new Uint8Array(50_001)) }),
-    ], ["close 1009"]],
-    ["the longest that is taken", "6455 10.4", [
-      frame({ opcode: 2, rsv: 4, payload: deflated(new Uint8Array(50_000)) }),
-    ], [`binary ${"00".repeat(50_000)}`]],
-    ["the longest that is taken, which DEFLATE makes longer", "6455 10.4", [
-      frame({
-        opcode: 2,
-        rsv: 4,
-        payload: new Uint8Array(zlib.deflateRawSync(new Uint8Array(50_000), { ...SYNC, level: 0 }).subarray(0, -4)),
-      }),
-    ], [`binary ${"00".repeat(50_000)}`]],
-    ["more, compressed, than the longest message can be", "6455 10.4", [
-      frame({ opcode: 2, rsv: 4, saidLength: 60_000n }),
-    ], ["close 1009"]],
-  ];
-
 describe("messages that are compressed", () => {
   for (const contextTakeover of [false, true]) {
-    const options: WebSocketOptions = { maxMessageSize: 50_000, compress: { contextTakeover, threshold: 1_000_000 } };
-    for (const [name, rfc, input, found] of MESSAGES) {
+    const options: WebSocketOptions = {
+      maxMessageSize: MAX_COMPRESSED_BYTES,
+      compress: { contextTakeover, threshold: 1_000_000 },
+    };
+    for (const { name, rfc, input: bytes, found } of COMPRESSED) {
       test(`${name}, ${contextTakeover ? "with" : "without"} takeover (RFC ${rfc})`, async () => {
-        for (const bytewise of [false, true]) {
+        for (const isBytewise of [false, true]) {
           const { memory, peer } = await connect("permessage-deflate", options);
-          const bytes = concat(...input);
-          if (!bytewise) peer.send(bytes);
-          else for (const byte of bytes.subarray(0, 5_000)) peer.send(Uint8Array.of(byte));
-          if (bytewise) peer.send(bytes.subarray(5_000));
-          assert.deepEqual(show(await frames(memory, peer, found.length)), found, bytewise ? "bytewise" : "whole");
+          for (const piece of isBytewise ? bytewise(bytes) : [bytes]) peer.send(piece);
+          assert.deepEqual(show(await frames(memory, peer, found.length)), found, isBytewise ? "bytewise" : "whole");
           const isOver = found.at(-1)!.startsWith("close");
           assert.equal(peer.serverSide, isOver ? "ended" : "open");
           assert.deepEqual(memory.reported, []);

@@ -5,17 +5,9 @@ import { describe, test } from "node:test";
 import { FRAMES, MAX_MESSAGE_BYTES } from "../fixtures/websocket_frames.ts";
 import { startMemoryServer } from "../support/memory_server.ts";
 import { closePayload, frame } from "../support/websocket_frames.ts";
-import { answersTo, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
+import { answersTo, bytewise, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
-/** Bytes one by one are as many events; longer rows come in a few pieces. */
-const MAX_BYTES_ONE_BY_ONE = 1_000;
 const GOODBYE = frame({ opcode: 8, payload: closePayload(4321) });
-
-function piecesOf(input: Uint8Array): Uint8Array[] {
-  const pieceBytes = input.byteLength <= MAX_BYTES_ONE_BY_ONE ? 1 : 997;
-  const count = Math.ceil(input.byteLength / pieceBytes);
-  return Array.from({ length: count }, (_, i) => input.subarray(i * pieceBytes, (i + 1) * pieceBytes));
-}
 
 for (const [heading, fixtures] of Object.entries(FRAMES)) {
   describe(`${heading}, answered`, () => {
@@ -29,7 +21,7 @@ for (const [heading, fixtures] of Object.entries(FRAMES)) {
           socket.onclose = ({ code, wasClean }) => closes.push(`${new URL(request.url).pathname} ${code} ${wasClean}`);
           return response;
         });
-        for (const [path, pieces] of [["/whole", [input]], ["/pieces", piecesOf(input)]] as const) {
+        for (const [path, pieces] of [["/whole", [input]], ["/pieces", bytewise(input)]] as const) {
           const peer = connect();
           peer.send(webSocketRequest(path));
           for (const piece of pieces) peer.send(piece);

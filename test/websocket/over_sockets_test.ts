@@ -1,21 +1,28 @@
-/** Every row of frames over TCP, whole and byte by byte, on the runtime the tests run on. */
+/** Every row of frames and of compressed messages over TCP, whole and byte by byte, on the runtime the tests run on. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { serve, type Server } from "../../mod.ts";
+import { COMPRESSED, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
 import { FRAMES, MAX_MESSAGE_BYTES } from "../fixtures/websocket_frames.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { closePayload, frame } from "../support/websocket_frames.ts";
-import { answersTo, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
+import { answersTo, bytewise, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
-const MAX_BYTES_ONE_BY_ONE = 300;
 const GOODBYE = frame({ opcode: 8, payload: closePayload(4321) });
 
 let server: Server;
 let port = 0;
 
 before(async () => {
-  server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, echo({ maxMessageSize: MAX_MESSAGE_BYTES }));
+  const plain = echo({ maxMessageSize: MAX_MESSAGE_BYTES });
+  const compress = { threshold: 1_000_000 };
+  const compressed = echo({ maxMessageSize: MAX_COMPRESSED_BYTES, compress });
+  const takesOver = echo({ maxMessageSize: MAX_COMPRESSED_BYTES, compress: { ...compress, contextTakeover: true } });
+  server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
+    const { pathname } = new URL(request.url);
+    return (pathname === "/" ? plain : pathname === "/compressed" ? compressed : takesOver)(request, info);
+  });
   await server.ready();
   port = server.port;
 });
@@ -24,33 +31,40 @@ after(async () => {
   await server.shutdown({ timeout: 1_000 });
 });
 
-/** Sends in pieces of which each leaves for itself, as far as the system lets it. */
-async function play(pieces: readonly Uint8Array[], waitsBetween: boolean): Promise<string> {
+/** Sends whole, or each byte for itself as far as the system lets it; `last` comes behind that. */
+async function play(path: string, input: Uint8Array, isBytewise: boolean, last: Uint8Array | null): Promise<string[]> {
   const client = await connectRaw({ port });
-  client.send(webSocketRequest());
+  const offer = path === "/" ? [] : ["Sec-WebSocket-Extensions: permessage-deflate"];
+  client.send(webSocketRequest(path, ...offer));
   await client.receiveUntil((received) => received.includes("\r\n\r\n"));
-  for (const piece of pieces) {
+  for (const piece of isBytewise ? bytewise(input) : [input]) {
     client.send(piece);
-    if (waitsBetween) await new Promise<void>((resolve) => setImmediate(resolve));
+    if (isBytewise) await new Promise<void>((resolve) => setImmediate(resolve));
   }
-  const received = await client.receiveAll();
+  if (last !== null) client.send(last);
+  const received = await client.receiveAll(10_000);
   client.destroy();
-  return received;
+  return show(framesOf(received));
+}
+
+async function playBothWays(path: string, input: Uint8Array, expected: readonly string[], ends: boolean) {
+  const last = ends ? null : GOODBYE;
+  const shown = await Promise.all([false, true].map((isBytewise) => play(path, input, isBytewise, last)));
+  for (const one of shown) assert.deepEqual(one, [...expected, ...(ends ? [] : ["close 4321"])]);
 }
 
 for (const [heading, fixtures] of Object.entries(FRAMES)) {
   describe(`${heading}, over TCP`, () => {
     for (const { name, rfc, input, found } of fixtures) {
-      test(`${name} (RFC ${rfc})`, async () => {
-        const last = endsIt(found) ? [] : [GOODBYE];
-        const expected = [...answersTo(found), ...(endsIt(found) ? [] : ["close 4321"])];
-        const inputs = [[input, ...last]];
-        if (input.byteLength <= MAX_BYTES_ONE_BY_ONE) {
-          inputs.push([...Array.from(input, (byte) => Uint8Array.of(byte)), ...last]);
-        }
-        const received = await Promise.all(inputs.map((pieces, i) => play(pieces, i > 0)));
-        for (const one of received) assert.deepEqual(show(framesOf(one)), expected);
-      });
+      test(`${name} (RFC ${rfc})`, () => playBothWays("/", input, answersTo(found), endsIt(found)));
+    }
+  });
+}
+
+for (const path of ["/compressed", "/takes-over"]) {
+  describe(`messages that are compressed, at ${path}, over TCP`, () => {
+    for (const { name, rfc, input, found } of COMPRESSED) {
+      test(`${name} (RFC ${rfc})`, () => playBothWays(path, input, found, endsIt(found)));
     }
   });
 }

@@ -2,6 +2,7 @@
 
 const OPTIONS = {
   "/": { maxMessageSize: 70_000 },
+  "/deflate": { maxMessageSize: 50_000, compress: { threshold: 1_000_000 } },
   "/compressed": { maxMessageSize: 200_000, compress: { threshold: 0 } },
   "/takeover": { maxMessageSize: 200_000, compress: { threshold: 0, contextTakeover: true } },
 };
