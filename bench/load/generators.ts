@@ -49,6 +49,7 @@ const START_INTERVAL_MS = 1;
 /** How far a load may fall behind its pace, before its latency is that of another load. */
 const MIN_PACE = 0.97;
 const PATIENCE_MS = 5_000;
+const SCRIPT = decodeURIComponent(new URL("wrk.lua", import.meta.url).pathname);
 
 /** Finds the load generators. The second one may be missing: then loads at a pace are left out. */
 export async function findGenerators(root: string): Promise<{ wrk: string; h2load: string | null }> {
@@ -78,13 +79,22 @@ interface WrkReport {
 }
 
 async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { port, scenario, seconds, folder } = options;
-  await Deno.writeTextFile(`${folder}/wrk.lua`, await wrkScript(options));
+  const { port, scenario, seconds, checked, folder } = options;
+  const { method, target, fields, content, expected, connections, pipelining } = scenario;
+  const compared = checked ? expected.content : null;
+  if (content !== null) await Deno.writeFile(`${folder}/content`, content);
+  if (compared !== null) await Deno.writeFile(`${folder}/expected`, compared);
+  const env = {
+    WRK_METHOD: method,
+    WRK_FIELDS: Object.entries(fields).map((field) => field.join(": ")).join("\n"),
+    WRK_PIPELINING: `${pipelining}`,
+    ...content !== null && { WRK_BODY: `${folder}/content` },
+    ...compared !== null && { WRK_EXPECTED: `${folder}/expected` },
+  };
   // It takes whole seconds; when it is interrupted it ends and tells what it has found until then.
   const argv = ["timeout", "--preserve-status", "--signal=INT", `${seconds}`, "wrk", "--threads=1", "--duration=600s"];
-  argv.push(`--connections=${scenario.connections}`, `--script=${folder}/wrk.lua`, "--timeout=5s");
-  argv.push(`http://127.0.0.1:${port}${scenario.target}`);
-  const output = await run(argv, options);
+  argv.push(`--connections=${connections}`, `--script=${SCRIPT}`, "--timeout=5s", `http://127.0.0.1:${port}${target}`);
+  const output = await run(argv, options, env);
   const line = /^REPORT (.*)$/m.exec(output)?.[1];
   if (line === undefined) throw new Error(`wrk told nothing.\n${output}`);
   const report = JSON.parse(line) as WrkReport;
@@ -103,12 +113,10 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   };
 }
 
-async function run(argv: readonly string[], { seconds, folder }: LoadOptions): Promise<string> {
+async function run(argv: readonly string[], { seconds, folder }: LoadOptions, env = {}): Promise<string> {
   const deadlineMs = 1000 * seconds + MORE_TIME_MS;
-  const { exitCode, output } = await runCommand(placed([...WITH_MANY_FILES, ...argv], "load"), {
-    cwd: folder,
-    deadlineMs,
-  });
+  const options = { cwd: folder, deadlineMs, env };
+  const { exitCode, output } = await runCommand(placed([...WITH_MANY_FILES, ...argv], "load"), options);
   if (exitCode !== 0) throw new Error(`The load generator failed with exit code ${exitCode}.\n${output}`);
   return output;
 }
@@ -128,46 +136,6 @@ function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes
   const underWay = responseBytes * scenario.connections * scenario.pipelining;
   if (missing <= 0 && -missing <= underWay) return [];
   return [`${report.bytes} bytes for ${report.requests} responses of ${responseBytes} bytes`];
-}
-
-/** The script is generated, so that a scenario is described in one place. */
-async function wrkScript({ scenario, checked, folder }: LoadOptions): Promise<string> {
-  const { method, fields, content, expected, pipelining } = scenario;
-  const lines = [`wrk.method = ${quoted(method)}`];
-  for (const [name, value] of Object.entries(fields)) lines.push(`wrk.headers[${quoted(name)}] = ${quoted(value)}`);
-  lines.push('local function read(path) local file = io.open(path, "rb"); return file:read("*a") end');
-  if (content !== null) {
-    await Deno.writeFile(`${folder}/content`, content);
-    lines.push(`wrk.body = read(${quoted(`${folder}/content`)})`);
-  }
-  if (pipelining > 1) {
-    lines.push(`function init(args) batch = string.rep(wrk.format(), ${pipelining}) end`);
-    lines.push("function request() return batch end");
-  }
-  lines.push("wrong = 0", "local threads = {}", "function setup(thread) table.insert(threads, thread) end");
-  if (checked && expected.content !== null) {
-    await Deno.writeFile(`${folder}/expected`, expected.content);
-    lines.push(`local expected = read(${quoted(`${folder}/expected`)})`, "function response(status, headers, body)");
-    lines.push("  if status ~= 200 or body ~= expected then wrong = wrong + 1 end", "end");
-  }
-  return [...lines, WRK_REPORT].join("\n");
-}
-
-const WRK_REPORT = `
-function done(summary, latency, requests)
-  local sum = 0
-  for _, thread in ipairs(threads) do sum = sum + thread:get("wrong") end
-  local e = summary.errors
-  print(string.format('REPORT {"requests":%d,"microseconds":%d,"bytes":%d,"p50":%d,"p99":%d,"wrong":%d,' ..
-    '"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}',
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), sum,
-    e.connect, e.read, e.write, e.status, e.timeout))
-end
-`;
-
-/** A string of Lua; nothing in the scenarios needs more than this. */
-function quoted(text: string): string {
-  return `"${text.replace(/[\\"]/g, "\\$&")}"`;
 }
 
 /** Each connection keeps its own steady pace, whatever the others do, and has one request under way at a time. */
