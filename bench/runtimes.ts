@@ -109,7 +109,7 @@ export async function describeSource(root: string): Promise<string> {
 /** The module of Trivet as the npm package has it, joined into few files; the emitted ones where that can't be done. */
 export async function packagedModule({ name, folder, trivet }: BenchRuntime): Promise<string> {
   if (name !== "node") return trivet;
-  const joined = await bundleModules(folder, "emitted").then(() => true, () => false);
+  const joined = await bundleModules(folder, `${folder}/emitted`).then(() => true, () => false);
   return joined ? `file://${folder}/esm/mod.js` : trivet;
 }
 

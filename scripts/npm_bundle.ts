@@ -1,10 +1,10 @@
 /**
  * Joins the emitted modules of the npm package into a few.
  *
- * Node takes half a millisecond for each module it loads, whatever is in it: a hundred of them cost every start, and
- * every thread, some 40 ms, and what they share in one file costs a quarter of that. The entry points stay modules of
- * their own and share the rest, so that a class is the same whichever of them it came through. They stand in one folder,
- * because the module of threads is found beside the module that starts one.
+ * Node takes half a millisecond or more for each module it loads, whatever is in it: a hundred of them cost every start,
+ * and every thread, some 40 ms, and what they share in one file costs a quarter of that. The entry points stay modules of
+ * their own and share one that has the rest, so that a class is the same whichever of them it came through. They stand in
+ * one folder, because the module of threads is found beside the module that starts one.
  *
  * @module
  */
@@ -27,6 +27,7 @@ const DEADLINE_MS = 120_000;
  * @throws {Error} esbuild could not be had, or failed.
  */
 export async function bundleModules(output: string, emittedFolder: string): Promise<void> {
+  await shareAll(emittedFolder);
   const esbuild = ["npx", "--yes", `--package=${ESBUILD}`, "--", "esbuild"];
   const result = await runCommand([
     ...esbuild,
@@ -36,8 +37,6 @@ export async function bundleModules(output: string, emittedFolder: string): Prom
     "--format=esm",
     "--platform=node",
     `--target=${TARGET}`,
-    // A class keeps the name that its instances show.
-    "--keep-names",
     // Reading comments takes Node time too; the source maps have the sources whole.
     "--minify-whitespace",
     "--sourcemap",
@@ -48,4 +47,31 @@ export async function bundleModules(output: string, emittedFolder: string): Prom
   ], { cwd: output, deadlineMs: DEADLINE_MS });
   if (result.exitCode !== 0) throw new Error(`esbuild failed.\n${result.output}`);
   for (const { path } of ENTRY_POINTS) await Deno.stat(`${output}/${emittedPath(path)}`);
+  await restoreNames(`${output}/${MODULE_FOLDER}`);
+}
+
+/** Has every entry point reach what the main one does: what is reached by all of them is put into one module. */
+async function shareAll(emitted: string): Promise<void> {
+  const [main, ...others] = ENTRY_POINTS.map(({ path }) => path.replace(/\.ts$/, ".js"));
+  for (const path of others) {
+    const up = "../".repeat(path.split("/").length - 1);
+    // At the end, where it moves no line of the source map.
+    await Deno.writeTextFile(`${emitted}/${path}`, `\nimport "${up}${main}";\n`, { append: true });
+  }
+}
+
+/**
+ * Has classes show the names they have in the sources: one that refers to itself is called `_Name` by esbuild. It could
+ * keep every name of every function, too, at the cost of an eighth of the time that importing the package takes.
+ */
+async function restoreNames(folder: string): Promise<void> {
+  for (const { name } of Deno.readDirSync(folder)) {
+    if (!name.endsWith(".js")) continue;
+    const text = await Deno.readTextFile(`${folder}/${name}`);
+    const renamed = [...text.matchAll(/\bclass _(\w+)/g)].map(([, original]) => original);
+    if (renamed.length === 0) continue;
+    const lines = renamed.map((each) => `Object.defineProperty(${each},"name",{value:"${each}",configurable:true});`);
+    // Behind the code, where it moves no column of the source map.
+    await Deno.writeTextFile(`${folder}/${name}`, text.replace(/(\n\/\/# sourceMappingURL=)/, `\n${lines.join("")}$1`));
+  }
 }
