@@ -78,9 +78,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
     setInterval(watch, WATCH_INTERVAL_MS);
     return started;
   },
-  drain: () => stopped(server.shutdown()),
+  drain: () => stopped(server.shutdown({ closeIdle: true })),
   async cut() {
-    const graceful = server.shutdown();
+    const graceful = server.shutdown({ closeIdle: true });
     await new Promise((resolve) => setTimeout(resolve, OVERTAKEN_AFTER_MS));
     await server.stop();
     return await stopped(graceful);
