@@ -5,7 +5,7 @@
  */
 
 import type { Chart, Mark } from "../chart.ts";
-import { formatMs } from "../clients/distribution.ts";
+import { formatMs, type Quantile } from "../clients/distribution.ts";
 import type { FlowSpec, FlowTimes } from "../clients/flow.ts";
 import { mib, percent } from "../report.ts";
 import {
@@ -50,6 +50,10 @@ export const CLIENTS = 1_000;
 const HEAVY_CLIENTS = Math.min(4, navigator.hardwareConcurrency);
 const LIGHT_PER_SECOND = 100;
 const HEALTH_PER_SECOND = 20;
+/** Connections on which half a head comes, whose 408 is due after so long. */
+const HALVES_PER_SECOND = 20;
+const HALF_HEAD = "GET / HTTP/1.1\r\nHost: lab.exam";
+const HEADERS_TIMEOUT_MS = 1_000;
 const PROBES_PER_SECOND = 50;
 /** What is not a slow connection and takes descriptors as well. */
 const OTHER_FILES = 1_000;
@@ -222,17 +226,30 @@ const OVERLOAD: Experiment = {
     `clients; then requests come at random at ${TIMES_CAPACITY} times that rate, each on a new connection, whether or ` +
     "not the earlier ones are answered. A line (`maxQueue`, and `maxConnections` where named) is bounded to what " +
     `${LINE_SECONDS} s of capacity empties: into the default of 1000 the surplus of ten seconds would fit and no 503 be ` +
-    `seen. Requests for the health path come beside them, ${HEALTH_PER_SECOND} in a second.`,
+    `seen. Beside them come ${HEALTH_PER_SECOND} requests in a second for the health path, and ${HALVES_PER_SECOND} ` +
+    `connections on which half a head comes: their 408 is late by what it comes behind \`headersTimeout\`, here ` +
+    `${HEADERS_TIMEOUT_MS} ms.`,
   async measure(lab, contestant) {
     const capacity = await capacityOf(lab, contestant);
     const bound = contestant === ONE_LOOP ? 0 : Math.ceil(capacity * LINE_SECONDS);
     const limit = contestant === BOUNDED ? "maxConnections" : "maxQueue";
-    return await lab.withServer(contestant, bound === 0 ? {} : { [limit]: bound }, async (server) => {
+    return await lab.withServer(contestant, {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      ...bound > 0 && { [limit]: bound },
+    }, async (server) => {
       const flows = [
         lab.heavy({ perSecond: TIMES_CAPACITY * capacity }, "fresh"),
         lab.health(HEALTH_PER_SECOND, "fresh"),
+        {
+          name: "half",
+          request: HALF_HEAD,
+          status: 408,
+          expected: null,
+          arrivals: { perSecond: HALVES_PER_SECOND },
+          connections: "fresh",
+        } as const,
       ];
-      const [seconds, lingerSeconds] = lab.isQuick ? [1.5, 0.5] : [8, 2];
+      const [seconds, lingerSeconds] = lab.isQuick ? [1.5, 1.5] : [8, 2];
       return [await lab.round(server, flows, { warmUpSeconds: 0.5, seconds, lingerSeconds }, { capacity, bound })];
     });
   },
@@ -244,6 +261,7 @@ const OVERLOAD: Experiment = {
     "503 p99 ms": ({ load }) => formatMs(load.flows.heavy.refusal?.p99),
     "health answered": ({ load }) => percent(shareOf(load.flows.health.answered, load.flows.health)),
     "health p99 ms": ({ load }) => formatMs(load.flows.health.latency?.p99),
+    "408 late p99 ms": ({ load }) => formatMs(lateness(load.flows.half.latency?.p99)),
     "peak MiB": peak,
     "client CPU": clientCpu,
   },
@@ -258,6 +276,11 @@ const OVERLOAD: Experiment = {
     return { ...spanOf(round, "heavy"), note: `${p99Of(round, "heavy")}, ${share} refused, ${peak(round)} MiB` };
   },
 };
+
+/** What a 408 comes behind its time. */
+function lateness(quantile: Quantile | undefined): Quantile | undefined {
+  return quantile && { ...quantile, ms: quantile.ms - HEADERS_TIMEOUT_MS };
+}
 
 /** On a server of its own, so that the one under overload has its bound from the start and its peak for itself. */
 async function capacityOf(lab: Lab, contestant: Contestant): Promise<number> {

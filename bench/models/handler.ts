@@ -10,8 +10,6 @@ export const LIGHT = "light";
 /** The answer to a request whose handler waited for a timer, and how long it waits. */
 export const WAITED = "waited";
 export const WAIT_MS = 100;
-/** The answer to a request whose handler kept its thread busy for as long as it was told. */
-export const BUSY = "busy";
 
 /** The offset and the prime of the hash FNV-1a. */
 const FNV_OFFSET = 0x811c9dc5;
@@ -38,11 +36,6 @@ export default {
         return new Response(WAITED);
       case "compute":
         return new Response(computeFor(Number(number)));
-      case "busy": {
-        const untilMs = performance.now() + Number(number);
-        while (performance.now() < untilMs);
-        return new Response(BUSY);
-      }
       default:
         return new Response("There is no such page.", { status: 404 });
     }
