@@ -40,6 +40,7 @@ export type {
   UnhandledRejections,
 } from "./src/api/options.ts";
 export type { Server, ShutdownOptions, ShutdownReport } from "./src/api/server.ts";
+export type { TraceContext } from "./src/http/trace_context.ts";
 export type {
   ConnectionActivity,
   Histogram,

@@ -23,6 +23,7 @@ import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
+import { tracingChannels } from "./tracing.ts";
 
 /** What this adapter uses of a socket of Bun. */
 interface BunSocket extends NamedSocket {
@@ -85,6 +86,7 @@ export function createBunRuntime(): Runtime {
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: false, searchesMessages: false }),
     ...bufferCodecs(),
     ...builtinCodecs(),
+    ...tracingChannels(),
     responseContents: (native) => responseContents(bun, native),
   };
 }

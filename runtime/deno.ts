@@ -24,6 +24,7 @@ import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
+import { tracingChannels } from "./tracing.ts";
 
 /**
  * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows when
@@ -57,6 +58,7 @@ export function createDenoRuntime(): Runtime {
     ...createThreads({ canEndBusyThreads: false, limitsThreadMemory: false, searchesMessages: true }),
     ...bufferCodecs(),
     ...builtinCodecs(),
+    ...tracingChannels(),
     responseContents: createDenoResponseContents,
   };
 }

@@ -23,6 +23,7 @@ import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
+import { tracingChannels } from "./tracing.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
@@ -46,6 +47,7 @@ export function createNodeRuntime(): Runtime {
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: true, searchesMessages: false }),
     ...bufferCodecs(),
     ...builtinCodecs(),
+    ...tracingChannels(),
     responseContents: () => STREAMS_ONLY,
   };
 }

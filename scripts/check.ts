@@ -26,6 +26,7 @@ const ENTRY_POINTS = [
   "src/entry/fast_response.ts",
   "src/entry/crossws.ts",
   "src/entry/observe.ts",
+  "src/entry/opentelemetry.ts",
 ];
 const FOLDERS = ["src", "runtime", "test", "bench", "scripts", "examples"];
 

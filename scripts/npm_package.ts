@@ -35,6 +35,7 @@ export const ENTRY_POINTS: readonly EntryPoint[] = [
   { path: "src/entry/fast_response.ts", exportName: "./fast-response", hasSideEffects: true },
   { path: "src/entry/crossws.ts", exportName: "./crossws" },
   { path: "src/entry/observe.ts", exportName: "./observe" },
+  { path: "src/entry/opentelemetry.ts", exportName: "./opentelemetry" },
   { path: "src/entry/thread_main.ts", hasSideEffects: true },
 ];
 

@@ -342,6 +342,25 @@ export interface ResponseContents {
   decodes(codings: string): boolean;
 }
 
+/** A channel that others of the process can listen to: a `Channel` of `node:diagnostics_channel`. */
+export interface DiagnosticsChannel {
+  /** Whether anything listens now. */
+  readonly hasSubscribers: boolean;
+  /** Tells whoever listens. */
+  publish(message: unknown): void;
+  /** Tells whoever listens, and calls back with the stores set that are bound to the channel. */
+  runStores<T>(message: unknown, callback: () => T): T;
+}
+
+/** The five channels of one operation, as `TracingChannel` of that module has them. */
+export interface TracingChannel {
+  readonly start: DiagnosticsChannel;
+  readonly end: DiagnosticsChannel;
+  readonly asyncStart: DiagnosticsChannel;
+  readonly asyncEnd: DiagnosticsChannel;
+  readonly error: DiagnosticsChannel;
+}
+
 /** One JavaScript runtime. */
 export interface Runtime {
   /** The runtime's name. */
@@ -395,6 +414,8 @@ export interface Runtime {
   sha1(bytes: Uint8Array): Uint8Array;
   /** Compression. */
   readonly deflate: Deflate;
+  /** The tracing channel of a name, which all of this thread that ask for it share. Rejects where there are none. */
+  openTracingChannel(name: string): Promise<TracingChannel>;
   /** What can be told of objects of the runtime's own class `Response`, which is given: the global may be another one. */
   responseContents(native: typeof Response): ResponseContents;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TraceContext } from "../http/trace_context.ts";
 import type { Address } from "../runtime.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "./websocket.ts";
 
@@ -41,6 +42,21 @@ export interface HandlerInfo {
    * @param request Of no account: the address is that of the request the handler was called with.
    */
   requestIP(request?: Request): PeerAddress | null;
+  /**
+   * The trace that the request is part of (W3C Trace Context): what its fields `traceparent` and `tracestate` say; `null`
+   * where there are none in order. Anyone can send these fields: they say what a trace is called, and nothing to rely on.
+   *
+   * @example
+   * ```ts
+   * import { type Handler } from "@trivet/http";
+   *
+   * const handler: Handler = (_request, { trace }) => {
+   *   console.log(`trace ${trace?.traceId ?? "none"}`);
+   *   return new Response("hello");
+   * };
+   * ```
+   */
+  readonly trace: TraceContext | null;
   /** Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered. */
   readonly completed: Promise<void>;
   /**

@@ -12,6 +12,7 @@ import type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/ha
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
+import { readTraceContext, type TraceContext } from "../http/trace_context.ts";
 import type { Address } from "../runtime.ts";
 import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
@@ -66,6 +67,10 @@ export class ExchangeInfo implements HandlerInfo {
 
   get localAddr(): Address {
     return this.#exchange.connection.localAddress;
+  }
+
+  get trace(): TraceContext | null {
+    return readTraceContext(this.#exchange.fields);
   }
 
   get completed(): Promise<void> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { traceHandler } from "../exchange/traced_handler.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions, resolveModule } from "./load_handler.ts";
 import { DescriptorWatch } from "./descriptor_watch.ts";
@@ -159,13 +160,13 @@ function takeHandler(
 } {
   const { module } = options;
   if (module === undefined) {
-    if (typeof handler === "function") return { handle: handler as Handler, prepare: null };
+    if (typeof handler === "function") return { handle: traceHandler(handler as Handler, runtime), prepare: null };
     throw new TypeError(`The handler is ${handler === undefined ? "missing" : typeof handler}, expected a function.`);
   }
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;
   const load = async (): Promise<void> => {
-    loaded = handlerOf((await loadHandlerModule(runtime.files, module)).exported);
+    loaded = traceHandler(handlerOf((await loadHandlerModule(runtime.files, module)).exported), runtime);
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

@@ -25,6 +25,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "h3": "npm:h3@2",
   "itty-router": "npm:itty-router@5",
   "prom-client": "npm:prom-client@15",
+  "@opentelemetry/api": "npm:@opentelemetry/api@1",
+  "@opentelemetry/context-async-hooks": "npm:@opentelemetry/context-async-hooks@2",
+  "@opentelemetry/core": "npm:@opentelemetry/core@2",
+  "@opentelemetry/sdk-trace-base": "npm:@opentelemetry/sdk-trace-base@2",
 };
 
 /** Blocks of code that are not run, by page and file name, each with the reason. */
@@ -181,6 +185,7 @@ async function writeFolder(): Promise<Record<string, string>> {
     "@trivet/http/fast-response": new URL("../../src/entry/fast_response.ts", import.meta.url).href,
     "@trivet/http/crossws": new URL("../../src/entry/crossws.ts", import.meta.url).href,
     "@trivet/http/observe": new URL("../../src/entry/observe.ts", import.meta.url).href,
+    "@trivet/http/opentelemetry": new URL("../../src/entry/opentelemetry.ts", import.meta.url).href,
   };
   const config = { imports, compilerOptions, nodeModulesDir: "none", lock: false };
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));

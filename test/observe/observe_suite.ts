@@ -1,5 +1,6 @@
 /**
- * What others make of what a server tells of itself, with the package as npm has it, on every runtime: Prometheus.
+ * What others make of what a server tells of itself, with the package as npm has it, on every runtime: Prometheus
+ * and OpenTelemetry.
  *
  * It needs npm's registry, and Prometheus as Debian has it; what needs a program that is not installed is left out, and
  * counted as skipped. It runs by `deno task test:observe`.
@@ -14,6 +15,12 @@ import { ServingProgram } from "../package/serving_program.ts";
 import { IS_PROMETHEUS_INSTALLED, lintMetrics, Prometheus } from "./prometheus.ts";
 
 const APPS = new URL("./apps/", import.meta.url);
+const PACKAGES = [
+  "@opentelemetry/api@1.9.0",
+  "@opentelemetry/context-async-hooks@2",
+  "@opentelemetry/core@2",
+  "@opentelemetry/sdk-trace-base@2",
+];
 const MODELS = ["alone", "loops", "pool", "hybrid"];
 /** What each model is asked. */
 const REQUESTS: readonly (readonly [method: string, path: string])[] = [
@@ -23,11 +30,18 @@ const REQUESTS: readonly (readonly [method: string, path: string])[] = [
   ["PROPFIND", "500"],
 ];
 
+const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
+const PARENT_ID = "b7ad6b7169203331";
+const DEADLINE_MS = 10_000;
+
 const folder = await makeFolder();
 const [runtimes, { tarball }] = await Promise.all([findRuntimes(), packPackage(folder)]);
 const user = `${folder}/user`;
-await installInto(user, tarball);
-for await (const { name } of Deno.readDir(APPS)) await Deno.copyFile(new URL(name, APPS), `${user}/${name}`);
+await installInto(user, tarball, ...PACKAGES);
+// One that imports a package is kept as text, because `deno check` would look for the package.
+for await (const { name } of Deno.readDir(APPS)) {
+  await Deno.copyFile(new URL(name, APPS), `${user}/${name.replace(/\.txt$/, "")}`);
+}
 
 if (!IS_PROMETHEUS_INSTALLED) console.log("SKIPPED: Prometheus is not installed (apt-get install prometheus).");
 
@@ -75,4 +89,85 @@ for (const runtime of runtimes) {
       }
     });
   });
+
+  describe(`spans on ${runtime.name} (${runtime.version})`, () => {
+    for (const model of ["event-driven", "hybrid"]) {
+      it(`have what the conventions want, and are active where the handler runs: ${model}`, async () => {
+        const program = new ServingProgram(runtime.command(`${user}/traced.mjs`, model), user);
+        try {
+          const url = await program.listening();
+          const ask = async (path: string, init?: RequestInit): Promise<void> => {
+            await (await fetch(url + path, init)).arrayBuffer();
+          };
+          await ask("a?b=c", { headers: { traceparent: `00-${TRACE_ID}-${PARENT_ID}-01`, "user-agent": "test" } });
+          for (const path of ["missing", "busy", "throws"]) await ask(path);
+          await ask("", { method: "PROPFIND" });
+          // One for each request, and those that were made within.
+          const spans = await readSpans(program, 7);
+          assertSpans(spans, new URL(url));
+        } finally {
+          await program.stop();
+        }
+      });
+    }
+  });
+}
+
+/** What the handler prints of a span. */
+interface PrintedSpan {
+  readonly name: string;
+  readonly kind: number;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId: string | null;
+  readonly status: { readonly code: number; readonly message?: string };
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly exceptions: readonly string[];
+}
+
+async function readSpans(program: ServingProgram, count: number): Promise<PrintedSpan[]> {
+  const untilMs = Date.now() + DEADLINE_MS;
+  while (true) {
+    const lines = program.output.split("\n").filter((line) => line.startsWith("span ") && line.endsWith("}"));
+    if (lines.length >= count) return lines.map((line) => JSON.parse(line.slice("span ".length)));
+    if (Date.now() > untilMs) throw new Error(`There are ${lines.length} spans of ${count}:\n${program.output}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function assertSpans(spans: readonly PrintedSpan[], url: URL): void {
+  const of = (path: string): PrintedSpan => {
+    const span = spans.find(({ attributes }) => attributes["url.path"] === path);
+    assert.ok(span !== undefined, path);
+    return span;
+  };
+  const first = of("/a");
+  const { "network.peer.port": peerPort, ...attributes } = first.attributes;
+  assert.equal(typeof peerPort, "number");
+  assert.deepEqual([first.name, first.kind, first.traceId, first.parentId], ["GET", 1, TRACE_ID, PARENT_ID]);
+  assert.deepEqual(attributes, {
+    "http.request.method": "GET",
+    "url.scheme": "http",
+    "url.path": "/a",
+    "url.query": "b=c",
+    "server.address": "127.0.0.1",
+    "server.port": Number(url.port),
+    "network.protocol.name": "http",
+    "user_agent.original": "test",
+    "client.address": "127.0.0.1",
+    "network.peer.address": "127.0.0.1",
+    "http.response.status_code": 200,
+  });
+  const work = spans.filter(({ name }) => name === "work");
+  assert.equal(work.length, 2);
+  assert.ok(work.some(({ traceId, parentId }) => traceId === TRACE_ID && parentId === first.spanId));
+  const [missing, busy, throws, other] = [of("/missing"), of("/busy"), of("/throws"), of("/")];
+  assert.deepEqual([missing.attributes["http.response.status_code"], missing.status.code], [404, 0]);
+  assert.deepEqual([busy.attributes["error.type"], busy.status.code], ["503", 2]);
+  assert.deepEqual([throws.attributes["error.type"], throws.status], ["RangeError", { code: 2, message: "too far" }]);
+  assert.deepEqual(throws.exceptions, ["too far"]);
+  assert.equal(throws.attributes["http.response.status_code"], 500);
+  assert.equal(other.name, "HTTP");
+  assert.equal(other.attributes["http.request.method"], "_OTHER");
+  assert.equal(other.attributes["http.request.method_original"], "PROPFIND");
 }

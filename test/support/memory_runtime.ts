@@ -8,6 +8,7 @@
  */
 
 import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
+import { tracingChannels } from "../../runtime/tracing.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
 import type {
   Address,
@@ -115,6 +116,7 @@ function createRuntime<C extends Clock>(
     decodeLatin1,
     encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
     ...builtinCodecs(),
+    ...tracingChannels(),
     listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {
       events = listenerEvents;
       return {

@@ -1,0 +1,173 @@
+/**
+ * Spans of OpenTelemetry for the requests that a handler answers.
+ *
+ * It decides what a span of a request is called and has: the conventions for HTTP server spans of OpenTelemetry (stable
+ * since 1.23). The API of OpenTelemetry is handed in, so that nothing is imported and every version of it will do that has
+ * these few functions; whoever sets up its SDK decides where spans go.
+ *
+ * @module
+ */
+
+import type { Handler, HandlerInfo } from "../api/handler.ts";
+import { VERSION } from "../api/version.ts";
+import { METHOD_NAMES, OTHER_METHOD, placeOfMethod } from "../http/methods.ts";
+import { isNativeResponse } from "../web/native_body.ts";
+
+/** What is used of the package `@opentelemetry/api`, of which the whole module is handed in. */
+export interface OpenTelemetryApi {
+  readonly context: {
+    active(): unknown;
+    // deno-lint-ignore no-explicit-any -- The context is a type of the package, which is not there to be named.
+    with<T>(context: any, fn: () => T): T;
+  };
+  readonly propagation: {
+    // deno-lint-ignore no-explicit-any -- As above.
+    extract(context: any, carrier: Headers, getter: HeadersGetter): unknown;
+  };
+  readonly trace: {
+    getTracer(name: string, version?: string): OpenTelemetryTracer;
+    // deno-lint-ignore no-explicit-any -- As above.
+    setSpan(context: any, span: any): unknown;
+  };
+}
+
+/** What is used of a tracer. */
+export interface OpenTelemetryTracer {
+  // deno-lint-ignore no-explicit-any -- As above.
+  startSpan(name: string, options: { kind: number; attributes: SpanAttributes }, context: any): OpenTelemetrySpan;
+}
+
+/** What is used of a span. */
+export interface OpenTelemetrySpan {
+  setAttribute(name: string, value: string | number): unknown;
+  setStatus(status: { code: number; message?: string }): unknown;
+  recordException(exception: Error | string): void;
+  end(): void;
+}
+
+/** Reads fields of a request, as propagators ask for them. */
+export interface HeadersGetter {
+  get(carrier: Headers, key: string): string | undefined;
+  keys(carrier: Headers): string[];
+}
+
+type SpanAttributes = Record<string, string | number>;
+
+/** `SpanKind.SERVER` and `SpanStatusCode.ERROR` of the API. */
+const KIND_SERVER = 1;
+const STATUS_ERROR = 2;
+
+const HEADERS_GETTER: HeadersGetter = {
+  get: (headers, key) => headers.get(key) ?? undefined,
+  keys: (headers) => [...headers.keys()],
+};
+
+/**
+ * Wraps a handler so that each request has a span, which is the active one within the handler and ends when the response
+ * has left the server, or can't any more. The span continues the trace that the request names, by the propagator that was
+ * set up. It is called by the method; set `http.route` and a better name where your router knows the route.
+ *
+ * The wrapped handler can be served under every model: on threads, in the module that they load, which sets up the SDK.
+ *
+ * @param api The module `@opentelemetry/api`.
+ * @param handler The handler.
+ *
+ * @example
+ * ```ts ignore
+ * import * as api from "@opentelemetry/api";
+ * import { serve } from "@trivet/http";
+ * import { withOpenTelemetry } from "@trivet/http/opentelemetry";
+ *
+ * serve(withOpenTelemetry(api, () => new Response("hello")));
+ * ```
+ */
+export function withOpenTelemetry(api: OpenTelemetryApi, handler: Handler): Handler {
+  return (request, info) => {
+    const { context, propagation, trace } = api;
+    const parent = propagation.extract(context.active(), request.headers, HEADERS_GETTER);
+    const { method } = request;
+    const isKnown = METHOD_NAMES[placeOfMethod(method)] !== OTHER_METHOD;
+    const attributes = describeRequest(request, info, isKnown);
+    const span = trace.getTracer("@trivet/http", VERSION).startSpan(isKnown ? method : "HTTP", {
+      kind: KIND_SERVER,
+      attributes,
+    }, parent);
+    info.completed.then(() => span.end(), (cause) => endUndelivered(span, cause));
+    return context.with(trace.setSpan(parent, span), () => {
+      let given: Response | Promise<Response>;
+      try {
+        given = handler(request, info);
+      } catch (thrown) {
+        describeThrown(span, thrown);
+        throw thrown;
+      }
+      if (typeof (given as { then?: unknown } | null)?.then !== "function") {
+        describeResponse(span, given as Response);
+        return given;
+      }
+      return (given as Promise<Response>).then((response) => {
+        describeResponse(span, response);
+        return response;
+      }, (thrown) => {
+        describeThrown(span, thrown);
+        throw thrown;
+      });
+    });
+  };
+}
+
+function describeRequest(request: Request, info: HandlerInfo, isKnown: boolean): SpanAttributes {
+  const { method, headers } = request;
+  const { protocol, hostname, port, pathname, search } = new URL(request.url);
+  const scheme = protocol.slice(0, -1);
+  const attributes: SpanAttributes = {
+    "http.request.method": isKnown ? method : OTHER_METHOD,
+    "url.scheme": scheme,
+    "url.path": pathname,
+    "server.address": hostname,
+    "server.port": port === "" ? (scheme === "https" ? 443 : 80) : Number(port),
+    "network.protocol.name": "http",
+  };
+  if (!isKnown) attributes["http.request.method_original"] = method;
+  if (search !== "") attributes["url.query"] = search.slice(1);
+  const userAgent = headers.get("user-agent");
+  if (userAgent !== null) attributes["user_agent.original"] = userAgent;
+  const peer = info.requestIP(request);
+  if (peer === null) {
+    attributes["network.transport"] = "unix";
+  } else {
+    attributes["client.address"] = attributes["network.peer.address"] = peer.address;
+    attributes["network.peer.port"] = peer.port;
+  }
+  return attributes;
+}
+
+/** An error of a server is one of 5xx: with others the server has done what it should. */
+function describeResponse(span: OpenTelemetrySpan, response: Response): void {
+  const { status } = response;
+  if (typeof status !== "number") return;
+  span.setAttribute("http.response.status_code", status);
+  if (status < 500) return;
+  span.setAttribute("error.type", String(status));
+  span.setStatus({ code: STATUS_ERROR });
+}
+
+/** A Response that is thrown is the response; whatever else is thrown becomes a 500. */
+function describeThrown(span: OpenTelemetrySpan, thrown: unknown): void {
+  if (typeof thrown === "object" && thrown !== null && isNativeResponse(thrown)) {
+    describeResponse(span, thrown);
+    return;
+  }
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  span.recordException(error);
+  span.setAttribute("error.type", error.name);
+  span.setAttribute("http.response.status_code", 500);
+  span.setStatus({ code: STATUS_ERROR, message: error.message });
+}
+
+function endUndelivered(span: OpenTelemetrySpan, cause: unknown): void {
+  const code = (cause as { code?: unknown } | null)?.code;
+  span.setAttribute("error.type", typeof code === "string" ? code : "undelivered");
+  span.setStatus({ code: STATUS_ERROR });
+  span.end();
+}

@@ -1,0 +1,7 @@
+// Serves the traced handler under the model that its argument names.
+
+import { serve } from "@trivet/http";
+
+const MODELS = { "event-driven": {}, "hybrid": { model: "hybrid", threads: 1 } };
+const module = new URL("./traced_handler.mjs", import.meta.url);
+serve({ port: 0, hostname: "127.0.0.1", module, onError: () => {}, ...MODELS[process.argv[2]] });
