@@ -15,15 +15,18 @@ import { isNativeResponse } from "../web/native_body.ts";
 
 /** What is used of the package `@opentelemetry/api`, of which the whole module is handed in. */
 export interface OpenTelemetryApi {
+  /** The contexts of asynchronous calls. */
   readonly context: {
     active(): unknown;
     // deno-lint-ignore no-explicit-any -- The context is a type of the package, which is not there to be named.
     with<T>(context: any, fn: () => T): T;
   };
+  /** Reads contexts of requests. */
   readonly propagation: {
     // deno-lint-ignore no-explicit-any -- As above.
     extract(context: any, carrier: Headers, getter: HeadersGetter): unknown;
   };
+  /** Gives tracers. */
   readonly trace: {
     getTracer(name: string, version?: string): OpenTelemetryTracer;
     // deno-lint-ignore no-explicit-any -- As above.
@@ -33,25 +36,33 @@ export interface OpenTelemetryApi {
 
 /** What is used of a tracer. */
 export interface OpenTelemetryTracer {
+  /** Begins a span. */
   // deno-lint-ignore no-explicit-any -- As above.
   startSpan(name: string, options: { kind: number; attributes: SpanAttributes }, context: any): OpenTelemetrySpan;
 }
 
 /** What is used of a span. */
 export interface OpenTelemetrySpan {
+  /** Sets one attribute. */
   setAttribute(name: string, value: string | number): unknown;
+  /** Says whether what it stands for has failed. */
   setStatus(status: { code: number; message?: string }): unknown;
+  /** Notes what was thrown. */
   recordException(exception: Error | string): void;
+  /** Ends it. */
   end(): void;
 }
 
 /** Reads fields of a request, as propagators ask for them. */
 export interface HeadersGetter {
+  /** The value of a field. */
   get(carrier: Headers, key: string): string | undefined;
+  /** The names of all fields. */
   keys(carrier: Headers): string[];
 }
 
-type SpanAttributes = Record<string, string | number>;
+/** Attributes of a span. */
+export type SpanAttributes = Record<string, string | number>;
 
 /** `SpanKind.SERVER` and `SpanStatusCode.ERROR` of the API. */
 const KIND_SERVER = 1;
