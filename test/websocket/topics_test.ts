@@ -293,6 +293,29 @@ describe("a subscriber that does not keep up", () => {
     assert.deepEqual(slow.shown().slice(1), expected);
   });
 
+  test("is one of a thousand, whose memory is bounded, and others are not held up", async () => {
+    const { client, clock, server } = await start();
+    const stuck: Client[] = [];
+    for (let i = 0; i < 1_000; i++) stuck.push(await client());
+    const reads = await client();
+    for (const { socket, peer } of [...stuck, reads]) {
+      socket.subscribe("news");
+      if (peer !== reads.peer) peer.stopReading();
+    }
+    const message = "x".repeat(100_000);
+    let most = 0;
+    for (let i = 0; i < 10; i++) {
+      server.publish("news", message);
+      await clock.settle();
+      most = Math.max(most, stuck.reduce((sum, { socket }) => sum + socket.bufferedAmount, 0));
+      assert.equal(reads.frames().length, i + 1);
+    }
+    assert.ok(most <= MAX_KEPT_BYTES, `${most} bytes`);
+    const lost = stuck.filter(({ socket }) => socket.readyState === 3).length;
+    assert.ok(lost > 500 && lost < 1_000, `${lost} were lost`);
+    assert.equal(server.stats().errors["websocket-backlog"], lost);
+  });
+
   test("is lost, the one with the most first, when too much waits for all of a thread together", () => {
     const { clock } = createMemoryRuntime();
     const open = new OpenSockets(clock);
