@@ -9,7 +9,7 @@
 
 import { CpuClock, cpuSecondsOf, cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { type Outcome, StressConnection } from "../stress/stress_connection.ts";
+import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import { type Distribution, distributionOfArrivals, distributionOfClients } from "./distribution.ts";
 
 /** Requests of one kind that are sent beside others. */
@@ -122,8 +122,8 @@ class Flow {
   readonly #times: RunTimes;
   readonly #request: string;
   readonly #isPaced: boolean;
-  readonly #open = new Set<StressConnection>();
-  readonly #idle: StressConnection[] = [];
+  readonly #open = new Set<WireConnection>();
+  readonly #idle: WireConnection[] = [];
   /** When each request was due that is under way. */
   readonly #underWay = new Set<{ readonly dueMs: number }>();
   readonly #answeredMs: number[] = [];
@@ -233,7 +233,7 @@ class Flow {
       if (outcome.kind !== "cut" || outcome.receivedBytes > 0 || this.#isStopped) return outcome;
     }
     try {
-      const fresh = await StressConnection.open(this.#port);
+      const fresh = await WireConnection.open(this.#port);
       this.#open.add(fresh);
       if (this.#isStopped) fresh.close();
       return await this.#exchangeOn(fresh);
@@ -242,7 +242,7 @@ class Flow {
     }
   }
 
-  async #exchangeOn(connection: StressConnection): Promise<Outcome> {
+  async #exchangeOn(connection: WireConnection): Promise<Outcome> {
     const outcome = await connection.exchange(this.#request, PATIENCE_MS);
     if (outcome.kind === "answered" && outcome.persists && this.#spec.connections === "kept") {
       this.#idle.push(connection);

@@ -144,7 +144,11 @@ const PEER_BUILDS: Readonly<Record<string, { build: string; version: string; tit
     build: '[ "$1/go" -nt net_http.go ] || GO111MODULE=off go build -o "$1/go" net_http.go',
     version: "go version",
   },
-  nginx: { title: "nginx", build: "command -v nginx", version: "nginx -v 2>&1" },
+  nginx: {
+    title: "nginx",
+    build: "command -v nginx || { echo nginx: command not found; false; }",
+    version: "nginx -v 2>&1",
+  },
 };
 
 /** Builds the peers whose tools are installed, and keeps what is built for the next run: a minute for a compiler. */

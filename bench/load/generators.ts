@@ -11,7 +11,7 @@ import { runCommand } from "../../scripts/command.ts";
 import { WITH_MANY_FILES } from "../child_program.ts";
 import { placed } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
-import { StressConnection } from "../stress/stress_connection.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** What a load generator found. */
@@ -188,7 +188,7 @@ export async function verifyResponse(port: number, { method, target, fields, con
   let head = `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
   for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`;
   if (content !== null) head += `Content-Length: ${content.byteLength}\r\n`;
-  const connection = await StressConnection.open(port);
+  const connection = await WireConnection.open(port);
   const outcome = await connection.upload(`${head}\r\n`, content ?? new Uint8Array(0), PATIENCE_MS);
   connection.close();
   if (outcome.kind !== "answered" || outcome.status !== 200) {

@@ -7,7 +7,7 @@
 import { messageOf } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { StressConnection } from "../stress/stress_connection.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import { type ContenderName, contenderOf, type Peers, startContender } from "./contenders.ts";
 import { type LoadResult, runLoad, type VerifiedResponse, verifyResponse } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -166,7 +166,7 @@ async function lookAtLast(found: Measurement, server: ServerProcess, scenario: S
 /** How many of some connections each process or thread answers. */
 async function sharesOf(port: number): Promise<number[]> {
   const connections = await Promise.all(
-    Array.from({ length: SPREAD_CONNECTIONS }, () => StressConnection.open(port)),
+    Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port)),
   );
   const counts = new Map<string, number>();
   for (const connection of connections) {

@@ -9,7 +9,7 @@ import type { HolderReport } from "../clients/holder.ts";
 import { figure, median, messageOf, mib, type Section } from "../report.ts";
 import { type BenchRuntime, packagedModule, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { StressConnection } from "../stress/stress_connection.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import { type ContenderName, contenderOf, startContender } from "./contenders.ts";
 import { CHUNK, FLOOD_BYTES, type HandlerName, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
@@ -184,12 +184,12 @@ export function startClient(file: string, ...args: readonly string[]): ChildProg
 }
 
 async function ask(port: number): Promise<void> {
-  const connection = await StressConnection.open(port);
+  const connection = await WireConnection.open(port);
   await askOn(connection);
   connection.close();
 }
 
-async function askOn(connection: StressConnection): Promise<void> {
+async function askOn(connection: WireConnection): Promise<void> {
   const outcome = await connection.exchange(GET, PATIENCE_MS);
   if (outcome.kind === "answered" && outcome.content === HELLO) return;
   throw new Error(`The response is not the expected one: ${JSON.stringify(outcome).slice(0, 300)}`);
@@ -201,7 +201,7 @@ async function probe(port: number, seconds: number): Promise<[p50: number, p99: 
   const endMs = performance.now() + 1000 * seconds;
   await Promise.all(Array.from({ length: PROBE_CONNECTIONS }, async (_, index) => {
     await rest(index * PROBE_INTERVAL_MS / PROBE_CONNECTIONS);
-    const connection = await StressConnection.open(port);
+    const connection = await WireConnection.open(port);
     while (performance.now() < endMs) {
       const startMs = performance.now();
       await askOn(connection);

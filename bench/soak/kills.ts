@@ -6,7 +6,7 @@
 
 import { CpuClock } from "../process_figures.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { StressConnection } from "../stress/stress_connection.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
 import type { Crash } from "./handler.ts";
 import { countEach, SoakProgram } from "./program.ts";
@@ -133,9 +133,9 @@ async function runLoad({ clients, maxFuseMs }: Contestant, port: number, seconds
   const entries: Entry[] = [];
   const untilMs = Date.now() + 1000 * seconds;
   const runClient = async (): Promise<void> => {
-    let connection: StressConnection | null = null;
+    let connection: WireConnection | null = null;
     while (Date.now() < untilMs) {
-      connection ??= await StressConnection.open(port);
+      connection ??= await WireConnection.open(port);
       const entry = await exchange(connection, pickKind(), pickMs(0, MAX_WAIT_MS));
       entries.push(entry);
       if (!entry.persists) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Outcome, StressConnection } from "../stress/stress_connection.ts";
+import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import { type Crash, STREAM_CHUNKS } from "./handler.ts";
 
 /** What is asked for. The last two end a thread. */
@@ -46,7 +46,7 @@ let lastId = 0;
 
 /** Sends one request on a connection and waits for the end of the exchange. */
 export async function exchange(
-  connection: StressConnection,
+  connection: WireConnection,
   kind: RequestKind,
   waitMs = 0,
   how: Crash = "throw",
@@ -61,7 +61,7 @@ export async function exchange(
 }
 
 /** Sends a request whose handler holds it, and gives what waits for its end, once the handler is under way. */
-export async function beginHeld(connection: StressConnection, holdMs: number) {
+export async function beginHeld(connection: WireConnection, holdMs: number) {
   const id = ++lastId;
   const beganAtMs = Date.now();
   await connection.send(startOf("held", id, holdMs, "throw"));
@@ -72,7 +72,7 @@ export async function beginHeld(connection: StressConnection, holdMs: number) {
 
 /** Sends one request on a connection of its own. */
 export async function sendOne(port: number, kind: RequestKind, waitMs: number, how?: Crash): Promise<Entry> {
-  const connection = await StressConnection.open(port);
+  const connection = await WireConnection.open(port);
   const entry = await exchange(connection, kind, waitMs, how);
   connection.close();
   return entry;

@@ -6,7 +6,7 @@
 
 import { messageOf } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { StressConnection } from "../stress/stress_connection.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
 import type { ProcessSample } from "./process_sample.ts";
 import { countEach, SoakProgram } from "./program.ts";
@@ -131,18 +131,18 @@ class RoundsTrial {
   async #runRound(round: number): Promise<void> {
     const isCut = round % CUT_EVERY === CUT_EVERY - 1;
     const { port } = await this.#program.tell<{ port: number }>("start");
-    let connection = await StressConnection.open(port);
+    let connection = await WireConnection.open(port);
     for (const kind of REQUESTS) {
       const entry = await exchange(connection, kind);
       this.#expect(entry.ending === "right", describe(entry));
       this.#expect(entry.persists !== this.#isBlocking, `a connection ${entry.persists ? "" : "does not "}persist`);
       if (entry.persists) continue;
       connection.close();
-      connection = await StressConnection.open(port);
+      connection = await WireConnection.open(port);
     }
     // From here on it is idle; in the model blocking it would be the one that is served.
     if (this.#isBlocking) connection.close();
-    const holding = await StressConnection.open(port);
+    const holding = await WireConnection.open(port);
     const held = await beginHeld(holding, isCut ? HELD_FOR_EVER_MS : HELD_MS);
     this.#expect(held.hasBegun, "a handler that holds its request did not begin");
     const inLine = this.#isBlocking ? await this.#openInLine(port) : null;
@@ -164,8 +164,8 @@ class RoundsTrial {
   }
 
   /** A connection that was accepted while another one is served. */
-  async #openInLine(port: number): Promise<StressConnection> {
-    const connection = await StressConnection.open(port);
+  async #openInLine(port: number): Promise<WireConnection> {
+    const connection = await WireConnection.open(port);
     await connection.send("GET /get/0 HTTP/1.1\r\nHost: soak.example\r\n\r\n");
     const untilMs = performance.now() + PATIENCE_MS;
     while (await this.#program.tell<number>("waiting") === 0) {
@@ -176,12 +176,12 @@ class RoundsTrial {
     return connection;
   }
 
-  async #awaitClose(idle: StressConnection): Promise<void> {
+  async #awaitClose(idle: WireConnection): Promise<void> {
     this.#expect(await idle.isClosedByPeer(PATIENCE_MS), "an idle connection was not closed");
     idle.close();
   }
 
-  async #awaitRefusal(inLine: StressConnection, isCut: boolean): Promise<void> {
+  async #awaitRefusal(inLine: WireConnection, isCut: boolean): Promise<void> {
     const outcome = await inLine.finalResponse(PATIENCE_MS);
     // A hard stop may come before the refusal has left.
     const isRight = outcome.kind === "answered" ? outcome.status === 503 : isCut && outcome.kind === "cut";
@@ -240,7 +240,7 @@ class RoundsTrial {
 
 async function refusesConnections(port: number): Promise<boolean> {
   try {
-    (await StressConnection.open(port)).close();
+    (await WireConnection.open(port)).close();
     return false;
   } catch {
     return true;

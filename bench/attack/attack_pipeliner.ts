@@ -5,7 +5,7 @@
  * @module
  */
 
-import { writeAll } from "./stress_connection.ts";
+import { writeAll } from "../clients/wire_connection.ts";
 
 /** What it does. */
 export interface PipelinerPlan {

@@ -7,7 +7,7 @@
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 import type { AttackLaunch, AttackStats } from "./attack_server.ts";
-import { type Outcome, StressConnection } from "./stress_connection.ts";
+import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import type { Trial } from "../trials.ts";
 
 /** Whose server is attacked. */
@@ -74,12 +74,12 @@ export class AttackSite {
   }
 
   /** Connects. */
-  connect(): Promise<StressConnection> {
-    return StressConnection.open(this.server.port);
+  connect(): Promise<WireConnection> {
+    return WireConnection.open(this.server.port);
   }
 
   /** Connects so often. */
-  connectAll(count: number): Promise<StressConnection[]> {
+  connectAll(count: number): Promise<WireConnection[]> {
     return Promise.all(Array.from({ length: count }, () => this.connect()));
   }
 
@@ -230,7 +230,7 @@ export function startServer(
     ? " 2>/dev/full"
     : " 2> >(true)";
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
-  return ServerProcess.launch({ ...runtime, command }, "../stress/attack_server.ts", launch);
+  return ServerProcess.launch({ ...runtime, command }, "../attack/attack_server.ts", launch);
 }
 
 /** What it printed, in one line. */

@@ -18,7 +18,7 @@ import {
   startServer,
   tally,
 } from "./attack_site.ts";
-import type { StressConnection } from "./stress_connection.ts";
+import type { WireConnection } from "../clients/wire_connection.ts";
 
 const BOTH = ["trivet", "native"] as const;
 const TRIVET = ["trivet"] as const;
@@ -277,7 +277,7 @@ function descriptors(openFiles: number, connections: number): Attack {
     printsErrors: true,
     openFiles,
     async run(site) {
-      const idle: StressConnection[] = [];
+      const idle: WireConnection[] = [];
       // In the backlog of a server that can't accept there is room for some, and others wait for ever.
       const connecting = Promise.all(Array.from({ length: connections }, async () => {
         idle.push(await site.connect());

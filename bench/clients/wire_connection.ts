@@ -1,8 +1,8 @@
 /**
- * One connection of a stress program, on which an exchange may end in any way.
+ * One connection of a client, on which an exchange may end in any way.
  *
- * It decides in which way an exchange has ended: with a response, cut off, or not at all. Unlike the connection of the
- * load client it reads informational responses, tells how much came before a cut, and gives up waiting.
+ * It decides in which way an exchange has ended: with a response, cut off, or not at all. It reads informational
+ * responses, tells how much came before a cut, and gives up waiting.
  *
  * @module
  */
@@ -36,7 +36,7 @@ const decoder = new TextDecoder("latin1");
 const encoder = new TextEncoder();
 
 /** One connection. */
-export class StressConnection {
+export class WireConnection {
   readonly #conn: Deno.TcpConn;
   readonly #buffer = new Uint8Array(READ_BYTES);
   /** What came and was not used yet. */
@@ -50,8 +50,8 @@ export class StressConnection {
   }
 
   /** Connects over loopback. Rejects when nobody listens. */
-  static async open(port: number): Promise<StressConnection> {
-    return new StressConnection(await Deno.connect({ port, hostname: "127.0.0.1" }));
+  static async open(port: number): Promise<WireConnection> {
+    return new WireConnection(await Deno.connect({ port, hostname: "127.0.0.1" }));
   }
 
   /** Sends a request, its head and its content in one write. */
