@@ -7,6 +7,8 @@
  * @module
  */
 
+import { invalidPiece, toPiece } from "../web/pieces.ts";
+
 /** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
 export const CREDIT_BYTES: number = 256 * 1024;
 /** Credit is given back in pieces of at least this size, so that a chunk does not cost two messages. */
@@ -81,9 +83,9 @@ export class StreamSender {
       this.#target.end();
       return;
     }
-    const bytes = result.value;
-    if (!(bytes instanceof Uint8Array)) {
-      this.#fail(new TypeError("The stream gave a chunk that is not a Uint8Array."));
+    const bytes = toPiece(result.value);
+    if (bytes === null) {
+      this.#fail(invalidPiece());
       return;
     }
     if (this.#creditBytes > 0) this.#send(bytes);

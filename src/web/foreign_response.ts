@@ -71,25 +71,16 @@ function readerIterator(reader: ReadableStreamDefaultReader<unknown>): AsyncIter
   };
 }
 
+/** What a chunk is, its reader decides. */
 function streamFrom(iterator: AsyncIterator<unknown>): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await iterator.next();
       if (done) controller.close();
-      else controller.enqueue(toBytes(value));
+      else controller.enqueue(value as Uint8Array);
     },
     async cancel(reason) {
       await iterator.return?.(reason);
     },
   }, { highWaterMark: 0 });
-}
-
-const UTF8_ENCODER = new TextEncoder();
-
-/** A chunk as bytes of this realm: text is UTF-8. What is neither is refused by the reader of the stream. */
-function toBytes(chunk: unknown): Uint8Array {
-  if (chunk instanceof Uint8Array) return chunk;
-  if (typeof chunk === "string") return UTF8_ENCODER.encode(chunk);
-  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  return chunk as Uint8Array;
 }

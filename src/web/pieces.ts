@@ -1,8 +1,26 @@
 /**
- * Bytes that came in pieces.
+ * Bytes that come in pieces.
  *
  * @module
  */
+
+const UTF8_ENCODER = new TextEncoder();
+
+/**
+ * A chunk of a response's stream as bytes, or `null` when it is none. The Fetch Standard takes nothing but a `Uint8Array`.
+ * Some frameworks give text, which their runtimes send as UTF-8, and other views of bytes.
+ */
+export function toPiece(chunk: unknown): Uint8Array | null {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk === "string") return UTF8_ENCODER.encode(chunk);
+  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return chunk instanceof ArrayBuffer ? new Uint8Array(chunk) : null;
+}
+
+/** The error of a chunk that is none of them. */
+export function invalidPiece(): TypeError {
+  return new TypeError("The stream of a Response gave a chunk that is neither bytes nor text.");
+}
 
 /** Puts pieces together; one alone is given as it is. */
 export function joinPieces<Storage extends ArrayBufferLike>(

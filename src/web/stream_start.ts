@@ -8,7 +8,7 @@
  * @module
  */
 
-import { joinPieces } from "./pieces.ts";
+import { invalidPiece, joinPieces, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
 
 /** One read of a stream. */
@@ -20,7 +20,7 @@ export interface StreamStartEvents {
   onWhole(content: Uint8Array): void;
   /** The stream goes on. `pending` is a read that is under way already. */
   onUnderWay(pieces: readonly Uint8Array[], pending: StreamRead | null): void;
-  /** The stream has failed, or gave something else than bytes. */
+  /** The stream has failed, or gave what is neither bytes nor text. */
   onStartFailure(cause: unknown): void;
 }
 
@@ -84,9 +84,9 @@ export class StreamStart {
       this.#events.onWhole(joinPieces(this.#held, this.#heldBytes));
       return;
     }
-    const bytes = result.value;
-    if (!(bytes instanceof Uint8Array)) {
-      this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
+    const bytes = toPiece(result.value);
+    if (bytes === null) {
+      this.#fail(invalidPiece());
       return;
     }
     const isSecond = this.#held.length > 0;

@@ -18,6 +18,8 @@ export interface FrameworkRow {
   readonly text?: string | RegExp;
   /** The content as JSON; `<ip>` stands for an address of the loopback. */
   readonly json?: unknown;
+  /** The response is left after its first bytes, and this path says "aborted" then. */
+  readonly leftAt?: string;
 }
 
 /** An application and its rows. */
@@ -29,6 +31,8 @@ export interface FrameworkTable {
   readonly hasPort?: boolean;
   /** The one runtime it is written for; all, if it is left out. */
   readonly onlyOn?: string;
+  /** Whether it is served once more with `--fast-response`. */
+  readonly isServedFast?: boolean;
   readonly rows: readonly FrameworkRow[];
 }
 
@@ -101,6 +105,15 @@ const STREAMED_TEXT_ROW: FrameworkRow = {
   headers: { "transfer-encoding": "chunked", "content-length": null },
 };
 
+/** Of an application that has paths of these names. */
+const FORM_ROW: FrameworkRow = {
+  name: "reads a form with a file",
+  path: "form",
+  init: form(),
+  json: { name: "Ada", file: "content of a file" },
+};
+const ABORT_ROW: FrameworkRow = { name: "hears of a client that leaves", path: "hangs", leftAt: "aborted" };
+
 const HONO_ROWS: readonly FrameworkRow[] = [
   ...COMMON_ROWS,
   COOKIE_ROW,
@@ -166,6 +179,7 @@ const HONO_ROWS: readonly FrameworkRow[] = [
   },
   { name: "tags an entity", path: "tagged", text: "tagged", headers: { etag: /^"[0-9a-f]+"$/ } },
   { name: "has a signal", path: "aborts", json: { isAborted: false } },
+  ABORT_ROW,
   { name: "answers what its handlers throw", path: "throws", status: 500, text: "on purpose" },
   { name: "redirects", path: "redirect", init: { redirect: "manual" }, status: 302, headers: { location: "/" } },
 ];
@@ -178,6 +192,7 @@ const H3_ROWS: readonly FrameworkRow[] = [
   { name: "passes a Response on", path: "web", json: { web: true }, headers: { "x-web": "yes" } },
   { name: "mounts an application", path: "mounted/hello", text: "inner /mounted/hello" },
   { name: "tells the peer", path: "peer", json: { ip: "<ip>" } },
+  ABORT_ROW,
 ];
 
 const ITTY_ROWS: readonly FrameworkRow[] = [
@@ -186,6 +201,7 @@ const ITTY_ROWS: readonly FrameworkRow[] = [
   { name: "answers what its handlers throw", path: "throws", status: 418, json: { status: 418, error: "on purpose" } },
   { name: "mounts an application", path: "mounted/hello", text: "inner <url>mounted/hello" },
   { name: "hands on what Trivet tells its handler", path: "peer", json: { ip: "<ip>" } },
+  ABORT_ROW,
   {
     name: "adds fields to a response",
     path: "shared/data",
@@ -206,6 +222,16 @@ const graphql = (query: string): RequestInit => ({
   ...json("POST", { query }),
   headers: { "content-type": "application/json", accept: "application/json" },
 });
+
+/** As the GraphQL multipart request specification has it. */
+function graphqlUpload(): RequestInit {
+  const body = new FormData();
+  const query = "mutation ($file: File!) { upload(file: $file) }";
+  body.set("operations", JSON.stringify({ query, variables: { file: null } }));
+  body.set("map", JSON.stringify({ 0: ["variables.file"] }));
+  body.set("0", new Blob(["content of a file"]), "file.txt");
+  return { method: "POST", body, headers: { accept: "application/json" } };
+}
 
 const YOGA_ROWS: readonly FrameworkRow[] = [
   {
@@ -237,6 +263,15 @@ const YOGA_ROWS: readonly FrameworkRow[] = [
     text: /count":1[\s\S]*count":2[\s\S]*count":3/,
   },
   { name: "says what is wrong", path: "graphql", init: graphql("{ nothing }"), text: /Cannot query field/ },
+  { name: "takes an upload", path: "graphql", init: graphqlUpload(), json: { data: { upload: "content of a file" } } },
+  {
+    ...ABORT_ROW,
+    path: "graphql",
+    init: {
+      ...json("POST", { query: "subscription { hang }" }),
+      headers: { "content-type": "application/json", accept: "text/event-stream" },
+    },
+  },
   {
     name: "shows its page",
     path: "graphql",
@@ -245,6 +280,140 @@ const YOGA_ROWS: readonly FrameworkRow[] = [
     text: /<title>/,
   },
   { name: "does not know a path", path: "nothing", status: 404 },
+];
+
+const CREDENTIALS = { email: "ada@a.test", password: "a long password", name: "Ada" };
+
+const AUTH_ROWS: readonly FrameworkRow[] = [
+  { name: "knows no session at first", path: "api/auth/get-session", text: "null" },
+  {
+    name: "signs up",
+    path: "api/auth/sign-up/email",
+    init: json("POST", CREDENTIALS),
+    headers: { "set-cookie": /session_token=.*HttpOnly/ },
+    text: /"name":"Ada"/,
+  },
+  { name: "signs in", path: "api/auth/sign-in/email", init: json("POST", CREDENTIALS), text: /"email":"ada@a.test"/ },
+  {
+    name: "refuses a wrong password",
+    path: "api/auth/sign-in/email",
+    init: json("POST", { ...CREDENTIALS, password: "wrong" }),
+    status: 401,
+    text: /INVALID_EMAIL_OR_PASSWORD/,
+  },
+  { name: "refuses what is no JSON", path: "api/auth/sign-in/email", init: json("POST", 1), status: 400 },
+  { name: "does not know a path", path: "nothing", status: 404 },
+];
+
+const TRPC_ROWS: readonly FrameworkRow[] = [
+  { name: "answers a query", path: "trpc/hello?input=%22you%22", json: { result: { data: "hello you" } } },
+  { name: "runs a mutation", path: "trpc/add", init: json("POST", { a: 1, b: 2 }), json: { result: { data: 3 } } },
+  { ...FORM_ROW, path: "trpc/upload", json: { result: { data: { name: "Ada", file: "content of a file" } } } },
+  {
+    name: "sends the events of a subscription",
+    path: "trpc/count",
+    headers: { "content-type": "text/event-stream" },
+    text: /"count":1[\s\S]*"count":2[\s\S]*"count":3/,
+  },
+  {
+    name: "streams what comes later",
+    path: "trpc/later?batch=1&input=%7B%7D",
+    init: { headers: { "trpc-accept": "application/jsonl" } },
+    headers: { "transfer-encoding": "chunked" },
+    text: /1\]+\n[\s\S]*2\]+\n[\s\S]*3\]+\n/,
+  },
+  { ...ABORT_ROW, path: "trpc/hangs" },
+  { name: "answers an error", path: "trpc/throws", status: 403, text: /"message":"on purpose"/ },
+  { name: "does not know a procedure", path: "trpc/nothing", status: 404, text: /No procedure found/ },
+];
+
+/** A message of the Model Context Protocol, over streamable HTTP. */
+function mcp(method: string, params: unknown): RequestInit {
+  const message = json("POST", { jsonrpc: "2.0", id: 1, method, params });
+  return { ...message, headers: { ...message.headers, accept: "application/json, text/event-stream" } };
+}
+
+function mcpTool(name: string, args: unknown): RequestInit {
+  return mcp("tools/call", { name, arguments: args });
+}
+
+const MCP_ROWS: readonly FrameworkRow[] = [
+  {
+    name: "begins",
+    path: "mcp",
+    init: mcp("initialize", {
+      protocolVersion: "2025-06-18",
+      capabilities: {},
+      clientInfo: { name: "test", version: "1" },
+    }),
+    headers: { "content-type": "text/event-stream" },
+    text: /"serverInfo":\{"name":"test"/,
+  },
+  { name: "calls a tool", path: "mcp", init: mcpTool("add", { a: 1, b: 2 }), text: /"text":"3"/ },
+  {
+    name: "takes much content",
+    path: "mcp",
+    init: mcpTool("size", { content: "x".repeat(300_000) }),
+    text: /300000 chars/,
+  },
+  {
+    name: "streams what a tool tells",
+    path: "mcp",
+    init: mcpTool("steps", {}),
+    headers: { "transfer-encoding": "chunked" },
+    text: /step 1[\s\S]*step 2[\s\S]*step 3[\s\S]*"text":"done"/,
+  },
+  { ...ABORT_ROW, path: "mcp", init: mcpTool("hangs", {}) },
+  { name: "answers an error of a tool", path: "mcp", init: mcpTool("throws", {}), text: /on purpose.*"isError":true/ },
+  { name: "refuses a client that takes no events", path: "mcp", init: json("POST", {}), status: 406 },
+  {
+    name: "refuses what is no JSON",
+    path: "mcp",
+    init: { ...mcpTool("add", {}), body: "{" },
+    status: 400,
+    text: /Parse error/,
+  },
+];
+
+const ELYSIA_ROWS: readonly FrameworkRow[] = [
+  ...COMMON_ROWS.filter(({ path }) => ["", "users/7?sort=up&page=2", "json", "form", "nothing/here"].includes(path))
+    .filter(({ name }) => !name.includes("HEAD")),
+  STREAMED_TEXT_ROW,
+  {
+    name: "sends events",
+    path: "events",
+    text: /^event: tick\ndata: tick 0\n\nevent: tick\ndata: tick 1\n\nevent: tick\ndata: tick 2\n\n$/,
+  },
+  ABORT_ROW,
+  { name: "answers what its handlers throw", path: "throws", status: 418, text: "on purpose" },
+];
+
+const REACT_ROUTER_ROWS: readonly FrameworkRow[] = [
+  { name: "answers with text", path: "hello", text: "hello", headers: { "content-length": "5" } },
+  { name: "reads parameters and the query", path: "users/7?a=1", json: { id: "7", query: { a: "1" } } },
+  FORM_ROW,
+  STREAMED_TEXT_ROW,
+  ABORT_ROW,
+  { name: "sends data with a status", path: "data", status: 201, json: { a: 1 } },
+  { name: "sends what is thrown", path: "thrown", status: 403, text: "thrown" },
+  { name: "answers an error", path: "throws", status: 500 },
+  { name: "redirects", path: "redirect", init: { redirect: "manual" }, status: 302, headers: { location: "/hello" } },
+  { name: "does not know a path", path: "nothing/here", status: 404, text: "page" },
+];
+
+const SVELTE_KIT_ROWS: readonly FrameworkRow[] = [
+  { name: "answers with text", path: "", text: "hello" },
+  { name: "tells the peer", path: "peer", json: { ip: "<ip>" } },
+  FORM_ROW,
+  {
+    name: "makes the request anew, with its content",
+    path: "through",
+    init: { method: "PUT", body: "x".repeat(300_000) },
+    text: "x".repeat(300_000),
+  },
+  ABORT_ROW,
+  { name: "redirects by a Response that is thrown", path: "redirect", init: { redirect: "manual" }, status: 302 },
+  { name: "answers an error", path: "throws", status: 500, text: "Internal Error" },
 ];
 
 /** Responses of other libraries. */
@@ -269,7 +438,7 @@ const FETCHES_ROWS: readonly FrameworkRow[] = [
 
 /** Every framework. */
 export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
-  { framework: "Hono", module: "hono.mjs", rows: HONO_ROWS },
+  { framework: "Hono", module: "hono.mjs", isServedFast: true, rows: HONO_ROWS },
   {
     framework: "hono/deno",
     module: "hono_deno.mjs",
@@ -284,9 +453,15 @@ export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
     onlyOn: "bun",
     rows: [{ name: "tells the peer", path: "", json: { address: "<ip>", addressType: "IPv4", port: "<port>" } }],
   },
-  { framework: "h3", module: "h3.mjs", rows: H3_ROWS },
-  { framework: "itty-router", module: "itty.mjs", rows: ITTY_ROWS },
-  { framework: "graphql-yoga", module: "yoga.mjs", rows: YOGA_ROWS },
+  { framework: "h3", module: "h3.mjs", isServedFast: true, rows: H3_ROWS },
+  { framework: "itty-router", module: "itty.mjs", isServedFast: true, rows: ITTY_ROWS },
+  { framework: "graphql-yoga", module: "yoga.mjs", isServedFast: true, rows: YOGA_ROWS },
+  { framework: "better-auth", module: "auth.mjs", rows: AUTH_ROWS },
+  { framework: "tRPC", module: "trpc.mjs", rows: TRPC_ROWS },
+  { framework: "the MCP SDK", module: "mcp.mjs", rows: MCP_ROWS },
+  { framework: "Elysia", module: "elysia.mjs", onlyOn: "bun", isServedFast: true, rows: ELYSIA_ROWS },
+  { framework: "React Router", module: "react_router.mjs", rows: REACT_ROUTER_ROWS },
+  { framework: "a server of SvelteKit's shape", module: "svelte_kit.mjs", rows: SVELTE_KIT_ROWS },
   { framework: "node-fetch", module: "fetches.mjs", rows: FETCHES_ROWS },
   {
     framework: "itty-router, spread into an object",
@@ -294,6 +469,32 @@ export const FRAMEWORK_TABLES: readonly FrameworkTable[] = [
     hasPort: true,
     rows: [{ name: "is served", path: "", text: "hello" }],
   },
+];
+
+const GREETS = (name: string): FrameworkRow => ({ name: "is served", path: "", text: `Hello from ${name}` });
+
+/** The modules that docs/frameworks.md shows, by their names there. */
+export const DOCUMENTED_MODULES: readonly FrameworkTable[] = [
+  { framework: "h3", module: "h3.js", rows: [GREETS("h3")] },
+  { framework: "itty-router", module: "itty.js", rows: [GREETS("itty-router")] },
+  {
+    framework: "Elysia",
+    module: "elysia.js",
+    onlyOn: "bun",
+    rows: [GREETS("Elysia"), { name: "streams", path: "count", text: "1 2 3 " }],
+  },
+  {
+    framework: "GraphQL Yoga",
+    module: "yoga.js",
+    rows: [{ ...YOGA_ROWS[0], init: graphql("{ hello }"), json: { data: { hello: "Hello from Yoga" } } }],
+  },
+  {
+    framework: "tRPC",
+    module: "trpc.js",
+    rows: [{ name: "answers a query", path: "trpc/hello", json: { result: { data: "Hello from tRPC" } } }],
+  },
+  { framework: "Better Auth", module: "auth.js", rows: [AUTH_ROWS[0], AUTH_ROWS[1]] },
+  { framework: "the Model Context Protocol", module: "mcp.js", rows: [MCP_ROWS[1]] },
 ];
 
 /** Modules written for `bun run` and `deno serve`, which run as they are. */

@@ -23,6 +23,7 @@ import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Outbound } from "./outbound.ts";
 import { trailerLines, wantsTrailers } from "../../exchange/response_trailers.ts";
+import { invalidPiece, toPiece } from "../../web/pieces.ts";
 import { type StreamRead, StreamStart, type StreamStartEvents } from "../../web/stream_start.ts";
 
 /** There is no response under way, or the whole of it was gathered. */
@@ -186,10 +187,10 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
 
   takeRead(stream: StreamOut, result: ReadableStreamReadResult<Uint8Array>): void {
     if (this.#stream !== stream) return;
+    const bytes = result.done ? null : toPiece(result.value);
     if (result.done) this.#end(stream);
-    else if (!(result.value instanceof Uint8Array)) {
-      this.#fail(new TypeError("The stream of a Response gave a chunk that is not a Uint8Array."));
-    } else if (this.#encode(stream, result.value)) {
+    else if (bytes === null) this.#fail(invalidPiece());
+    else if (this.#encode(stream, bytes)) {
       stream.wantsRead = true;
       this.isUrgent = this.#outbound.gatheredBytes >= FLUSH_BYTES;
     }
