@@ -61,12 +61,13 @@ export class ServingProgram {
   }
 
   /**
-   * Asks it to stop as a supervisor does.
+   * Asks it to stop, as a supervisor does.
    *
+   * @param signal SIGINT in its place closes idle connections too, which the client of a test may hold open.
    * @returns Its exit code; 137 if it had to be ended.
    */
-  async stop(): Promise<number> {
-    this.#signal("SIGTERM");
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<number> {
+    this.#signal(signal);
     // What it started in turn may end later than itself, and holds its output open until then.
     const timer = setTimeout(() => this.#signal("SIGKILL"), DEADLINE_MS);
     const { code } = await this.#child.status;
