@@ -21,15 +21,17 @@ export async function runBlocks(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const { default: exported } = await import(pathToFileURL(path).href);
     if (typeof exported?.fetch === "function") serve({ fetch: exported.fetch.bind(exported) });
-    for (const server of takeServers()) {
+    const servers = takeServers();
+    for (const server of servers) {
       await server.ready();
       if (server.stats().state === "listening" && server.url.startsWith("http:")) {
         const response = await fetch(server.url);
         await response.body?.cancel();
         if (response.status >= 500) throw new Error(`${path} answered with ${response.status}.`);
       }
-      await server.shutdown({ timeout: GRACE_MS });
     }
+    // One may ask another: none is stopped before all were asked.
+    for (const server of servers.reverse()) await server.shutdown({ timeout: GRACE_MS });
   }
   console.log(DONE);
   // A block may have left a timer behind.

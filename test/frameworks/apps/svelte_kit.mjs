@@ -6,8 +6,9 @@ const encoder = new TextEncoder();
 class Server {
   #platform = null;
 
-  async init({ env }) {
+  init({ env }) {
     this.#platform = { env };
+    return Promise.resolve();
   }
 
   async respond(request, { getClientAddress }) {
