@@ -21,8 +21,17 @@ import { createServer } from "./src/server/create_server.ts";
 import type { ServeInit, ServeModule, ServeOptions } from "./src/api/options.ts";
 import type { Server } from "./src/api/server.ts";
 
-export type { Address, TcpAddress, TlsOptions, UnixAddress } from "./src/runtime.ts";
 export type { AccessLog, AccessLogEntry, AccessLogFormat, AccessLogOptions } from "./src/api/access_log.ts";
+export type {
+  Address,
+  ClientCertificates,
+  PeerCertificate,
+  TcpAddress,
+  TlsIdentity,
+  TlsInfo,
+  TlsOptions,
+  UnixAddress,
+} from "./src/runtime.ts";
 export type {
   Handler,
   HandlerInfo,
@@ -34,6 +43,8 @@ export type {
 export type {
   MinDataRate,
   Model,
+  ProxyProtocolOptions,
+  ProxyTrustOptions,
   ServeInit,
   ServeModule,
   ServeOptions,

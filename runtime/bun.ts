@@ -1,5 +1,5 @@
 /**
- * Bun: `Bun.listen` behind the contract of `src/runtime.ts`.
+ * Bun: `Bun.listen` behind the contract of `src/runtime.ts`; for TLS `node:tls`, see `tls_acceptor.ts`.
  *
  * Translation only.
  *
@@ -17,7 +17,7 @@ import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
-import { Handshakes } from "./handshakes.ts";
+import { listenOverNet } from "./node_net.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
@@ -48,7 +48,6 @@ interface BunSocketHandlers {
   end(socket: BunSocket): void;
   close(socket: BunSocket, error?: Error): void;
   error(socket: BunSocket, error: Error): void;
-  handshake(socket: BunSocket, isDone: boolean): void;
 }
 
 /** What this adapter uses of Bun; the package depends on no type declarations but TypeScript's own. */
@@ -91,9 +90,6 @@ export function createBunRuntime(): Runtime {
   };
 }
 
-/** "http/1.1" as it goes over the wire, in which form alone Bun takes it (RFC 7301 section 3.1). */
-const ALPNProtocols = new Uint8Array([8, ...new TextEncoder().encode("http/1.1")]);
-
 function responseContents(bun: BunGlobal, native: typeof Response): ResponseContents {
   // An import of it would not load on other runtimes, and this file is loaded on each.
   const jsc = process.getBuiltinModule("bun:jsc") as { estimateShallowMemoryUsageOf?: (value: object) => number };
@@ -101,35 +97,31 @@ function responseContents(bun: BunGlobal, native: typeof Response): ResponseCont
   return sizeOf === undefined ? STREAMS_ONLY : createBunResponseContents(bun, sizeOf, native);
 }
 
-function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener {
+function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
   const { hostname, port, unixPath, tcpBacklog: backlog, reusePort, tls } = options;
+  if (tls !== undefined) {
+    return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: false, resetsTls: true });
+  }
   const where = unixPath === undefined ? { hostname, port, backlog, reusePort } : { unix: unixPath };
-  const security = tls === undefined
-    ? {}
-    : { tls: { ...tls, ALPNProtocols, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined } };
   let address: Address = { transport: "unix", path: unixPath ?? "" };
   const queue = new AcceptQueue();
-  const handshakes = tls === undefined ? null : new Handshakes();
   const socket: BunSocketHandlers = {
     open(socket) {
       const connection = socket.data = new BunConnection(socket, events, address);
-      // Bun begins the handshake by itself. The core hears of the connection when that is done.
-      if (handshakes !== null) connection.beginHandshake(handshakes);
-      const isHeld = queue.isEmptying && handshakes === null;
+      const isHeld = queue.isEmptying;
       if (isHeld) socket.pause();
       const findPeer = (): Address => remoteAddressOf(socket, address);
       const open = (): void => connection.open(isHeld);
-      queue.take(findPeer, handshakes === null ? open : () => {}, () => socket.terminate());
+      queue.take(findPeer, open, () => socket.terminate());
     },
     data: (socket, bytes) => socket.data.takeData(bytes),
     drain: (socket) => socket.data.takeDrain(),
     end: (socket) => socket.data.takeEnd(),
     close: (socket, error) => socket.data.takeClose(error),
     error: (socket, error) => socket.data.takeError(error),
-    handshake: (socket, isDone) => socket.data.endHandshake(isDone),
   };
   // Without allowHalfOpen Bun closes a connection as soon as the peer has sent FIN, and the response is lost.
-  const listener = bun.listen({ ...where, ...security, allowHalfOpen: true, socket });
+  const listener = bun.listen({ ...where, allowHalfOpen: true, socket });
   if (unixPath === undefined) {
     const name = { address: "", port: 0 };
     listener.getsockname(name);
@@ -138,6 +130,7 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   const close = (): void => listener.stop(false);
   return {
     address,
+    reloadTls: () => Promise.resolve(false),
     close,
     closeWhenEmpty: async () => {
       const owner = { close, dial: (to: TcpAddress) => dial(bun, to), acceptsRest: false };
@@ -161,8 +154,6 @@ async function dial(bun: BunGlobal, { hostname, port }: TcpAddress): Promise<Dia
 class BunConnection extends NamedSocketConnection<BunSocket> {
   /** What Bun has not taken, while there is any: a connection whose peer keeps up has none. */
   #backlog: WriteBacklog | null = null;
-  /** Ends the TLS handshake that is under way. */
-  #onHandshakeEnd: (() => void) | null = null;
   #isGone = false;
   /** Whether the core knows of the connection. */
   #isOpened = false;
@@ -174,20 +165,6 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     this.#isOpened = true;
     this.opened();
     if (wasPaused && this.input === "flowing") this.socket.resume();
-  }
-
-  beginHandshake(handshakes: Handshakes): void {
-    this.#onHandshakeEnd = handshakes.begin(() => this.socket.terminate());
-    if (this.#onHandshakeEnd === null) this.socket.terminate();
-  }
-
-  /** A peer that can't shake hands, or does not in time, is no error of this server. */
-  endHandshake(isDone: boolean): void {
-    if (this.#onHandshakeEnd === null) return;
-    this.#onHandshakeEnd();
-    this.#onHandshakeEnd = null;
-    if (isDone) this.open();
-    else this.socket.terminate();
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
@@ -252,8 +229,6 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   }
 
   takeClose(error: Error | undefined): void {
-    // Bun need not tell how a handshake ended whose connection is closed.
-    this.endHandshake(false);
     this.#isGone = true;
     if (!this.#isOpened) return;
     const cause = error ?? this.#cause;

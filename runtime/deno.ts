@@ -1,5 +1,5 @@
 /**
- * Deno: `Deno.listen` and `Deno.listenTls` behind the contract of `src/runtime.ts`.
+ * Deno: `Deno.listen` behind the contract of `src/runtime.ts`; for TLS `node:tls`, see `tls_acceptor.ts`.
  *
  * Translation only. Deno pulls where the contract pushes: each connection has one read under way, and at most one write.
  *
@@ -19,6 +19,7 @@ import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
 import { toFileUrl } from "./file_urls.ts";
+import { listenOverNet } from "./node_net.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { whyNotBalanced } from "./sharing.ts";
@@ -64,6 +65,9 @@ export function createDenoRuntime(): Runtime {
 }
 
 function listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
+  if (options.tls !== undefined) {
+    return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: true, resetsTls: false });
+  }
   try {
     return listenNow(options, events);
   } catch (error) {
@@ -74,11 +78,12 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
 
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
-  const onConnection = (conn: Deno.Conn, alpn: string | null) => new DenoConnection(conn, events, alpn).open();
+  const onConnection = (conn: Deno.Conn) => new DenoConnection(conn, events).open();
   const acceptor = new Acceptor(listener, onConnection, events, options.reusePort);
   acceptor.accept();
   return {
     address: addressOf(listener.addr),
+    reloadTls: () => Promise.resolve(false),
     close: () => acceptor.close(),
     closeWhenEmpty: () => acceptor.closeWhenEmpty(),
     ref: () => listener.ref(),
@@ -86,26 +91,18 @@ function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   };
 }
 
-function bind(options: ListenOptions): Deno.Listener {
-  const { hostname, port, unixPath, tcpBacklog, reusePort, tls } = options;
-  if (unixPath !== undefined) {
-    if (tls !== undefined) throw unsupported("ERR_TLS_UNIX_UNSUPPORTED", "speak TLS on a Unix domain socket");
-    return Deno.listen({ transport: "unix", path: unixPath });
-  }
-  const where = { hostname, port, tcpBacklog, ...(reusePort ? sharing(hostname, port, tls !== undefined) : {}) };
-  if (tls === undefined) return Deno.listen(where);
-  if (tls.ca !== undefined) throw unsupported("ERR_TLS_CA_UNSUPPORTED", "ask clients for certificates (tls.ca)");
-  return Deno.listenTls({ ...where, cert: tls.cert, key: tls.key, alpnProtocols: ["http/1.1"] });
+function bind({ hostname, port, unixPath, tcpBacklog, reusePort }: ListenOptions): Deno.Listener {
+  if (unixPath !== undefined) return Deno.listen({ transport: "unix", path: unixPath });
+  return Deno.listen({ hostname, port, tcpBacklog, ...(reusePort ? sharing(hostname, port) : {}) });
 }
 
 /**
  * What makes a port shared. `reusePort` ends the whole process unless Deno was started with --unstable-net, of which only
- * this function's presence tells. `loadBalanced` needs no flag, but is not documented, does nothing for TLS, and does
- * not share a port that the system chose; such a port is found out first.
+ * this function's presence tells. `loadBalanced` needs no flag, but is not documented, and does not share a port that the
+ * system chose; such a port is found out first.
  */
-function sharing(hostname: string, port: number, isTls: boolean): object {
+function sharing(hostname: string, port: number): object {
   if ("listenDatagram" in Deno) return { reusePort: true };
-  if (isTls) throw unsupported("ERR_REUSE_PORT_UNSUPPORTED", "share a port for TLS without --unstable-net");
   if (port !== 0) return { loadBalanced: true };
   const probe = Deno.listen({ hostname, port });
   probe.close();
@@ -113,13 +110,7 @@ function sharing(hostname: string, port: number, isTls: boolean): object {
 }
 
 function whyNotShared(options: ListenOptions): string | null {
-  const needsFlag = options.tls !== undefined && !("listenDatagram" in Deno);
-  return whyNotBalanced(options, Deno.build.os) ??
-    (needsFlag ? "Deno shares a TLS port only with --unstable-net" : null);
-}
-
-function unsupported(code: string, what: string): Error {
-  return Object.assign(new Error(`Deno ${Deno.version.deno} can't ${what}.`), { code });
+  return whyNotBalanced(options, Deno.build.os);
 }
 
 const NO_BUFFER = new Uint8Array(0);
@@ -131,10 +122,8 @@ const readTurns = new ReadTurns(loopTurns);
 
 class DenoConnection extends SocketConnection implements TurnTaker {
   readonly #conn: Deno.Conn;
-  readonly #negotiatedProtocol: string | null;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);
-  readonly #onReadFailure = (cause: unknown): void => this.#failReading(cause as Error);
   readonly #onWritten = (writtenBytes: number): void => this.#takeWritten(writtenBytes);
   readonly #onFailure = (cause: unknown): void => this.close(cause as Error);
   #readBuffer = spareBuffers.pop() ?? new Uint8Array(MIN_READ_BYTES);
@@ -145,14 +134,9 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   #isWriting = false;
   #nagle: Nagle = "untouched";
 
-  constructor(conn: Deno.Conn, events: TransportEvents, negotiatedProtocol: string | null) {
+  constructor(conn: Deno.Conn, events: TransportEvents) {
     super(events);
     this.#conn = conn;
-    this.#negotiatedProtocol = negotiatedProtocol;
-  }
-
-  override get negotiatedProtocol(): string | null {
-    return this.#negotiatedProtocol;
   }
 
   open(): void {
@@ -194,7 +178,7 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   readOn(): void {
     if (this.#isReading || this.input !== "flowing" || this.isClosed) return;
     this.#isReading = true;
-    this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onReadFailure);
+    this.#conn.read(this.#readBuffer).then(this.#onRead, this.#onFailure);
   }
 
   protected endSocket(): void {
@@ -228,12 +212,6 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.
     this.#isReading = false;
     readTurns.goOn(this, readBytes >= MIN_READ_BYTES);
-  }
-
-  /** A TLS peer that sends FIN without its close_notify has ended too, as on Node and Bun. */
-  #failReading(cause: Error): void {
-    if (cause instanceof Deno.errors.UnexpectedEof) this.inputEnded();
-    else this.close(cause);
   }
 
   #fitReadBuffer(readBytes: number): void {

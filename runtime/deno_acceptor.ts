@@ -1,5 +1,5 @@
 /**
- * Accepting on Deno: one connection after another, each with its TLS handshake done.
+ * Accepting on Deno: one connection after another.
  *
  * @module
  */
@@ -7,7 +7,6 @@
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
 import { AcceptQueue, type Dialled, turnsOver } from "./accept_queue.ts";
 import { addressOf } from "./addresses.ts";
-import { Handshakes } from "./handshakes.ts";
 
 /** After an error of accept; it doubles until one succeeds. */
 const MIN_ACCEPT_DELAY_MS = 5;
@@ -41,10 +40,9 @@ export function portsAreFree(): Promise<unknown> {
  */
 export class Acceptor {
   readonly #listener: Deno.Listener;
-  readonly #onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void;
+  readonly #onConnection: (conn: Deno.Conn) => void;
   readonly #events: TransportEvents;
   readonly #isShared: boolean;
-  readonly #handshakes = new Handshakes();
   readonly #queue = new AcceptQueue();
   #isAccepting = false;
   /** Set, nothing is accepted but what is left in the queue. */
@@ -68,7 +66,7 @@ export class Acceptor {
    */
   constructor(
     listener: Deno.Listener,
-    onConnection: (conn: Deno.Conn, negotiatedProtocol: string | null) => void,
+    onConnection: (conn: Deno.Conn) => void,
     events: TransportEvents,
     isShared: boolean,
   ) {
@@ -137,8 +135,7 @@ export class Acceptor {
   }
 
   #open(conn: Deno.Conn): void {
-    if ("handshake" in conn) this.#shakeHands(conn as Deno.TlsConn);
-    else this.#onConnection(conn, null);
+    this.#onConnection(conn);
   }
 
   #goOnInTurns(): void {
@@ -149,22 +146,6 @@ export class Acceptor {
     }
     this.#leftInTurn = this.#turnConnections = Math.min(2 * this.#turnConnections, MAX_TURN_CONNECTIONS);
     setTimeout(() => this.accept(), TURN_REST_MS);
-  }
-
-  /** A peer that can't shake hands, or does not in time, is no error of this server. */
-  #shakeHands(conn: Deno.TlsConn): void {
-    const end = this.#handshakes.begin(() => closeQuietly(conn));
-    if (end === null) {
-      closeQuietly(conn);
-      return;
-    }
-    conn.handshake().then(({ alpnProtocol }) => {
-      end();
-      this.#onConnection(conn, alpnProtocol);
-    }, () => {
-      end();
-      closeQuietly(conn);
-    });
   }
 
   #fail(cause: unknown): void {
@@ -218,12 +199,7 @@ function isPeersDoing(cause: unknown): boolean {
   return cause instanceof NotConnected || cause instanceof ConnectionReset || cause instanceof ConnectionAborted;
 }
 
-/**
- * Deno throws when a connection is closed twice. A TLS connection that has not shaken hands, or whose peer takes nothing,
- * keeps its descriptor until the peer goes, whatever is called: Deno 2.9 still wants to say goodbye to it. Nothing here
- * can cut that short. Deno's `node:tls` could, but reads on without bound while it is paused, which is worse. So TLS for
- * the open Internet belongs in front of Deno.
- */
+/** Deno throws when a connection is closed twice. */
 export function closeQuietly(conn: Deno.Conn): void {
   try {
     conn.close();

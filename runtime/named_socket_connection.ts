@@ -1,5 +1,5 @@
 /**
- * What the connections of Node and Bun have in common beyond those of Deno: sockets that know their addresses and are
+ * What the connections of `node:net` and `Bun.listen` have in common beyond those of `Deno.listen`: sockets that know their addresses and are
  * paused and resumed.
  *
  * @module
@@ -11,15 +11,13 @@ import { SocketConnection } from "./socket_connection.ts";
 
 /** A socket that tells its addresses and reads by itself until it is paused. */
 interface PausableSocket extends NamedSocket {
-  /** What TLS has agreed on; Bun and Node say `false` where that is nothing. */
-  readonly alpnProtocol?: string | false | null;
   pause(): unknown;
   resume(): unknown;
 }
 
 /** A connection over such a socket. */
 export abstract class NamedSocketConnection<Socket extends PausableSocket> extends SocketConnection {
-  protected readonly socket: Socket;
+  protected socket: Socket;
   readonly #listener: Address;
 
   /**
@@ -31,10 +29,6 @@ export abstract class NamedSocketConnection<Socket extends PausableSocket> exten
     super(events);
     this.socket = socket;
     this.#listener = listener;
-  }
-
-  override get negotiatedProtocol(): string | null {
-    return this.socket.alpnProtocol || null;
   }
 
   protected findRemoteAddress(): Address {

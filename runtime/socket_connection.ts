@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Address, TransportConnection, TransportEvents, TransportSession } from "../src/runtime.ts";
+import type { Address, TlsInfo, TransportConnection, TransportEvents, TransportSession } from "../src/runtime.ts";
 
 /**
  * How far reading has come. A FIN that comes while reading is paused is held; `end-due` is the moment between `resume`
@@ -51,6 +51,14 @@ export abstract class SocketConnection implements TransportConnection {
   /** Only TLS negotiates one. */
   get negotiatedProtocol(): string | null {
     return null;
+  }
+
+  get tls(): TlsInfo | null {
+    return null;
+  }
+
+  startTls(_rest: Uint8Array): void {
+    throw new Error("The listener of this connection has no certificate.");
   }
 
   abstract write(bytes: Uint8Array, start?: number, end?: number): boolean;
@@ -97,7 +105,7 @@ export abstract class SocketConnection implements TransportConnection {
   /** Closes for good. The socket may be closed already. */
   protected abstract destroySocket(manner: CloseManner): void;
 
-  /** The connection is accepted, and its TLS handshake done. */
+  /** The connection is accepted. */
   protected opened(): void {
     this.#remoteAddress = this.findRemoteAddress();
     this.events.onOpen(this);

@@ -10,6 +10,7 @@ import { LOOP_HOST_STATES } from "../src/entry/loop_host.ts";
 import { EXCHANGE_STATES } from "../src/exchange/exchange.ts";
 import { READING, WRITING } from "../src/http1/connection/lifecycle.ts";
 import { LOOP_STATES } from "../src/models/loops/loop_thread.ts";
+import { BEGINNING_STATES } from "../src/server/preface.ts";
 import { SERVER_PHASES } from "../src/server/server_state.ts";
 import type { StateTable } from "../src/states.ts";
 import { CALL_STATES } from "../src/threads/remote_call.ts";
@@ -29,6 +30,7 @@ export const STATE_TABLES: readonly StateTable<string>[] = [
   LIFE_STATES,
   LOOP_STATES,
   LOOP_HOST_STATES,
+  BEGINNING_STATES,
   WEBSOCKET_STATES,
 ];
 

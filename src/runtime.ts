@@ -32,14 +32,69 @@ export interface UnixAddress {
 /** The address of one end of a connection or of a listener. */
 export type Address = TcpAddress | UnixAddress;
 
-/** The certificate material of a TLS listener, all in PEM. */
-export interface TlsOptions {
+/** A certificate with its key. Each is text in PEM, or the path of a file that holds it. */
+export interface TlsIdentity {
   /** The certificate chain, the server's own certificate first. */
   readonly cert: string;
   /** The private key of the first certificate. */
   readonly key: string;
-  /** Authorities one of which must have signed the client's certificate; set, a client without one is refused. */
+  /** What the key is encrypted with, where it is. */
+  readonly passphrase?: string;
+}
+
+/** Whether clients show a certificate: they are not asked; they may show one; or those without one are refused. */
+export type ClientCertificates = "no" | "optional" | "required";
+
+/** How to speak TLS. */
+export interface TlsOptions extends TlsIdentity {
+  /** The authorities that sign the certificates of clients: in PEM, or the path of a file. Needed to ask for them. */
   readonly ca?: string;
+  /**
+   * Whether clients are asked for a certificate. One that is shown must be signed by an authority of `ca`, or the
+   * handshake fails, also where it is optional. Default "required" with `ca`, else "no".
+   */
+  readonly requestCert?: ClientCertificates;
+  /** The oldest version that is spoken, "TLSv1.2" or "TLSv1.3". Default "TLSv1.2". */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /**
+   * Further certificates by the name that clients ask for (RFC 6066 section 3): "a.example", or "*.example" for all names
+   * with one label more. Clients that ask for another name, or none, get the first certificate.
+   */
+  readonly sni?: Readonly<Record<string, TlsIdentity>>;
+}
+
+/** What was agreed on in a TLS handshake. */
+export interface TlsInfo {
+  /** The version: "TLSv1.3" or "TLSv1.2". */
+  readonly protocol: string;
+  /** The cipher suite by its registered name, such as "TLS_AES_128_GCM_SHA256". */
+  readonly cipher: string;
+  /** The protocol spoken above it (ALPN, RFC 7301), such as "http/1.1"; `null` when the client named none. */
+  readonly alpnProtocol: string | null;
+  /** The name that the client asked for (SNI, RFC 6066 section 3); `null` when it named none. */
+  readonly serverName: string | null;
+  /** The client's certificate, which an authority of `tls.ca` has signed; `null` when it has shown none. */
+  readonly peerCertificate: PeerCertificate | null;
+}
+
+/** A certificate that a client has shown. */
+export interface PeerCertificate {
+  /** Whose it is: a line for each attribute, such as "CN=client". */
+  readonly subject: string;
+  /** Who signed it, likewise. */
+  readonly issuer: string;
+  /** Other names of the subject, such as "DNS:a.example, IP Address:192.0.2.1"; empty where it has none. */
+  readonly subjectAltName: string;
+  /** The serial number, in hexadecimal digits. */
+  readonly serialNumber: string;
+  /** From when on it is valid, as "Jan  1 00:00:00 2020 GMT". */
+  readonly validFrom: string;
+  /** Until when it is valid. */
+  readonly validTo: string;
+  /** The SHA-256 digest of the certificate, in pairs of hexadecimal digits with colons between them. */
+  readonly fingerprint256: string;
+  /** The certificate itself, in DER. */
+  readonly raw: Uint8Array<ArrayBuffer>;
 }
 
 /** Where and how to listen. */
@@ -54,7 +109,7 @@ export interface ListenOptions {
   readonly tcpBacklog: number | undefined;
   /** Share the port with other listeners through SO_REUSEPORT. */
   readonly reusePort: boolean;
-  /** Set, connections are TLS and reach the core decrypted. */
+  /** Set, {@linkcode TransportConnection.startTls} may be called on its connections, with this. */
   readonly tls: TlsOptions | undefined;
 }
 
@@ -76,6 +131,11 @@ export interface TransportConnection {
   session: TransportSession | undefined;
   /** The protocol that was agreed on with the peer in the TLS handshake (ALPN, RFC 7301); `null` without one. */
   readonly negotiatedProtocol: string | null;
+  /**
+   * What was agreed on in the TLS handshake, made when it is first asked for; `null` without TLS, and where it is asked for
+   * only when the connection is gone.
+   */
+  readonly tls: TlsInfo | null;
   /** The peer's address. */
   readonly remoteAddress: Address;
   /** The address at which the connection was accepted. */
@@ -89,6 +149,14 @@ export interface TransportConnection {
   write(bytes: Uint8Array, start?: number, end?: number): boolean;
   /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */
   writeAll(pieces: readonly Uint8Array[]): boolean;
+  /**
+   * Begins the TLS handshake as the server, once, at a listener with `tls` and before anything was written. Then follows
+   * {@linkcode TransportEvents.onSecure}, or `onClose` where the handshake fails, and until then nothing but `abort` and
+   * `cutOff` may be called. It has no deadline of its own.
+   *
+   * @param rest Bytes that came already and belong to the handshake; they are the core's again afterwards.
+   */
+  startTls(rest: Uint8Array): void;
   /** Stops reading: at most one more `onData` (what was read already) and no `onEnd` follows until `resume`. */
   pause(): void;
   /** Reads again. */
@@ -115,8 +183,10 @@ export interface TransportConnection {
  * `cutOff`: an adapter whose runtime does so defers the event to a microtask. Handlers of the core do not throw.
  */
 export interface TransportEvents {
-  /** A connection was accepted (and its TLS handshake is done). Always the first event of a connection. */
+  /** A connection was accepted. Always the first event of a connection. */
   onOpen(connection: TransportConnection): void;
+  /** The TLS handshake that `startTls` began is done: what is written and read from now on goes through TLS. */
+  onSecure(connection: TransportConnection): void;
   /** Bytes came. The view is valid until return: what the core wants to keep it copies. Never empty. */
   onData(connection: TransportConnection, borrowed: Uint8Array): void;
   /** All that was waiting has left, after a `write` that returned false. None follows `end`. */
@@ -134,6 +204,11 @@ export interface TransportEvents {
 
 /** A bound, listening socket. */
 export interface Listener {
+  /**
+   * Reads certificates and keys anew, for handshakes that begin from now on; only where it listens with `tls`. Resolves
+   * to whether any of them has changed. Rejects as `listen` does where they can't be used: then it keeps those it has.
+   */
+  reloadTls(): Promise<boolean>;
   /** Where it listens, with the port the system chose. */
   readonly address: Address;
   /**
@@ -382,7 +457,8 @@ export interface Runtime {
   descriptorLimit(): number | null;
   /**
    * Listens. Where the runtime binds at once the listener is returned at once; else a promise of it. Fails with the
-   * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection.
+   * runtime's own error (its `code`, such as EADDRINUSE, kept), thrown or as a rejection. Where a certificate or a key
+   * can't be used the `code` is "ERR_TLS_MATERIAL", and the message one line for the user.
    */
   listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener>;
   /**

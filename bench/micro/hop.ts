@@ -99,6 +99,8 @@ export class Hop {
       content,
       trailers: [],
       remoteAddress: REMOTE,
+      peerAddress: REMOTE,
+      tls: null,
       localAddress: LOCAL,
     });
   }

@@ -134,6 +134,7 @@ function keepHead(status: number, fields: readonly string[], length: number): vo
 
 const events: TransportEvents = {
   onOpen: (transport) => void (transport.session = new BareConnection(transport)),
+  onSecure: () => {},
   onData: ({ session }, bytes) => session!.onData(bytes),
   onDrain: ({ session }) => session!.onDrain(),
   onEnd: ({ session }) => session!.onEnd(),

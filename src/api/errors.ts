@@ -43,6 +43,8 @@ export type ErrorCode =
   | "message-incomplete"
   | "expectation-unknown"
   | "peer-disconnected"
+  | "proxy-header-invalid"
+  | "tls-handshake-failed"
   | "head-timeout"
   | "content-timeout"
   | "data-rate-too-low"
@@ -72,6 +74,7 @@ export type ErrorCode =
   | "queue-timeout"
   | "draining"
   | "listen-failed"
+  | "tls-invalid"
   | "accept-failed"
   | "log-failed"
   | "not-listening"
@@ -104,6 +107,8 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "message-incomplete": { blame: "peer", status: 400 },
   "expectation-unknown": { blame: "peer", status: 417 },
   "peer-disconnected": { blame: "peer", status: null },
+  "proxy-header-invalid": { blame: "peer", status: null },
+  "tls-handshake-failed": { blame: "peer", status: null },
   "websocket-request-invalid": { blame: "peer", status: 400 },
   "websocket-upgrade-required": { blame: "peer", status: 426 },
   "websocket-origin-refused": { blame: "peer", status: 403 },
@@ -141,6 +146,7 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
 
   // The operating system or the runtime.
   "listen-failed": { blame: "transport", status: null },
+  "tls-invalid": { blame: "transport", status: null },
   "accept-failed": { blame: "transport", status: null },
   "log-failed": { blame: "transport", status: null },
   "not-listening": { blame: "transport", status: null },

@@ -5,7 +5,7 @@
  */
 
 import type { TraceContext } from "../http/trace_context.ts";
-import type { Address } from "../runtime.ts";
+import type { Address, TlsInfo } from "../runtime.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "./websocket.ts";
 
 /**
@@ -31,12 +31,30 @@ export interface HandlerObject {
 
 /** What a handler can know and do beside reading the request. */
 export interface HandlerInfo {
-  /** The peer's address. */
+  /**
+   * The client's address: the peer's, or what a proxy says of it where the options `trustProxy` and `proxyProtocol` trust
+   * that. Its port is 0 where the proxy does not tell it.
+   */
   readonly remoteAddr: Address;
+  /** The address at the other end of the socket: the client's, or that of a proxy in front. */
+  readonly peerAddr: Address;
   /** The address at which the connection was accepted. */
   readonly localAddr: Address;
   /**
-   * The peer's address, as handlers written for Bun ask for it; `null` for a Unix domain socket. The same as
+   * What was agreed on in the TLS handshake of the connection; `null` without TLS, and where it is asked for only when the
+   * connection is gone.
+   *
+   * @example
+   * ```ts
+   * import { type Handler } from "@trivet/http";
+   *
+   * const handler: Handler = (_request, { tls }) =>
+   *   tls?.peerCertificate ? new Response(`hello ${tls.peerCertificate.subject}`) : new Response(null, { status: 401 });
+   * ```
+   */
+  readonly tls: TlsInfo | null;
+  /**
+   * The client's address, as handlers written for Bun ask for it; `null` for a Unix domain socket. The same as
    * {@linkcode HandlerInfo.remoteAddr}.
    *
    * @param request Of no account: the address is that of the request the handler was called with.

@@ -27,6 +27,28 @@ export interface MinDataRate {
   readonly gracePeriod: number;
 }
 
+/** Which proxies are believed what they say of their clients, and where they say it. */
+export interface ProxyTrustOptions {
+  /**
+   * The proxies: "loopback" for those on this machine, ranges of addresses such as "10.0.0.0/8", or how many proxies there
+   * are one behind another, 1 to 100. A Unix domain socket counts as loopback. With a number, whoever can connect is believed.
+   */
+  readonly from: "loopback" | readonly string[] | number;
+  /**
+   * What they write: "x-forwarded" for the fields `X-Forwarded-For`, `-Proto` and `-Host`, or "forwarded" for `Forwarded`
+   * (RFC 7239). The other one is not read, since a client can send what its proxy does not write. Default "x-forwarded".
+   */
+  readonly header?: "x-forwarded" | "forwarded";
+  /** Whether they also say for which host the client has asked. Default false: that is the request's own host. */
+  readonly host?: boolean;
+}
+
+/** Which proxies open connections for others. */
+export interface ProxyProtocolOptions {
+  /** The proxies: "loopback", or ranges of addresses; as in {@linkcode ProxyTrustOptions.from}. */
+  readonly from: "loopback" | readonly string[];
+}
+
 /**
  * What `serve()` can be told. Times are in milliseconds and sizes in bytes; a timeout of 0 is none.
  *
@@ -63,8 +85,32 @@ export interface ServeOptions {
    * the error.
    */
   readonly onError?: (error: TrivetError, request?: Request) => Response | Promise<Response> | void;
-  /** Speaks TLS with this certificate. */
+  /** Speaks TLS. Certificates and keys are read anew by `server.reloadTls()`, and each 5 seconds with `tlsWatch`. */
   readonly tls?: TlsOptions;
+  /**
+   * Looks every 5 seconds whether the files that `tls` names have changed, through symbolic links too. New connections get
+   * what is new; what can't be used is told to `onWarning`, and the server goes on with what it has. Default false.
+   */
+  readonly tlsWatch?: boolean;
+  /**
+   * Believes proxies what they say of their clients: `info.remoteAddr`, `info.requestIP()` and `request.url` are the
+   * client's then. Addresses are read from the right, up to the first that is no trusted proxy's. What other peers say
+   * changes nothing. Default: none is believed.
+   *
+   * @example
+   * ```ts
+   * import { type ServeOptions } from "@trivet/http";
+   *
+   * const options: ServeOptions = { trustProxy: { from: "loopback", host: true } };
+   * ```
+   */
+  readonly trustProxy?: ProxyTrustOptions;
+  /**
+   * Has every connection begin with a header of the PROXY protocol, version 1 or 2, before TLS: `info.remoteAddr` and the
+   * limits by address are then those of whoever the proxy speaks for. What comes from elsewhere, or begins otherwise, is
+   * closed. Default: none.
+   */
+  readonly proxyProtocol?: ProxyProtocolOptions;
   /** Shares the port with other processes through SO_REUSEPORT. Default false. */
   readonly reusePort?: boolean;
   /** Connections the system holds until they are accepted, 1 to 65535. Default: the runtime's. */

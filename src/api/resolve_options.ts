@@ -20,9 +20,18 @@ import {
   resolveType,
   wrongType,
 } from "./option_rules.ts";
-import type { MinDataRate, Model, ServeModule, ServeOptions, UnhandledRejections } from "./options.ts";
 import { findIneffective } from "./wrong_calls.ts";
 import type { ShutdownOptions } from "./server.ts";
+import type {
+  MinDataRate,
+  Model,
+  ProxyProtocolOptions,
+  ProxyTrustOptions,
+  ServeModule,
+  ServeOptions,
+  UnhandledRejections,
+} from "./options.ts";
+import { resolveProxyProtocol, resolveProxyTrust, resolveTls, resolveTlsWatch } from "./resolve_proxies_and_tls.ts";
 import type { TlsOptions } from "../runtime.ts";
 
 /** The options after defaults and checks. */
@@ -34,6 +43,9 @@ export interface ResolvedOptions {
   readonly onListen: ServeOptions["onListen"];
   readonly onError: ServeOptions["onError"];
   readonly tls: TlsOptions | undefined;
+  readonly tlsWatch: boolean;
+  readonly trustProxy: ProxyTrustOptions | undefined;
+  readonly proxyProtocol: ProxyProtocolOptions | undefined;
   readonly reusePort: boolean;
   readonly handleSignals: boolean;
   readonly tcpBacklog: number | undefined;
@@ -136,6 +148,9 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     onWarning: resolveType("onWarning", options.onWarning, "function"),
     signal: resolveSignal(options.signal),
     tls: resolveTls(options.tls),
+    tlsWatch: resolveTlsWatch(options.tlsWatch, options.tls),
+    trustProxy: resolveProxyTrust(options.trustProxy),
+    proxyProtocol: resolveProxyProtocol(options.proxyProtocol),
   };
 }
 
@@ -181,6 +196,8 @@ export function optionsOfLoop(options: ResolvedOptions): ServeModule {
     ...rest
   } = options;
   const given: Record<string, unknown> = { ...rest, loops: 1, reusePort: true };
+  // The first loop watches for all.
+  delete given.tlsWatch;
   // A function can't go there: what it would be told is told from there.
   if (typeof rest.accessLog === "function") delete given.accessLog;
   for (const name of findIneffective(given, rest.model)) delete given[name];
@@ -227,15 +244,4 @@ function resolveAccessLog(log: AccessLog | undefined): ResolvedOptions["accessLo
 function resolveSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", signal, "an AbortSignal");
   return signal;
-}
-
-function resolveTls(tls: TlsOptions | undefined): TlsOptions | undefined {
-  if (tls === undefined) return undefined;
-  if (typeof tls !== "object" || tls === null) throw wrongType("tls", tls, "an object with cert and key");
-  rejectUnknown("option tls", tls, ["cert", "key", "ca"]);
-  for (const name of ["cert", "key"] as const) {
-    if (typeof tls[name] !== "string") throw wrongType(`tls.${name}`, tls[name], "a string in PEM");
-  }
-  if (tls.ca !== undefined && typeof tls.ca !== "string") throw wrongType("tls.ca", tls.ca, "a string in PEM");
-  return tls;
 }

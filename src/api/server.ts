@@ -67,7 +67,8 @@ export interface Server extends AsyncDisposable {
    * Resolves to the server when it listens, on every event loop.
    *
    * Rejects with a `TrivetError`: `listen-failed` when it can't, for example because the port is taken, with the
-   * runtime's own error as its `cause`; `module-invalid` when the handler's module can't be loaded. When nothing looks at
+   * runtime's own error as its `cause`; `tls-invalid` when a certificate or its key can't be used; `module-invalid` when
+   * the handler's module can't be loaded. When nothing looks at
    * this promise the failure ends the process, as an unhandled rejection does.
    */
   ready(): Promise<Server>;
@@ -92,6 +93,14 @@ export interface Server extends AsyncDisposable {
    * @throws {TypeError} For a topic that is no string, or a Blob.
    */
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void;
+  /**
+   * Reads the certificates and keys that the option `tls` names anew, on every event loop: connections from now on get
+   * them, and open ones stay. Resolves to whether any has changed.
+   *
+   * Rejects with a `TrivetError`, and keeps what it has: `tls-invalid` when they can't be used, `not-listening` while the
+   * server does not listen; with a `TypeError` when the server has no option `tls`.
+   */
+  reloadTls(): Promise<boolean>;
   /** Counts, as of now. */
   stats(): ServerStats;
   /**

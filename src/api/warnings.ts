@@ -22,7 +22,11 @@ export type WarningCode =
   /** Fewer event loops run than were asked for. */
   | "loops-unavailable"
   /** The runtime can't bound the memory of a thread. */
-  | "thread-memory-unbounded";
+  | "thread-memory-unbounded"
+  /** A connection did not begin with the PROXY header that `proxyProtocol` asks for, or came from elsewhere. */
+  | "proxy-header-invalid"
+  /** New certificates can't be used, so that the server goes on with those it has. */
+  | "tls-invalid";
 
 /** What `onWarning` is told. */
 export interface Warning {

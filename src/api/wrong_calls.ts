@@ -89,7 +89,7 @@ const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   // node:http, node:https and node:net
   host: "it is called hostname",
   ca: "write tls: { cert, key, ca }",
-  passphrase: "write tls: { cert, key }",
+  passphrase: "write tls: { cert, key, passphrase }",
   backlog: "it is called tcpBacklog",
   timeout: "set handlerTimeout, writeTimeout or requestTimeout",
   maxHeaders: "it is called maxHeadersCount",

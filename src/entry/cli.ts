@@ -110,6 +110,10 @@ async function readModuleOptions(runtime: Runtime, url: string): Promise<ServeMo
 /** The command line wins: what the module sets for another model than it names, or for another kind of address, is dropped. */
 function mergeOptions(ofModule: ServeModule, ofCommand: ServeOptions): ServeModule {
   const merged: Record<string, unknown> = { ...ofModule, ...ofCommand };
+  // A flag may set one part of an option that is an object.
+  for (const name of ["tls", "trustProxy", "proxyProtocol"] as const) {
+    if (name in ofCommand) merged[name] = { ...ofModule[name], ...ofCommand[name] };
+  }
   if (ofCommand.model === undefined && ofCommand.unix === undefined) return merged as unknown as ServeModule;
   for (const name of findIneffective(merged, (merged.model ?? "event-driven") as Model)) {
     if (!(name in ofCommand)) delete merged[name];

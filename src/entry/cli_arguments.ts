@@ -57,7 +57,11 @@ function parseServe(args: readonly string[]): Command {
     const flag = findFlag(name);
     const given = flag.value === undefined ? attached : attached ?? args[++i];
     const value = readValue(name, flag, given);
-    if (flag.option !== undefined) options[flag.option] = value;
+    if (flag.option !== undefined) {
+      options[flag.option] = flag.member === undefined
+        ? value
+        : { ...options[flag.option] as object | undefined, [flag.member]: value };
+    }
     if (flag.setting !== undefined) settings[flag.setting] = value;
   }
   if (target === undefined) throw new UsageError("No module to serve; usage: trivet <module> [options].");
@@ -78,12 +82,19 @@ function readValue(name: string, flag: Flag, given: string | undefined): unknown
     return true;
   }
   if (given === undefined) throw new UsageError(`The option ${name} needs a value.`);
+  if (flag.value === "<peers>") return readPeers(given);
   if (flag.value !== "number") return given;
   if (/^\d+$/.test(given)) return Number(given);
   const canBeInfinite = ruleOf(flag)?.canBeInfinite === true;
   if (canBeInfinite && given.toLowerCase() === "infinity") return Infinity;
   const allowed = canBeInfinite ? "a whole number, or infinity" : "a whole number";
   throw new UsageError(`The option ${name} is ${quote(given)}, allowed is ${allowed}.`);
+}
+
+/** "loopback", ranges of addresses with commas between them, or a number of proxies. */
+function readPeers(given: string): string | number | string[] {
+  if (given === "loopback") return given;
+  return /^[0-9]{1,3}$/.test(given) ? Number(given) : given.split(",");
 }
 
 function splitAtEquals(arg: string): [string, string | undefined] {

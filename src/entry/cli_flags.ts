@@ -26,8 +26,10 @@ export interface Flag {
   readonly names: readonly string[];
   readonly option?: keyof ServeOptions;
   readonly setting?: keyof Settings;
+  /** Where the option is an object: what it sets in it. */
+  readonly member?: string;
   /** What stands behind it: a whole number, or text of this name. Without it the flag is a switch. */
-  readonly value?: "number" | `<${string}>`;
+  readonly value?: "number" | "<peers>" | `<${string}>`;
   /** What the help says, without the default of a number, which is added. */
   readonly help: string;
 }
@@ -48,6 +50,29 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
       { names: ["--unix"], option: "unix", value: "<path>", help: "Unix domain socket, in place of TCP" },
       { names: ["--reuse-port"], option: "reusePort", help: "share the port with other processes" },
       { names: ["--tcp-backlog"], option: "tcpBacklog", value: "number", help: "connections that wait for accept" },
+    ],
+  },
+  {
+    title: "TLS, and proxies in front",
+    flags: [
+      { names: ["--tls-cert"], option: "tls", member: "cert", value: "<path>", help: "certificate chain, in PEM" },
+      { names: ["--tls-key"], option: "tls", member: "key", value: "<path>", help: "its private key, in PEM" },
+      { names: ["--tls-watch"], option: "tlsWatch", help: "look every 5 s whether they have changed" },
+      {
+        names: ["--trust-proxy"],
+        option: "trustProxy",
+        member: "from",
+        value: "<peers>",
+        help:
+          "believe X-Forwarded-For and -Proto of loopback, of ranges with commas between, or of a number of proxies",
+      },
+      {
+        names: ["--proxy-protocol"],
+        option: "proxyProtocol",
+        member: "from",
+        value: "<peers>",
+        help: "expect PROXY headers of loopback, or of ranges with commas between",
+      },
     ],
   },
   {

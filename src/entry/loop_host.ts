@@ -118,6 +118,9 @@ export class LoopHost {
         this.#enter("serving");
         this.#listen(message.port);
         return;
+      case "reload-tls":
+        this.#reloadTls();
+        return;
       case "drain":
         if (this.#state === "ended") return;
         if (this.#state === "draining") {
@@ -137,6 +140,15 @@ export class LoopHost {
       case "response":
         this.#reports.get(message.reportId)?.(message.response);
         this.#reports.delete(message.reportId);
+    }
+  }
+
+  async #reloadTls(): Promise<void> {
+    try {
+      await this.#server?.reloadTls();
+      this.#say({ kind: "tls-reloaded", error: null });
+    } catch (error) {
+      this.#say({ kind: "tls-reloaded", error: copyError(error) });
     }
   }
 

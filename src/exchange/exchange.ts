@@ -12,7 +12,7 @@ import type { HandlerInfo } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
-import type { Address } from "../runtime.ts";
+import type { Address, TlsInfo } from "../runtime.ts";
 import { StateTable } from "../states.ts";
 import { toNativeRequest } from "../web/native_request.ts";
 import { toRequest } from "../web/remade_request.ts";
@@ -52,8 +52,12 @@ export const EXCHANGE_STATES: StateTable<ResponseProgress> = new StateTable<Resp
 
 /** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
 export interface ExchangeOwner extends ContentSupply {
-  /** The peer's address. */
+  /** The peer's address, or by the PROXY protocol that of whoever it speaks for. */
   readonly remoteAddress: Address;
+  /** The address at the other end of the socket. */
+  readonly peerAddress: Address;
+  /** What was agreed on in the TLS handshake, if there was one. */
+  readonly tls: TlsInfo | null;
   /** The address at which the connection was accepted. */
   readonly localAddress: Address;
   /** What takes the response. */
@@ -133,6 +137,7 @@ export class Exchange implements RequestSource {
   /** The upgrade the handler has asked for. */
   pendingUpgrade: PendingUpgrade | null = null;
   readonly #uri: string;
+  readonly #client: Address | null;
   #progress: ResponseProgress = EXCHANGE_STATES.initial;
   #request: Request | null = null;
   #content: IncomingContent | null = null;
@@ -147,16 +152,23 @@ export class Exchange implements RequestSource {
    * @param head The head of the request.
    * @param uri Its target URI.
    * @param connection The connection it came on.
+   * @param client The address of the client, where a proxy was trusted to tell it; `null` where it is the connection's.
    */
-  constructor(head: RequestHead, uri: string, connection: ExchangeOwner) {
+  constructor(head: RequestHead, uri: string, connection: ExchangeOwner, client: Address | null) {
     this.head = head;
     this.#uri = uri;
+    this.#client = client;
     this.connection = connection;
   }
 
   /** How far the response has come. */
   get progress(): ResponseProgress {
     return this.#progress;
+  }
+
+  /** The address of whoever asks. */
+  get remoteAddress(): Address {
+    return this.#client ?? this.connection.remoteAddress;
   }
 
   get method(): string {

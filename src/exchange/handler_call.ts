@@ -13,7 +13,7 @@ import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { forEachListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
 import { readTraceContext, type TraceContext } from "../http/trace_context.ts";
-import type { Address } from "../runtime.ts";
+import type { Address, TlsInfo } from "../runtime.ts";
 import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import { isNativeResponse } from "../web/native_body.ts";
@@ -55,7 +55,7 @@ export class ExchangeInfo implements HandlerInfo {
   }
 
   get remoteAddr(): Address {
-    return this.#exchange.connection.remoteAddress;
+    return this.#exchange.remoteAddress;
   }
 
   requestIP(_request?: Request): PeerAddress | null {
@@ -63,6 +63,14 @@ export class ExchangeInfo implements HandlerInfo {
     if (remoteAddr.transport === "unix") return null;
     const { hostname: address, port } = remoteAddr;
     return { address, family: address.includes(":") ? "IPv6" : "IPv4", port };
+  }
+
+  get peerAddr(): Address {
+    return this.#exchange.connection.peerAddress;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#exchange.connection.tls;
   }
 
   get localAddr(): Address {

@@ -35,6 +35,8 @@ export interface Scheduler {
   start?(): Promise<void>;
   /** The server listens at this address. Rejects with a `TrivetError` when the model can't work there. */
   listening?(address: Address): Promise<void>;
+  /** Has other loops read their certificates anew. Rejects with a `TrivetError` where they can't be used. */
+  reloadTls?(): Promise<void>;
   /** A graceful stop has begun, in which connections are still accepted; or is to go on sooner than it was said. */
   announce?(how: Announcement): void;
   /** No connection is accepted any more: handlers are told, and everything is served to its end. */

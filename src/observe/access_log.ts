@@ -48,11 +48,11 @@ export class AccessLogObserver implements Observer {
   requestBegun(): void {}
 
   responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void {
-    const { head, connection, progress } = exchange;
+    const { head, remoteAddress, progress } = exchange;
     const durationMs = nowMs - beganAtMs;
     this.#add({
       time: this.#clock.wallTimeMs() - durationMs,
-      remoteAddress: nameOf(connection.remoteAddress),
+      remoteAddress: nameOf(remoteAddress),
       method: head.method,
       target: head.pathAndQuery,
       protocol: head.protocol,

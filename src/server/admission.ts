@@ -76,6 +76,8 @@ export class Admission {
   readonly #unanswered: BoundedLine;
   /** Refused connections that were answered. */
   readonly #lingering: BoundedLine;
+  /** How many may begin beyond those that are served, to be told that they are refused. */
+  readonly surplus: number;
 
   /**
    * @param limits The limits on connections; 0 is none.
@@ -89,7 +91,8 @@ export class Admission {
     const { descriptorLimit } = limits;
     const share = descriptorLimit === null ? Infinity : Math.floor(descriptorMargin(descriptorLimit) / 4);
     this.#unanswered = new BoundedLine(share, (oldest) => oldest.answerRefusal());
-    this.#lingering = new BoundedLine(Math.min(MAX_LINGERING_REFUSALS, share), (oldest) => {
+    this.surplus = Math.min(MAX_LINGERING_REFUSALS, share);
+    this.#lingering = new BoundedLine(this.surplus, (oldest) => {
       oldest.abort(new TrivetError("connection-limit", "Too many refused connections linger."));
     });
   }

@@ -16,12 +16,14 @@ import type { Exchange } from "../exchange/exchange.ts";
 import { ENDING, HEALTHY, isHealthCheck } from "../exchange/health_check.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { Publication } from "../exchange/publication.ts";
+import { ProxyTrust } from "../exchange/proxy_trust.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
 import { GoneClients } from "../http1/connection/gone_clients.ts";
 import { HeadParsers } from "../http1/connection/head_parsers.ts";
 import { timeoutsOf } from "../http1/connection/lifecycle.ts";
 import { OutboundSlab } from "../http1/connection/outbound.ts";
+import { RequestOrigins } from "../http1/connection/request_origins.ts";
 import type {
   ConnectionCounters,
   ConnectionService,
@@ -45,6 +47,7 @@ export class ConnectionServices implements ConnectionService {
   readonly headParsers: HeadParsers;
   readonly headBuilder: ResponseHeadBuilder = new ResponseHeadBuilder();
   readonly targetUris: TargetUriComposer;
+  readonly origins: RequestOrigins | null;
   readonly counters: ConnectionCounters;
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   readonly defer: (callback: () => void) => void;
@@ -101,7 +104,10 @@ export class ConnectionServices implements ConnectionService {
       responses: 0,
       errors: reports.counts,
     };
-    this.targetUris = new TargetUriComposer(options.tls === undefined ? "http" : "https");
+    const scheme = options.tls === undefined ? "http" : "https";
+    this.targetUris = new TargetUriComposer(scheme);
+    const { trustProxy } = options;
+    this.origins = trustProxy === undefined ? null : new RequestOrigins(new ProxyTrust(trustProxy), scheme);
     this.decodeLatin1 = runtime.decodeLatin1;
     this.slab = new OutboundSlab(runtime.encodeUtf8);
     this.headParsers = new HeadParsers(this.settings, runtime.decodeLatin1);

@@ -7,12 +7,14 @@
 import { traceHandler } from "../exchange/traced_handler.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions, resolveModule } from "./load_handler.ts";
+import { Certificates } from "./certificates.ts";
 import { DescriptorWatch } from "./descriptor_watch.ts";
 import { ConnectionServices } from "./connection_services.ts";
 import { Preface, type ProtocolChoice, type Speaker } from "./preface.ts";
 import { NOTHING_OBSERVED, type Observation, observe } from "./observation.ts";
 import { Reports } from "./reports.ts";
 import { Http1Connection } from "../http1/connection/http1_connection.ts";
+import { TrustedPeers } from "../exchange/trusted_peers.ts";
 import type { Scheduler } from "../models/scheduler.ts";
 import type { Model, ServeOptions } from "../api/options.ts";
 import { optionsOfLoop, type ResolvedOptions, resolveOptions } from "../api/resolve_options.ts";
@@ -79,6 +81,7 @@ export function createServer(
     runtime,
     scheduler,
     reports,
+    warnings,
     descriptors,
     prepare: inTurn(observation.prepare, prepare),
     observation,
@@ -99,6 +102,7 @@ export interface AssemblyParts {
   readonly runtime: Runtime;
   readonly scheduler: Scheduler;
   readonly reports: Reports;
+  readonly warnings: Warnings;
   /** Told now and then how many connections are open. */
   readonly descriptors?: DescriptorWatch;
   /** What has to be done before anything else, such as loading the handler. */
@@ -111,22 +115,29 @@ export interface AssemblyParts {
 
 /** Puts the parts of one server together. */
 export function assembleServer(parts: AssemblyParts): HttpServer {
-  const { options, runtime, scheduler, reports, observation = NOTHING_OBSERVED, choice = alwaysHttp1 } = parts;
+  const { options, runtime, scheduler, reports, warnings, observation = NOTHING_OBSERVED, choice = alwaysHttp1 } =
+    parts;
   const { observer } = observation;
   const services = new ConnectionServices(options, runtime, scheduler, reports, observer);
   const { open, admission, clock } = services;
   services.onTick = () => parts.descriptors?.look(open.count + (scheduler.stats?.().elsewhere?.open ?? 0));
-  const choose = choice((transport) => new Http1Connection(transport, services));
+  const choose = choice((transport, source) => new Http1Connection(transport, services, source));
+  const { proxyProtocol } = options;
   const events = new Preface({
     choose,
+    proxies: proxyProtocol === undefined ? null : new TrustedPeers(proxyProtocol.from),
+    isTls: options.tls !== undefined,
     open,
     admission,
     clock,
     headersTimeoutMs: options.headersTimeout,
+    maxConnections: options.maxConnections,
     reports,
+    warnings,
     observer,
   });
-  return new HttpServer({ ...parts, observation, services, events });
+  const certificates = new Certificates(runtime.clock, scheduler, warnings);
+  return new HttpServer({ ...parts, observation, services, certificates, events });
 }
 
 /** Does one thing after the other, as far as there is something to do. */

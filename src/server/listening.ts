@@ -8,6 +8,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
+import { toTlsError } from "./certificates.ts";
 import { composeAuthority } from "../http/authority.ts";
 import type { Address, Listener, ListenOptions, Runtime, TransportEvents } from "../runtime.ts";
 
@@ -32,6 +33,7 @@ async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
   const ignored: TransportEvents = {
     // A client that is so early would not have found a server a moment before.
     onOpen: (transport) => transport.abort(),
+    onSecure: ignore,
     onData: ignore,
     onDrain: ignore,
     onEnd: ignore,
@@ -44,6 +46,8 @@ async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
 
 /** What is told of a server that can't listen. */
 export function listenFailed({ hostname, port, unix }: ResolvedOptions, cause: unknown): TrivetError {
+  const tlsError = toTlsError(cause);
+  if (tlsError !== null) return tlsError;
   const where = unix ?? `${hostname}:${port}`;
   return new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause });
 }

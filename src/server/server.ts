@@ -19,6 +19,7 @@ import type { ServerStats } from "../api/stats.ts";
 import type { Scheduler, StopCounts } from "../models/scheduler.ts";
 import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
 import { collectStats } from "./collect_stats.ts";
+import type { Certificates } from "./certificates.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import { listenFailed, openListener, urlOf } from "./listening.ts";
 import { Patience } from "./patience.ts";
@@ -37,6 +38,7 @@ export interface ServerParts {
   readonly scheduler: Scheduler;
   readonly services: ConnectionServices;
   readonly reports: Reports;
+  readonly certificates: Certificates;
   /** Takes what the listener tells. */
   readonly events: TransportEvents;
   /** What has to be done before anything else, such as loading the handler. */
@@ -50,6 +52,7 @@ export class HttpServer implements Server {
   readonly #options: ResolvedOptions;
   readonly #runtime: Runtime;
   readonly #services: ConnectionServices;
+  readonly #certificates: Certificates;
   readonly #events: TransportEvents;
   readonly #scheduler: Scheduler;
   readonly #observation: Observation;
@@ -82,11 +85,12 @@ export class HttpServer implements Server {
    * @param parts What it is made of.
    */
   constructor(parts: ServerParts) {
-    const { options, runtime, scheduler, services, reports, events, prepare, observation } = parts;
+    const { options, runtime, scheduler, services, reports, certificates, events, prepare, observation } = parts;
     this.#options = options;
     this.#runtime = runtime;
     this.#scheduler = scheduler;
     this.#services = services;
+    this.#certificates = certificates;
     this.#events = events;
     this.#observation = observation;
     this.#startedAtMs = runtime.clock.nowMs();
@@ -140,6 +144,11 @@ export class HttpServer implements Server {
   async stop(): Promise<ShutdownReport> {
     this.#cutOff();
     return await this.#report();
+  }
+
+  async reloadTls(): Promise<boolean> {
+    if (this.#options.tls === undefined) throw new TypeError("The server has no certificates: it has no option tls.");
+    return await this.#certificates.reload();
   }
 
   stats(): ServerStats {
@@ -235,6 +244,7 @@ export class HttpServer implements Server {
   #listen(): void {
     if (this.#phase !== "binding" && this.#phase !== "spreading") return;
     this.#enter("listening");
+    this.#certificates.use(this.#listener!, this.#options.tlsWatch);
     this.#ready.resolve(this);
     const { onListen } = this.#options;
     const { host } = this.#runtime;
@@ -318,6 +328,7 @@ export class HttpServer implements Server {
       this.#enter("draining");
       this.#drain();
     };
+    this.#certificates.stop();
     const emptied = this.#released = this.#listener!.closeWhenEmpty();
     if (emptied === undefined) go();
     else emptied.then(go, go);
@@ -343,6 +354,7 @@ export class HttpServer implements Server {
   }
 
   #closeListener(): void {
+    this.#certificates.stop();
     this.#released = this.#listener?.close();
   }
 

@@ -8,9 +8,9 @@
  */
 
 import { FieldSection } from "../http/field_section.ts";
-import type { Address } from "../runtime.ts";
+import type { Address, TlsInfo } from "../runtime.ts";
 import type { OutgoingBatch } from "./batch.ts";
-import type { CallContent, CallMessage, FieldLines, SentPort } from "./protocol.ts";
+import type { CallContent, CallMessage, FieldLines, SentPort, TlsCopy } from "./protocol.ts";
 
 /** What a thread is told of a request. */
 export interface CallParts {
@@ -22,11 +22,13 @@ export interface CallParts {
   readonly trailers: FieldLines;
   readonly remoteAddress: Address;
   readonly localAddress: Address;
+  readonly peerAddress: Address;
+  readonly tls: TlsInfo | null;
 }
 
 /** Adds a call to a batch. */
 export function writeCall(batch: OutgoingBatch, id: number, sequence: number, parts: CallParts): void {
-  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress } = parts;
+  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress, peerAddress, tls } = parts;
   const remote = hostOf(remoteAddress);
   // The field section comes first, so that its offsets hold in the whole text.
   const text = fields.text + method + uri + remote + hostOf(localAddress);
@@ -46,6 +48,9 @@ export function writeCall(batch: OutgoingBatch, id: number, sequence: number, pa
       trailers,
       portOf(remoteAddress),
       portOf(localAddress),
+      // Nearly always the same one.
+      peerAddress === remoteAddress ? null : peerAddress,
+      tls === null ? null : copyTls(tls),
     ] satisfies CallMessage,
   );
 }
@@ -65,6 +70,8 @@ export class ReceivedCall implements CallParts {
   readonly #localStart: number;
   readonly #remotePort: SentPort;
   readonly #localPort: SentPort;
+  readonly #peerAddress: Address | null;
+  readonly #tls: TlsCopy | null;
   #remoteAddress: Address | null = null;
   #localAddress: Address | null = null;
 
@@ -89,9 +96,20 @@ export class ReceivedCall implements CallParts {
     this.trailers = message[11];
     this.#remotePort = message[12];
     this.#localPort = message[13];
+    this.#peerAddress = message[14];
+    this.#tls = message[15];
   }
 
-  /** The peer's address, made when it is asked for, which few handlers do. */
+  /** The address at the other end of the socket. */
+  get peerAddress(): Address {
+    return this.#peerAddress ?? this.remoteAddress;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#tls === null ? null : restoreTls(this.#tls);
+  }
+
+  /** The client's address, made when it is asked for, which few handlers do. */
   get remoteAddress(): Address {
     return this.#remoteAddress ??= toAddress(
       this.#text.substring(this.#remoteStart, this.#localStart),
@@ -103,6 +121,18 @@ export class ReceivedCall implements CallParts {
   get localAddress(): Address {
     return this.#localAddress ??= toAddress(this.#text.substring(this.#localStart), this.#localPort);
   }
+}
+
+/** A certificate goes as char codes, since messages hold no bytes. */
+function copyTls({ peerCertificate, ...rest }: TlsInfo): TlsCopy {
+  if (peerCertificate === null) return { ...rest, peerCertificate: null };
+  return { ...rest, peerCertificate: { ...peerCertificate, raw: String.fromCharCode(...peerCertificate.raw) } };
+}
+
+function restoreTls({ peerCertificate, ...rest }: TlsCopy): TlsInfo {
+  if (peerCertificate === null) return { ...rest, peerCertificate: null };
+  const raw = Uint8Array.from(peerCertificate.raw, (char) => char.charCodeAt(0));
+  return { ...rest, peerCertificate: { ...peerCertificate, raw } };
 }
 
 function hostOf(address: Address): string {

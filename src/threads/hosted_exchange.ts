@@ -14,7 +14,7 @@ import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
-import type { Address } from "../runtime.ts";
+import type { Address, TlsInfo } from "../runtime.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import type { ReceivedCall } from "./call_message.ts";
@@ -63,7 +63,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     if (call.content !== null) head.contentLength = UNKNOWN_LENGTH;
     head.upgrade = call.upgrade;
     this.isContentComplete = call.content !== "to-come";
-    this.exchange = new Exchange(head, call.uri, this);
+    this.exchange = new Exchange(head, call.uri, this, null);
     if (content !== null) {
       this.exchange.content.keep(content);
       this.exchange.completeContent(toFieldSection(call.trailers));
@@ -72,6 +72,14 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   get remoteAddress(): Address {
     return this.#call.remoteAddress;
+  }
+
+  get peerAddress(): Address {
+    return this.#call.peerAddress;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#call.tls;
   }
 
   get localAddress(): Address {

@@ -22,6 +22,7 @@
  * @module
  */
 
+import type { Address, PeerCertificate, TlsInfo } from "../runtime.ts";
 import type { Message } from "./batch.ts";
 import type { ErrorCopy } from "./error_copy.ts";
 
@@ -40,6 +41,11 @@ export type AnswerTrailers = null | { readonly lines: FieldLines } | { readonly 
 /** The port of an address whose host name goes with it; `null` when that is the path of a Unix domain socket. */
 export type SentPort = number | null;
 
+/** What was agreed on in a TLS handshake; the bytes of a certificate as char codes. */
+export interface TlsCopy extends Omit<TlsInfo, "peerCertificate"> {
+  readonly peerCertificate: Omit<PeerCertificate, "raw"> & { readonly raw: string } | null;
+}
+
 /** Run the handler. */
 export type CallMessage = readonly [
   kind: "call",
@@ -57,6 +63,9 @@ export type CallMessage = readonly [
   trailers: FieldLines,
   remotePort: SentPort,
   localPort: SentPort,
+  /** The other end of the socket, where that is not the client. */
+  peer: Address | null,
+  tls: TlsCopy | null,
 ];
 
 /** What the event loop tells a thread. */

@@ -162,7 +162,9 @@ export class RemoteCall implements HandlerRun {
       upgrade: head.upgrade,
       content: hasMore ? "to-come" : this.#content === null ? null : batch.attachCopy(this.#content),
       trailers: hasMore ? [] : fieldLinesOf(exchange.trailerSection),
-      remoteAddress: connection.remoteAddress,
+      remoteAddress: exchange.remoteAddress,
+      peerAddress: connection.peerAddress,
+      tls: connection.tls,
       localAddress: connection.localAddress,
     });
   }

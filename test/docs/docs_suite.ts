@@ -14,6 +14,7 @@ import { after, describe, it } from "node:test";
 import { runCommand } from "../../scripts/command.ts";
 import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
 import { parseArguments } from "../../src/entry/cli_arguments.ts";
+import { TLS_FEATURES } from "../fixtures/tls_features.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 import { type Block, type Page, readPage } from "./pages.ts";
 import { DONE } from "./run_blocks.ts";
@@ -99,6 +100,14 @@ describe("code blocks", () => {
         .map(({ fileName }) => `${page.path} ${fileName}`)
     );
     assert.deepEqual(leftOut.sort(), Object.keys(NOT_RUN).sort());
+  });
+});
+
+describe("the table of docs/tls.md", () => {
+  it("has a row for each feature that is proved on every runtime", async () => {
+    const page = await Deno.readTextFile(`${ROOT}/docs/tls.md`);
+    const rows = [...page.matchAll(/^\| (.+?) +\| yes +\| yes +\| yes +\|$/gm)].map(([, feature]) => feature);
+    assert.deepEqual(rows, Object.keys(TLS_FEATURES));
   });
 });
 

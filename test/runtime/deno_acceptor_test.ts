@@ -34,7 +34,15 @@ class Port {
   }
 }
 
-const NO_EVENTS = { onOpen() {}, onData() {}, onDrain() {}, onEnd() {}, onClose() {}, onAcceptError() {} };
+const NO_EVENTS = {
+  onOpen() {},
+  onSecure() {},
+  onData() {},
+  onDrain() {},
+  onEnd() {},
+  onClose() {},
+  onAcceptError() {},
+};
 const DEADLINE_MS = 10_000;
 
 /** Acceptors at one port, each with how many connections it took. */

@@ -44,6 +44,10 @@ export class EventRecorder implements TransportEvents {
     this.#tell(() => connection.hooks.onOpen?.(connection), "onOpen");
   }
 
+  onSecure(): void {
+    this.violations.push("onSecure without startTls.");
+  }
+
   onData(transport: TransportConnection, borrowed: Uint8Array): void {
     this.#tell(() => this.#find(transport, "onData")?.onData(borrowed), "onData");
   }

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { TransportConnection } from "../../src/runtime.ts";
+import type { TransportConnection, TransportEvents } from "../../src/runtime.ts";
 import { connectRaw } from "../support/raw_client.ts";
+import { securing } from "./secured_events.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 
 const runtime = detectRuntime();
@@ -16,14 +17,16 @@ async function negotiate(isTls: boolean, come: (port: number) => Promise<() => v
   let opened!: (transport: TransportConnection) => void;
   const isOpen = new Promise<TransportConnection>((resolve) => opened = resolve);
   const tls = isTls ? { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY } : undefined;
-  const listener = await runtime.listen({ ...WHERE, tls }, {
+  const events: TransportEvents = {
     onOpen: (transport) => opened(transport),
+    onSecure: () => {},
     onData: () => {},
     onDrain: () => {},
     onEnd: (transport) => transport.abort(),
     onClose: () => {},
     onAcceptError: () => {},
-  });
+  };
+  const listener = await runtime.listen({ ...WHERE, tls }, isTls ? securing(events) : events);
   const { address } = listener;
   const leave = await come(address.transport === "tcp" ? address.port : 0);
   const transport = await isOpen;

@@ -9,6 +9,7 @@ import { detectRuntime } from "../../runtime/detect.ts";
 import type { ListenOptions, TransportEvents } from "../../src/runtime.ts";
 import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
+import { securing } from "./secured_events.ts";
 import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";
 
 const runtime = detectRuntime();
@@ -39,7 +40,7 @@ describe(`TCP on ${runtime.name}`, () => {
 
 describe(`TLS on ${runtime.name}`, () => {
   testTransport({
-    listen: (events) => listen({ ...TCP, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, events),
+    listen: (events) => listen({ ...TCP, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, securing(events)),
     congestingBytes: CONGESTING_BYTES,
     canReset: false,
     canCutOff: runtime.name !== "deno",

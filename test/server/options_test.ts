@@ -76,6 +76,7 @@ const ALLOWED_LOGS = "true, false, a format, an object with format and file, or 
 const ALLOWED_MODELS = 'one of "blocking", "worker-pool", "event-driven", "hybrid"';
 
 /** Options of other types: a wrong value, how the error shows it, and what it says is allowed. */
+const ALLOWED_PROXIES = '"loopback", a list of ranges such as "10.0.0.0/8", or a number of proxies';
 const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: string }[] = [
   { name: "hostname", value: 1, shown: "1", allowed: "a string" },
   { name: "hostname", value: "", shown: '""', allowed: "a string that is not empty" },
@@ -86,9 +87,17 @@ const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: s
   { name: "onError", value: null, shown: "null", allowed: "a function" },
   { name: "tls", value: "cert", shown: '"cert"', allowed: "an object with cert and key" },
   { name: "tls", value: null, shown: "null", allowed: "an object with cert and key" },
-  { name: "tls.cert", value: 1, shown: "1", allowed: "a string in PEM" },
-  { name: "tls.key", value: undefined, shown: "undefined", allowed: "a string in PEM" },
-  { name: "tls.ca", value: [], shown: "an object", allowed: "a string in PEM" },
+  { name: "tls.requestCert", value: "always", shown: '"always"', allowed: 'one of "no", "optional", "required"' },
+  { name: "tls.minVersion", value: "1.3", shown: '"1.3"', allowed: 'one of "TLSv1.2", "TLSv1.3"' },
+  { name: "tls.sni", value: 1, shown: "1", allowed: "an object with a certificate for each name" },
+  { name: "tlsWatch", value: 5, shown: "5", allowed: "a boolean" },
+  { name: "trustProxy", value: true, shown: "true", allowed: "an object with from" },
+  { name: "trustProxy.from", value: "all", shown: '"all"', allowed: ALLOWED_PROXIES },
+  { name: "trustProxy.from", value: [], shown: "an object", allowed: ALLOWED_PROXIES },
+  { name: "trustProxy.header", value: "x-real-ip", shown: '"x-real-ip"', allowed: 'one of "x-forwarded", "forwarded"' },
+  { name: "trustProxy.host", value: "a.test", shown: '"a.test"', allowed: "a boolean" },
+  { name: "proxyProtocol", value: true, shown: "true", allowed: "an object with from" },
+  { name: "proxyProtocol.from", value: 1, shown: "1", allowed: '"loopback", or a list of ranges such as "10.0.0.0/8"' },
   { name: "reusePort", value: 1, shown: "1", allowed: "a boolean" },
   { name: "model", value: "fast", shown: '"fast"', allowed: ALLOWED_MODELS },
   { name: "model", value: () => {}, shown: "a function", allowed: ALLOWED_MODELS },
@@ -118,11 +127,65 @@ const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: s
   { name: "minDataRate", value: null, shown: "null", allowed: "an object" },
 ];
 
+describe("an option about TLS or proxies", () => {
+  const tls = { cert: "-", key: "-" };
+  for (
+    const [name, options, message] of [
+      [
+        "that is missing",
+        { tls: { cert: "-" } },
+        "The option tls.key is missing, expected is text in PEM or the path of a file.",
+      ],
+      [
+        "that is empty",
+        { tls: { ...tls, ca: "" } },
+        "The option tls.ca is empty, expected is text in PEM or the path of a file.",
+      ],
+      [
+        "that asks for certificates of no authority",
+        { tls: { ...tls, requestCert: "optional" } },
+        'The option tls.requestCert is "optional", which needs tls.ca: who may sign certificates.',
+      ],
+      [
+        "without effect",
+        { tls: { ...tls, ca: "-", requestCert: "no" } },
+        'The option tls.ca has no effect while tls.requestCert is "no".',
+      ],
+      ["without effect: the watch", { tlsWatch: true }, "The option tlsWatch has no effect without the option tls."],
+      [
+        "for a name that is none",
+        { tls: { ...tls, sni: { "a b": tls } } },
+        'The option tls.sni["a b"] is for no name of a host, such as "a.example" or "*.a.example".',
+      ],
+      [
+        "with a range that is none",
+        { trustProxy: { from: ["10.0.0.1/8"] } },
+        'The option trustProxy.from has "10.0.0.1/8", which has bits behind its prefix; the range that it is in is 10.0.0.0/8.',
+      ],
+      [
+        "with a name in place of a range",
+        { proxyProtocol: { from: ["haproxy"] } },
+        'The option proxyProtocol.from has "haproxy", which is no IP address and no range like 10.0.0.0/8 or fd00::/8.',
+      ],
+    ] as const
+  ) {
+    test(`${name} is refused`, () => assertRefused(options as unknown as ServeOptions, TypeError, message));
+  }
+
+  test("with a number of proxies out of its range is refused", () => {
+    assertRefused(
+      { trustProxy: { from: 0 } },
+      RangeError,
+      "The option trustProxy.from is 0, allowed is a whole number from 1 to 100.",
+    );
+  });
+});
+
 /** Options in which one, named with a dot if it lies deeper, has this value. */
 function optionsWith(name: string, value: unknown): ServeOptions {
   const [outer, inner] = name.split(".");
   if (inner === undefined) return { [outer]: value };
-  const rest = outer === "tls" ? { cert: "-", key: "-" } : {};
+  const rest = outer === "tls" ? { cert: "-", key: "-" } : outer === "trustProxy" ? { from: "loopback" } : {};
   return { [outer]: { ...rest, [inner]: value } };
 }
 
@@ -323,7 +386,11 @@ describe("an option nobody knows", () => {
 
   test("is found in tls and minDataRate too", () => {
     const tls = { cert: "-", key: "-", certificate: "-" };
-    assertRefused({ tls } as ServeOptions, TypeError, 'Unknown option tls "certificate", allowed are cert, key, ca.');
+    assertRefused(
+      { tls } as ServeOptions,
+      TypeError,
+      'Unknown option tls "certificate", allowed are cert, key, passphrase, ca, requestCert, minVersion, sni.',
+    );
     assertRefused(
       { minDataRate: { speed: 1 } } as ServeOptions,
       TypeError,

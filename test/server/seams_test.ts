@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
+import { Warnings } from "../../src/api/warnings.ts";
 import { resolveOptions } from "../../src/api/resolve_options.ts";
 import type { Observer } from "../../src/exchange/observer.ts";
 import { HandlerTurns } from "../../src/models/handler_turns.ts";
@@ -35,9 +36,10 @@ async function start(handler: Handler, seams: Seams, given: ServeOptions = {}) {
   ]);
   const scheduler = new EventDrivenScheduler(new HandlerTurns(handler, clock));
   const reports = new Reports((error) => void reported.push(error.code), runtime.host);
+  const warnings = new Warnings(clock, runtime.host, undefined);
   const { observer = null, choice } = seams;
   const observation = { ...NOTHING_OBSERVED, observer };
-  const server = assembleServer({ options, runtime, scheduler, reports, prepare: null, observation, choice });
+  const server = assembleServer({ options, runtime, scheduler, reports, warnings, prepare: null, observation, choice });
   await server.ready();
   const connect = (address = "10.0.0.2", protocol?: string): MemoryPeer =>
     runtime.connect({ transport: "tcp", hostname: address, port: 50_000 }, protocol);
@@ -126,7 +128,7 @@ describe("the choice of who speaks on a connection", () => {
     assert.equal((await report).aborted, 0);
   });
 
-  test("counts in the total limit, and by no address", async () => {
+  test("counts in the total limit, makes room when that is reached, and counts by no address", async () => {
     const limits = { maxConnections: 3, maxConnectionsPerIp: 1 };
     const { server, connect, send, clock } = await start(hello, { choice: whenLineHasCome }, limits);
     const undecided = [connect(), connect()];
@@ -134,10 +136,14 @@ describe("the choice of who speaks on a connection", () => {
     assert.equal(server.stats().connections.open, 2);
     const served = await send(connect(), get());
     assert.deepEqual(statuses(served.received()), [200], "the others of this address are undecided");
-    const beyond = await send(connect("10.0.0.3"), get());
-    assert.deepEqual(statuses(beyond.received()), [503]);
-    const second = await send(undecided[0], get());
+    const second = await send(undecided[1], get());
     assert.deepEqual(statuses(second.received()), [503], "its address has a connection already");
+    const third = await send(connect("10.0.0.3"), get());
+    const fourth = await send(connect("10.0.0.4"), get());
+    assert.deepEqual([third, fourth].map((peer) => statuses(peer.received())), [[200], [200]]);
+    assert.equal(undecided[0].serverSide, "closed", "it has had the most time to say something");
+    const beyond = await send(connect("10.0.0.5"), get());
+    assert.deepEqual(statuses(beyond.received()), [503], "the others have said something");
   });
 });
 

@@ -12,6 +12,7 @@ import type { Scheduler } from "../../src/models/scheduler.ts";
 import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
 import { SERVER_PHASES } from "../../src/server/server_state.ts";
 import { transitionRecorder } from "../../src/states.ts";
+import { Warnings } from "../../src/api/warnings.ts";
 import { assembleServer } from "../../src/server/create_server.ts";
 import { Reports } from "../../src/server/reports.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
@@ -80,7 +81,8 @@ function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: 
   );
   const reports = new Reports(options.onError, runtime.host);
   const prepare = (): Promise<void> => step("prepare", undefined);
-  const server = assembleServer({ options, runtime, scheduler, reports, prepare });
+  const warnings = new Warnings(runtime.clock, runtime.host, undefined);
+  const server = assembleServer({ options, runtime, scheduler, reports, warnings, prepare });
   return { server, clock: memory.clock, reported, asked, references, printed: memory.printed };
 }
 
@@ -210,7 +212,8 @@ describe("a stop", () => {
     const scheduler: Scheduler = { admit: () => {}, run: () => {}, mayPersist: () => true, release: () => {} };
     const options = resolveOptions({ onListen: () => {} }, { cores: 1, descriptorLimit: null }, ["event-driven"]);
     const reports = new Reports(undefined, runtime.host);
-    const server = assembleServer({ options, runtime, scheduler, reports, prepare: null });
+    const warnings = new Warnings(runtime.clock, runtime.host, undefined);
+    const server = assembleServer({ options, runtime, scheduler, reports, warnings, prepare: null });
     const outcomes = watch({ stop: server.stop() });
     await memory.clock.advance(3_000);
     assert.equal(outcomes.stop, "resolved");

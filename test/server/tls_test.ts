@@ -2,29 +2,20 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Handler, HttpResponse, serve, type ServeOptions, type TrivetError } from "../../mod.ts";
-import { detectRuntime } from "../../runtime/detect.ts";
+import { type Handler, HttpResponse, serve } from "../../mod.ts";
 import type { Server } from "../../src/api/server.ts";
 import { get, okText, post } from "../fixtures/differential.ts";
 import { handler } from "../fixtures/handlers.ts";
 import { connectRaw } from "../support/raw_client.ts";
-import {
-  TEST_AUTHORITY,
-  TEST_CLIENT_CERT,
-  TEST_CLIENT_KEY,
-  TEST_SERVER_CERT,
-  TEST_SERVER_KEY,
-} from "../support/test_certificates.ts";
+import { failureOf, SERVER, TLS_FAULTS, TLS_FEATURES, withFolder } from "../fixtures/tls_features.ts";
+import { TEST_AUTHORITY } from "../support/test_certificates.ts";
 
 const MIB = 1024 * 1024;
 const IMF_FIXDATE = /^Date: .*GMT\r$/gm;
-const SERVER = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
 const CLIENT = { ca: TEST_AUTHORITY };
-const KNOWN_CLIENT = { ca: TEST_AUTHORITY, cert: TEST_CLIENT_CERT, key: TEST_CLIENT_KEY };
-const canAskForCertificates = detectRuntime().name !== "deno";
 
-function start(handler: Handler, tls: ServeOptions["tls"] = SERVER): Promise<Server> {
-  return serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, tls }, handler).ready();
+function start(handler: Handler): Promise<Server> {
+  return serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, tls: SERVER }, handler).ready();
 }
 
 describe("a server with TLS", () => {
@@ -75,48 +66,19 @@ describe("a server with TLS", () => {
     client.end();
     await server.shutdown();
   });
-
-  test("rejects ready() for a certificate that is none", async () => {
-    const server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, tls: { cert: "-", key: "-" } }, handler);
-    await assert.rejects(server.ready(), (error) => (error as TrivetError).code === "listen-failed");
-  });
 });
 
-describe("a server that asks for the client's certificate", () => {
-  const tls = { ...SERVER, ca: TEST_AUTHORITY };
+describe("TLS can do on this runtime", () => {
+  for (const [feature, prove] of Object.entries(TLS_FEATURES)) test(feature, prove);
+});
 
-  test(canAskForCertificates ? "serves the one that has it" : "can't listen on this runtime, and says so", async () => {
-    if (!canAskForCertificates) {
-      await assert.rejects(start(handler, tls), (error) => {
-        assert.equal((error as TrivetError).code, "listen-failed");
-        assert.match((error as TrivetError).message, /tls\.ca/);
-        return true;
-      });
-      return;
-    }
-    const server = await start(handler, tls);
-    const client = await connectRaw({ port: server.port, tls: KNOWN_CLIENT });
-    client.send(get("/text", "Connection: close"));
-    assert.match(await client.receiveAll(), /hello$/);
-    client.end();
-    await server.shutdown();
-  });
-
-  if (canAskForCertificates) {
-    test("serves nobody else", async () => {
-      let calls = 0;
-      const server = await start(() => {
-        calls++;
-        return new HttpResponse("hello");
-      }, tls);
-      // With TLS 1.3 the client learns of the refusal only when it reads.
-      const client = await connectRaw({ port: server.port, tls: CLIENT }).catch(() => null);
-      client?.send(get("/"));
-      await client?.receiveAll().catch(() => {});
-      assert.equal(client?.received() ?? "", "");
-      assert.equal(calls, 0);
-      client?.destroy();
-      await server.shutdown();
-    });
+describe("a server whose certificates can't be used", () => {
+  for (const [name, [makeOptions, message]] of Object.entries(TLS_FAULTS)) {
+    test(`says so in one line: ${name}`, () =>
+      withFolder(async (folder) => {
+        const { code, message: got } = await failureOf(makeOptions(folder));
+        assert.equal(code, "tls-invalid");
+        assert.match(got, message);
+      }));
   }
 });

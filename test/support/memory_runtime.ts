@@ -20,6 +20,7 @@ import type {
   ResponseContents,
   Runtime,
 } from "../../src/runtime.ts";
+import type { TlsInfo } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
@@ -83,6 +84,8 @@ export interface MemoryRuntimeOptions {
   readonly whyNotShared?: string | null;
   /** What `descriptorLimit` says; `null` unless given. */
   readonly descriptorLimit?: number | null;
+  /** What a listener does that is to read its certificates anew; nothing has changed, unless given. */
+  readonly reloadTls?: () => Promise<boolean>;
   /** What is told of responses of the runtime's own class; all that can be, unless given. */
   readonly responseContents?: ResponseContents;
 }
@@ -93,7 +96,7 @@ export function createMemoryRuntime(options: MemoryRuntimeOptions = {}): MemoryR
 }
 
 function createRuntime<C extends Clock>(
-  { thread, whyNotShared = null, responseContents, descriptorLimit = null }: MemoryRuntimeOptions,
+  { thread, whyNotShared = null, responseContents, descriptorLimit = null, reloadTls }: MemoryRuntimeOptions,
   clock: C,
   parentThread: () => Promise<ParentThread | null>,
 ): Omit<MemoryRuntime, "clock"> & { readonly clock: C } {
@@ -121,6 +124,7 @@ function createRuntime<C extends Clock>(
       events = listenerEvents;
       return {
         address: { transport: "tcp", hostname: options.hostname, port: options.port === 0 ? 1 : options.port },
+        reloadTls: () => reloadTls === undefined ? Promise.resolve(false) : reloadTls(),
         close: () => void (events = null),
         closeWhenEmpty: () => void (events = null),
         ref: () => {},
@@ -135,7 +139,11 @@ function createRuntime<C extends Clock>(
       if (thread === undefined) return Promise.reject(new Error("There is nothing that a thread could do."));
       const ends = new MemoryThreadEnds(entry, events, clock, async (inside) => {
         await thread(
-          createRuntime({ thread, whyNotShared, responseContents, descriptorLimit }, inside.clock, inside.parentThread),
+          createRuntime(
+            { thread, whyNotShared, responseContents, descriptorLimit, reloadTls },
+            inside.clock,
+            inside.parentThread,
+          ),
           entry,
         );
       });
@@ -180,7 +188,8 @@ function createHost(printed: string[]): Host {
 
 class MemoryConnection implements TransportConnection {
   session: TransportSession | undefined = undefined;
-  readonly negotiatedProtocol: string | null;
+  negotiatedProtocol: string | null;
+  tls: TlsInfo | null = null;
   readonly localAddress: Address = { transport: "tcp", hostname: "10.0.0.1", port: 80 };
   readonly remoteAddress: Address;
   readonly peer: MemoryPeer;
@@ -198,6 +207,7 @@ class MemoryConnection implements TransportConnection {
   #owesDrain = false;
   #pumpIsScheduled = false;
   #isOpened = false;
+  #isShakingHands = false;
   #closeCause: Error | undefined;
   #closeWasTold = false;
   #wasCutOff = false;
@@ -224,6 +234,12 @@ class MemoryConnection implements TransportConnection {
     let isFree = false;
     for (const piece of pieces) isFree = this.write(piece);
     return isFree;
+  }
+
+  startTls(rest: Uint8Array): void {
+    this.#isShakingHands = true;
+    if (rest.byteLength > 0) this.#toServer.unshift(rest.slice());
+    this.#schedule();
   }
 
   pause(): void {
@@ -344,7 +360,35 @@ class MemoryConnection implements TransportConnection {
     return this.#pumpInput();
   }
 
+  /** In place of a handshake the peer sends a line that names a protocol; one that begins with "!" fails. */
+  #shakeHands(): boolean {
+    const line = this.#toServer.map((bytes) => decodeLatin1(bytes, 0, bytes.byteLength)).join("");
+    const end = line.indexOf("\n");
+    if (end < 0) {
+      if (this.#peerHasEnded) this.#close(undefined);
+      return this.#peerHasEnded;
+    }
+    this.#isShakingHands = false;
+    const alpnProtocol = line.slice(0, end);
+    if (alpnProtocol.startsWith("!")) {
+      this.#close(new Error("The handshake has failed."));
+      return true;
+    }
+    this.#toServer = end + 1 < line.length ? [latin1(line.slice(end + 1))] : [];
+    this.negotiatedProtocol = alpnProtocol;
+    this.tls = {
+      protocol: "TLSv1.3",
+      cipher: "TLS_AES_128_GCM_SHA256",
+      alpnProtocol,
+      serverName: "a.test",
+      peerCertificate: null,
+    };
+    this.#events.onSecure(this);
+    return true;
+  }
+
   #pumpInput(): boolean {
+    if (this.#isShakingHands) return this.#shakeHands();
     if (this.#toServer.length > 0) {
       if (this.#isPaused) return false;
       const bytes = this.#toServer.shift()!;

@@ -42,6 +42,8 @@ export function createExchange(method = "GET"): PlainExchange {
   const owner: ExchangeOwner = {
     remoteAddress: ADDRESS,
     localAddress: ADDRESS,
+    peerAddress: ADDRESS,
+    tls: null,
     responder,
     services: {
       nativeRequest: false,
@@ -57,6 +59,10 @@ export function createExchange(method = "GET"): PlainExchange {
     contentKeptChanged: () => {},
   };
   const head = new RequestHead(method, "/", true, EMPTY_FIELD_SECTION);
-  const plain: PlainExchange = { exchange: new Exchange(head, "http://a.test/", owner), outcomes, isTimedOut: false };
+  const plain: PlainExchange = {
+    exchange: new Exchange(head, "http://a.test/", owner, null),
+    outcomes,
+    isTimedOut: false,
+  };
   return plain;
 }

@@ -1,6 +1,6 @@
 /**
  * Certificates that exist for tests only: their keys are public, and nothing but these tests trusts them. They are valid
- * from 2020 to 2119.
+ * until 2119.
  *
  * @module
  */
@@ -60,4 +60,37 @@ MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgzcgz80Mj1cc8APWk
 KmhEabNUZSXDzfnWj91rp1vfvoChRANCAATJmkJLdFDwV7HFTHDRlC/uUjI2wVV5
 KPldewkfczdN56OpYpdGb1f2pjVFLJohETJN19mH07WjtT8P7RuPnXSa
 -----END PRIVATE KEY-----
+`;
+
+/** Another certificate, for other.test, one label below wild.test, localhost and 127.0.0.1. It has signed itself. */
+export const TEST_OTHER_CERT = `-----BEGIN CERTIFICATE-----
+MIIBuTCCAV6gAwIBAgIUKyC51ErK4Pl2j3jkuPq6ToSt19IwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKb3RoZXIudGVzdDAgFw0yNjExMjYxOTMxMzRaGA8yMTE5MTIy
+OTE5MzEzNFowFTETMBEGA1UEAwwKb3RoZXIudGVzdDBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABDt14lO3Bq096+n02SuGdYdd1wjG4VRenSjzJi3EwAFaORv8bwac
+57XuCteUIvXAxHbjc5WQTIQS5FfYoljKSWqjgYkwgYYwHQYDVR0OBBYEFDciqQeG
+0Kvw6+eVI9G+OTA99FThMB8GA1UdIwQYMBaAFDciqQeG0Kvw6+eVI9G+OTA99FTh
+MA8GA1UdEwEB/wQFMAMBAf8wMwYDVR0RBCwwKoIKb3RoZXIudGVzdIILKi53aWxk
+LnRlc3SCCWxvY2FsaG9zdIcEfwAAATAKBggqhkjOPQQDAgNJADBGAiEApaJqFuIM
+7wmBm5Maatmn5AGrOJwstJE6G3nxGOST9NsCIQC6vV3UFfVe+9IpN1z1iQ4gs5Pv
+qwXiMo9ee637JHzV0w==
+-----END CERTIFICATE-----
+`;
+
+/** The key of the other certificate. */
+export const TEST_OTHER_KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgKOJ2FGAqbwsySrcY
+a261RJ37yUiO/bm5QEyYwmxtrXuhRANCAAQ7deJTtwatPevp9NkrhnWHXdcIxuFU
+Xp0o8yYtxMABWjkb/G8GnOe17grXlCL1wMR243OVkEyEEuRX2KJYyklq
+-----END PRIVATE KEY-----
+`;
+
+/** The same key, encrypted with the passphrase "secret". */
+export const TEST_OTHER_ENCRYPTED_KEY = `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgRJrU6l1E5zAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEO3jh7440WnNQXFnRpFhUF8EgZAg
+TihMpWhcRWJNKrSu7oFHV0RL0Y1MqmC9w2qGQ4vbyKJ2jt04jsV2/S0lPdxhCntQ
+q6w/FMrxpZk58p/ryT/U5WOaiSPBxsHVNCxvc3xkzT8qdQkMmPXAuxwt35l8KvN0
+2lX9n5h24PZMRGzUrrqLll0tj+NsHTQpY6ZgBorhzzONkNuaTCNPXmkTH4exrEk=
+-----END ENCRYPTED PRIVATE KEY-----
 `;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../../src/http/field_section.ts";
-import type { Address } from "../../src/runtime.ts";
+import type { Address, TlsInfo } from "../../src/runtime.ts";
 import { OutgoingBatch, readBatch } from "../../src/threads/batch.ts";
 import { type CallParts, ReceivedCall, writeCall } from "../../src/threads/call_message.ts";
 import type { CallMessage } from "../../src/threads/protocol.ts";
@@ -12,6 +12,23 @@ const TCP: Address = { transport: "tcp", hostname: "10.0.0.1", port: 50_000 };
 const TCP6: Address = { transport: "tcp", hostname: "::1", port: 0 };
 const UNIX: Address = { transport: "unix", path: "/run/a server 80.sock" };
 const UNNAMED: Address = { transport: "unix", path: "" };
+
+const TLS: TlsInfo = {
+  protocol: "TLSv1.3",
+  cipher: "TLS_AES_128_GCM_SHA256",
+  alpnProtocol: null,
+  serverName: "a.test",
+  peerCertificate: {
+    subject: "CN=client",
+    issuer: "CN=authority",
+    subjectAltName: "",
+    serialNumber: "03",
+    validFrom: "Jan  1 00:00:00 2020 GMT",
+    validTo: "Jan  1 00:00:00 2120 GMT",
+    fingerprint256: "85:32",
+    raw: new Uint8Array([48, 130]),
+  },
+};
 
 const PLAIN: CallParts = {
   method: "GET",
@@ -22,6 +39,8 @@ const PLAIN: CallParts = {
   trailers: [],
   remoteAddress: TCP,
   localAddress: TCP,
+  peerAddress: TCP,
+  tls: null,
 };
 
 /** Sends calls as between two threads. */
@@ -35,8 +54,8 @@ function cross(calls: readonly CallParts[]): ReceivedCall[] {
 }
 
 function partsOf(call: ReceivedCall): CallParts {
-  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress } = call;
-  return { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress };
+  const { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress, peerAddress, tls } = call;
+  return { method, uri, fields, upgrade, content, trailers, remoteAddress, localAddress, peerAddress, tls };
 }
 
 describe("a call that is sent to a thread", () => {
@@ -49,8 +68,9 @@ describe("a call that is sent to a thread", () => {
       trailers: ["a", "b"],
     },
     "with content to come and an upgrade": { ...PLAIN, content: "to-come", upgrade: "websocket" },
-    "from IPv6": { ...PLAIN, remoteAddress: TCP6, localAddress: TCP6 },
-    "over a Unix domain socket": { ...PLAIN, remoteAddress: UNNAMED, localAddress: UNIX },
+    "from IPv6": { ...PLAIN, remoteAddress: TCP6, localAddress: TCP6, peerAddress: TCP6 },
+    "over a Unix domain socket": { ...PLAIN, remoteAddress: UNNAMED, localAddress: UNIX, peerAddress: UNNAMED },
+    "through a proxy, over TLS": { ...PLAIN, remoteAddress: TCP6, tls: TLS },
   };
   for (const [name, parts] of Object.entries(calls)) {
     test(`arrives with all its parts, ${name}`, () => {

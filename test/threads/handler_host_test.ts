@@ -31,6 +31,8 @@ function callBatch(...callIds: number[]): unknown {
       trailers: [],
       remoteAddress: ADDRESS,
       localAddress: ADDRESS,
+      peerAddress: ADDRESS,
+      tls: null,
     });
   }
   let sent: unknown;

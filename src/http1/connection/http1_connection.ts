@@ -12,7 +12,7 @@ import { TrivetError } from "../../api/errors.ts";
 import type { ConnectionActivity } from "../../api/stats.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
-import type { Address, TransportConnection } from "../../runtime.ts";
+import type { Address, TlsInfo, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
 import { type HalfClosed, PeerEnd } from "./gone_clients.ts";
@@ -36,6 +36,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   readonly responder: Responder;
   readonly services: ConnectionService;
   readonly #transport: TransportConnection;
+  readonly #source: Address | null;
   readonly #life: State.Lifecycle;
   readonly #decoder: RequestDecoder;
   readonly #gate: ReadGate;
@@ -51,8 +52,14 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   #share: TurnShare | null = null;
   #isTurning = false;
 
-  constructor(transport: TransportConnection, service: ConnectionService) {
+  /**
+   * @param transport The connection.
+   * @param service What it shares with the others.
+   * @param source For whom a proxy has opened it, by the PROXY protocol; `null` where that is its peer.
+   */
+  constructor(transport: TransportConnection, service: ConnectionService, source: Address | null) {
     this.#transport = transport;
+    this.#source = source;
     this.services = service;
     this.#life = new State.Lifecycle(service.clock, service.timeouts, this);
     this.outbound = new Outbound(transport, service);
@@ -62,7 +69,15 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   }
 
   get remoteAddress(): Address {
+    return this.#source ?? this.#transport.remoteAddress;
+  }
+
+  get peerAddress(): Address {
     return this.#transport.remoteAddress;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#transport.tls;
   }
 
   get localAddress(): Address {
@@ -301,7 +316,9 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     const head = decoder.head!;
     decoder.head = null;
     service.counters.requests++;
-    const exchange = new Exchange(head, service.targetUris.compose(head, this), this);
+    const origin = service.origins === null ? null : service.origins.find(head, this);
+    const uri = origin === null ? service.targetUris.compose(head, this) : origin.uri;
+    const exchange = new Exchange(head, uri, this, origin === null ? null : origin.client);
     this.responder.expect(exchange, head);
     if (head.contentLength === 0) {
       this.#life.enter(State.COMPLETE, State.AWAITING);
@@ -466,7 +483,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     this.flush();
     this.#gate.open();
     this.#life.enter(State.IN_UPGRADE, State.UPGRADED);
-    this.#raw = new RawConnection(this.#transport, this, this.#life);
+    this.#raw = new RawConnection(this.#transport, exchange.remoteAddress, this, this.#life);
     exchange.deliver();
     upgrade.resolve(this.#raw);
   }

@@ -16,6 +16,7 @@ import type { GoneClients } from "./gone_clients.ts";
 import type { Observer } from "../../exchange/observer.ts";
 import type { Exchange, ExchangeServices } from "../../exchange/exchange.ts";
 import type { HeadParsers } from "./head_parsers.ts";
+import type { RequestOrigins } from "./request_origins.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
 
@@ -69,6 +70,8 @@ export interface ConnectionService extends ExchangeServices {
   readonly goneClients: GoneClients;
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
+  /** What finds out who asks, in place of `targetUris`, where a proxy may say so. */
+  readonly origins: RequestOrigins | null;
   readonly counters: ConnectionCounters;
   /** Who is told of requests and responses, if anyone is. */
   readonly observer: Observer | null;

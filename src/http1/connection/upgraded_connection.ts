@@ -47,14 +47,15 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   /**
    * @param transport The connection, whose events its owner passes on from now on.
+   * @param remoteAddr The address of whoever has asked for the upgrade.
    * @param owner What sends, behind everything that was sent before.
    * @param life The states of the connection: the end of what is written enters one of them.
    */
-  constructor(transport: TransportConnection, owner: UpgradeOwner, life: Lifecycle) {
+  constructor(transport: TransportConnection, remoteAddr: Address, owner: UpgradeOwner, life: Lifecycle) {
     this.#transport = transport;
     this.#owner = owner;
     this.#life = life;
-    this.remoteAddr = transport.remoteAddress;
+    this.remoteAddr = remoteAddr;
     this.localAddr = transport.localAddress;
   }
 

@@ -56,6 +56,10 @@ export class EventLoopsScheduler implements Scheduler {
     await Promise.all(this.#others.map((loop) => loop.listen(port)));
   }
 
+  async reloadTls(): Promise<void> {
+    await Promise.all(this.#others.map((loop) => loop.reloadTls()));
+  }
+
   admit(connection: Connection): void {
     this.#here.admit(connection);
   }

@@ -68,6 +68,7 @@ export interface Announcement {
 export type ToLoop =
   | { readonly kind: "listen"; readonly port: number }
   | ({ readonly kind: "drain" } & Announcement)
+  | { readonly kind: "reload-tls" }
   | { readonly kind: "cut-off" }
   /** So many of the requests that were told were heard of. */
   | { readonly kind: "requests-heard"; readonly count: number }
@@ -76,6 +77,8 @@ export type ToLoop =
 /** What the thread tells. */
 export type FromLoop =
   | { readonly kind: "listening"; readonly error: ErrorCopy | null }
+  /** What became of a "reload-tls"; as many answers come as there were questions, in their order. */
+  | { readonly kind: "tls-reloaded"; readonly error: ErrorCopy | null }
   | { readonly kind: "counts"; readonly counts: LoopCounts }
   | {
     readonly kind: "error";

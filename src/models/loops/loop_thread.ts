@@ -110,6 +110,8 @@ export class LoopThread {
   /** What waits for the present state to be left, so that no wait outlives what it is for. */
   #waiters: (() => void)[] = [];
   #ended: StopCounts = { drained: 0, aborted: 0 };
+  /** What waits for certificates to be read. */
+  #reloads: ((error: TrivetError | null) => void)[] = [];
   /** The way of what is published, to the present thread. */
   #publications: PublicationLink | null = null;
 
@@ -151,6 +153,18 @@ export class LoopThread {
     }
     await this.#left("binding");
     this.throwIfLost();
+  }
+
+  /**
+   * Has the loop read its certificates anew. Rejects with a `TrivetError` where it can't use them. A loop that does not
+   * listen reads them when it begins to.
+   */
+  reloadTls(): Promise<void> {
+    if (!this.isServing) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#reloads.push((error) => error === null ? resolve() : reject(error));
+      this.#say({ kind: "reload-tls" });
+    });
   }
 
   /** Throws the `TrivetError` for which the loop was lost, if it is. */
@@ -255,6 +269,9 @@ export class LoopThread {
           this.#settle("listening");
         }
         return;
+      case "tls-reloaded":
+        this.#reloads.shift()?.(message.error === null ? null : restoreTrivetError(message.error));
+        return;
       case "counts":
         this.#counts = message.counts;
         return;
@@ -331,6 +348,8 @@ export class LoopThread {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) wake();
+    // A thread that is lost or stops answers no more, and reads nothing more either.
+    for (const settle of this.#reloads.splice(0)) settle(null);
   }
 
   /** Resolves when the loop is in another state than this. */

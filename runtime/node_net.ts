@@ -1,0 +1,331 @@
+/**
+ * Listening over `node:net`: Node's own way, and that of Deno and Bun where TLS is spoken.
+ *
+ * Translation only. The modules of Node are loaded when they are needed, because importing them costs Deno 50 ms and
+ * this file is imported everywhere.
+ *
+ * @module
+ */
+
+import type { AddressInfo, Server, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/runtime.ts";
+import { AcceptQueue, type Dialled, reachable, turnsOver } from "./accept_queue.ts";
+import { remoteAddressOf, tcpAddress } from "./addresses.ts";
+import { NamedSocketConnection } from "./named_socket_connection.ts";
+import type { CloseManner } from "./socket_connection.ts";
+import { type HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
+
+/** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
+const HIGH_WATER_BYTES = 128 * 1024;
+/** Room for one read, as much as Node itself gives one. */
+const READ_BYTES = 64 * 1024;
+
+/** In what `node:net` differs between the runtimes. */
+export interface NetTraits {
+  /**
+   * Whether handles are Node's own: that of an accepted socket can be given to another one, and that of a listener be told
+   * how long its queue is.
+   */
+  readonly ownsHandles: boolean;
+  /**
+   * Whether pausing a socket for TLS does not stop the one below it, as on Deno 2.9: its handle has to be told, or what the
+   * peer sends is read on and kept without bound.
+   */
+  readonly readsBelowTls: boolean;
+  /** Whether a socket for TLS can be reset itself, as on Bun; elsewhere the one below it can. */
+  readonly resetsTls: boolean;
+}
+
+/** Listens. */
+export async function listenOverNet(
+  options: ListenOptions,
+  events: TransportEvents,
+  traits: NetTraits,
+): Promise<Listener> {
+  const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort, tls } = options;
+  const acceptor = tls === undefined ? null : await TlsAcceptor.create(tls);
+  const attach = (socket: Socket): NetConnection =>
+    new NetConnection(socket, events, listener.address, acceptor, traits);
+  const queue = new AcceptQueue();
+  const take = (socket: Socket, open: () => void): void => {
+    queue.take(() => remoteAddressOf(socket, listener.address), open, () => socket.destroy());
+  };
+  const server = await createServer(take, attach, traits.ownsHandles && acceptor === null);
+  const { connect } = await import("node:net");
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
+  server.on("error", (cause: Error) => events.onAcceptError(cause));
+  const address = toListenAddress(server.address());
+  const close = (): void => void server.close();
+  const listener: Listener = {
+    address,
+    reloadTls: () => acceptor === null ? Promise.resolve(false) : acceptor.reload(),
+    close,
+    closeWhenEmpty: async () => {
+      if (address.transport === "unix" || reusePort) await turnsOver();
+      else if (traits.ownsHandles) await emptyQueue(server, reachable(address), connect);
+      else await queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address);
+      close();
+    },
+    ref: () => void server.ref(),
+    unref: () => void server.unref(),
+  };
+  return listener;
+}
+
+/** How often it is tried to take the one place of the queue; each time a client was faster. */
+const MAX_FILL_TRIES = 50;
+
+/**
+ * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses nothing:
+ * with a queue of one place (Linux refuses nobody beyond it, but does not answer, and clients ask again a second later),
+ * which a connection of our own has taken. Node accepts all there is in each turn of its loop, and the place is taken
+ * within one, so that nothing stands in the queue beside it.
+ */
+async function emptyQueue(
+  server: Server,
+  { hostname: host, port }: TcpAddress,
+  connect: typeof import("node:net").connect,
+): Promise<void> {
+  const { _handle: listening } = server as ServerWithHandle;
+  if (typeof listening?.listen !== "function" || listening.listen(0) !== 0) return;
+  for (let i = 0; i < MAX_FILL_TRIES && server.listening; i++) {
+    await turnsOver();
+    const own = connect({ host, port }).on("error", () => {});
+    // Node connects in the next tick, on this machine at once.
+    await new Promise<void>((resolve) => process.nextTick(process.nextTick, resolve));
+    const { _handle: handle } = own as SocketWithHandle;
+    const isFull = handle?.getpeername?.({}) === 0;
+    if (isFull) server.close();
+    own.destroy();
+    if (isFull) return;
+  }
+}
+
+/** Connects to a listener of our own. */
+function dial(connect: typeof import("node:net").connect, { hostname: host, port }: TcpAddress): Promise<Dialled> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port }, () => {
+      const address = tcpAddress(socket.localAddress!, socket.localPort!);
+      resolve({ address, close: () => socket.destroy() });
+    });
+    socket.on("error", reject);
+  });
+}
+
+/** Takes an accepted socket, and has it opened when it is known that it is a client's. */
+type Take = (socket: Socket, open: () => void) => void;
+
+/**
+ * Node gives each read 64 KiB of fresh memory and leaves them to the collector. All connections can read into the same
+ * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
+ * an option of sockets and not of servers. So the descriptor of an accepted socket is handed to one with that option.
+ */
+async function createServer(
+  take: Take,
+  attach: (socket: Socket) => NetConnection,
+  movesHandles: boolean,
+): Promise<Server> {
+  const { createServer, Socket } = await import("node:net");
+  const options = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
+  const buffer = new Uint8Array(READ_BYTES);
+  const server = createServer({ ...options, noDelay: true, pauseOnConnect: true });
+  return server.on("connection", (accepted: AcceptedSocket) => {
+    take(accepted, () => {
+      const { _handle: handle } = accepted;
+      if (!movesHandles || handle === null || handle === undefined) {
+        attach(accepted).openEventful();
+        return;
+      }
+      accepted._handle = null;
+      const callback = (readBytes: number): boolean => {
+        connection.takeData(buffer.subarray(0, readBytes));
+        return true;
+      };
+      const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
+      connection.open();
+    });
+  });
+}
+
+/** What a server and a socket wrap, as far as a queue is emptied by it; Node documents none of it. */
+interface ServerWithHandle extends Server {
+  _handle?: { listen?(backlog: number): number } | null;
+}
+interface SocketWithHandle extends Socket {
+  _handle?: { getpeername?(into: object): number } | null;
+}
+
+/** A socket of Node with what it wraps, which Node documents nowhere and its own modules hand on like this. */
+interface AcceptedSocket extends Socket {
+  _handle?: { readStart(): void; readStop(): void } | null;
+  /** The TCP socket below one for TLS. */
+  _parent?: Socket | null;
+}
+
+/** Resets a connection, unless it is gone or of a kind that has no reset. */
+function resetSocket(socket: AcceptedSocket, { resetsTls }: NetTraits): void {
+  try {
+    (resetsTls ? socket : socket._parent ?? socket).resetAndDestroy();
+  } catch {
+    // It is a Unix domain socket; it has yet to be destroyed.
+  }
+}
+
+class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEvents {
+  readonly #acceptor: TlsAcceptor | null;
+  readonly #traits: NetTraits;
+  /** Takes what is read where that is told in events. */
+  #reader: ((bytes: Uint8Array) => void) | null = null;
+  #security: "none" | "begun" | "done" = "none";
+  #tls: TlsInfo | null = null;
+  #cause: Error | undefined;
+
+  constructor(
+    socket: Socket,
+    events: TransportEvents,
+    listener: Address,
+    acceptor: TlsAcceptor | null,
+    traits: NetTraits,
+  ) {
+    super(socket, events, listener);
+    this.#acceptor = acceptor;
+    this.#traits = traits;
+  }
+
+  open(): void {
+    this.#listenTo(this.socket);
+    this.opened();
+    // Without a listener for what it reads a socket has to be told to.
+    if (this.input === "flowing" && this.#security === "none") this.socket.resume();
+  }
+
+  /** Opens a connection whose socket tells what it reads in events, as all do that were not made for `onread`. */
+  openEventful(): void {
+    this.#listenTo(this.socket);
+    this.opened();
+    if (this.#security === "none") this.#readFrom(this.socket);
+  }
+
+  override get negotiatedProtocol(): string | null {
+    return this.#security === "done" ? (this.socket as TLSSocket).alpnProtocol || null : null;
+  }
+
+  override get tls(): TlsInfo | null {
+    if (this.#security !== "done") return null;
+    return this.#tls ??= this.#acceptor!.describe(this.socket as TLSSocket);
+  }
+
+  override startTls(rest: Uint8Array): void {
+    if (this.#acceptor === null) return super.startTls(rest);
+    if (this.isClosed) return;
+    const { socket } = this;
+    this.#security = "begun";
+    if (this.#reader !== null) socket.off("data", this.#reader).pause();
+    if (rest.byteLength > 0) socket.unshift(rest.slice());
+    this.#acceptor.accept(socket, this);
+  }
+
+  onSecured(socket: TLSSocket): void {
+    if (this.isClosed) {
+      socket.destroy();
+      return;
+    }
+    this.#security = "done";
+    this.socket = socket;
+    this.#listenTo(socket);
+    this.events.onSecure(this);
+    if (!this.isClosed) this.#readFrom(socket);
+  }
+
+  onHandshakeFailed(cause: Error): void {
+    this.close(cause);
+  }
+
+  /** Once a socket for TLS stands in its place, what one has to say beside an error is not listened to. */
+  #listenTo(socket: Socket): void {
+    socket
+      .on("drain", () => {
+        if (this.socket === socket) this.#takeDrain();
+      })
+      .on("end", () => {
+        if (this.socket === socket && this.#security !== "begun") this.inputEnded();
+      })
+      .on("error", (error) => this.#cause = error)
+      .on("close", () => {
+        if (this.socket === socket) this.#takeClose();
+      });
+  }
+
+  #readFrom(socket: Socket): void {
+    this.#reader = (bytes) => this.takeData(bytes);
+    socket.on("data", this.#reader);
+    if (this.input === "flowing") socket.resume();
+  }
+
+  write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
+    // After the peer's reset a write would be told as another error of the socket.
+    if (this.output !== "open" || this.isClosed || !this.socket.writable) return false;
+    return this.socket.write(bytes.subarray(start, end));
+  }
+
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    let isFree = false;
+    // A corked socket hands over everything at once, for one writev.
+    this.socket.cork();
+    for (const piece of pieces) isFree = this.write(piece);
+    this.socket.uncork();
+    return isFree;
+  }
+
+  protected endSocket(): void {
+    this.socket.once("finish", () => this.outputEnded()).end();
+  }
+
+  protected destroySocket(manner: CloseManner): void {
+    if (manner === "cut-off") resetSocket(this.socket, this.#traits);
+    this.socket.destroy();
+  }
+
+  protected override pauseSocket(): void {
+    super.pauseSocket();
+    if (this.#traits.readsBelowTls) this.#handleBelow()?.readStop();
+  }
+
+  protected override resumeSocket(): void {
+    if (this.#traits.readsBelowTls) this.#handleBelow()?.readStart();
+    super.resumeSocket();
+  }
+
+  #handleBelow(): AcceptedSocket["_handle"] {
+    return this.#security === "done" ? ((this.socket as AcceptedSocket)._parent as AcceptedSocket)._handle : null;
+  }
+
+  /** What was read; the bytes are the core's until it returns. */
+  takeData(bytes: Uint8Array): void {
+    if (!this.isClosed) this.events.onData(this, bytes);
+  }
+
+  #takeDrain(): void {
+    if (!this.isClosed) this.events.onDrain(this);
+  }
+
+  #takeClose(): void {
+    // A socket closes by itself when both directions have ended, even if the core has yet to be told of the FIN.
+    const mustTellEnd = this.input === "end-held" || this.input === "end-due";
+    if (this.#cause === undefined && this.output === "ended" && mustTellEnd) return;
+    this.close(this.#cause);
+  }
+}
+
+function toListenAddress(address: AddressInfo | string | null): Address {
+  if (address === null || typeof address === "string") return { transport: "unix", path: address ?? "" };
+  return tcpAddress(address.address, address.port);
+}
