@@ -10,7 +10,7 @@
 import { descriptorMargin } from "../api/resolve_options.ts";
 import type { Warnings } from "../api/warnings.ts";
 
-/** Warns when connections have taken nearly every descriptor. */
+/** Warns when connections have taken more descriptors than leaves enough. */
 export class DescriptorWatch {
   readonly #limit: number;
   readonly #warnings: Warnings;
@@ -23,8 +23,8 @@ export class DescriptorWatch {
   constructor(limit: number | null, warnings: Warnings) {
     this.#limit = limit ?? Infinity;
     this.#warnings = warnings;
-    // Half of what connections should leave is left.
-    this.#warnFrom = limit === null ? Infinity : limit - descriptorMargin(limit) / 2;
+    // There are more than there should be: by default, those that are told so.
+    this.#warnFrom = limit === null ? Infinity : limit - descriptorMargin(limit) + 1;
   }
 
   /** Looks at the connections that are open now. */
@@ -32,8 +32,8 @@ export class DescriptorWatch {
     if (connections < this.#warnFrom) return;
     this.#warnings.warn(
       "descriptors-low",
-      `${connections} connections are open, and the process may have ${this.#limit} descriptors: soon none can be ` +
-        "accepted. Set maxConnections, or raise the limit (ulimit -n).",
+      `${connections} connections are open, and the process may have ${this.#limit} descriptors: few are left. Raise ` +
+        "the limit (ulimit -n), or set maxConnections.",
     );
   }
 }

@@ -28,16 +28,18 @@ describe("a process that may have 200 descriptors", () => {
     await server.stop();
   });
 
-  test("warns within a second when connections have nearly all of them, if it may have more", async () => {
-    const { connectMany, clock, server, warned } = await start({ maxConnections: 0 });
-    await connectMany(167);
-    await clock.advance(1_000);
-    assert.deepEqual(warned, []);
-    await connectMany(1);
-    await clock.advance(1_000);
-    assert.deepEqual(warned, ["descriptors-low"]);
-    await server.stop();
-  });
+  for (const options of [{}, { maxConnections: 0 }]) {
+    test(`warns within a second of more than 136 connections, ${JSON.stringify(options)}`, async () => {
+      const { connectMany, clock, server, warned } = await start(options);
+      await connectMany(136);
+      await clock.advance(1_000);
+      assert.deepEqual(warned, []);
+      await connectMany(1);
+      await clock.advance(1_000);
+      assert.deepEqual(warned, ["descriptors-low"]);
+      await server.stop();
+    });
+  }
 
   test("waits for the first bytes of 16 refused clients at most: those before are answered without", async () => {
     const { connectMany, clock, server } = await start({ maxConnections: 1 });
