@@ -7,48 +7,22 @@
  * @module
  */
 
-import { TrivetError } from "../api/errors.ts";
+import { type ErrorCode, TrivetError } from "../api/errors.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
 import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, NEED_MORE } from "./codec/frame_decoder.ts";
 import { encodeCloseFrame, encodeFrame } from "./codec/frame_encoder.ts";
 import { SocketDeadlines } from "./deadlines.ts";
-import type { FrameSlab } from "./frame_slab.ts";
 import { IncomingFrames, type Message } from "./incoming_frames.ts";
 import { type CompressionTools, MessageCompressor } from "./message_compression.ts";
-import type { OpenSocket, OpenSockets } from "./open_sockets.ts";
+import type { OpenSocket } from "./open_sockets.ts";
 import { OutgoingFrames } from "./outgoing_frames.ts";
-import { type GatheringSocket, MAX_KEPT_BYTES, type SendTurns } from "./send_turns.ts";
+import { type GatheringSocket, MAX_KEPT_BYTES } from "./send_turns.ts";
 import type { WebSocketSettings } from "./settings.ts";
 import type { SharedMessage } from "./shared_frames.ts";
+import type { SocketReceiver, SocketService } from "./socket_service.ts";
 import { WEBSOCKET_STATES, type WebSocketState } from "./socket_states.ts";
-import type { Subscriber, Subscription, Topics } from "./topics.ts";
-
-/** What is told of a WebSocket. What is thrown within is its own matter. */
-export interface SocketReceiver {
-  /** Messages can be sent. */
-  opened(): void;
-  /** A message came. Returns whether the next one is wanted; where it is not, `resume` of the connection says when. */
-  message(message: Message): boolean;
-  /** The client keeps up again. */
-  drained(): void;
-  /** The connection has failed; `closed` follows. */
-  failed(error: TrivetError): void;
-  /** The connection is gone. Always the last. */
-  closed(code: number, reason: string, wasClean: boolean): void;
-}
-
-/** What all WebSockets of a thread share. */
-export interface SocketService {
-  readonly open: OpenSockets;
-  readonly slab: FrameSlab;
-  readonly turns: SendTurns;
-  readonly topics: Topics;
-  /** Gives a message to all subscribers of a topic but one, on every thread. */
-  publish(topic: string, message: string | Uint8Array<ArrayBuffer>, except: Subscriber | null): void;
-  /** The runtime's way from bytes to a string. */
-  decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
-}
+import type { Subscriber, Subscription } from "./topics.ts";
 
 /** Above this, the client is not read until it has taken what waits: an echo must not pile up. */
 const MAX_BUFFERED_WHILE_READING = 1024 * 1024;
@@ -171,7 +145,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   close(code: number, reason: string): void {
     if (this.#state === "connecting") this.#closeAsked ??= { code, reason };
     if (this.#state !== "open") return;
-    this.#service.topics.leave(this);
     this.#enter("closing");
     this.#outgoing.addLast(encodeCloseFrame(code, reason));
     this.#deadlines.closing();
@@ -220,11 +193,12 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   fallBehind(): void {
-    this.#loseSlow(`More than ${this.#settings.maxBufferedBytes} bytes wait for the client.`);
+    this.#cutOff("websocket-backlog", `More than ${this.#settings.maxBufferedBytes} bytes wait for the client.`);
   }
 
   loseForAll(): void {
-    this.#loseSlow(`More than ${MAX_KEPT_BYTES} bytes wait for all clients, and most of them for this one.`);
+    const message = `More than ${MAX_KEPT_BYTES} bytes wait for all clients, and most of them for this one.`;
+    this.#cutOff("websocket-backlog", message);
   }
 
   endTurn(): void {
@@ -269,10 +243,11 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   tick(nowMs: number): void {
     switch (this.#deadlines.dueAt(nowMs, !this.#isPaused)) {
       case "no-close":
-        this.#cutOff(null);
+        this.#leave();
+        this.#channel!.abort();
         return;
       case "no-pong":
-        this.#cutOff(new TrivetError("websocket-timeout", "The client has not answered a Ping in time."));
+        this.#cutOff("websocket-timeout", "The client has not answered a Ping in time.");
         return;
       case "idle":
         this.close(CLOSE_GOING_AWAY, "No message for too long.");
@@ -303,17 +278,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#state === "closed") return;
     this.#incoming.keepRest();
     this.#readOrPause();
-    if (this.#peerHasEnded && this.#mayDecode()) this.#peerIsGone();
+    // Everything was looked at that came before its FIN, and no Close was among it.
+    if (this.#peerHasEnded && this.#mayDecode()) this.#channel!.abort();
   }
 
   #mayDecode(): boolean {
     if (this.#state !== "open" && this.#state !== "closing") return false;
-    return !this.#incoming.isWaiting && !this.#isHeld && !this.#mustCatchUp();
-  }
-
-  /** Whether so much waits for the client that it is not read until it has taken that. */
-  #mustCatchUp(): boolean {
-    return this.#state === "open" && this.#outgoing.bufferedBytes > MAX_BUFFERED_WHILE_READING;
+    if (this.#incoming.isWaiting || this.#isHeld) return false;
+    return this.#state === "closing" || this.#outgoing.bufferedBytes <= MAX_BUFFERED_WHILE_READING;
   }
 
   #take(event: number): void {
@@ -344,7 +316,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     this.#wasClean = true;
     // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#service.topics.leave(this);
     this.#enter("ending");
     this.#deadlines.closing();
   }
@@ -352,14 +323,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   /** The client has broken the protocol, or has sent more than is taken (RFC 6455 section 7.1.7). */
   #refuse(code: number, reason: string): void {
     if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#service.topics.leave(this);
     this.#enter("ending");
     this.#deadlines.closing();
     this.#receiver.failed(new TrivetError("websocket-violation", `${reason} (${code})`));
-  }
-
-  #peerIsGone(): void {
-    this.#channel!.abort();
   }
 
   /** A message could not be compressed, or what was to be sent could not be read; or frames that waited can leave. */
@@ -419,17 +385,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
   }
 
-  #loseSlow(message: string): void {
-    if (this.#state !== "closed") this.#cutOff(new TrivetError("websocket-backlog", message));
-  }
-
-  #cutOff(error: TrivetError | null): void {
-    if (error !== null) this.#receiver.failed(error);
+  #cutOff(code: ErrorCode, message: string): void {
+    if (this.#state === "closed") return;
+    this.#leave(new TrivetError(code, message));
     this.#channel!.abort();
-    this.#leave();
   }
 
-  #leave(): void {
+  /** Closed before anything is told of it, as the Web has it: whatever is called then finds nothing more to do. */
+  #leave(error: TrivetError | null = null): void {
     if (this.#state === "closed") return;
     const hasOpened = this.#state !== "connecting";
     this.#enter("closed");
@@ -437,6 +400,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     this.#incoming.close();
     this.#outgoing.close();
     if (hasOpened) this.#service.open.remove(this);
+    if (error !== null) this.#receiver.failed(error);
     this.#receiver.closed(this.#closeCode, this.#closeReason, this.#wasClean);
   }
 

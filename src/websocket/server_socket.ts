@@ -9,8 +9,9 @@
 import { TrivetError } from "../api/errors.ts";
 import type { ServerWebSocket, WebSocketClose } from "../api/websocket.ts";
 import { CLOSE_NORMAL, CLOSE_WITHOUT_CODE, isCloseCode, MAX_CONTROL_BYTES, MAX_REASON_BYTES } from "./codec/frame.ts";
-import type { SocketReceiver, WebSocketConnection } from "./connection.ts";
+import type { WebSocketConnection } from "./connection.ts";
 import type { Message } from "./incoming_frames.ts";
+import type { SocketReceiver } from "./socket_service.ts";
 import type { WebSocketState } from "./socket_states.ts";
 import { IncomingMessages, OutgoingMessages } from "./message_streams.ts";
 import { SocketCloseEvent, SocketErrorEvent, SocketEvent, SocketEvents, SocketMessageEvent } from "./socket_events.ts";

@@ -272,6 +272,25 @@ describe("a subscriber that does not keep up", () => {
     assert.deepEqual(clients.map(({ socket }) => socket.readyState >= 2), Array(6).fill(true));
   });
 
+  test("is closed when its handler hears of it, which may send what it likes then", async () => {
+    const { client, clock, server, reported } = await start();
+    const { socket, peer } = await client({ maxBufferedAmount: 50_000 });
+    const states: string[] = [];
+    const answer = (event: Event): void => {
+      states.push(`${event.type} ${socket.readyState}`);
+      socket.send("x".repeat(100_000));
+      socket.close();
+    };
+    socket.onerror = answer;
+    socket.onclose = answer;
+    socket.subscribe("news");
+    peer.stopReading();
+    for (let i = 0; i < 30; i++) server.publish("news", "x".repeat(10_000));
+    await clock.settle();
+    assert.deepEqual(states, ["error 3", "close 3"]);
+    assert.deepEqual(reported.map(({ code }) => code), ["too-late"]);
+  });
+
   test("gets what waits for it when it reads again, in order, as small messages of several topics", async () => {
     const { client, clock, server } = await start();
     const slow = await client();
