@@ -1,5 +1,5 @@
 /**
- * Handlers that show what a server does, for an application to mount: its metrics, for Prometheus.
+ * Handlers that show what a server does, for an application to mount: its metrics, for Prometheus, and a page.
  *
  * @example
  * ```ts
@@ -16,3 +16,4 @@
  */
 
 export { metricsHandler } from "../observe/metrics_handler.ts";
+export { statusPage } from "../observe/status_page.ts";

@@ -1,8 +1,8 @@
 /**
- * What others make of what a server tells of itself, with the package as npm has it, on every runtime: Prometheus
- * and OpenTelemetry.
+ * What others make of what a server tells of itself, with the package as npm has it, on every runtime: Prometheus,
+ * OpenTelemetry and a browser.
  *
- * It needs npm's registry, and Prometheus as Debian has it; what needs a program that is not installed is left out, and
+ * It needs npm's registry, and Prometheus and chromium as Debian has them; what needs a program that is not installed is left out, and
  * counted as skipped. It runs by `deno task test:observe`.
  *
  * @module
@@ -10,7 +10,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { findRuntimes, installInto, makeFolder, packPackage } from "../package/installation.ts";
+import { findRuntimes, installInto, makeFolder, packPackage, succeed } from "../package/installation.ts";
 import { ServingProgram } from "../package/serving_program.ts";
 import { IS_PROMETHEUS_INSTALLED, lintMetrics, Prometheus } from "./prometheus.ts";
 
@@ -20,6 +20,7 @@ const PACKAGES = [
   "@opentelemetry/context-async-hooks@2",
   "@opentelemetry/core@2",
   "@opentelemetry/sdk-trace-base@2",
+  "playwright-core@1.65.1",
 ];
 const MODELS = ["alone", "loops", "pool", "hybrid"];
 /** What each model is asked. */
@@ -33,6 +34,9 @@ const REQUESTS: readonly (readonly [method: string, path: string])[] = [
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 const PARENT_ID = "b7ad6b7169203331";
 const DEADLINE_MS = 10_000;
+/** Enough for some pages on a busy machine. */
+const BROWSER_DEADLINE_MS = 60_000;
+const BROWSER = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
 const folder = await makeFolder();
 const [runtimes, { tarball }] = await Promise.all([findRuntimes(), packPackage(folder)]);
@@ -43,6 +47,8 @@ for await (const { name } of Deno.readDir(APPS)) {
   await Deno.copyFile(new URL(name, APPS), `${user}/${name.replace(/\.txt$/, "")}`);
 }
 
+const isBrowserInstalled = await Deno.stat(BROWSER).then(() => true, () => false);
+if (!isBrowserInstalled) console.log("SKIPPED: chromium is not installed (apt-get install chromium).");
 if (!IS_PROMETHEUS_INSTALLED) console.log("SKIPPED: Prometheus is not installed (apt-get install prometheus).");
 
 /** Loops of one thread tell the others what they have counted; a connection a request lets them take turns. */
@@ -90,6 +96,28 @@ for (const runtime of runtimes) {
     });
   });
 
+  describe(`the status page on ${runtime.name} (${runtime.version})`, { skip: !isBrowserInstalled }, () => {
+    it("lives in a browser, under strict policies too, and asks no other place", async () => {
+      const program = new ServingProgram(runtime.command(`${user}/measured.mjs`), user);
+      const load = new AbortController();
+      try {
+        const url = await program.listening();
+        const urls = await (await fetch(`${url}urls`)).json() as Record<string, string>;
+        keepAsking(Object.values(urls), load.signal);
+        const pages = [`${url}status/hybrid`, `${url}status/loops`, `${url}strict/pool`];
+        const argv = ["node", `${user}/look.mjs`, BROWSER, Deno.env.get("SCREENSHOTS") ?? folder, ...pages];
+        const seen = JSON.parse((await succeed(argv, user, BROWSER_DEADLINE_MS)).trim().split("\n").at(-1)!);
+        for (const page of pages) assertLooksAlive(page, seen[page]);
+        assert.match(seen[pages[0]].figures.threads, /^2$/);
+        assert.match(seen[pages[0]].summary, /^listening · hybrid · 1 event loop · up for \d+ s · [\d,]+ responses$/);
+        assert.match(seen[pages[2]].figures.workers, /^[0-2] of 2$/);
+      } finally {
+        load.abort();
+        await program.stop();
+      }
+    });
+  });
+
   describe(`spans on ${runtime.name} (${runtime.version})`, () => {
     for (const model of ["event-driven", "hybrid"]) {
       it(`have what the conventions want, and are active where the handler runs: ${model}`, async () => {
@@ -111,6 +139,40 @@ for (const runtime of runtimes) {
       });
     }
   });
+}
+
+/** What a browser has seen of a page. */
+interface SeenPage {
+  readonly figures: Readonly<Record<string, string>>;
+  /** Whatever the browser complains of. */
+  readonly problems: readonly string[];
+  /** What it has asked for. */
+  readonly asked: readonly string[];
+  /** Whether the style was taken. */
+  readonly columns: string;
+}
+
+function assertLooksAlive(page: string, { figures, problems, asked, columns }: SeenPage): void {
+  assert.deepEqual(problems, [], page);
+  const parts = asked.filter((url) => !url.endsWith("?icon"));
+  assert.deepEqual([...parts].sort(), ["", "?figures", "?script", "?style"].map((query) => page + query).sort());
+  assert.equal(columns, "grid");
+  assert.ok(Number(figures.rate.replaceAll(",", "")) > 0, `requests a second: ${figures.rate}`);
+  assert.match(figures.latency, /^[\d.]+ m?s$/);
+  assert.match(figures.delay, /^[\d.]+ m?s$/);
+  assert.match(figures.traffic, /^[\d.]+ k?B · [\d.]+ k?B$/);
+  assert.match(figures.connections, /^\d+$/);
+}
+
+/** A light load, until it is aborted. */
+function keepAsking(urls: readonly string[], signal: AbortSignal): void {
+  const ask = async (): Promise<void> => {
+    while (!signal.aborted) {
+      for (const url of urls) await (await fetch(url, { signal })).arrayBuffer();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  ask().catch(() => {});
 }
 
 /** What the handler prints of a span. */

@@ -1,7 +1,7 @@
 // A server of each model, and one beside them that shows what they measure. Prints where the latter listens.
 
 import { serve } from "@trivet/http";
-import { metricsHandler } from "@trivet/http/observe";
+import { metricsHandler, statusPage } from "@trivet/http/observe";
 
 const MODELS = {
   alone: {},
@@ -23,6 +23,13 @@ for (const [name, server] of servers) {
   await server.ready();
   urls[name] = server.url;
   pages[`/metrics/${name}`] = metricsHandler(server);
+  pages[`/status/${name}`] = statusPage(server);
+  // Under the policy of an application that allows what comes from itself, and nothing inline.
+  pages[`/strict/${name}`] = (request) => {
+    const response = statusPage(server)(request);
+    response.headers.set("content-security-policy", "default-src 'self'");
+    return response;
+  };
   pages[`/plain/${name}`] = async () =>
     new Response(await server.metrics(), { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
 }
