@@ -3,9 +3,9 @@
  *
  * It decides of which class a request is, and is the one place that knows how a runtime's own class treats a lazy one. Some
  * take it for one of their own. One keeps its state in private fields and throws (Node 24 and newer). One asks it for its
- * members, and for no method where `init` has headers or anything else but a method, so that the new request is GET (Bun).
- * There, what middleware is likely to make anew is native from the start, and what is not gives an error that says what
- * to do. No global is changed for it.
+ * members, and takes its method only where there is no `init` (Bun). On both, what middleware is likely to make anew is
+ * native from the start, and what is not gives an error that says what to do, wherever that can be noticed. No global is
+ * changed for it.
  *
  * @module
  */
@@ -53,8 +53,9 @@ const BODY_AND_URL = 2;
 const BODY_URL_AND_SIGNAL = 3;
 
 /**
- * A lazy request that notices when it is made anew without its method, and throws. Then Bun asks for the members `body`,
- * `url`, `signal` and `redirect`, in this order and for nothing else in between; a handler has no reason to.
+ * A lazy request that notices when it is made anew with other headers, and throws: it would be GET, unless `init` names the
+ * method, which can't be seen here. Then Bun asks for the members `body`, `url`, `signal` and `redirect`, in this order and
+ * for nothing else in between; a handler has no reason to.
  */
 class WatchedRequest extends LazyRequest {
   #asked = 0;
@@ -82,8 +83,8 @@ class WatchedRequest extends LazyRequest {
   override get redirect(): RequestRedirect {
     if (this.#asked === BODY_URL_AND_SIGNAL && super.method !== "GET") {
       throw new TypeError(
-        "new Request(request, init) makes GET of a request here unless init names the method: name it, give it" +
-          " request.clone(), or set the option nativeRequest to true.",
+        "new Request(request, { headers }) would make GET of this request here: give it request.clone(), or set the" +
+          " option nativeRequest to true.",
       );
     }
     return super.redirect;

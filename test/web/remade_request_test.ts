@@ -67,6 +67,17 @@ describe("new Request(request, { headers })", () => {
     });
   }
 
+  if (TREATMENT === "lost") {
+    test("of POST is an error also where init names the method, which Bun does not show", () => {
+      const init = { method: "POST", headers: { "x-b": "2" } };
+      assert.throws(() => new Request(toRequest(fakeSource(POST)), init), /give it request\.clone\(\)/);
+    });
+    test("of POST without headers can't be noticed, and is GET unless init names the method", () => {
+      assert.equal(new Request(toRequest(fakeSource(POST)), { method: "POST" }).method, "POST");
+      assert.equal(new Request(toRequest(fakeSource(POST)), { redirect: "manual" }).method, "GET");
+    });
+  }
+
   test(`of GET ${TREATMENT === "refused" ? "is an error that says what to do" : "is GET"}`, async () => {
     const server = await startMemoryServer(remakes);
     const peer = await server.send(get("/"));
