@@ -13,6 +13,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type HandlerInfo, HttpResponse, type ServeInit, type ServerStats } from "../../mod.ts";
 import { runtimeName } from "./about.ts";
 import { streamStats } from "./events.ts";
+import { LaneProcesses } from "./lanes/processes.ts";
+import { createRun, sendLanes } from "./lanes/routes.ts";
 import { sendLoad } from "./load.ts";
 import { talk } from "./wire.ts";
 import { WIRE_CASES } from "./wire_cases.ts";
@@ -29,6 +31,8 @@ const PAGE_FILES = [
   ["/", "index.html", "text/html;charset=UTF-8"],
   ["/style.css", "style.css", "text/css;charset=UTF-8"],
   ["/sections.css", "sections.css", "text/css;charset=UTF-8"],
+  ["/lanes.css", "lanes.css", "text/css;charset=UTF-8"],
+  ["/lanes.js", "lanes.js", "text/javascript;charset=UTF-8"],
   ["/live.js", "live.js", "text/javascript;charset=UTF-8"],
   ["/routes.js", "routes.js", "text/javascript;charset=UTF-8"],
   ["/wire.js", "wire.js", "text/javascript;charset=UTF-8"],
@@ -37,9 +41,10 @@ const PAGE_FILES = [
 /**
  * Makes the showcase: a handler with the options it wants.
  *
- * @param stats Gives the counts of the server that runs it, where there is somebody who knows.
+ * @param stats Gives the counts of the server that runs it, where they are known.
+ * @param processes Where the lanes run; ended by the caller, or with this process.
  */
-export function createShowcase(stats?: () => ServerStats): ServeInit {
+export function createShowcase(stats?: () => ServerStats, processes = new LaneProcesses()): ServeInit {
   let isLoadUnderWay = false;
   const runLoad: Route = async (_request, { localAddr }) => {
     if (localAddr.transport !== "tcp") return refuseWithoutTcp();
@@ -57,6 +62,8 @@ export function createShowcase(stats?: () => ServerStats): ServeInit {
     ...PAGE_FILES.map(([path, file, type]): [string, Route] => [`GET ${path}`, () => sendFile(file, type)]),
     ["GET /api/about", () => HttpResponse.json({ runtime: runtimeName, hasStats: stats !== undefined })],
     ["GET /api/events", () => sendEvents(stats)],
+    ["GET /api/lanes", sendLanes],
+    ["POST /api/lanes", createRun(processes)],
     ["GET /api/ping", () => new HttpResponse("pong\n")],
     ["GET /api/time", sendTime],
     ["POST /api/echo", echo],
@@ -107,7 +114,7 @@ function echo(request: Request, info: HandlerInfo): Response {
   );
   // RFC 9530 section 2: the digest of content that is made on the way is known at its end.
   info.sendTrailers(() => ({ "content-digest": `sha-256=:${digest.digest("base64")}:` }));
-  // What anybody may send in must not come out as a document of this origin.
+  // What a client sends in must not come out as a document of this origin.
   const headers = { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" };
   return new HttpResponse(content ?? null, { headers });
 }
@@ -119,7 +126,7 @@ async function sendLength(request: Request): Promise<Response> {
   return HttpResponse.json({ length });
 }
 
-/** Waits as long as it is asked to, or until nobody wants the response any more. */
+/** Waits as long as it is asked to, or until the client has left. */
 async function sendSlowly(request: Request): Promise<Response> {
   const asked = Number(new URL(request.url).searchParams.get("ms") ?? 1_000);
   if (!(asked >= 0 && asked <= MAX_SLOW_MS)) {

@@ -11,6 +11,7 @@ import process from "node:process";
 import { serve, type Server } from "../../mod.ts";
 import { createShowcase } from "./app.ts";
 import { runtimeName } from "./about.ts";
+import { LaneProcesses } from "./lanes/processes.ts";
 
 /** Longer than the longest wait of the slow route. */
 const SHUTDOWN_TIMEOUT_MS = 8_000;
@@ -18,17 +19,19 @@ const SHUTDOWN_TIMEOUT_MS = 8_000;
 const SAME_SIGNAL_MS = 500;
 
 async function main(): Promise<void> {
+  const processes = new LaneProcesses();
   const server: Server = serve({
-    ...createShowcase(() => server.stats()),
+    ...createShowcase(() => server.stats(), processes),
     port: Number(process.env.PORT ?? 8000),
     // The page has a button for a handler that throws: a line is enough.
     onError: (error) => console.error(`${error.code}: ${error.message}`),
     onListen: () => {},
   });
   await server.ready();
-  console.log(`The showcase is at ${server.url} (${runtimeName}). Stop it with Ctrl+C.`);
+  console.log(`Listening on ${server.url} (${runtimeName}). Stop it with Ctrl+C.`);
 
   await stopOnSignal(server);
+  processes.end();
 }
 
 /** The first signal stops gracefully, a later one at once. Resolves when the server has stopped. */

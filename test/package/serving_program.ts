@@ -18,12 +18,12 @@ export class ServingProgram {
   #onOutput: () => void = () => {};
 
   /** Starts it in a folder. */
-  constructor(argv: readonly string[], cwd: string) {
+  constructor(argv: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}) {
     const [command, ...args] = argv;
     this.#child = new Deno.Command(command, {
       args,
       cwd,
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
