@@ -69,6 +69,28 @@ describe("a FIN", () => {
   });
 });
 
+describe("an upgrade whose handler has let go of both streams", () => {
+  for (const order of [["readable", "writable"], ["writable", "readable"]] as const) {
+    test(`leaves its worker to others before its peer has sent FIN: ${order.join(", then ")}`, async () => {
+      let raw: UpgradedConnection | undefined;
+      const { send, connect, clock } = await startMemoryServer((request, info) => {
+        if (request.url.endsWith("/next")) return text("next");
+        const { response, connection } = info.upgrade("raw");
+        connection.then((upgraded) => raw = upgraded);
+        return response;
+      }, { model: "worker-pool", workers: 1 });
+      await send(get("/", "Connection: upgrade", "Upgrade: raw"));
+      const next = connect();
+      next.send(get("/next"));
+      await clock.settle();
+      assert.equal(next.received(), "");
+      for (const side of order) await (side === "readable" ? raw!.readable.cancel() : raw!.writable.close());
+      await clock.settle();
+      assert.deepEqual(statuses(next.received()), [200]);
+    });
+  }
+});
+
 describe("content that nobody wants, behind the response", () => {
   test("has what is left of requestTimeout, and no more", async () => {
     const options = { requestTimeout: 4_000, minDataRate: { bytesPerSecond: 0 } };
