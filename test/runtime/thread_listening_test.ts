@@ -58,7 +58,8 @@ describe(`listeners of several threads on ${runtime.name}`, () => {
       for (let i = 0; i < 20; i++) assert.equal(await askWhoListens(address, options), "second");
       second.terminate();
       await second.ended();
-      await assert.rejects(() => askWhoListens(address, options), { code: "ECONNREFUSED" });
+      // Between a client for TLS on Deno and the port stands a relay, which is there.
+      await assert.rejects(() => askWhoListens(address, options), { code: /^ECONN(?:REFUSED|RESET)$/ });
     });
   }
 
