@@ -13,7 +13,7 @@ import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
-import { Acceptor, closeQuietly, portsAreFree } from "./deno_acceptor.ts";
+import { Acceptor, closeQuietly, portsAreFree, prepareForShortage } from "./deno_acceptor.ts";
 import { createDenoResponseContents } from "./deno_responses.ts";
 import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
@@ -66,6 +66,7 @@ export function createDenoRuntime(): Runtime {
 
 function listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
   if (options.tls !== undefined) {
+    prepareForShortage();
     return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: true, resetsTls: false });
   }
   try {

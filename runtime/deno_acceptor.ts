@@ -176,7 +176,7 @@ let isPrepared = false;
  * when the first stack of an error with a frame in this module is read, and a pipe for signals half a second after its
  * start. The stack of an error that `accept` fails with has such a frame.
  */
-function prepareForShortage(): void {
+export function prepareForShortage(): void {
   if (isPrepared) return;
   isPrepared = true;
   void new Error().stack;

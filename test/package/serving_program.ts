@@ -8,7 +8,7 @@
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const DEADLINE_MS = 20_000;
-const LISTENING = /^Listening on (http:\/\/\S+)/m;
+const LISTENING = /^Listening on (https?:\/\/\S+)/m;
 
 /** A running program. */
 export class ServingProgram {
