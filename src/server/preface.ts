@@ -99,6 +99,8 @@ export class Preface implements TransportEvents {
   /** Those that have not begun yet, in the order in which they came; ones that have, or are gone, are among them. */
   #undecided: UndecidedConnection[] = [];
   #oldest = 0;
+  /** How many of them have not begun. */
+  undecidedNow = 0;
 
   /** @param parts What it works with. */
   constructor(parts: PrefaceParts) {
@@ -169,17 +171,20 @@ export class Preface implements TransportEvents {
       this.#oldest = 0;
     }
     this.#undecided.push(undecided);
+    this.undecidedNow++;
   }
 
   /**
    * Clients that open connections and say nothing must not keep others out: where there are too many connections, the one
    * that has had the most time to begin makes room. Some more than may be served are let begin, to be told that they are
-   * refused.
+   * refused; silence has at most half of the places.
    */
   #makeRoom(surplus: number): void {
     const { open, maxConnections } = this.#parts;
     if (maxConnections === 0) return;
-    while (open.servedCount > maxConnections + surplus && this.#oldest < this.#undecided.length) {
+    const isTooMany = (): boolean =>
+      open.servedCount > maxConnections + surplus || this.undecidedNow > Math.ceil(maxConnections / 2);
+    while (this.#oldest < this.#undecided.length && isTooMany()) {
       this.#undecided[this.#oldest++].giveWay();
     }
   }
@@ -359,6 +364,7 @@ class UndecidedConnection implements HeldConnection {
     this.#beginning = BEGINNING_STATES.enter(this.#beginning, beginning);
     const boundMs = headersTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, headersTimeoutMs);
     this.#deadlineMs = clock.deadlineAfter(boundMs);
+    if (this.isOver) this.#preface.undecidedNow--;
   }
 
   #close(): void {
