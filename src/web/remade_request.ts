@@ -18,15 +18,16 @@ import type { RequestSource } from "./request_source.ts";
 /** What becomes of the method in `new Request(lazyRequest, init)`. */
 type Treatment = "kept" | "lost" | "refused";
 
-let treatment: Treatment = "kept";
+/** `null` until it was tried out. */
+let treatment: Treatment | null = null;
 
 /**
  * Makes lazy requests pass `instanceof Request`, and their headers `instanceof Headers`, and tries out how the runtime
- * treats them. A server calls it when it starts, since it loads the runtime's Fetch implementation.
+ * treats them. A server calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do nothing.
  */
 export function linkRequestPrototype(): void {
   LazyRequest.link();
-  treatment = tryTreatment();
+  treatment ??= tryTreatment();
 }
 
 /** Fields that ask middleware for another method. */

@@ -568,7 +568,7 @@ describe("the arguments of serve()", () => {
       const server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, application);
       const { url } = await server.ready();
       assert.equal(await (await fetch(url)).text(), "hello");
-      await server.shutdown();
+      server.stop();
     });
   }
 
@@ -587,7 +587,7 @@ describe("the arguments of serve()", () => {
     for (const server of [serve(options, handler), serve({ ...options, fetch: handler })]) {
       const { url } = await server.ready();
       assert.equal(await (await fetch(url)).text(), "hello");
-      await server.shutdown();
+      server.stop();
     }
   });
 });
