@@ -82,7 +82,7 @@ describe("a server that starts", () => {
       assert.equal(server.url, `http://[::1]:${server.port}/`);
       assert.equal((server.addr as TcpAddress).hostname, "::1");
       assert.equal(await (await fetch(server.url)).text(), "hello");
-      await server.shutdown();
+      server.stop();
     });
   }
 
