@@ -9,6 +9,7 @@
  */
 
 import { type FieldLines, type FieldSource, readFieldLines } from "./field_lines.ts";
+import { toPiece } from "./pieces.ts";
 
 /** Headers as libraries have them. */
 interface ForeignHeaders {
@@ -71,13 +72,13 @@ function readerIterator(reader: ReadableStreamDefaultReader<unknown>): AsyncIter
   };
 }
 
-/** What a chunk is, its reader decides. */
+/** A chunk that is neither bytes nor text is refused by the reader of the stream. */
 function streamFrom(iterator: AsyncIterator<unknown>): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await iterator.next();
       if (done) controller.close();
-      else controller.enqueue(value as Uint8Array);
+      else controller.enqueue(toPiece(value) ?? value as Uint8Array);
     },
     async cancel(reason) {
       await iterator.return?.(reason);
