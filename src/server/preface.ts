@@ -11,6 +11,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { Warnings } from "../api/warnings.ts";
+import { AcceptedConnection } from "../exchange/accepted_connection.ts";
 import type { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { TrustedPeers } from "../exchange/trusted_peers.ts";
@@ -194,29 +195,19 @@ export class Preface implements TransportEvents {
 const MIN_REMEMBERED = 64;
 
 /** A connection on which nothing can be said yet, so that whatever ends it ends it without a word. */
-class UndecidedConnection implements HeldConnection {
-  placeAmongOpen = 0;
-  placeInLine = 0;
-  readonly wasRefused = false;
+class UndecidedConnection extends AcceptedConnection implements HeldConnection {
   readonly activity = "idle";
-  readonly #transport: TransportConnection;
   readonly #parts: PrefaceParts;
   readonly #preface: Preface;
   #beginning: Beginning = BEGINNING_STATES.initial;
   #deadlineMs = Infinity;
-  /** For whom a proxy has opened it. */
-  #source: Address | null = null;
   #buffer = NO_BYTES;
   #keptBytes = 0;
 
   constructor(transport: TransportConnection, parts: PrefaceParts, preface: Preface) {
-    this.#transport = transport;
+    super(transport, null);
     this.#parts = parts;
     this.#preface = preface;
-  }
-
-  get remoteAddress(): Address {
-    return this.#source ?? this.#transport.remoteAddress;
   }
 
   /** Whether it has become another connection, or is gone. */
@@ -229,7 +220,7 @@ class UndecidedConnection implements HeldConnection {
     const { proxies } = this.#parts;
     if (proxies === null) {
       this.#goOn(NO_BYTES);
-    } else if (proxies.includes(this.#transport.remoteAddress)) {
+    } else if (proxies.includes(this.transport.remoteAddress)) {
       this.#enter("header", PROXY_HEADER_TIMEOUT_MS);
     } else {
       this.#reject("It does not come from a proxy that the option proxyProtocol.from names.");
@@ -298,7 +289,7 @@ class UndecidedConnection implements HeldConnection {
     try {
       const header = readProxyHeader(bytes);
       if (header === null) return;
-      this.#source = header.source;
+      this.source = header.source;
       const rest = bytes.subarray(header.byteLength);
       // What is kept is what was not understood yet.
       this.#keptBytes = 0;
@@ -313,7 +304,7 @@ class UndecidedConnection implements HeldConnection {
   #goOn(rest: Uint8Array): void {
     if (this.#parts.isTls) {
       this.#enter("handshake", HANDSHAKE_TIMEOUT_MS);
-      this.#transport.startTls(rest);
+      this.transport.startTls(rest);
     } else {
       this.#enter("choice", this.#parts.headersTimeoutMs);
       this.#choose(rest.byteLength === 0 ? rest : this.#gather(rest));
@@ -321,11 +312,11 @@ class UndecidedConnection implements HeldConnection {
   }
 
   #choose(bytes: Uint8Array): void {
-    const speaker = this.#parts.choose(this.#transport, bytes);
+    const speaker = this.#parts.choose(this.transport, bytes);
     if (speaker !== null) {
       this.#enter("decided", 0);
-      const connection = speaker(this.#transport, this.#source);
-      this.#preface.decided(this, this.#transport, connection);
+      const connection = speaker(this.transport, this.source);
+      this.#preface.decided(this, this.transport, connection);
       if (bytes.byteLength > 0) connection.onData(bytes);
     } else if (bytes.byteLength > MAX_CHOICE_BYTES) {
       this.#close();
@@ -349,7 +340,7 @@ class UndecidedConnection implements HeldConnection {
   #reject(why: string): void {
     const { reports, warnings } = this.#parts;
     reports.count(new TrivetError("proxy-header-invalid", why));
-    const peer = this.#transport.remoteAddress;
+    const peer = this.transport.remoteAddress;
     const where = peer.transport === "tcp" ? peer.hostname : "the Unix domain socket";
     warnings.warn("proxy-header-invalid", `A connection from ${where} was closed. ${why}`);
     this.#close();
@@ -370,7 +361,7 @@ class UndecidedConnection implements HeldConnection {
   #close(): void {
     if (this.isOver) return;
     this.#leave();
-    this.#transport.abort();
+    this.transport.abort();
   }
 
   #leave(): void {

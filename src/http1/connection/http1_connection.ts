@@ -10,9 +10,10 @@
 
 import { TrivetError } from "../../api/errors.ts";
 import type { ConnectionActivity } from "../../api/stats.ts";
+import { AcceptedConnection } from "../../exchange/accepted_connection.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
-import type { Address, TlsInfo, TransportConnection } from "../../runtime.ts";
+import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
 import { Arrival } from "./arrival.ts";
 import { type HalfClosed, PeerEnd } from "./gone_clients.ts";
@@ -27,16 +28,12 @@ import { RawConnection } from "./upgraded_connection.ts";
 import * as Verdicts from "./verdicts.ts";
 
 /** One connection. */
-export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, State.LifecycleOwner {
-  placeAmongOpen = 0;
-  placeInLine = 0;
-  wasRefused = false;
+export class Http1Connection extends AcceptedConnection
+  implements Connection, ExchangeOwner, HalfClosed, State.LifecycleOwner {
   /** The one writer of its socket, for an upgraded connection too. */
   readonly outbound: Outbound;
   readonly responder: Responder;
   readonly services: ConnectionService;
-  readonly #transport: TransportConnection;
-  readonly #source: Address | null;
   readonly #life: State.Lifecycle;
   readonly #decoder: RequestDecoder;
   readonly #gate: ReadGate;
@@ -52,36 +49,14 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   #share: TurnShare | null = null;
   #isTurning = false;
 
-  /**
-   * @param transport The connection.
-   * @param service What it shares with the others.
-   * @param source For whom a proxy has opened it, by the PROXY protocol; `null` where that is its peer.
-   */
   constructor(transport: TransportConnection, service: ConnectionService, source: Address | null) {
-    this.#transport = transport;
-    this.#source = source;
+    super(transport, source);
     this.services = service;
     this.#life = new State.Lifecycle(service.clock, service.timeouts, this);
     this.outbound = new Outbound(transport, service);
     this.#decoder = new RequestDecoder(service.headParsers, service.settings, service.decodeLatin1);
     this.responder = new Responder(service, this.#life, this.outbound, this.#decoder, this.#turn);
     this.#gate = new ReadGate(transport);
-  }
-
-  get remoteAddress(): Address {
-    return this.#source ?? this.#transport.remoteAddress;
-  }
-
-  get peerAddress(): Address {
-    return this.#transport.remoteAddress;
-  }
-
-  get tls(): TlsInfo | null {
-    return this.#transport.tls;
-  }
-
-  get localAddress(): Address {
-    return this.#transport.localAddress;
   }
 
   // What the concurrency model and the server ask for.
@@ -149,7 +124,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     if (reading === State.IN_UPGRADE) {
       this.#raw!.push(borrowed);
     } else if (reading >= State.DISCARDING) {
-      if (!this.#decoder.discard(borrowed.byteLength)) this.#transport.abort();
+      if (!this.#decoder.discard(borrowed.byteLength)) this.transport.abort();
     } else {
       this.#decoder.feed(borrowed);
       this.#turn();
@@ -172,8 +147,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     if (this.#life.reading === State.CLOSED) return;
     this.#raw?.closed(cause);
     // An error costs a stack: it is made where something has to learn of it.
-    const isAwaited = this.responder.isAwaited || this.#arrival !== null;
-    const error = isAwaited ? new TrivetError("peer-disconnected", "The peer closed the connection.", { cause }) : null;
+    const error = this.responder.isAwaited || this.#arrival !== null ? Verdicts.disconnected(cause) : null;
     if (this.responder.exchange !== null) this.services.countError(error!);
     this.#leave(error, State.GONE);
   }
@@ -192,10 +166,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
       } else if (nowMs >= life.writingAtMs) {
         this.responder.endHandlerTime();
       } else if (nowMs >= life.readingAtMs) {
-        this.#carryOut(
-          Verdicts.onLateness(life.reading, this.#decoder),
-          () => Verdicts.late(this.#arrival),
-        );
+        const verdict = Verdicts.onLateness(life.reading, this.#decoder);
+        this.#carryOut(verdict, () => Verdicts.late(this.#arrival));
       }
     } catch (fault) {
       this.breakDown(fault);
@@ -214,9 +186,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
   // What the content of a request asks for.
 
   demandContent(): void {
-    if (this.#life.reading === State.WITHHELD && !this.responder.tellToContinue()) {
-      this.#failContent(Verdicts.tooLate());
-    }
+    const canCome = this.#life.reading !== State.WITHHELD || this.responder.tellToContinue();
+    if (!canCome) this.#failContent(Verdicts.tooLate());
     this.contentKeptChanged();
   }
 
@@ -389,7 +360,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     if (!outbound.isCongested) {
       if (life.writing === State.FLUSHING) {
         this.linger();
-        this.#transport.end();
+        this.transport.end();
       } else if (life.writing === State.STREAMING) responder.writer.readOn();
     }
     this.#readOrPause();
@@ -431,7 +402,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
       case "answer-refusal":
         return this.answerRefusal();
       case "abort":
-        this.#transport.abort();
+        this.transport.abort();
     }
   }
 
@@ -442,8 +413,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
       return;
     }
     this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod);
-    const { observer } = this.services;
-    if (observer !== null) observer.requestRefused(this, error, this.services.preciseNowMs());
+    this.services.observer?.requestRefused(this, error, this.services.preciseNowMs());
     this.#close();
   }
 
@@ -483,7 +453,7 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     this.flush();
     this.#gate.open();
     this.#life.enter(State.IN_UPGRADE, State.UPGRADED);
-    this.#raw = new RawConnection(this.#transport, exchange.remoteAddress, this, this.#life);
+    this.#raw = new RawConnection(this.transport, exchange.remoteAddress, this, this.#life);
     exchange.deliver();
     upgrade.resolve(this.#raw);
   }
@@ -508,8 +478,8 @@ export class Http1Connection implements Connection, ExchangeOwner, HalfClosed, S
     const isUnderWay = this.#life.writing === State.STREAMING || this.outbound.isCongested;
     this.#raw?.closed(error);
     this.#leave(error, State.CUT);
-    if (isUnderWay) this.#transport.cutOff();
-    else this.#transport.abort();
+    if (isUnderWay) this.transport.cutOff();
+    else this.transport.abort();
   }
 
   /** The end of everything this connection owns. Without an error nothing waits for anything. */

@@ -93,3 +93,8 @@ export function tooLate(): TrivetError {
 export function gone(): TrivetError {
   return new TrivetError("peer-disconnected", "The peer ended the connection and does not take the response.");
 }
+
+/** The error of a connection that its client has closed. */
+export function disconnected(cause: Error | undefined): TrivetError {
+  return new TrivetError("peer-disconnected", "The peer closed the connection.", { cause });
+}
