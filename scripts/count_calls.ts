@@ -33,14 +33,14 @@ export interface CallCounts {
 }
 
 /** What must not be exceeded: a number may be lowered when the code has become shorter, and not raised. */
-export const MOST: CallCounts = { calls: 96, fileChanges: 61, inConnection: 24 };
+export const MOST: CallCounts = { calls: 94, fileChanges: 59, inConnection: 24 };
 
 /** The folders of the package, whose functions are counted. */
 const COUNTED_FOLDERS = ["src", "runtime"];
 /** Where the connection is, and where it was at 7772403, the state that the goal was set by. */
 const CONNECTION = /^src\/(?:http1\/)?connection\/(?!outbound|exchange)/;
 /** Where the adapter writes: what comes behind that is not counted. */
-const WRITE = { file: "runtime/node.ts", name: "write" };
+const WRITE = { file: "runtime/node_net.ts", name: "write" };
 const COPIED = ["src", "runtime", "mod.ts", "deno.json"];
 const PROGRAM = "scripts/count_calls_program";
 const DEADLINE_MS = 60_000;

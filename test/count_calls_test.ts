@@ -32,7 +32,7 @@ if ("Deno" in globalThis) {
     const calls = await traceCalls(decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, ""));
     const counts = countCalls(calls);
     const found = `${JSON.stringify(counts)}, allowed are ${JSON.stringify(MOST)}; deno task count --trace lists them`;
-    assert.match(calls[0].file, /^runtime\/node\.ts$/, "it begins where the adapter reads");
+    assert.match(calls[0].file, /^runtime\/node_net\.ts$/, "it begins where the adapter reads");
     assert.ok(calls.some(({ file }) => file.startsWith("src/http1/codec/")), "the protocol is among it");
     for (const name of ["calls", "fileChanges", "inConnection"] as const) {
       assert.ok(counts[name] <= MOST[name], `${name}: ${found}`);

@@ -9,7 +9,7 @@
 import { TrivetError } from "../api/errors.ts";
 import { handlerOf, loadHandlerModule } from "../server/load_handler.ts";
 import { LoopHost } from "./loop_host.ts";
-import { traceHandler } from "../exchange/traced_handler.ts";
+import { openRequestChannel } from "../exchange/tracing.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
 import { copyError } from "../threads/error_copy.ts";
 import { HandlerHost } from "../threads/handler_host.ts";
@@ -58,7 +58,8 @@ async function begin(
   linkRequestPrototype();
   linkResponsePrototype();
   readContentsWith(runtime.responseContents(nativeResponse()));
-  const handler = traceHandler(handlerOf((await loadHandlerModule(runtime.files, orders.module)).exported), runtime);
+  openRequestChannel(runtime);
+  const handler = handlerOf((await loadHandlerModule(runtime.files, orders.module)).exported);
   const host = new HandlerHost(parent, runtime.clock, handler, orders, (tell) => new WebSockets(runtime, tell));
   if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));
   return (message) => host.take(message);

@@ -14,8 +14,6 @@ import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts
 import type { RequestHead } from "../http/request_head.ts";
 import type { Address, TlsInfo } from "../runtime.ts";
 import { StateTable } from "../states.ts";
-import { toNativeRequest } from "../web/native_request.ts";
-import { toRequest } from "../web/remade_request.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
@@ -68,8 +66,8 @@ export interface ExchangeOwner extends ContentSupply {
 
 /** What the exchanges of one server, on one thread, share. */
 export interface ExchangeServices {
-  /** Whether handlers get a Request of the runtime itself. */
-  readonly nativeRequest: boolean;
+  /** Makes the request that a handler gets. */
+  toRequest(source: RequestSource): Request;
   /** Makes WebSockets of exchanges. */
   readonly webSockets: WebSocketUpgrades;
   /** Tells handlers that the server drains. */
@@ -186,7 +184,7 @@ export class Exchange implements RequestSource {
 
   /** What the handler is called with. */
   get request(): Request {
-    return this.#request ??= this.connection.services.nativeRequest ? toNativeRequest(this) : toRequest(this);
+    return this.#request ??= this.connection.services.toRequest(this);
   }
 
   url(): string {

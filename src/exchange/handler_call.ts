@@ -19,13 +19,19 @@ import { HttpResponse } from "../web/http_response.ts";
 import { isNativeResponse } from "../web/native_body.ts";
 import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
+import { callTraced, requestChannel } from "./tracing.ts";
 
 /** Calls a handler with an exchange, which takes the result. */
 export function callHandler(handler: Handler, exchange: Exchange): void {
   let result: Response | Promise<Response>;
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);
-    result = handler(exchange.request, info);
+    const { request } = exchange;
+    const channel = requestChannel;
+    const isHeard = channel !== null &&
+      (channel.start.hasSubscribers || channel.end.hasSubscribers || channel.asyncStart.hasSubscribers ||
+        channel.asyncEnd.hasSubscribers || channel.error.hasSubscribers);
+    result = isHeard ? callTraced(channel, handler, { request, info }) : handler(request, info);
   } catch (thrown) {
     takeThrown(exchange, thrown);
     return;

@@ -37,6 +37,8 @@ import { Admission } from "./admission.ts";
 import { OpenConnections } from "./open_connections.ts";
 import type { Reports } from "./reports.ts";
 import { nativeRequestTakes } from "../web/native_request.ts";
+import { requestMaker } from "../web/remade_request.ts";
+import type { RequestSource } from "../web/request_source.ts";
 
 /** The server as its connections see it. */
 export class ConnectionServices implements ConnectionService {
@@ -52,7 +54,8 @@ export class ConnectionServices implements ConnectionService {
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
   readonly defer: (callback: () => void) => void;
   readonly observer: Observer | null;
-  readonly nativeRequest: boolean;
+  readonly toRequest: (source: RequestSource) => Request;
+  readonly #isNativeRequest: boolean;
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   isEnding = false;
@@ -124,12 +127,13 @@ export class ConnectionServices implements ConnectionService {
       (elapsedMs) => this.#tick(elapsedMs),
     );
     this.timeouts = timeoutsOf(this.settings, this.clock.tickMs);
-    this.nativeRequest = options.nativeRequest;
+    this.toRequest = requestMaker(options.nativeRequest);
+    this.#isNativeRequest = options.nativeRequest;
     this.webSockets = new WebSockets(runtime, (publication) => {
       scheduler.publish?.(publication);
       this.onPublished(publication);
     });
-    this.runner = this.healthPath === undefined && !this.nativeRequest ? scheduler : this;
+    this.runner = this.healthPath === undefined && !this.#isNativeRequest ? scheduler : this;
     this.goneClients = new GoneClients(runtime.clock, this.settings.halfCloseTimeoutMs);
     this.open = new OpenConnections(this.clock);
     this.admission = new Admission({ ...options, descriptorLimit: runtime.descriptorLimit() }, this.open, scheduler);
@@ -157,7 +161,7 @@ export class ConnectionServices implements ConnectionService {
 
   /** Looks at an exchange before the model does. */
   run(exchange: Exchange, connection: Connection): void {
-    if (this.nativeRequest && !nativeRequestTakes(exchange.method)) {
+    if (this.#isNativeRequest && !nativeRequestTakes(exchange.method)) {
       exchange.refuse(new TrivetError("method-unsupported", METHOD_UNSUPPORTED));
       return;
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { traceHandler } from "../exchange/traced_handler.ts";
+import { openRequestChannel } from "../exchange/tracing.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { handlerOf, isHandlerObject, loadHandlerModule, mayHaveOptions, resolveModule } from "./load_handler.ts";
 import { Certificates } from "./certificates.ts";
@@ -51,6 +51,7 @@ export function createServer(
   const model = models[options.model];
   const handler = toHandler(second ?? first);
   const { handle, prepare } = takeHandler(runtime, options, handler, model.callsHandlerHere);
+  openRequestChannel(runtime);
   linkRequestPrototype();
   linkResponsePrototype();
   readContentsWith(runtime.responseContents(nativeResponse()));
@@ -171,13 +172,13 @@ function takeHandler(
 } {
   const { module } = options;
   if (module === undefined) {
-    if (typeof handler === "function") return { handle: traceHandler(handler as Handler, runtime), prepare: null };
+    if (typeof handler === "function") return { handle: handler as Handler, prepare: null };
     throw new TypeError(`The handler is ${handler === undefined ? "missing" : typeof handler}, expected a function.`);
   }
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;
   const load = async (): Promise<void> => {
-    loaded = traceHandler(handlerOf((await loadHandlerModule(runtime.files, module)).exported), runtime);
+    loaded = handlerOf((await loadHandlerModule(runtime.files, module)).exported);
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

@@ -14,6 +14,8 @@ import { callHandler } from "../exchange/handler_call.ts";
 import type { WebSocketUpgrades } from "../exchange/exchange.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Clock, ParentThread } from "../runtime.ts";
+import { requestMaker } from "../web/remade_request.ts";
+import type { RequestSource } from "../web/request_source.ts";
 import { watchDelay } from "../observe/loop_delay.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
@@ -48,7 +50,7 @@ export interface HostedWebSockets extends WebSocketUpgrades {
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
   readonly defer: (callback: () => void) => void;
-  readonly nativeRequest: boolean;
+  readonly toRequest: (source: RequestSource) => Request;
   readonly webSockets: HostedWebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   readonly #parent: ParentThread;
@@ -84,7 +86,7 @@ export class HandlerHost implements HostLink {
     orders: HandlerOrders,
     createWebSockets: (tellElsewhere: (publication: Publication) => void) => HostedWebSockets,
   ) {
-    this.nativeRequest = orders.nativeRequest;
+    this.toRequest = requestMaker(orders.nativeRequest);
     this.webSockets = createWebSockets((publication) => this.#publications.tell(publication));
     this.webSockets.onCountChanged((count) => this.#tellOpenSockets(count));
     this.#parent = parent;

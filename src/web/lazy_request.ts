@@ -270,3 +270,8 @@ function toArrayBuffer(bytes: Bytes): ArrayBuffer {
   const buffer = bytes.buffer;
   return buffer.byteLength === bytes.byteLength ? buffer : bytes.slice().buffer;
 }
+
+/** The request as handlers get it where the runtime makes any of it anew. */
+export function toLazyRequest(source: RequestSource): Request {
+  return new LazyRequest(source);
+}

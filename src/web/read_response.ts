@@ -52,13 +52,10 @@ export function readResponse(response: unknown): ResponseSource | Promise<Respon
   const own = takeHttpResponse(response);
   if (own === null) return readForeignResponse(response);
   const { content } = own;
-  if (!isHeld(content)) return toSource(own, content, null);
+  if (content === null || typeof content === "string" || content instanceof Uint8Array) {
+    return toSource(own, content, null);
+  }
   return own.isStream ? toSource(own, readStream(content), null) : readNative(own, content, own.blobBytes, true);
-}
-
-/** Whether content of an HttpResponse stands in a native one. */
-function isHeld(content: string | Uint8Array | Response | null): content is Response {
-  return typeof content === "object" && content !== null && !(content instanceof Uint8Array);
 }
 
 /** What is asked of a response that this package did not make. */

@@ -11,7 +11,7 @@
  */
 
 import { EMPTY_FIELD_SECTION } from "../http/field_section.ts";
-import { LazyRequest } from "./lazy_request.ts";
+import { LazyRequest, toLazyRequest } from "./lazy_request.ts";
 import { nativeRequestTakes, refusesContent, toNativeRequest } from "./native_request.ts";
 import type { RequestSource } from "./request_source.ts";
 
@@ -32,6 +32,16 @@ export function linkRequestPrototype(): void {
 
 /** Fields that ask middleware for another method. */
 const METHOD_OVERRIDES = ["x-http-method-override", "x-method-override"];
+
+/**
+ * What makes requests for handlers; the prototypes are linked before.
+ *
+ * @param isNative Whether handlers want nothing but requests of the runtime.
+ */
+export function requestMaker(isNative: boolean): (source: RequestSource) => Request {
+  if (isNative) return toNativeRequest;
+  return treatment === "kept" ? toLazyRequest : toRequest;
+}
 
 /**
  * The request as handlers get it: lazy, or native where middleware may well make it anew and that needs a native one: to

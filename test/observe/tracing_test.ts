@@ -6,7 +6,7 @@ import { tracingChannel } from "node:diagnostics_channel";
 import { afterEach, describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { TracedCall } from "../../src/exchange/traced_handler.ts";
+import type { TracedCall } from "../../src/exchange/tracing.ts";
 import type { TraceContext } from "../../src/http/trace_context.ts";
 import { createGate, get, okText, startMemoryServer, text } from "../support/memory_server.ts";
 import { startThreadServer } from "../support/thread_server.ts";

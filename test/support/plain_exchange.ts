@@ -10,6 +10,7 @@ import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
 import { DrainSignal } from "../../src/exchange/drain_signal.ts";
 import { RequestHead } from "../../src/http/request_head.ts";
 import type { Address } from "../../src/runtime.ts";
+import { toLazyRequest } from "../../src/web/lazy_request.ts";
 
 /** An exchange and what became of it. */
 export interface PlainExchange {
@@ -46,7 +47,7 @@ export function createExchange(method = "GET"): PlainExchange {
     tls: null,
     responder,
     services: {
-      nativeRequest: false,
+      toRequest: toLazyRequest,
       drainSignal: new DrainSignal(),
       webSockets: {
         upgrade: () => {

@@ -2,8 +2,8 @@
  * The channel "trivet.request", on which calls of the handler can be listened to.
  *
  * It decides what is told, as `TracingChannel` of `node:diagnostics_channel` has it: `start` and `end` around the call,
- * `asyncStart` and `asyncEnd` when the promise it gave has settled, and `error`. Handlers are wrapped on the thread on
- * which they run, so that what a listener binds to `start` (`bindStore` of AsyncLocalStorage) is there within the handler.
+ * `asyncStart` and `asyncEnd` when the promise it gave has settled, and `error`. There is one channel on each thread on
+ * which handlers run, so that what a listener binds to `start` (`bindStore` of AsyncLocalStorage) is there within the handler.
  * It must not know who listens.
  *
  * @module
@@ -25,23 +25,19 @@ export interface TracedCall {
 }
 
 /**
- * Gives a handler that tells of its calls while anything listens. While nothing does, five fields are looked at: a runtime
- * may not say for the whole channel whether it has subscribers, as Bun does not.
+ * The channel, once it is open. A runtime may not say for the whole of it whether it has subscribers, as Bun does not, so
+ * that each of its five parts is looked at; no call is made for that while nothing listens.
  */
-export function traceHandler(handler: Handler, runtime: Pick<Runtime, "openTracingChannel">): Handler {
-  let channel: TracingChannel | null = null;
+export let requestChannel: TracingChannel | null = null;
+
+/** Opens the channel. A server calls it when it starts, and so does a thread of handlers. */
+export function openRequestChannel(runtime: Pick<Runtime, "openTracingChannel">): void {
   // Where there is none, there is nothing to tell.
-  runtime.openTracingChannel(CHANNEL_NAME).then((opened) => channel = opened, () => {});
-  return (request, info) => {
-    if (channel === null) return handler(request, info);
-    const { start, end, asyncStart, asyncEnd, error } = channel;
-    const isHeard = start.hasSubscribers || end.hasSubscribers || asyncStart.hasSubscribers ||
-      asyncEnd.hasSubscribers || error.hasSubscribers;
-    return isHeard ? tell(channel, handler, { request, info }) : handler(request, info);
-  };
+  runtime.openTracingChannel(CHANNEL_NAME).then((opened) => requestChannel = opened, () => {});
 }
 
-function tell(channel: TracingChannel, handler: Handler, call: TracedCall): Response | Promise<Response> {
+/** Calls a handler and tells of it. */
+export function callTraced(channel: TracingChannel, handler: Handler, call: TracedCall): Response | Promise<Response> {
   return channel.start.runStores(call, () => {
     try {
       const given = handler(call.request, call.info);
