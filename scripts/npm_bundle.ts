@@ -37,8 +37,8 @@ export async function bundleModules(output: string, emittedFolder: string): Prom
     "--format=esm",
     "--platform=node",
     `--target=${TARGET}`,
-    // Reading comments takes Node time too; the source maps have the sources whole.
-    "--minify-whitespace",
+    // Lines stay lines: Node prints the one in which an error was thrown, and a debugger steps through them.
+    "--legal-comments=none",
     "--sourcemap",
     "--entry-names=[name]",
     "--chunk-names=[name]-[hash]",

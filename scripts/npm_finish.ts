@@ -29,6 +29,18 @@ const COMMAND_LINE = "#!/usr/bin/env node\n";
 const RELATIVE_SPECIFIER = /\b(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
 
 /**
+ * Names in declarations that only some compilers know, and what each of them understands in their place: types of the
+ * DOM library, which programs for Node and Bun leave out, and the parameter that `Uint8Array` has from TypeScript 5.7 on.
+ */
+const PORTABLE_TYPES: readonly [name: RegExp, type: string][] = [
+  [/\bHeadersInit\b/g, "ConstructorParameters<typeof Headers>[0]"],
+  [/\bBodyInit\b/g, "NonNullable<ConstructorParameters<typeof Response>[0]>"],
+  [/\bResponseType\b/g, 'Response["type"]'],
+  [/\bPromise<FormData>/g, 'ReturnType<Response["formData"]>'],
+  [/\bUint8Array<ArrayBuffer>/g, "ReturnType<typeof Uint8Array.of>"],
+];
+
+/**
  * Has each source map name its source beside it, as if the sources stood in the folder of the emitted modules.
  *
  * @param emitted The folder of the emitted modules.
@@ -67,7 +79,8 @@ export async function takeDeclarations(output: string, emitted: string): Promise
       waiting.push(new URL(specifier, `file:///${path}`).pathname.slice(1).replace(/\.js$/, ".d.ts"));
     }
     await Deno.mkdir(`${output}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
-    await Deno.writeTextFile(`${output}/${path}`, declaration);
+    const portable = PORTABLE_TYPES.reduce((text, [name, type]) => text.replace(name, type), declaration);
+    await Deno.writeTextFile(`${output}/${path}`, portable);
   }
 }
 

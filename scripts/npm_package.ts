@@ -48,11 +48,29 @@ export const DECLARATION_FOLDER = "types";
 /** What is copied from the top of the repository. */
 export const COPIED_FILES: readonly string[] = ["README.md", "LICENSE", "CHANGELOG.md"];
 
+/** Where the sources are published. */
+const REPOSITORY = "https://github.com/trivet/http";
+
 /** The oldest Node on which the tests run. */
 const OLDEST_NODE = 20;
 
 const SUMMARY = "One HTTP/1.1 server for Deno, Bun and Node, over raw TCP and without a dependency.";
-const KEYWORDS = ["http", "server", "http-server", "fetch", "deno", "bun", "node"];
+const KEYWORDS = [
+  "http",
+  "https",
+  "server",
+  "http-server",
+  "web-server",
+  "fetch",
+  "deno",
+  "bun",
+  "node",
+  "worker-threads",
+  "thread-pool",
+  "websocket",
+  "static",
+  "hono",
+];
 
 /**
  * Reads what both registries are told from the configuration of the one that reads TypeScript.
@@ -94,6 +112,9 @@ export function packageJson({ name, version, license }: PackageDescription): Rec
     description: SUMMARY,
     keywords: KEYWORDS,
     license,
+    repository: { type: "git", url: `git+${REPOSITORY}.git` },
+    homepage: `${REPOSITORY}#readme`,
+    bugs: `${REPOSITORY}/issues`,
     type: "module",
     main: `./${emittedPath(main.path)}`,
     types: `./${declarationPath(main.path)}`,

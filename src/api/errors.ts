@@ -155,6 +155,9 @@ const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
   "internal-error": { blame: "server", status: 500 },
 };
 
+/** Every code. */
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERROR_TABLE) as ErrorCode[];
+
 /**
  * An error of the server, typed by who is to blame for it.
  *

@@ -1,6 +1,8 @@
 /**
  * Telling users what went wrong: how errors look in a log, and what becomes of a report that fails itself.
  *
+ * A report is short enough to be read at a glance: which request, what was thrown, and where in the user's own code. Of
+ * the frames of a stack those of this package and of the runtime are left out, since there is nothing to mend there.
  * Nothing here can throw, whatever was thrown before: a value with a getter that throws, a circle of causes, a Proxy.
  *
  * @module
@@ -9,20 +11,38 @@
 import type { Host } from "../runtime.ts";
 import { TrivetError } from "./errors.ts";
 
+/** As many lines as are read at a glance. */
+const MAX_LINES = 9;
+/** Frames of the error itself; the rest of the lines is for its causes. */
+const MAX_FRAMES = 5;
+const MAX_FRAMES_OF_CAUSE = 2;
 /** As many causes are told as anybody would read. */
 const MAX_CAUSES = 8;
+const MAX_MESSAGE_LENGTH = 1_000;
 
-/** The stack of an error and of its causes; of another value what it is as a string. */
-export function describeError(thrown: unknown): string {
-  const parts: string[] = [];
+/** What belongs to a runtime itself. */
+const RUNTIME_FRAME = /(?:\(|\s)(?:node:|ext:|internal:|native:)|\[native code\]|\((?:unknown|:\d+)\)$|<anonymous>\)?$/;
+const OWN_PLACES = findOwnPlaces(import.meta.url);
+
+/**
+ * An error in a few lines: what it says, where in the user's code, and its causes.
+ *
+ * @param thrown The error, or whatever else was thrown.
+ * @param request The request that it belongs to.
+ */
+export function describeError(thrown: unknown, request?: Request): string {
+  const lines: string[] = [];
   let each = thrown;
-  for (let depth = 0; depth < MAX_CAUSES; depth++) {
-    parts.push(`${depth === 0 ? "" : "Caused by: "}${describeOne(each)}`);
-    const cause = causeOf(each);
-    if (cause === undefined) break;
-    each = cause;
+  let beginning = nameRequest(thrown, request);
+  // What the handler threw says all that there is to say of it.
+  if (beginning !== "" && codeOf(thrown) === "handler-failed" && causeOf(thrown) !== undefined) each = causeOf(thrown);
+  for (let depth = 0; depth < MAX_CAUSES && lines.length < MAX_LINES; depth++) {
+    lines.push(...describeOne(each, beginning, depth === 0 ? MAX_FRAMES : MAX_FRAMES_OF_CAUSE));
+    each = causeOf(each);
+    if (each === undefined) break;
+    beginning = "Caused by: ";
   }
-  return parts.join("\n");
+  return lines.slice(0, MAX_LINES).join("\n");
 }
 
 /** A module as users know it: by its path where it is a file. */
@@ -41,17 +61,56 @@ export function tellUser(host: Host, tell: () => unknown): void {
   }
 }
 
-function describeOne(thrown: unknown): string {
+/** A message with the code by which docs/errors.md has it. */
+export function withCode(error: TrivetError): string {
+  return `${error.message} [${error.code}]`;
+}
+
+/** Where a request was lost: its method, its path, and the status that the client gets. The query may hold secrets. */
+function nameRequest(thrown: unknown, request: Request | undefined): string {
+  if (request === undefined || !(thrown instanceof TrivetError)) return "";
   try {
-    if (!(thrown instanceof Error)) return `A value that is no error was thrown: ${String(thrown)}`;
-    // Its stack is ours and tells nothing, and to read it ends Deno 2.9 when no descriptor is left.
-    if (thrown instanceof TrivetError && thrown.blame === "transport") return String(thrown);
-    const { stack } = thrown;
-    // The stacks of Bun lack the name and the message, as may those that users set.
-    return typeof stack === "string" && stack.includes(thrown.message) ? stack : `${thrown}\n${stack ?? ""}`.trimEnd();
+    const status = thrown.status === null ? "" : ` ${thrown.status}`;
+    return `${request.method} ${new URL(request.url).pathname}${status}: `;
   } catch {
-    return "A value that can't be described was thrown.";
+    return "";
   }
+}
+
+function describeOne(thrown: unknown, beginning: string, maxFrames: number): string[] {
+  try {
+    if (!(thrown instanceof Error)) return [`${beginning}A value that is no error was thrown: ${String(thrown)}`];
+    const message = thrown instanceof TrivetError ? withCode(thrown) : thrown.message;
+    const isNamed = thrown instanceof TrivetError && beginning !== "";
+    const words = isNamed || message === "" ? message || thrown.name : `${thrown.name}: ${message}`;
+    const headline = `${beginning}${words.slice(0, MAX_MESSAGE_LENGTH)}`;
+    return [...headline.split("\n").slice(0, MAX_LINES - 1), ...framesOf(thrown).slice(0, maxFrames)];
+  } catch {
+    return [`${beginning}A value that can't be described was thrown.`];
+  }
+}
+
+function framesOf(error: Error): string[] {
+  // Its stack is ours and tells nothing, and to read it ends Deno 2.9 when no descriptor is left.
+  if (error instanceof TrivetError && error.blame === "transport") return [];
+  const { stack } = error;
+  if (typeof stack !== "string") return [];
+  const frames = stack.split("\n").filter((line) => /^\s+at /.test(line)).map((line) => `    ${line.trim()}`);
+  // A fault of ours is to be reported, and found.
+  if (error instanceof TrivetError && error.code === "internal-error") return frames;
+  return frames.filter((frame) => !RUNTIME_FRAME.test(frame) && !OWN_PLACES.some((place) => frame.includes(place)));
+}
+
+/** Where the modules of this package stand, as URLs and as paths: in the repository, or joined into a few in `esm/`. */
+function findOwnPlaces(url: string): string[] {
+  const root = /^(.*\/)(?:src\/api\/telling\.[jt]s|esm\/[^/]+\.js)$/.exec(url)?.[1];
+  if (root === undefined) return [];
+  const places = ["src/", "runtime/", "esm/", "mod."].map((place) => root + place);
+  return [...places, ...places.map((place) => decodeURIComponent(place.replace(/^file:\/\//, "")))];
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  return thrown instanceof TrivetError ? thrown.code : undefined;
 }
 
 function causeOf(thrown: unknown): unknown {

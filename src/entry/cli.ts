@@ -21,6 +21,8 @@ import { OPTION_NAMES } from "../api/option_rules.ts";
 import type { Host, Runtime, StopSignal } from "../runtime.ts";
 import type { Server } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
+import { TrivetError } from "../api/errors.ts";
+import { withCode } from "../api/telling.ts";
 import { VERSION } from "../api/version.ts";
 import { stopOnSignals } from "../server/stop_signals.ts";
 import { optionsOfEnvironment } from "./environment.ts";
@@ -137,6 +139,7 @@ function describeModel({ model, workers, threads, loops }: ServerStats): string 
 
 /** One line for an error. */
 function describe(error: unknown): string {
+  if (error instanceof TrivetError) return withCode(error).split("\n")[0];
   return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }
 

@@ -43,7 +43,7 @@ export class Reports {
   /** Tells an error, which was counted. Gives what the user wants to be sent in place of the standard response. */
   tell(error: TrivetError, request: Request | undefined): Response | Promise<Response> | void {
     if (this.#onError === undefined) {
-      this.#print(error);
+      this.#print(error, request);
       return;
     }
     try {
@@ -54,7 +54,7 @@ export class Reports {
     }
   }
 
-  #print(thrown: unknown): void {
-    this.#host.printError(describeError(thrown));
+  #print(thrown: unknown, request?: Request): void {
+    this.#host.printError(describeError(thrown, request));
   }
 }

@@ -13,6 +13,7 @@ import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { runCommand } from "../../scripts/command.ts";
 import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
+import { ERROR_CODES, TrivetError } from "../../src/api/errors.ts";
 import { parseArguments } from "../../src/entry/cli_arguments.ts";
 import { TLS_FEATURES } from "../fixtures/tls_features.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
@@ -108,6 +109,16 @@ describe("the table of docs/tls.md", () => {
     const page = await Deno.readTextFile(`${ROOT}/docs/tls.md`);
     const rows = [...page.matchAll(/^\| (.+?) +\| yes +\| yes +\| yes +\|$/gm)].map(([, feature]) => feature);
     assert.deepEqual(rows, Object.keys(TLS_FEATURES));
+  });
+});
+
+describe("docs/errors.md", () => {
+  it("has each error code once and no other, with its status", async () => {
+    const text = await Deno.readTextFile(`${ROOT}/docs/errors.md`);
+    const rows = [...text.matchAll(/^\| `([a-z0-9-]+)` +\| (\d{3})? *\| .+? +\| .+? +\|$/gm)]
+      .map(([, code, status]) => `${code} ${status ?? "none"}`);
+    const expected = ERROR_CODES.map((code) => `${code} ${new TrivetError(code, "").status ?? "none"}`);
+    assert.deepEqual(rows.sort(), expected.sort());
   });
 });
 

@@ -360,7 +360,7 @@ describe("a command line that can't be done", () => {
       name: "a missing module",
       args: ["serve", "./no_such.ts"],
       code: 1,
-      error: `The module ${JSON.stringify(join(process.cwd(), "no_such.ts"))} does not exist.`,
+      error: `The module ${JSON.stringify(join(process.cwd(), "no_such.ts"))} does not exist. [module-invalid]`,
     },
   ];
   for (const { name, args, code, error } of WRONG) {
@@ -375,27 +375,27 @@ describe("a command line that can't be done", () => {
       name: "without a default export",
       source: "export const fetch = () => {};",
       code: 1,
-      error: /has no default export with a fetch function\.$/,
+      error: /has no default export with a fetch function\. \[module-invalid\]$/,
     },
     {
       name: "whose default export has no fetch",
       source: "export default { port: 1 };",
       code: 1,
-      error: /has no default export with a fetch function\.$/,
+      error: /has no default export with a fetch function\. \[module-invalid\]$/,
     },
     {
       name: "whose fetch is no function",
       source: 'export default { fetch: "it" };',
       code: 1,
-      error: /has no default export with a fetch function\.$/,
+      error: /has no default export with a fetch function\. \[module-invalid\]$/,
     },
     {
       name: "that throws when it is loaded",
       source: 'throw new Error("Broken\\nfor good");',
       code: 1,
-      error: /could not be loaded: Broken$/,
+      error: /could not be loaded: Broken/,
     },
-    { name: "that throws what is no error", source: 'throw "broken";', code: 1, error: /could not be loaded: broken$/ },
+    { name: "that throws what is no error", source: 'throw "broken";', code: 1, error: /could not be loaded: broken/ },
     { name: "that is no JavaScript", source: "export default {", code: 1, error: /could not be loaded: .+$/ },
     {
       name: "with a wrong option",

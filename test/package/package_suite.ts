@@ -90,6 +90,21 @@ describe("the tarball", () => {
     }
   });
 
+  it("has lines that a person can read: Node prints the one in which an error was thrown", async () => {
+    for (const { path } of report.files.filter(({ path }) => path.endsWith(".js"))) {
+      const lines = (await Deno.readTextFile(`${installed}/${path}`)).split("\n");
+      const longest = Math.max(...lines.map((line) => line.length));
+      assert.ok(longest < 400, `${path}: ${longest}`);
+    }
+  });
+
+  it("says where it comes from", async () => {
+    const { repository, homepage, bugs, keywords } = JSON.parse(await Deno.readTextFile(`${installed}/package.json`));
+    assert.match(repository.url, /^git\+https:\/\/.*\.git$/);
+    for (const url of [homepage, bugs]) assert.ok(url.startsWith("https://"), url);
+    assert.ok(keywords.length > 5);
+  });
+
   it("is the same whether dnt or Deno emits it", { skip: dntReason ?? false }, async () => {
     const [byDeno, byDnt] = [`${folder}/by_deno`, `${folder}/by_dnt`];
     const [ofDnt, ofDeno] = [await buildNpmPackage(ROOT, byDnt, "dnt"), await buildNpmPackage(ROOT, byDeno, "deno")];

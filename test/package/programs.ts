@@ -108,6 +108,20 @@ const server: Server = serve(init);
 const stats: ServerStats = server.stats();
 const report: Promise<ShutdownReport> = server.shutdown({ timeout: 100 });
 export { report, stats };
-// @ts-expect-error A port is a number.
-serve({ port: "8000" }, handler);
+// @ts-expect-error A port is a number or its digits.
+serve({ port: true }, handler);
+
+// Where a type of the package is not known to the compiler it would be any, and this would compile.
+export function misuse(info: HandlerInfo): void {
+  // @ts-expect-error These are no headers.
+  info.inform(103, 42);
+  // @ts-expect-error Nor are these.
+  info.sendTrailers(42);
+  // @ts-expect-error A number is no body.
+  new HttpResponse(42);
+  // @ts-expect-error Trailers are promised.
+  info.trailers.get("x");
+  // @ts-expect-error A signal is no text.
+  info.draining.length;
+}
 `;

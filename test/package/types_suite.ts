@@ -11,11 +11,12 @@ import { describe, it } from "node:test";
 import { installInto, makeFolder, packPackage, run, succeed } from "./installation.ts";
 import { TYPED_PROGRAM } from "./programs.ts";
 
-/** The compilers: the last one written in TypeScript, an older one that many still have, and the newest. */
-const TYPESCRIPT_VERSIONS = ["5.9", "6.0", "7"];
+/** The compilers: the oldest that is supported, older ones that many still have, the last one in TypeScript, the newest. */
+const TYPESCRIPT_VERSIONS = ["5.0", "5.5", "5.9", "6.0", "7"];
 /** The newest each, pinned, so that a new rule of theirs does not fail a build that was good. */
 const LINTERS = ["publint@0.3.25", "@arethetypeswrong/cli@0.18.5"];
 const TYPES_OF_NODE = "@types/node@20";
+const TYPES_OF_BUN = "@types/bun@1";
 
 const BASE_OPTIONS = { strict: true, noEmit: true, skipLibCheck: false, target: "es2022" };
 
@@ -25,6 +26,14 @@ const COMPILER_SETTINGS: readonly { readonly name: string; readonly options: Rec
   {
     name: "bundler, with the types of Node",
     options: { module: "esnext", moduleResolution: "bundler", types: ["node"] },
+  },
+  {
+    name: "nodenext, with the types of Node and no DOM library",
+    options: { module: "nodenext", types: ["node"], lib: ["es2022"] },
+  },
+  {
+    name: "bundler, with the types of Bun and no DOM library",
+    options: { module: "esnext", moduleResolution: "bundler", types: ["bun"], lib: ["esnext"] },
   },
   {
     name: "nodenext, with the types of a browser",
@@ -47,7 +56,7 @@ describe("types of the package", () => {
   for (const version of TYPESCRIPT_VERSIONS) {
     const user = `${folder}/typescript_${version}`;
     it(`are installed with TypeScript ${version}`, async () => {
-      await installInto(user, tarball, `typescript@${version}`, TYPES_OF_NODE);
+      await installInto(user, tarball, `typescript@${version}`, TYPES_OF_NODE, TYPES_OF_BUN);
       for (const name of ["program.mts", "program.ts"]) await Deno.writeTextFile(`${user}/${name}`, TYPED_PROGRAM);
       await Deno.writeTextFile(`${user}/program.cts`, TYPED_PROGRAM);
     });
