@@ -14,7 +14,10 @@ const OUT_OF_DESCRIPTORS = ["EMFILE", "ENFILE"];
 
 interface Modules {
   readonly fs: typeof import("node:fs/promises");
-  /** To open without waiting: the open of a pipe that no program writes to would wait for ever. */
+  /**
+   * To open without waiting: the open of a pipe that no program writes to would wait for ever. And not through a link: it
+   * may have come to lead elsewhere since the real path was asked for.
+   */
   readonly flags: number;
   readonly toUrl: (path: string) => string;
 }
@@ -27,8 +30,12 @@ async function load(): Promise<Modules> {
     import("node:fs"),
     import("node:url"),
   ]);
-  // Windows has no such flag, and no pipes among its files.
-  return { fs, flags: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0), toUrl: (path) => pathToFileURL(path).href };
+  // Windows has no such flags, and no pipes among its files.
+  return {
+    fs,
+    flags: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0),
+    toUrl: (path) => pathToFileURL(path).href,
+  };
 }
 
 /** Makes the part of a runtime that is concerned with files. */

@@ -24,6 +24,7 @@ const ENTRY_POINTS = [
   "mod.ts",
   "src/entry/cli.ts",
   "src/entry/fast_response.ts",
+  "src/entry/static.ts",
   "src/entry/crossws.ts",
   "src/entry/observe.ts",
   "src/entry/opentelemetry.ts",

@@ -60,6 +60,7 @@ export async function emit(root: string, output: string): Promise<number> {
     ".": "./mod.js",
     "./cli": "./src/entry/cli.js",
     "./fast-response": "./src/entry/fast_response.js",
+    "./static": "./src/entry/static.js",
     "./crossws": "./src/entry/crossws.js",
   };
   await Deno.writeTextFile(

@@ -33,6 +33,7 @@ export const ENTRY_POINTS: readonly EntryPoint[] = [
   { path: "mod.ts", exportName: "." },
   { path: "src/entry/cli.ts", exportName: "./cli", command: "trivet", hasSideEffects: true },
   { path: "src/entry/fast_response.ts", exportName: "./fast-response", hasSideEffects: true },
+  { path: "src/entry/static.ts", exportName: "./static" },
   { path: "src/entry/crossws.ts", exportName: "./crossws" },
   { path: "src/entry/observe.ts", exportName: "./observe" },
   { path: "src/entry/opentelemetry.ts", exportName: "./opentelemetry" },

@@ -325,7 +325,8 @@ export interface Files {
   /** The URL of the same without symbolic links; `null` where there is nothing. A folder's has no slash at its end. */
   realUrl(url: string): Promise<string | null>;
   /**
-   * Opens a regular file. It waits for nothing, whatever stands there. `null` where there is no regular file.
+   * Opens a regular file. It waits for nothing, whatever stands there, and follows no link at the end of the path.
+   * `null` where there is no regular file.
    *
    * @throws {Error} The runtime's own, where the system can't open any more files.
    */

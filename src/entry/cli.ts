@@ -13,9 +13,9 @@ import { composeHelp, type Settings } from "./cli_flags.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import type { AccessLog, AccessLogFormat } from "../api/access_log.ts";
-import { loadHandlerModule, mayHaveOptions, resolveModule } from "../server/load_handler.ts";
-import type { HandlerObject } from "../api/handler.ts";
-import type { Model, ServeModule, ServeOptions } from "../api/options.ts";
+import { handlerOf, loadHandlerModule, mayHaveOptions, resolveModule } from "../server/load_handler.ts";
+import type { Handler, HandlerObject } from "../api/handler.ts";
+import type { Model, ServeOptions } from "../api/options.ts";
 import { findIneffective } from "../api/wrong_calls.ts";
 import { OPTION_NAMES } from "../api/option_rules.ts";
 import type { Host, Runtime, StopSignal } from "../runtime.ts";
@@ -23,6 +23,7 @@ import type { Server } from "../api/server.ts";
 import type { ServerStats } from "../api/stats.ts";
 import { TrivetError } from "../api/errors.ts";
 import { withCode } from "../api/telling.ts";
+import { serveFolder } from "../static/static_files.ts";
 import { VERSION } from "../api/version.ts";
 import { stopOnSignals } from "../server/stop_signals.ts";
 import { optionsOfEnvironment } from "./environment.ts";
@@ -55,7 +56,7 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   if (command.settings.fastResponse === true) installFastResponse();
   const url = resolveModule(command.target, host.workingFolder);
   const given = mergeOptions(
-    withEnvironment(await readModuleOptions(runtime, url), command.options, host),
+    withEnvironment(await readTarget(runtime, url, command.settings.static), command.options, host),
     command.options,
   );
   const options = { ...given, accessLog: accessLogOf(command.settings, given.accessLog, host.terminal !== null) };
@@ -86,18 +87,32 @@ function tellOfStop(host: Host, server: Server, signal: StopSignal): void {
 }
 
 /** The environment wins over the module. Where it has a server listen on TCP, the module's Unix domain socket is dropped. */
-function withEnvironment(ofModule: ServeModule, ofCommand: ServeOptions, host: Host): ServeModule {
+function withEnvironment(ofModule: ServeOptions, ofCommand: ServeOptions, host: Host): ServeOptions {
   if (ofCommand.unix !== undefined) return ofModule;
   const ofEnvironment = optionsOfEnvironment(host);
-  const merged: ServeModule = { ...ofModule, ...ofEnvironment };
+  const merged: ServeOptions = { ...ofModule, ...ofEnvironment };
   if (Object.keys(ofEnvironment).length === 0) return merged;
   const { unix: _dropped, ...rest } = merged;
   return rest;
 }
 
+/** A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells servers. */
+async function readTarget({ files, host }: Runtime, url: string, folder: string | undefined): Promise<ServeOptions> {
+  if (await files.kindOf(url) === "folder") return { fetch: serveFolder(files, url) } as ServeOptions;
+  const { exported } = await loadHandlerModule(files, url);
+  const options = readModuleOptions(exported);
+  if (folder === undefined) return { ...options, module: url };
+  const folderUrl = resolveModule(folder, host.workingFolder);
+  if (await files.kindOf(folderUrl) !== "folder") throw new UsageError(`There is no folder ${JSON.stringify(folder)}.`);
+  const application = handlerOf(exported);
+  const ofFolder = serveFolder(files, folderUrl, { notFound: application });
+  const fetch: Handler = (request, info) =>
+    request.method === "GET" || request.method === "HEAD" ? ofFolder(request, info) : application(request, info);
+  return { ...options, fetch } as ServeOptions;
+}
+
 /** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
-async function readModuleOptions(runtime: Runtime, url: string): Promise<ServeModule> {
-  const { exported } = await loadHandlerModule(runtime.files, url);
+function readModuleOptions(exported: HandlerObject): ServeOptions {
   const options: Record<string, unknown> = {};
   if (mayHaveOptions(exported)) {
     const values = exported as Readonly<Record<string, unknown>> & HandlerObject;
@@ -106,21 +121,21 @@ async function readModuleOptions(runtime: Runtime, url: string): Promise<ServeMo
     }
   }
   delete options.fetch;
-  return { ...options, module: url };
+  return options;
 }
 
 /** The command line wins: what the module sets for another model than it names, or for another kind of address, is dropped. */
-function mergeOptions(ofModule: ServeModule, ofCommand: ServeOptions): ServeModule {
+function mergeOptions(ofModule: ServeOptions, ofCommand: ServeOptions): ServeOptions {
   const merged: Record<string, unknown> = { ...ofModule, ...ofCommand };
   // A flag may set one part of an option that is an object.
   for (const name of ["tls", "trustProxy", "proxyProtocol"] as const) {
     if (name in ofCommand) merged[name] = { ...ofModule[name], ...ofCommand[name] };
   }
-  if (ofCommand.model === undefined && ofCommand.unix === undefined) return merged as unknown as ServeModule;
+  if (ofCommand.model === undefined && ofCommand.unix === undefined) return merged;
   for (const name of findIneffective(merged, (merged.model ?? "event-driven") as Model)) {
     if (!(name in ofCommand)) delete merged[name];
   }
-  return merged as unknown as ServeModule;
+  return merged;
 }
 
 /** Where requests are logged: as the flags say, else as the module does, else for who looks on at a terminal. */

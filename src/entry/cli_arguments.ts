@@ -64,8 +64,11 @@ function parseServe(args: readonly string[]): Command {
     }
     if (flag.setting !== undefined) settings[flag.setting] = value;
   }
-  if (target === undefined) throw new UsageError("No module to serve; usage: trivet <module> [options].");
-  return { name: "serve", target, options, settings };
+  const served = target ?? settings.static;
+  if (typeof served !== "string") {
+    throw new UsageError("No module to serve; usage: trivet <module or folder> [options].");
+  }
+  return { name: "serve", target: served, options, settings };
 }
 
 function findFlag(name: string): Flag {

@@ -14,6 +14,8 @@ import type { ServeOptions } from "../api/options.ts";
 export interface Settings {
   /** Whether `HttpResponse` takes the place of the global `Response`. */
   readonly fastResponse?: boolean;
+  /** The folder of files that are served beside the module. */
+  readonly static?: string;
   /** How requests are logged, or "none". */
   readonly log?: string;
   /** The file they are logged to. */
@@ -101,6 +103,7 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
         value: "<what>",
         help: "on threads: report, or fatal to the thread (default report)",
       },
+      { names: ["--static"], setting: "static", value: "<folder>", help: "its files, beside the module" },
       { names: ["--fast-response"], setting: "fastResponse", help: "the global Response becomes HttpResponse" },
       { names: ["--native-request"], option: "nativeRequest", help: "handlers get a Request of the runtime" },
       { names: ["--health-path"], option: "healthPath", value: "<path>", help: "answered with 200 by the loop itself" },
@@ -187,9 +190,9 @@ export function composeHelp(): string {
   ];
   const width = Math.max(...groups.flatMap(([, rows]) => rows.map(([name]) => name.length)));
   return [
-    "Usage: trivet <module> [options]",
+    "Usage: trivet <module or folder> [options]",
     "",
-    "Serves a module whose default export has a fetch function, on Deno, Bun and Node alike.",
+    "Serves a module whose default export has a fetch function, or the files of a folder, on Deno, Bun and Node alike.",
     "Options win over what the default export sets.",
     ...groups.flatMap((
       [title, rows],

@@ -210,6 +210,7 @@ async function writeFolder(): Promise<Record<string, string>> {
   const imports = {
     ...PACKAGES,
     "@trivet/http": served,
+    "@trivet/http/static": new URL("../../src/entry/static.ts", import.meta.url).href,
     "@trivet/http/fast-response": new URL("../../src/entry/fast_response.ts", import.meta.url).href,
     "@trivet/http/crossws": new URL("../../src/entry/crossws.ts", import.meta.url).href,
     "@trivet/http/observe": new URL("../../src/entry/observe.ts", import.meta.url).href,

@@ -258,6 +258,40 @@ describe("the flags", () => {
   }
 });
 
+describe("a folder", () => {
+  async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), "trivet-"));
+    await writeFile(join(folder, "index.html"), "from the folder");
+    await writeFile(join(folder, "app.mjs"), "export default { fetch: (request) => new Response(request.method) };");
+    await use(folder).finally(() => rm(folder, { recursive: true }));
+  }
+  const methodsOf = async (port: number, path: string): Promise<string[]> => {
+    const ask = async (method: string) => {
+      const init = { method, headers: { connection: "close" } };
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
+      return `${response.status} ${await response.text()}`;
+    };
+    return [await ask("GET"), await ask("POST")];
+  };
+
+  test("is served", async () => {
+    await withFolder(async (folder) => {
+      const { program, port } = await serving(folder);
+      assert.deepEqual(await methodsOf(port, "/"), ["200 from the folder", "405 Method Not Allowed\n"]);
+      await stopAndExpectSuccess(program);
+    });
+  });
+
+  test("is served beside a module, which answers what is no file", async () => {
+    await withFolder(async (folder) => {
+      const { program, port } = await serving(join(folder, "app.mjs"), "--static", folder);
+      assert.deepEqual(await methodsOf(port, "/"), ["200 from the folder", "200 POST"]);
+      assert.deepEqual(await methodsOf(port, "/other"), ["200 GET", "200 POST"]);
+      await stopAndExpectSuccess(program);
+    });
+  });
+});
+
 describe("a module that was written for another server", () => {
   const MODULES: readonly [name: string, source: string][] = [
     [
@@ -294,7 +328,7 @@ describe("a command line that can't be done", () => {
       name: "no module",
       args: ["serve"],
       code: 2,
-      error: "No module to serve; usage: trivet <module> [options].",
+      error: "No module to serve; usage: trivet <module or folder> [options].",
     },
     {
       name: "two modules",
@@ -435,7 +469,7 @@ describe("trivet that is asked about itself", () => {
     test(`prints how it is used: ${args.join(" ") || "no arguments"}`, async () => {
       const { code, output, errors } = await run(...args).ended;
       assert.deepEqual([code, errors], [0, []]);
-      assert.equal(output[0], "Usage: trivet <module> [options]");
+      assert.equal(output[0], "Usage: trivet <module or folder> [options]");
       assert.ok(
         output.includes("  -p, --port <number>                 TCP port; 0 lets the system choose (default 8000)"),
       );

@@ -1,0 +1,173 @@
+/**
+ * A handler that serves the files of a folder.
+ *
+ * It decides which file a request means, which may be served, and how conditional and range requests (RFC 9110 sections 13
+ * and 14) are answered. What it may read is decided twice: by the path of the request, and by the real path of what was
+ * found. It must not know which runtime reads the files.
+ *
+ * @module
+ */
+
+import type { Handler } from "../api/handler.ts";
+import type { Files, OpenFile } from "../runtime.ts";
+import { contentTypeOf } from "./content_types.ts";
+import { isUnchanged, type RangeAnswer, readRange } from "./file_conditions.ts";
+import { formatImfFixdate } from "../http/dates.ts";
+import { HttpResponse } from "../web/http_response.ts";
+
+/** What `staticFiles` can be told. */
+export interface StaticFilesOptions {
+  /** What a folder is served as, where it has such a file. Default "index.html". */
+  readonly index?: string;
+  /** The field Cache-Control of every response with a file. Default: none, so that caches ask each time. */
+  readonly cacheControl?: string;
+  /** Answers what is not there, in place of a plain 404. */
+  readonly notFound?: Handler;
+}
+
+/** Bytes of one read: what a socket is given at once. */
+const READ_BYTES = 64 * 1024;
+const ALLOWED_METHODS = "GET, HEAD";
+
+/** Makes the handler of a folder. */
+export function serveFolder(
+  files: Files,
+  rootUrl: string,
+  options: StaticFilesOptions = {},
+): Handler {
+  const { index = "index.html", cacheControl, notFound = plainNotFound } = options;
+  return async (request, info) => {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return new HttpResponse("Method Not Allowed\n", { status: 405, headers: { allow: ALLOWED_METHODS } });
+    }
+    const { pathname, search } = new URL(request.url);
+    const path = decodePath(pathname);
+    if (path === null) return await notFound(request, info);
+    const found = await findFile(files, rootUrl, path, index);
+    if (found === "folder") return redirectTo(`${pathname}/${search}`);
+    if (found === null) return await notFound(request, info);
+    return answer(request, found.file, found.path, cacheControl);
+  };
+}
+
+/**
+ * The parts of a path, decoded once; `null` for one that means no file: a NUL, a backslash or an encoded slash, which
+ * systems read in different ways, and names that begin with a dot, but for `.well-known` (RFC 8615).
+ */
+export function decodePath(pathname: string): string[] | null {
+  let parts: string[];
+  try {
+    parts = pathname.split("/").slice(1).map(decodeURIComponent);
+  } catch {
+    return null;
+  }
+  const isSafe = parts.every((part, at) =>
+    !/[\0\\/]/.test(part) && (!part.startsWith(".") || part === ".well-known") &&
+    (part !== "" || at === parts.length - 1)
+  );
+  return isSafe ? parts : null;
+}
+
+interface Found {
+  readonly file: OpenFile;
+  readonly path: string;
+}
+
+/** The file of a path; "folder" for a folder that was asked for without the slash at its end. */
+async function findFile(
+  files: Files,
+  rootUrl: string,
+  parts: readonly string[],
+  index: string,
+): Promise<Found | "folder" | null> {
+  const isFolder = parts.at(-1) === "";
+  const names = isFolder ? [...parts.slice(0, -1), index] : parts;
+  const [realRoot, real] = await Promise.all([
+    files.realUrl(rootUrl),
+    files.realUrl(`${rootUrl.replace(/\/$/, "")}/${names.map(encodeURIComponent).join("/")}`),
+  ]);
+  // A link may lead out of the folder. What it leads to is compared, and then opened by its real path.
+  if (realRoot === null || real === null || !real.startsWith(`${realRoot.replace(/\/$/, "")}/`)) return null;
+  const file = await files.open(real);
+  if (file !== null) return { file, path: names.at(-1)! };
+  return !isFolder && await files.kindOf(real) === "folder" ? "folder" : null;
+}
+
+function redirectTo(location: string): Response {
+  // Two slashes at the beginning would name a host.
+  return new HttpResponse(null, { status: 301, headers: { location: location.replace(/^\/+/, "/") } });
+}
+
+async function answer(
+  request: Request,
+  file: OpenFile,
+  name: string,
+  cacheControl: string | undefined,
+): Promise<Response> {
+  const { byteLength, changedAtMs } = file;
+  const entityTag = `"${byteLength.toString(36)}-${Math.floor(changedAtMs).toString(36)}"`;
+  const headers: [string, string][] = [
+    ["content-type", contentTypeOf(name)],
+    ["etag", entityTag],
+    ["last-modified", formatImfFixdate(changedAtMs)],
+    ["accept-ranges", "bytes"],
+    ["x-content-type-options", "nosniff"],
+  ];
+  if (cacheControl !== undefined) headers.push(["cache-control", cacheControl]);
+  const condition = isUnchanged(request, entityTag, changedAtMs);
+  if (condition !== null) {
+    await file.close();
+    return new HttpResponse(null, { status: condition, headers: condition === 304 ? headers.slice(1) : [] });
+  }
+  const range = readRange(request, byteLength, entityTag, changedAtMs);
+  if (range === "unsatisfiable") {
+    await file.close();
+    return new HttpResponse(null, { status: 416, headers: { "content-range": `bytes */${byteLength}` } });
+  }
+  return await sendFile(request, file, range, headers);
+}
+
+async function sendFile(
+  request: Request,
+  file: OpenFile,
+  range: RangeAnswer | null,
+  headers: [string, string][],
+): Promise<Response> {
+  const { start, end } = range ?? { start: 0, end: file.byteLength };
+  headers.push(["content-length", String(end - start)]);
+  if (range !== null) headers.push(["content-range", `bytes ${start}-${end - 1}/${file.byteLength}`]);
+  const status = range === null ? 200 : 206;
+  if (request.method === "HEAD" || start === end) {
+    await file.close();
+    return new HttpResponse(null, { status, headers });
+  }
+  return new HttpResponse(streamOf(file, start, end), { status, headers });
+}
+
+/** Reads as the client takes. The descriptor is given back at the end, at a failure, and when the client is gone. */
+function streamOf(file: OpenFile, start: number, end: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = start;
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const buffer = new Uint8Array(Math.min(READ_BYTES, end - at));
+        const byteLength = await file.read(buffer, at);
+        // A file that has shrunk can't give what its Content-Length says.
+        if (byteLength === 0) throw new Error("The file has become shorter while it was sent.");
+        at += byteLength;
+        controller.enqueue(buffer.subarray(0, byteLength));
+        if (at < end) return;
+        await file.close();
+        controller.close();
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    },
+    cancel: () => file.close(),
+  }, { highWaterMark: 0 });
+}
+
+function plainNotFound(): Response {
+  return new HttpResponse("Not Found\n", { status: 404 });
+}
