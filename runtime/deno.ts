@@ -299,6 +299,10 @@ class DenoHost extends Outputs implements Host {
     return state === "granted" ? Deno.env.get(name) ?? null : null;
   }
 
+  checkSyntax(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   get mainModule(): string {
     return Deno.mainModule;
   }

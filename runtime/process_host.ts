@@ -14,6 +14,9 @@ type Stream = typeof process.stdout | typeof process.stderr;
 const output = new Output(createWriter(1, () => process.stdout));
 const errors = new Output(createWriter(2, () => process.stderr));
 
+/** Enough for Node to read one file on a busy machine. */
+const CHECK_TIMEOUT_MS = 5_000;
+
 /** The host of a runtime that has Node's `process`. */
 export class ProcessHost extends Outputs implements Host {
   readonly args: readonly string[];
@@ -49,6 +52,21 @@ export class ProcessHost extends Outputs implements Host {
 
   environment(name: string): string | null {
     return process.env[name] ?? null;
+  }
+
+  async checkSyntax(url: string): Promise<string | null> {
+    if (process.versions.bun !== undefined) return null;
+    const [{ execFile }, { fileURLToPath }] = await Promise.all([import("node:child_process"), import("node:url")]);
+    return await new Promise((resolve) => {
+      execFile(
+        process.execPath,
+        ["--check", fileURLToPath(url)],
+        { timeout: CHECK_TIMEOUT_MS },
+        (error, _out, printed) => {
+          resolve(error === null || printed === "" ? null : printed);
+        },
+      );
+    });
   }
 
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {

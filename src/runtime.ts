@@ -298,6 +298,11 @@ export interface Host {
   readonly mainModule: string | null;
   /** The working directory, as a file: URL that ends with a slash. */
   readonly workingFolder: string;
+  /**
+   * What the runtime prints of a syntax error in a file, beginning with the file and the line; `null` where there is none,
+   * and where a SyntaxError tells that itself. Those of Node name no file.
+   */
+  checkSyntax(url: string): Promise<string | null>;
 }
 
 /** What stands at a path, behind symbolic links: something else may be a device, a socket or a pipe. */

@@ -90,6 +90,15 @@ function describeOne(thrown: unknown, beginning: string, maxFrames: number): str
   }
 }
 
+/** The frames of a thrown value that are the user's code. */
+export function userFramesOf(thrown: unknown): string[] {
+  try {
+    return thrown instanceof Error ? framesOf(thrown).slice(0, MAX_FRAMES) : [];
+  } catch {
+    return [];
+  }
+}
+
 function framesOf(error: Error): string[] {
   // Its stack is ours and tells nothing, and to read it ends Deno 2.9 when no descriptor is left.
   if (error instanceof TrivetError && error.blame === "transport") return [];

@@ -10,6 +10,7 @@
 import { detectRuntime } from "../../runtime/detect.ts";
 import { type Command, parseArguments, UsageError } from "./cli_arguments.ts";
 import { composeHelp, type Settings } from "./cli_flags.ts";
+import { explainLoadFailure } from "./load_failure.ts";
 import { THREAD_ENTRY } from "./thread_entry.ts";
 import { createServer } from "../server/create_server.ts";
 import type { AccessLog, AccessLogFormat } from "../api/access_log.ts";
@@ -46,7 +47,9 @@ async function main(runtime: Runtime): Promise<void> {
     else if (command.name === "version") host.print(`trivet ${VERSION} on ${runtime.name} ${runtime.version}`);
     else await serveModule(runtime, command);
   } catch (error) {
-    host.printError(`trivet: ${describe(error)}`);
+    const url = (error as { url?: string }).url;
+    const where = url === undefined ? [] : await explainLoadFailure((error as Error).cause, url, host);
+    host.printError([`trivet: ${describe(error)}`, ...where].join("\n"));
     host.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
   }
 }
@@ -99,7 +102,8 @@ function withEnvironment(ofModule: ServeOptions, ofCommand: ServeOptions, host: 
 /** A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells servers. */
 async function readTarget({ files, host }: Runtime, url: string, folder: string | undefined): Promise<ServeOptions> {
   if (await files.kindOf(url) === "folder") return { fetch: serveFolder(files, url) } as ServeOptions;
-  const { exported } = await loadHandlerModule(files, url);
+  const { exported } = await loadHandlerModule(files, url)
+    .catch((error: Error) => Promise.reject(Object.assign(error, { url })));
   const options = readModuleOptions(exported);
   if (folder === undefined) return { ...options, module: url };
   const folderUrl = resolveModule(folder, host.workingFolder);

@@ -439,17 +439,38 @@ describe("a command line that can't be done", () => {
     },
   ];
   for (const { name, source, code, error } of BAD_MODULES) {
-    test(`a module ${name}: one line, and ${code}`, async () => {
+    test(`a module ${name}: a line, perhaps with where it is, and ${code}`, async () => {
       await withModule(source, async (path) => {
         const exit = await run("serve", path, ...ANYWHERE).ended;
         assert.equal(exit.code, code);
-        assert.equal(exit.errors.length, 1, exit.errors.join("\n"));
+        assert.ok(exit.errors.length < 10, exit.errors.join("\n"));
         assert.match(exit.errors[0], /^trivet: /);
         assert.match(exit.errors[0], error);
         assert.deepEqual(exit.output, []);
       });
     });
   }
+
+  test("a module with a syntax error: the file, the line and the code there", async () => {
+    await withModule("const a = 1;\nexport default {\n  fetch() { return new Response(a; },\n};\n", async (path) => {
+      const { code, errors } = await run(path, ...ANYWHERE).ended;
+      assert.equal(code, 1);
+      assert.ok(errors.length > 2 && errors.length < 10, errors.join("\n"));
+      const shown = errors.slice(1).join("\n");
+      assert.match(shown, new RegExp(`app\\.mjs:3`));
+      assert.match(shown, /fetch\(\) \{ return new Response\(a; \},\n.*[\^~]/);
+      assert.ok(!shown.includes("\x1b"));
+    });
+  });
+
+  test("a module that throws while it is loaded: where, in its own code", async () => {
+    await withModule('\nthrow new Error("no database");\n', async (path) => {
+      const { errors } = await run(path, ...ANYWHERE).ended;
+      assert.match(errors[0], /could not be loaded: no database \[module-invalid\]$/);
+      assert.match(errors[1], /^ {4}at .*app\.mjs:2/);
+      assert.equal(errors.length, 2, errors.join("\n"));
+    });
+  });
 
   test("a busy port: one line, and 1", async () => {
     const busy = createServer();

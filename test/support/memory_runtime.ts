@@ -183,6 +183,7 @@ function createHost(printed: string[]): Host {
     exit: () => {},
     mainModule: null,
     workingFolder: "file:///",
+    checkSyntax: () => Promise.resolve(null),
   };
 }
 
