@@ -22,6 +22,7 @@ import { toFileUrl } from "./file_urls.ts";
 import { listenOverNet } from "./node_net.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
+import { runWatched } from "./watching.ts";
 import { whyNotBalanced } from "./sharing.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
@@ -297,6 +298,11 @@ class DenoHost extends Outputs implements Host {
     // Reading without permission would ask for it, in a dialogue.
     const { state } = Deno.permissions.querySync({ name: "env", variable: name });
     return state === "granted" ? Deno.env.get(name) ?? null : null;
+  }
+
+  runWatched(args: readonly string[]): Promise<number> {
+    // Whoever may run programs may do everything: no permission is added here.
+    return runWatched(["run", "--allow-all", "--watch"], Deno.mainModule, args);
   }
 
   checkSyntax(): Promise<null> {

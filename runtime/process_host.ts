@@ -6,6 +6,7 @@
 
 import type { Host } from "../src/runtime.ts";
 import { toFileUrl } from "./file_urls.ts";
+import { runWatched } from "./watching.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 
 type Stream = typeof process.stdout | typeof process.stderr;
@@ -67,6 +68,10 @@ export class ProcessHost extends Outputs implements Host {
         },
       );
     });
+  }
+
+  runWatched(args: readonly string[]): Promise<number> {
+    return runWatched(["--watch"], this.#mainPath ?? "", args);
   }
 
   onStopSignal(callback: (signal: "SIGINT" | "SIGTERM") => void): () => void {

@@ -303,6 +303,11 @@ export interface Host {
    * and where a SyntaxError tells that itself. Those of Node name no file.
    */
   checkSyntax(url: string): Promise<string | null>;
+  /**
+   * Runs this program once more, with these arguments, as a process that the runtime starts anew whenever a file of it
+   * changes. Resolves to the exit code when that has ended.
+   */
+  runWatched(args: readonly string[]): Promise<number>;
 }
 
 /** What stands at a path, behind symbolic links: something else may be a device, a socket or a pipe. */

@@ -45,6 +45,7 @@ async function main(runtime: Runtime): Promise<void> {
     const command = parseArguments(host.args);
     if (command.name === "help") host.print(composeHelp());
     else if (command.name === "version") host.print(`trivet ${VERSION} on ${runtime.name} ${runtime.version}`);
+    else if (command.settings.watch === true) host.exit(await host.runWatched(host.args.filter(isNotWatch)));
     else await serveModule(runtime, command);
   } catch (error) {
     const url = (error as { url?: string }).url;
@@ -52,6 +53,11 @@ async function main(runtime: Runtime): Promise<void> {
     host.printError([`trivet: ${describe(error)}`, ...where].join("\n"));
     host.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
   }
+}
+
+/** The process that is watched serves, and watches nothing itself. */
+function isNotWatch(arg: string): boolean {
+  return arg !== "--watch";
 }
 
 async function serveModule(runtime: Runtime, command: Command & { name: "serve" }): Promise<void> {

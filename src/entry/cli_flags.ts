@@ -14,6 +14,8 @@ import type { ServeOptions } from "../api/options.ts";
 export interface Settings {
   /** Whether `HttpResponse` takes the place of the global `Response`. */
   readonly fastResponse?: boolean;
+  /** Whether the program starts anew when a file of it changes. */
+  readonly watch?: boolean;
   /** The folder of files that are served beside the module. */
   readonly static?: string;
   /** How requests are logged, or "none". */
@@ -103,6 +105,7 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
         value: "<what>",
         help: "on threads: report, or fatal to the thread (default report)",
       },
+      { names: ["--watch"], setting: "watch", help: "start anew when a file of the program changes" },
       { names: ["--static"], setting: "static", value: "<folder>", help: "its files, beside the module" },
       { names: ["--fast-response"], setting: "fastResponse", help: "the global Response becomes HttpResponse" },
       { names: ["--native-request"], option: "nativeRequest", help: "handlers get a Request of the runtime" },

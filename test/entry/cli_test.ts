@@ -258,6 +258,31 @@ describe("the flags", () => {
   }
 });
 
+describe("--watch", () => {
+  test("starts the program anew when its module changes, and stops with it", async () => {
+    const source = (text: string) => `export default { fetch: () => new Response(${JSON.stringify(text)}) };`;
+    await withModule(source("before"), async (path) => {
+      const free = createServer();
+      await new Promise<void>((resolve) => free.listen(0, "127.0.0.1", resolve));
+      const { port } = free.address() as AddressInfo;
+      await new Promise((resolve) => free.close(resolve));
+      const program = run(path, "--watch", "--host", "127.0.0.1", "--port", String(port));
+      await program.line(/^Listening on /);
+      assert.equal(await ask(port), "before");
+      await writeFile(path, source("after"));
+      let text = "";
+      for (let waits = 0; text !== "after" && waits < 200; waits++) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        text = await ask(port).catch(() => "");
+      }
+      assert.equal(text, "after");
+      program.signal("SIGTERM");
+      await program.ended;
+      await assert.rejects(ask(port));
+    });
+  });
+});
+
 describe("a folder", () => {
   async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), "trivet-"));

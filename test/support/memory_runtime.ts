@@ -184,6 +184,7 @@ function createHost(printed: string[]): Host {
     mainModule: null,
     workingFolder: "file:///",
     checkSyntax: () => Promise.resolve(null),
+    runWatched: () => Promise.resolve(0),
   };
 }
 
