@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** The memory of a process. */
 export interface ProcessMemory {
@@ -88,14 +88,22 @@ export function memoryOf(pid: number): ProcessMemory {
   return { residentBytes, peakBytes };
 }
 
-/**
- * A command whose process stays on the first processor, where servers are, or on the others, where the load comes from,
- * so that neither takes the other's; as it is where there is one processor or no `taskset`.
- */
-export function placed(argv: readonly string[], place: "server" | "load" | "anywhere"): readonly string[] {
-  const last = navigator.hardwareConcurrency - 1;
-  if (place === "anywhere" || last < 1 || attempt(null, () => statSync("/usr/bin/taskset")) === null) return argv;
-  return ["taskset", "--cpu-list", place === "server" ? "0" : `1-${last}`, ...argv];
+/** The processors for servers and for their load, so that neither takes the other's; none where there is only one. */
+const LAST_CORE = navigator.hardwareConcurrency - 1;
+const CORES = LAST_CORE < 1 ? null : { server: "0", load: LAST_CORE === 1 ? "1" : `1-${LAST_CORE}` };
+
+/** A command whose process stays on the processors for the load; as it is where there is one processor. */
+export function besideServers(argv: readonly string[]): readonly string[] {
+  return CORES === null ? argv : ["taskset", "--cpu-list", CORES.load, ...argv];
+}
+
+/** Keeps a process, and those it has started, on the processor for servers from now on, with every thread. */
+export async function pin(pid: number): Promise<void> {
+  if (CORES === null) return;
+  for (const each of familyOf(pid)) {
+    const args = ["--all-tasks", "--cpu-list", "--pid", CORES.server, String(each)];
+    await new Deno.Command("taskset", { args, stdout: "null", stderr: "null" }).output();
+  }
 }
 
 /** User and system time of a process, threads that have ended among it. */

@@ -5,7 +5,7 @@
  */
 
 import { ChildProgram } from "./child_program.ts";
-import { CpuClock, type CpuTime, memoryOf, placed, type ProcessMemory } from "./process_figures.ts";
+import { CpuClock, type CpuTime, memoryOf, type ProcessMemory } from "./process_figures.ts";
 import type { BenchRuntime } from "./runtimes.ts";
 
 /** Far longer than any server takes to start. */
@@ -21,11 +21,6 @@ const STATS_DEADLINE_MS = 15_000;
 const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do "$@" >&2 & done; ' +
   "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
   `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
-
-/** Where a server runs, and in what environment. */
-export interface LaunchPlace {
-  readonly place?: "server" | "anywhere";
-}
 
 /** A running server. */
 export class ServerProcess {
@@ -46,11 +41,10 @@ export class ServerProcess {
    * @param launch What it is told, in JSON as its only argument and in its environment, where its threads see it.
    * @throws {Error} It did not listen in time, with what it printed instead.
    */
-  static launch(runtime: BenchRuntime, file: string, launch: object, place: LaunchPlace["place"] = "anywhere") {
+  static launch(runtime: BenchRuntime, file: string, launch: object): Promise<ServerProcess> {
     const path = `${runtime.folder}/bench/servers/${file}`;
     const text = JSON.stringify(launch);
-    const argv = placed([...runtime.command, path, text], place);
-    return ServerProcess.#started(new ChildProgram(argv, { BENCH_LAUNCH: text }));
+    return ServerProcess.#started(new ChildProgram([...runtime.command, path, text], { BENCH_LAUNCH: text }));
   }
 
   /** Starts Trivet with options, and a handler in a module that is found from the folder `servers`. */
@@ -72,9 +66,10 @@ export class ServerProcess {
   static launchForeign(
     argv: readonly string[],
     port: number,
-    { place = "anywhere", copies = 1, launch = {} }: LaunchPlace & { copies?: number; launch?: object } = {},
+    copies = 1,
+    launch: object = {},
   ): Promise<ServerProcess> {
-    const shell = placed(["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv], place);
+    const shell = ["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv];
     return ServerProcess.#started(new ChildProgram(shell, { BENCH_LAUNCH: JSON.stringify(launch) }));
   }
 

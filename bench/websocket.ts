@@ -14,7 +14,7 @@ import { runCommand } from "../scripts/command.ts";
 import { TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
 import { ChildProgram } from "./child_program.ts";
 import type { LoadReport } from "./clients/websocket.ts";
-import { placed } from "./process_figures.ts";
+import { besideServers, pin } from "./process_figures.ts";
 import { amount, choice, NAME, runProgram, SWITCH, TEXT } from "./program.ts";
 import { median, type Report, type Section, versionsOf } from "./report.ts";
 import { type BenchRuntime, describeSource, findRuntimes, RUNTIME_NAMES } from "./runtimes.ts";
@@ -188,16 +188,13 @@ class Bench {
         : [{ title: "Trivet before", launch: { serves: "trivet", trivet: runtime.trivetBefore } }]),
       { title: own, launch: { serves: "own", packages: this.#folder } },
     ];
-    return await Promise.all(all.map(async ({ title, launch }) => ({
-      title,
-      server: await ServerProcess.launch(runtime, "websocket.ts", launch, "server"),
-      client: new ChildProgram(
-        placed(
-          [this.#node, "--disable-warning=ExperimentalWarning", `${this.#folder}/bench/clients/websocket.ts`],
-          "load",
-        ),
-      ),
-    })));
+    return await Promise.all(all.map(async ({ title, launch }) => {
+      const server = await ServerProcess.launch(runtime, "websocket.ts", launch);
+      await pin(server.pid);
+      const client = `${this.#folder}/bench/clients/websocket.ts`;
+      const argv = besideServers([this.#node, "--disable-warning=ExperimentalWarning", client]);
+      return { title, server, client: new ChildProgram(argv) };
+    }));
   }
 
   async #stop(contenders: readonly Contender[]): Promise<void> {

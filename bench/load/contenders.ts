@@ -78,12 +78,12 @@ export async function startContender(
   name: ContenderName,
   scenario: Pick<Scenario, "handler" | "target" | "fields" | "content"> & { readonly patient?: boolean },
   runtime: BenchRuntime,
-  { packages, peers, place }: { packages: string; peers: Peers; place: "server" | "anywhere" },
+  { packages, peers }: { packages: string; peers: Peers },
 ): Promise<ServerProcess> {
   const { file, launch: own, isBefore, isPeer } = contenderOf(name);
   const { handler, target, fields, content, patient = false } = scenario;
   const sharedPort = isPeer || name === "native-twice" ? freePort() : 0;
-  if (isPeer) return await ServerProcess.launchForeign(peers.commands[file]!(sharedPort), sharedPort, { place });
+  if (isPeer) return await ServerProcess.launchForeign(peers.commands[file]!(sharedPort), sharedPort);
   const launch: ServerLaunch = {
     serves: "trivet",
     trivet: (isBefore ? runtime.trivetBefore : runtime.trivet)!,
@@ -98,14 +98,14 @@ export async function startContender(
     request: { url: `http://127.0.0.1${target}`, fields: { ...fields }, contentBytes: content?.byteLength ?? 0 },
     ...own,
   };
-  if (name !== "native-twice") return await ServerProcess.launch(runtime, file, launch, place);
+  if (name !== "native-twice") return await ServerProcess.launch(runtime, file, launch);
   const [deno] = runtime.command;
   const argv = runtime.name === "deno"
     ? [deno, "serve", "--quiet", "-A", "--no-check", "--no-lock", "--parallel", "--host=127.0.0.1"]
       .concat(`--port=${sharedPort}`, `${runtime.folder}/bench/load/handler_module.ts`)
     : [...runtime.command, `${runtime.folder}/bench/servers/${file}`];
   const copies = runtime.name === "bun" ? PROCESSES : 1;
-  return await ServerProcess.launchForeign(argv, sharedPort, { place, copies, launch });
+  return await ServerProcess.launchForeign(argv, sharedPort, copies, launch);
 }
 
 /** A port that is free now. */

@@ -9,7 +9,7 @@
 
 import { runCommand } from "../../scripts/command.ts";
 import { WITH_MANY_FILES } from "../child_program.ts";
-import { placed } from "../process_figures.ts";
+import { besideServers } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
 import { WireConnection } from "../clients/wire_connection.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -116,7 +116,7 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
 async function run(argv: readonly string[], { seconds, folder }: LoadOptions, env = {}): Promise<string> {
   const deadlineMs = 1000 * seconds + MORE_TIME_MS;
   const options = { cwd: folder, deadlineMs, env };
-  const { exitCode, output } = await runCommand(placed([...WITH_MANY_FILES, ...argv], "load"), options);
+  const { exitCode, output } = await runCommand(besideServers([...WITH_MANY_FILES, ...argv]), options);
   if (exitCode !== 0) throw new Error(`The load generator failed with exit code ${exitCode}.\n${output}`);
   return output;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pin } from "../process_figures.ts";
 import { messageOf } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
@@ -124,13 +125,14 @@ async function launch(
   method: Method,
   running: Running[],
 ): Promise<void> {
-  const place = scenario.isSpread || found.contender === "trivet-thread" ? "anywhere" : "server";
-  const server = await startContender(found.contender, scenario, runtime, { ...method, place });
+  const server = await startContender(found.contender, scenario, runtime, method);
   try {
     const verified = await verifyResponse(server.port, scenario);
     found.problems.push(...verified.problems);
     const one = { found, server, verified };
     if (method.warmUpSeconds > 0) found.problems.push(...(await loaded(one, scenario, method, true)).problems);
+    // Not before: code is compiled beside the server while it warms up.
+    if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
     running.push(one);
   } catch (error) {
     await server.stop();

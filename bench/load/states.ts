@@ -165,7 +165,7 @@ export async function measureState(
       if (contenderOf(contender).isBefore && runtime.trivetBefore === null) continue;
       const start = (handler: HandlerName, patient = false) => {
         const scenario = { handler, target: "/", fields: {}, content: null, patient };
-        return startContender(contender, scenario, runtime, { ...method, place: "anywhere" });
+        return startContender(contender, scenario, runtime, method);
       };
       const found = await measure({ isQuick, contender, start }).catch((error: unknown) => ({
         figures: [],
