@@ -86,15 +86,16 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
   const sent = frameOf(bytes).slice(-bytes).map((byte, i) => byte ^ MASK[i % 4]);
   const expected = answerBytes(bytes);
   await new Promise<void>((resolve) => {
-    const received = new Map<number, Uint8Array>();
+    const received = new Map(receivers.map((at) => [at, 0]));
     let whole = 0;
     onData = (at, data) => {
-      const all = new Uint8Array([...received.get(at) ?? [], ...data]);
-      received.set(at, all);
-      if (all.byteLength !== expected) return;
-      const payload = all.subarray(expected - bytes);
-      if (payload.some((byte, i) => byte !== sent[i])) problem ||= "What came is not what was sent.";
-      if (++whole === receivers.length) resolve();
+      // Behind the head of the frame the payload is compared as it comes.
+      const before = received.get(at)! - (expected - bytes);
+      if (data.some((byte, i) => before + i >= 0 && byte !== sent[before + i])) {
+        problem ||= "What came is not what was sent.";
+      }
+      received.set(at, received.get(at)! + data.byteLength);
+      if (received.get(at) === expected && ++whole === receivers.length) resolve();
     };
     setTimeout(resolve, DRAIN_DEADLINE_MS).unref();
     send();
