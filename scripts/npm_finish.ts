@@ -37,6 +37,7 @@ const PORTABLE_TYPES: readonly [name: RegExp, type: string][] = [
   [/\bBodyInit\b/g, "NonNullable<ConstructorParameters<typeof Response>[0]>"],
   [/\bResponseType\b/g, 'Response["type"]'],
   [/\bPromise<FormData>/g, 'ReturnType<Response["formData"]>'],
+  [/\bPromise<Blob>/g, 'ReturnType<Response["blob"]>'],
   [/\bUint8Array<ArrayBuffer>/g, "ReturnType<typeof Uint8Array.of>"],
 ];
 

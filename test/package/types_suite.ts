@@ -20,8 +20,18 @@ const TYPES_OF_BUN = "@types/bun@1";
 
 const BASE_OPTIONS = { strict: true, noEmit: true, skipLibCheck: false, target: "es2022" };
 
+interface CompilerSetting {
+  readonly name: string;
+  readonly options: Record<string, unknown>;
+  /** The first TypeScript that knows what the types themselves are made of. */
+  readonly since?: number;
+}
+
+/** The first TypeScript that lets CommonJS require ES modules, as Node 20.19 and newer does. */
+const REQUIRES_MODULES_SINCE = 5.8;
+
 /** What the user's compiler is told, beside `strict`. */
-const COMPILER_SETTINGS: readonly { readonly name: string; readonly options: Record<string, unknown> }[] = [
+const COMPILER_SETTINGS: readonly CompilerSetting[] = [
   { name: "nodenext, with the types of Node", options: { module: "nodenext", types: ["node"] } },
   {
     name: "bundler, with the types of Node",
@@ -34,14 +44,19 @@ const COMPILER_SETTINGS: readonly { readonly name: string; readonly options: Rec
   {
     name: "bundler, with the types of Bun and no DOM library",
     options: { module: "esnext", moduleResolution: "bundler", types: ["bun"], lib: ["esnext"] },
+    // bun-types has types that are generic only there.
+    since: 5.9,
   },
   {
     name: "nodenext, with the types of a browser",
     options: { module: "nodenext", types: [], lib: ["esnext", "dom", "dom.iterable"] },
+    // Without the types of Node, AsyncDisposable is TypeScript's own.
+    since: 5.2,
   },
   {
     name: "bundler, with the types of a browser",
     options: { module: "esnext", moduleResolution: "bundler", types: [], lib: ["esnext", "dom", "dom.iterable"] },
+    since: 5.2,
   },
 ];
 
@@ -56,15 +71,22 @@ describe("types of the package", () => {
   for (const version of TYPESCRIPT_VERSIONS) {
     const user = `${folder}/typescript_${version}`;
     it(`are installed with TypeScript ${version}`, async () => {
-      await installInto(user, tarball, `typescript@${version}`, TYPES_OF_NODE, TYPES_OF_BUN);
-      for (const name of ["program.mts", "program.ts"]) await Deno.writeTextFile(`${user}/${name}`, TYPED_PROGRAM);
-      await Deno.writeTextFile(`${user}/program.cts`, TYPED_PROGRAM);
+      // The types of Bun bring those of a newer Node.
+      await installInto(user, tarball, `typescript@${version}`, TYPES_OF_NODE);
+      await installInto(`${user}_bun`, tarball, `typescript@${version}`, TYPES_OF_BUN);
+      for (const name of ["program.mts", "program.ts", "program.cts"]) {
+        await Deno.writeTextFile(`${user}/${name}`, TYPED_PROGRAM);
+        await Deno.writeTextFile(`${user}_bun/${name}`, TYPED_PROGRAM);
+      }
     });
 
-    for (const { name, options } of COMPILER_SETTINGS) {
+    for (const { name, options, since = 0 } of COMPILER_SETTINGS) {
+      if (Number(version) < since) continue;
       it(`pass TypeScript ${version} --strict, ${name}`, async () => {
-        // Node 20.19 and newer lets CommonJS require this package; the bundlers' rules know no CommonJS.
-        const files = options.module === "nodenext" ? ["program.mts", "program.ts", "program.cts"] : ["program.ts"];
+        // The bundlers' rules know no CommonJS.
+        const files = options.module === "nodenext" ? ["program.mts", "program.ts"] : ["program.ts"];
+        if (options.module === "nodenext" && Number(version) >= REQUIRES_MODULES_SINCE) files.push("program.cts");
+        const user = `${folder}/typescript_${version}${name.includes("Bun") ? "_bun" : ""}`;
         const settings = { compilerOptions: { ...BASE_OPTIONS, ...options }, files };
         await Deno.writeTextFile(`${user}/tsconfig.json`, JSON.stringify(settings));
         const { exitCode, output } = await run(["npx", "tsc"], user, COMPILE_DEADLINE_MS);
