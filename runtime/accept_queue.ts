@@ -7,8 +7,8 @@
  * little time passes between them: on a busy event loop another one is tried first. What is accepted meanwhile is held
  * back until it is known whose it is, since the port of our own is often told only after that.
  *
- * Where several listeners share a port, nobody can tell which of them a connection comes to: they close after two turns
- * of the event loop, in each of which everything is accepted.
+ * Where several listeners share a port, nothing tells which of them a connection comes to, and at a Unix domain socket
+ * none has an address: those close when nothing is accepted any more.
  *
  * It knows no runtime's sockets.
  *
@@ -31,8 +31,8 @@ export interface QueueOwner {
   /** Closes the listener. Calling it again changes nothing. */
   close(): void | Promise<void>;
   /**
-   * Whether `close` first accepts what came behind a connection of our own, in whose turn it is called. Else the runtime
-   * has accepted all there was in one go, and little time may have passed since.
+   * Whether `close` first accepts what came behind a connection of our own. Else the runtime has accepted all there was
+   * in one go, and little time may have passed since.
    */
   readonly acceptsRest: boolean;
 }
@@ -49,7 +49,10 @@ interface Held {
 type Outcome = "closed" | "too-late" | "missed" | "failed";
 
 /** How long emptying takes at most. */
-const LIMIT_MS = 500;
+export const EMPTYING_LIMIT_MS = 500;
+/** So often nothing may be accepted for so long; the first of these may be over before anything was looked at. */
+const QUIET_TURNS = 3;
+const QUIET_MS = 2;
 /** How long one round of dialling is waited for: the queue may be full. */
 const ROUND_MS = 25;
 /** The moment between accepting and closing that is hoped for; after each of the second times it may be twice as long. */
@@ -95,7 +98,7 @@ export class AcceptQueue {
     this.isEmptying = true;
     while (failures < 2) {
       const elapsedMs = performance.now() - beganAtMs;
-      if (elapsedMs > LIMIT_MS) break;
+      if (elapsedMs > EMPTYING_LIMIT_MS) break;
       const momentMs = MOMENT_MS * 2 ** (elapsedMs / MOMENT_DOUBLES_MS);
       const outcome = await this.#tryRound(owner, reachable(address, failures), momentMs);
       if (outcome === "closed") break;
@@ -122,9 +125,7 @@ export class AcceptQueue {
         resolve(outcome);
       };
       this.#onSeen = (held) => {
-        // One that was expected comes in the turn in which it is accepted, and others may be behind it.
-        const isInTime = owner.acceptsRest ? held === null : isRecent(held, momentMs);
-        end(isInTime ? "closed" : "too-late");
+        end(owner.acceptsRest || isRecent(held, momentMs) ? "closed" : "too-late");
       };
       const timer = setTimeout(() => end("missed"), ROUND_MS);
       owner.dial(address).then((made) => {
@@ -152,14 +153,24 @@ export class AcceptQueue {
   }
 }
 
+/** One that was expected is seen in the turn in which it is accepted, and others may be behind it. */
 function isRecent(held: Held | null, momentMs: number): boolean {
   return held !== null && performance.now() - held.acceptedAtMs < momentMs;
 }
 
-/** Resolves when everything was accepted that was in the queue. */
-export async function turnsOver(): Promise<void> {
-  // The first of these may still be in the turn in which nothing was looked at yet.
-  for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => void setImmediate(resolve));
+/**
+ * Resolves when nothing is accepted any more: so much time has passed without a connection, in which the event loop has
+ * turned several times unless it is busy.
+ *
+ * @param countAccepted How many connections were accepted so far.
+ */
+export async function acceptedAll(countAccepted: () => number): Promise<void> {
+  const untilMs = performance.now() + EMPTYING_LIMIT_MS;
+  for (let before = -1; before < countAccepted() && performance.now() < untilMs;) {
+    before = countAccepted();
+    // Deno turns without looking at sockets while something is due at once, so that this waits for timers.
+    for (let i = 0; i < QUIET_TURNS; i++) await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  }
 }
 
 /** Every address of the machine has one that can be connected to. Without IPv4 it is the second that is tried. */

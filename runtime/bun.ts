@@ -8,7 +8,7 @@
 
 import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled, turnsOver } from "./accept_queue.ts";
+import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
@@ -21,6 +21,7 @@ import { listenOverNet } from "./node_net.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import { listenAtPath } from "./unix_path.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
 import { tracingChannels } from "./tracing.ts";
@@ -80,7 +81,7 @@ export function createBunRuntime(): Runtime {
     files: createFiles(),
     availableCores: () => navigator.hardwareConcurrency,
     descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule("node:fs").readFileSync),
-    listen: (options, events) => listen(bun, options, events),
+    listen: (options, events) => listenAtPath(options, () => listen(bun, options, events)),
     whyNotShared: (options) => whyNotBalanced(options, process.platform),
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: false, searchesMessages: false }),
     ...bufferCodecs(),
@@ -99,14 +100,17 @@ function responseContents(bun: BunGlobal, native: typeof Response): ResponseCont
 
 function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
   const { hostname, port, unixPath, tcpBacklog: backlog, reusePort, tls } = options;
-  if (tls !== undefined) {
+  // `Bun.listen` takes no descriptor.
+  if (tls !== undefined || options.descriptor !== undefined) {
     return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: false, resetsTls: true });
   }
   const where = unixPath === undefined ? { hostname, port, backlog, reusePort } : { unix: unixPath };
   let address: Address = { transport: "unix", path: unixPath ?? "" };
   const queue = new AcceptQueue();
+  let acceptedCount = 0;
   const socket: BunSocketHandlers = {
     open(socket) {
+      acceptedCount++;
       const connection = socket.data = new BunConnection(socket, events, address);
       const isHeld = queue.isEmptying;
       if (isHeld) socket.pause();
@@ -135,7 +139,7 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
     closeWhenEmpty: async () => {
       const owner = { close, dial: (to: TcpAddress) => dial(bun, to), acceptsRest: false };
       if (address.transport === "tcp" && !reusePort) await queue.empty(owner, address);
-      else await turnsOver();
+      else await acceptedAll(() => acceptedCount);
       close();
     },
     ref: () => listener.ref(),

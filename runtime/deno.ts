@@ -24,6 +24,7 @@ import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { runWatched } from "./watching.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import { listenAtPath } from "./unix_path.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { createThreads } from "./threads.ts";
 import { tracingChannels } from "./tracing.ts";
@@ -66,16 +67,19 @@ export function createDenoRuntime(): Runtime {
 }
 
 function listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
-  if (options.tls !== undefined) {
+  // `Deno.listen` takes no descriptor.
+  if (options.tls !== undefined || options.descriptor !== undefined) {
     prepareForShortage();
     return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: true, resetsTls: false });
   }
-  try {
-    return listenNow(options, events);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    return portsAreFree().then(() => listenNow(options, events));
-  }
+  return listenAtPath(options, () => {
+    try {
+      return listenNow(options, events);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      return portsAreFree().then(() => listenNow(options, events));
+    }
+  });
 }
 
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {

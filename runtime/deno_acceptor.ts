@@ -5,7 +5,7 @@
  */
 
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled, turnsOver } from "./accept_queue.ts";
+import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { addressOf } from "./addresses.ts";
 
 /** After an error of accept; it doubles until one succeeds. */
@@ -17,6 +17,8 @@ const TURN_REST_MS = 1;
 const MAX_TURN_CONNECTIONS = 64;
 /** More than it takes until an accept has settled that did not have to wait. */
 const ACCEPT_MICROTASKS = 10;
+/** More than it takes until a connect has settled that is over in the same turn. */
+const OWN_MICROTASKS = 50;
 /** A connection that had to be waited for so long is the first of a burst, if one comes. */
 const PAUSE_MS = 10;
 
@@ -45,6 +47,9 @@ export class Acceptor {
   readonly #isShared: boolean;
   readonly #queue = new AcceptQueue();
   #isAccepting = false;
+  #acceptedCount = 0;
+  /** Whether no turn is left to others any more, because the listener is about to close. */
+  #isHurrying = false;
   /** Set, nothing is accepted but what is left in the queue. */
   #rest: Promise<void> | null = null;
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
@@ -96,7 +101,8 @@ export class Acceptor {
     if (address.transport === "tcp" && !this.#isShared) {
       await this.#queue.empty({ close, dial, acceptsRest: true }, address);
     } else {
-      await turnsOver();
+      this.#isHurrying = true;
+      await acceptedAll(() => this.#acceptedCount);
     }
     await this.close();
   }
@@ -128,14 +134,22 @@ export class Acceptor {
 
   #take(conn: Deno.Conn): void {
     this.#isAccepting = false;
+    this.#acceptedCount++;
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
     this.#queue.take(() => addressOf(conn.remoteAddr), () => this.#open(conn), () => closeQuietly(conn));
-    if (this.#isShared) this.#goOnInTurns();
+    if (this.#queue.isEmptying) this.#goOnLater();
+    else if (this.#isShared && !this.#isHurrying) this.#goOnInTurns();
     else this.accept();
   }
 
   #open(conn: Deno.Conn): void {
     this.#onConnection(conn);
+  }
+
+  /** In the same turn it may become known that the connection was our own: then no accept may wait. */
+  async #goOnLater(): Promise<void> {
+    for (let i = 0; i < OWN_MICROTASKS; i++) await null;
+    this.accept();
   }
 
   #goOnInTurns(): void {

@@ -16,6 +16,7 @@ import { createFiles } from "./files.ts";
 import { listenOverNet } from "./node_net.ts";
 import { ProcessHost } from "./process_host.ts";
 import { whyNotBalanced } from "./sharing.ts";
+import { listenAtPath } from "./unix_path.ts";
 import { createThreads } from "./threads.ts";
 import { tracingChannels } from "./tracing.ts";
 
@@ -32,7 +33,7 @@ export function createNodeRuntime(): Runtime {
     files: createFiles(),
     availableCores,
     descriptorLimit: () => readDescriptorLimit(process.getBuiltinModule?.("node:fs").readFileSync),
-    listen,
+    listen: (options, events) => listenAtPath(options, () => listen(options, events)),
     whyNotShared,
     ...createThreads({ canEndBusyThreads: true, limitsThreadMemory: true, searchesMessages: false }),
     ...bufferCodecs(),

@@ -10,7 +10,7 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/runtime.ts";
-import { AcceptQueue, type Dialled, reachable, turnsOver } from "./accept_queue.ts";
+import { acceptedAll, AcceptQueue, type Dialled, EMPTYING_LIMIT_MS, reachable } from "./accept_queue.ts";
 import { remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import type { CloseManner } from "./socket_connection.ts";
@@ -43,10 +43,13 @@ export async function listenOverNet(
   events: TransportEvents,
   traits: NetTraits,
 ): Promise<Listener> {
-  const { hostname: host, port, unixPath: path, tcpBacklog: backlog, reusePort, tls } = options;
+  const { hostname: host, port, unixPath: path, descriptor, tcpBacklog: backlog, reusePort, tls } = options;
   const acceptor = tls === undefined ? null : await TlsAcceptor.create(tls);
-  const attach = (socket: Socket): NetConnection =>
-    new NetConnection(socket, events, listener.address, acceptor, traits);
+  let acceptedCount = 0;
+  const attach = (socket: Socket): NetConnection => {
+    acceptedCount++;
+    return new NetConnection(socket, events, listener.address, acceptor, traits);
+  };
   const queue = new AcceptQueue();
   const take = (socket: Socket, open: () => void): void => {
     queue.take(() => remoteAddressOf(socket, listener.address), open, () => socket.destroy());
@@ -55,7 +58,8 @@ export async function listenOverNet(
   const { connect } = await import("node:net");
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog }, () => {
+    const atAddress = path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog };
+    server.listen(descriptor === undefined ? atAddress : { fd: descriptor, backlog }, () => {
       server.off("error", reject);
       resolve();
     });
@@ -69,7 +73,9 @@ export async function listenOverNet(
     reloadTls: () => acceptor === null ? Promise.resolve(false) : acceptor.reload(),
     close,
     closeWhenEmpty: async () => {
-      if (address.transport === "unix" || reusePort) await turnsOver();
+      // The process that has bound a socket which was handed over keeps it, and what is in its queue.
+      if (descriptor !== undefined) return close();
+      if (address.transport === "unix" || reusePort) await acceptedAll(() => acceptedCount);
       else if (traits.ownsHandles) await emptyQueue(server, reachable(address), connect);
       else await queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address);
       close();
@@ -80,14 +86,11 @@ export async function listenOverNet(
   return listener;
 }
 
-/** How often it is tried to take the one place of the queue; each time a client was faster. */
-const MAX_FILL_TRIES = 50;
-
 /**
  * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses nothing:
  * with a queue of one place (Linux refuses nobody beyond it, but does not answer, and clients ask again a second later),
- * which a connection of our own has taken. Node accepts all there is in each turn of its loop, and the place is taken
- * within one, so that nothing stands in the queue beside it.
+ * which a connection of our own has taken. That it is established shows that nothing else is in the queue, since Node
+ * accepts one connection in each turn of its loop, and our own is made and looked at within one.
  */
 async function emptyQueue(
   server: Server,
@@ -96,8 +99,9 @@ async function emptyQueue(
 ): Promise<void> {
   const { _handle: listening } = server as ServerWithHandle;
   if (typeof listening?.listen !== "function" || listening.listen(0) !== 0) return;
-  for (let i = 0; i < MAX_FILL_TRIES && server.listening; i++) {
-    await turnsOver();
+  const untilMs = performance.now() + EMPTYING_LIMIT_MS;
+  while (server.listening && performance.now() < untilMs) {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
     const own = connect({ host, port }).on("error", () => {});
     // Node connects in the next tick, on this machine at once.
     await new Promise<void>((resolve) => process.nextTick(process.nextTick, resolve));

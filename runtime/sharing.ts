@@ -12,7 +12,8 @@ import type { ListenOptions } from "../src/runtime.ts";
  * SO_REUSEPORT spreads connections on Linux alone. On macOS and the BSDs one of the sockets gets all of them, and
  * Windows has no such option.
  */
-export function whyNotBalanced({ unixPath }: ListenOptions, platform: string): string | null {
+export function whyNotBalanced({ unixPath, descriptor }: ListenOptions, platform: string): string | null {
+  if (descriptor !== undefined) return "a socket that was handed over can have only one listener";
   if (unixPath !== undefined) return "a Unix domain socket can have only one listener";
   return platform === "linux" ? null : "only Linux spreads connections over several listeners";
 }

@@ -105,6 +105,13 @@ export interface ListenOptions {
   readonly port: number;
   /** Set, the listener is a Unix domain socket at this path and not TCP. */
   readonly unixPath: string | undefined;
+  /**
+   * Who may connect to the Unix domain socket, as file permissions. A file of a socket at which nothing listens any more
+   * is replaced; that of the listener is gone when it is closed.
+   */
+  readonly unixMode?: number | undefined;
+  /** Set, the listener is the socket with this descriptor, which another process has bound; no address is used then. */
+  readonly descriptor?: number | undefined;
   /** Connections the system may hold until they are accepted. */
   readonly tcpBacklog: number | undefined;
   /** Share the port with other listeners through SO_REUSEPORT. */

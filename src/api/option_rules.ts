@@ -53,6 +53,7 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
  */
 export const NUMBER_RULES = {
   port: { default: 8000, min: 0, max: 65535, unit: "" },
+  fd: { default: undefined, min: 0, max: MAX_COUNT, unit: "" },
   tcpBacklog: { default: undefined, min: 1, max: 65535, unit: "" },
   retryAfter: { default: 5, min: 0, max: 86_400, unit: "seconds" },
   headersTimeout: timeout(15_000),
@@ -93,6 +94,7 @@ const OTHER_NAMES = [
   "module",
   "hostname",
   "unix",
+  "unixMode",
   "signal",
   "handleSignals",
   "onListen",

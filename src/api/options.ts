@@ -63,12 +63,22 @@ export interface ServeOptions {
   /** The TCP port, 0 to 65535, or its decimal digits; 0 lets the system choose. Default 8000. */
   readonly port?: number | string;
   /**
-   * The address to listen at, or the name of one; an IPv6 address may stand in brackets. Default "0.0.0.0": every IPv4
-   * address of the machine.
+   * The address to listen at; an IPv6 address may stand in brackets. Default "::": every address of the machine, those of
+   * IPv4 too; "0.0.0.0" where it has no IPv6.
    */
   readonly hostname?: string;
-  /** The path of a Unix domain socket to listen at in place of TCP. */
+  /**
+   * The path of a Unix domain socket to listen at in place of TCP. A file that a killed server has left there is replaced
+   * unless something listens at it, and the file is removed at the end.
+   */
   readonly unix?: string;
+  /** Who may connect to the Unix domain socket, as `chmod` takes it: 0o660, or "660". Default: what the umask leaves. */
+  readonly unixMode?: number | string;
+  /**
+   * A socket that listens already and was handed to this process, by its descriptor, in place of an address; systemd's
+   * first one is 3. The process that has bound it keeps what waits to be accepted while no server runs.
+   */
+  readonly fd?: number;
   /** Shuts the server down gracefully when it aborts. */
   readonly signal?: AbortSignal;
   /**

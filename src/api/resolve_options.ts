@@ -37,8 +37,11 @@ import type { TlsOptions } from "../runtime.ts";
 /** The options after defaults and checks. */
 export interface ResolvedOptions {
   readonly port: number;
-  readonly hostname: string;
+  /** Every address, unless set. */
+  readonly hostname: string | undefined;
   readonly unix: string | undefined;
+  readonly unixMode: number | undefined;
+  readonly fd: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onListen: ServeOptions["onListen"];
   readonly onError: ServeOptions["onError"];
@@ -140,6 +143,8 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
     hostname: resolveHostname(options.hostname),
     unix: resolveType("unix", options.unix, "string"),
+    unixMode: resolveMode(options.unixMode),
+    fd: numbers.fd,
     reusePort: resolveType("reusePort", options.reusePort, "boolean") ?? false,
     handleSignals: resolveType("handleSignals", options.handleSignals, "boolean") ?? false,
     nativeRequest: resolveType("nativeRequest", options.nativeRequest, "boolean") ?? false,
@@ -209,9 +214,17 @@ function resolvePort(port: number | string | undefined): number | string | undef
   return typeof port === "string" && /^[0-9]{1,5}$/.test(port) ? Number(port) : port;
 }
 
+function resolveMode(mode: number | string | undefined): number | undefined {
+  if (mode === undefined) return undefined;
+  const bits = typeof mode === "string" && /^[0-7]{3,4}$/.test(mode) ? Number.parseInt(mode, 8) : mode;
+  if (typeof bits === "number" && Number.isInteger(bits) && bits >= 0 && bits <= 0o777) return bits;
+  throw wrongType("unixMode", mode, 'file permissions from 0 to 0o777, such as 0o660 or "660"');
+}
+
 /** An IPv6 address may stand in brackets, as it does in a URL. */
-function resolveHostname(hostname: string | undefined): string {
-  const given = resolveType("hostname", hostname, "string") ?? "0.0.0.0";
+function resolveHostname(hostname: string | undefined): string | undefined {
+  const given = resolveType("hostname", hostname, "string");
+  if (given === undefined) return undefined;
   return /^\[[0-9a-f:.]+\]$/i.test(given) ? given.slice(1, -1) : given;
 }
 

@@ -132,7 +132,10 @@ const ON_THREADS: Scope = {
   where: 'where handlers run on threads: in the model "hybrid", or "worker-pool" with a module',
 };
 
-const OVER_TCP: Scope = { holds: ({ unix }) => unix === undefined, where: "without unix" };
+const OVER_TCP: Scope = {
+  holds: ({ unix, fd }) => unix === undefined && fd === undefined,
+  where: "without unix and fd",
+};
 
 const SCOPES: Readonly<Record<string, Scope>> = {
   workers: only("worker-pool"),
@@ -146,6 +149,8 @@ const SCOPES: Readonly<Record<string, Scope>> = {
     holds: (options, model) => ON_THREADS.holds(options, model) || Number(options.loops) > 1,
     where: `${ON_THREADS.where}, or "event-driven" with several loops`,
   },
+  unix: { holds: ({ fd }) => fd === undefined, where: "without fd" },
+  unixMode: { holds: ({ unix, fd }) => unix !== undefined && fd === undefined, where: "with unix" },
   port: OVER_TCP,
   hostname: OVER_TCP,
   reusePort: OVER_TCP,

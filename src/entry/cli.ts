@@ -95,14 +95,13 @@ function tellOfStop(host: Host, server: Server, signal: StopSignal): void {
   host.print(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once`);
 }
 
-/** The environment wins over the module. Where it has a server listen on TCP, the module's Unix domain socket is dropped. */
+/** The environment wins over the module, whatever kind of address either has. */
 function withEnvironment(ofModule: ServeOptions, ofCommand: ServeOptions, host: Host): ServeOptions {
-  if (ofCommand.unix !== undefined) return ofModule;
   const ofEnvironment = optionsOfEnvironment(host);
-  const merged: ServeOptions = { ...ofModule, ...ofEnvironment };
-  if (Object.keys(ofEnvironment).length === 0) return merged;
-  const { unix: _dropped, ...rest } = merged;
-  return rest;
+  const isElsewhere = ofCommand.unix !== undefined || ofCommand.fd !== undefined;
+  if (Object.keys(ofEnvironment).length === 0 || (isElsewhere && ofEnvironment.fd === undefined)) return ofModule;
+  const { unix: _1, unixMode: _2, fd: _3, port, hostname, ...rest } = ofModule;
+  return { ...rest, ...(ofEnvironment.fd === undefined ? { port, hostname } : {}), ...ofEnvironment };
 }
 
 /** A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells servers. */

@@ -50,8 +50,10 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
     title: "Where it listens",
     flags: [
       { names: ["--port", "-p"], option: "port", value: "number", help: "TCP port; 0 lets the system choose" },
-      { names: ["--host", "--hostname"], option: "hostname", value: "<address>", help: 'address (default "0.0.0.0")' },
+      { names: ["--host", "--hostname"], option: "hostname", value: "<address>", help: 'address (default "::")' },
       { names: ["--unix"], option: "unix", value: "<path>", help: "Unix domain socket, in place of TCP" },
+      { names: ["--unix-mode"], option: "unixMode", value: "<mode>", help: "who may connect to it, such as 660" },
+      { names: ["--fd"], option: "fd", value: "number", help: "a socket that was handed over, by its descriptor" },
       { names: ["--reuse-port"], option: "reusePort", help: "share the port with other processes" },
       { names: ["--tcp-backlog"], option: "tcpBacklog", value: "number", help: "connections that wait for accept" },
     ],

@@ -118,10 +118,10 @@ export const MODELS: ModelTable = {
 
 /** One loop where the port can't be shared. */
 function countLoops({ options, runtime, module, warnings }: ModelParts): number {
-  const { loops, hostname, port, unix: unixPath, tcpBacklog, tls } = options;
+  const { loops, hostname = "::", port, unix: unixPath, fd: descriptor, tcpBacklog, tls } = options;
   if (loops === 1) return 1;
   if (module === null) throw needsModule(`The model "event-driven" with ${loops} loops`);
-  const why = runtime.whyNotShared({ hostname, port, unixPath, tcpBacklog, reusePort: true, tls });
+  const why = runtime.whyNotShared({ hostname, port, unixPath, descriptor, tcpBacklog, reusePort: true, tls });
   if (why === null) return loops;
   warnings.warn("loops-unavailable", `Running one event loop instead of ${loops}: ${why}.`);
   return 1;

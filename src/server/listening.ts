@@ -19,13 +19,39 @@ export function openListener(
   events: TransportEvents,
   isShared: boolean,
 ): Listener | Promise<Listener> {
-  const { hostname, port, unix: unixPath, tcpBacklog, tls } = options;
-  const where = { hostname, port, unixPath, tcpBacklog, reusePort: options.reusePort || isShared, tls };
-  const listen = (): Listener | Promise<Listener> => runtime.listen(where, events);
-  // Loops share the port with each other, and with another server only if that was asked for. A socket that may share
-  // its port does not notice who else does; one that may not fails then.
-  if (!isShared || options.reusePort || port === 0) return listen();
-  return probe(runtime, { ...where, reusePort: false, tls: undefined }).then(listen);
+  const { hostname, port, unix: unixPath, unixMode, fd: descriptor, tcpBacklog, tls } = options;
+  const reusePort = options.reusePort || isShared;
+  const at = (hostname: string): ListenOptions => {
+    return { hostname, port, unixPath, unixMode, descriptor, tcpBacklog, reusePort, tls };
+  };
+  if (hostname === undefined) return listenAnywhere((any) => listenAt(at(any)));
+  return listenAt(at(hostname));
+
+  function listenAt(where: ListenOptions): Listener | Promise<Listener> {
+    const listen = (): Listener | Promise<Listener> => runtime.listen(where, events);
+    // Loops share the port with each other, and with another server only if that was asked for. A socket that may share
+    // its port does not notice who else does; one that may not fails then.
+    if (!isShared || options.reusePort || port === 0) return listen();
+    return probe(runtime, { ...where, reusePort: false, tls: undefined }).then(listen);
+  }
+}
+
+/** What a system says that has no IPv6. */
+const WITHOUT_IPV6 = ["EAFNOSUPPORT", "EADDRNOTAVAIL", "EPROTONOSUPPORT", "EINVAL"];
+
+/** Every address, of both families where the system has IPv6. */
+function listenAnywhere(listenAt: (hostname: string) => Listener | Promise<Listener>): Listener | Promise<Listener> {
+  const withoutIpv6 = (cause: unknown): Listener | Promise<Listener> => {
+    const { code } = cause as { code?: unknown };
+    if (!WITHOUT_IPV6.includes(String(code))) throw cause;
+    return listenAt("0.0.0.0");
+  };
+  try {
+    const listening = listenAt("::");
+    return listening instanceof Promise ? listening.catch(withoutIpv6) : listening;
+  } catch (cause) {
+    return withoutIpv6(cause);
+  }
 }
 
 /** Fails as listening does at an address that is taken, and leaves it as it was. */
@@ -45,10 +71,12 @@ async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
 }
 
 /** What is told of a server that can't listen. */
-export function listenFailed({ hostname, port, unix }: ResolvedOptions, cause: unknown): TrivetError {
+export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, cause: unknown): TrivetError {
   const tlsError = toTlsError(cause);
   if (tlsError !== null) return tlsError;
-  const where = unix ?? `${hostname}:${port}`;
+  const where = fd !== undefined
+    ? `the descriptor ${fd}`
+    : unix ?? (hostname === undefined ? `port ${port}` : composeAuthority(hostname, port));
   return new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause });
 }
 

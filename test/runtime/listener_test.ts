@@ -1,8 +1,8 @@
 /** Listening with the adapter of the runtime this runs on: ports, addresses, sharing, Unix domain sockets and TLS. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { connect, Server } from "node:net";
+import { existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, Server } from "node:net";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "node:path";
@@ -293,6 +293,111 @@ describe(`Unix domain sockets on ${runtime.name}`, () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+/** Runs with a folder that is gone afterwards. */
+async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "trivet-"));
+  try {
+    await run(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The file of a Unix domain socket at which nothing listens, as a killed server leaves it. */
+async function leaveSocket(path: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(`${path}-`, () => resolve()));
+  renameSync(`${path}-`, path);
+  await new Promise((resolve) => server.close(resolve));
+}
+
+describe(`the file of a Unix domain socket on ${runtime.name}`, () => {
+  at("is replaced where a killed server has left it", (site) =>
+    inFolder(async (folder) => {
+      const unixPath = join(folder, "socket");
+      await leaveSocket(unixPath);
+      assert.ok(lstatSync(unixPath).isSocket());
+      const listener = await site.listen({ unixPath });
+      await roundTrip(await site.connect({ unixPath }), "hello");
+      listener.close();
+    }));
+
+  at("stays where something listens, or where it is no socket", (site) =>
+    inFolder(async (folder) => {
+      const unixPath = join(folder, "socket");
+      await site.listen({ unixPath });
+      assert.equal(await codeOf(() => site.listen({ unixPath })), "EADDRINUSE");
+      await roundTrip(await site.connect({ unixPath }), "hello");
+      const file = join(folder, "file");
+      writeFileSync(file, "precious");
+      assert.equal(await codeOf(() => site.listen({ unixPath: file })), "EADDRINUSE");
+      assert.equal(readFileSync(file, "utf8"), "precious");
+    }));
+
+  at("has the permissions that were asked for", (site) =>
+    inFolder(async (folder) => {
+      for (const unixMode of [0o600, 0o660, 0o666]) {
+        const unixPath = join(folder, `socket-${unixMode}`);
+        await site.listen({ unixPath, unixMode });
+        assert.equal(lstatSync(unixPath).mode & 0o777, unixMode);
+      }
+    }));
+});
+
+describe(`closing when the queue is empty on ${runtime.name}`, () => {
+  /** Keeps the event loop from accepting while clients connect, which the system does by itself. */
+  async function connectUnnoticed(clients: number, where: { port: number; host: string } | { path: string }) {
+    const arriving = Array.from({ length: clients }, (_, i) =>
+      new Promise<string>((resolve) => {
+        let received = "";
+        const socket = connect(where, () => socket.write(`I am ${i}.`));
+        socket.setEncoding("utf8").on("data", (text: string) => {
+          received += text;
+          socket.end();
+        }).on("error", (error) => resolve(String(error))).on("close", () => resolve(received));
+      }));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    return arriving;
+  }
+
+  for (const kind of ["tcp", "unix"] as const) {
+    at(`opens every connection that was established before: ${kind}`, (site) =>
+      inFolder(async (folder) => {
+        const unixPath = join(folder, "socket");
+        const listener = await site.listen(kind === "tcp" ? { tcpBacklog: 511 } : { unixPath });
+        const where = kind === "tcp" ? { port: portOf(listener), host: "127.0.0.1" } : { path: unixPath };
+        const clients = await connectUnnoticed(60, where);
+        await listener.closeWhenEmpty();
+        const answers = await Promise.all(clients);
+        const refused = answers.filter((answer) => /ECONNREFUSED|ENOENT/.test(answer));
+        const answered = answers.filter((answer, i) => answer === `I am ${i}.`);
+        assert.equal(answered.length + refused.length, 60, answers.join(", "));
+        assert.ok(answered.length > 0);
+        assert.equal(site.recorder.connections.length, answered.length, "none of them is our own");
+      }));
+  }
+
+  at("frees the port, and may be called again and behind close", async (site) => {
+    const listener = await site.listen();
+    const port = portOf(listener);
+    await Promise.all([listener.closeWhenEmpty(), listener.closeWhenEmpty()]);
+    await listener.closeWhenEmpty();
+    assert.equal(await codeOf(() => connectRaw({ port })), "ECONNREFUSED");
+    const second = await site.listen({ port });
+    second.close();
+    await second.closeWhenEmpty();
+    assert.deepEqual(site.recorder.acceptErrors, []);
+  });
+
+  at("leaves open connections alone", async (site) => {
+    const listener = await site.listen();
+    const client = await site.connect({ port: portOf(listener) });
+    await roundTrip(client, "before");
+    await listener.closeWhenEmpty();
+    await roundTrip(client, "after");
   });
 });
 

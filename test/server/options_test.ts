@@ -30,6 +30,7 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "handlerTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "writeTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "queueTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
+  { name: "fd", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "drainDelay", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "drainTimeout", allowed: MAX_TIMEOUT, tooLow: -1, tooHigh: 2 ** 31 },
   { name: "halfCloseTimeout", allowed: `${MAX_TIMEOUT}, or Infinity`, tooLow: -1, tooHigh: 2 ** 31 },
@@ -256,6 +257,7 @@ describe("an IPv6 address to listen at", () => {
 const DEFAULTS: Readonly<Record<string, number | undefined>> = {
   port: 8000,
   tcpBacklog: undefined,
+  fd: undefined,
   retryAfter: 5,
   headersTimeout: 15_000,
   requestTimeout: 120_000,
