@@ -7,19 +7,12 @@
  */
 
 import { fileURLToPath } from "node:url";
-import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
 import { findProgram } from "./proxies.ts";
 import { type Contender, type RestartRow, restartUnderLoad } from "./restarts.ts";
+import { findContenders } from "./runners.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const CLI = fileURLToPath(new URL("../../src/entry/cli.ts", import.meta.url));
 const PAGE = new URL("../../docs/restarts.md", import.meta.url);
-/** How a runtime runs a program in TypeScript. */
-const RUNNERS: readonly { readonly name: string; readonly args: readonly string[] }[] = [
-  { name: "deno", args: ["run", "--allow-all", "--no-check", "--quiet"] },
-  { name: "bun", args: ["run"] },
-  { name: "node@24", args: ["--no-warnings"] },
-];
 const MODELS = ["event-driven", "hybrid"] as const;
 
 const isQuick = Deno.args.includes("--quick");
@@ -32,12 +25,10 @@ if (programs.nginx === null && programs.haproxy === null) Deno.exit(0);
 const folder = await Deno.makeTempDir({ prefix: "trivet-" });
 const rows: RestartRow[] = [];
 try {
-  for (const [i, { name, args }] of RUNNERS.entries()) {
-    const { path, version } = await TEST_RUNTIMES.find((runtime) => runtime.name === name)!.find(ROOT);
-    const runtime = `${name.replace(/@.*/, "")} ${version}`;
+  for (const [i, { runtime, command }] of (await findContenders()).entries()) {
     for (const [j, model] of MODELS.entries()) {
       if (isQuick && j !== i % 2) continue;
-      const contender: Contender = { runtime, model, command: [path, ...args, CLI] };
+      const contender: Contender = { runtime, model, command };
       for (const row of await restartUnderLoad(contender, programs, folder)) {
         rows.push(row);
         const { total, lost, ways } = row.count;
