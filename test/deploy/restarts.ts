@@ -25,13 +25,14 @@ export interface RestartRow {
 
 const CLIENTS_PER_PROXY = 6;
 /**
- * From one restart to the next. By default nginx leaves out a server that has refused a connection for 10 s, so that the
- * third may not be restarted sooner than that after the first.
+ * By default nginx leaves out a server that has refused a connection for 10 s, and finds none when it leaves out all: so
+ * long one has to be back before the second one behind it is restarted.
  */
-const STEP_MS = 5_500;
+const BACK_MS = 10_500;
+const STEP_MS = 500;
 /** What is idle at the proxies is closed then. */
-const DRAIN_TIMEOUT_MS = 3_000;
-const DEADLINE_MS = 15_000;
+const DRAIN_TIMEOUT_MS = 2_000;
+const DEADLINE_MS = 30_000;
 const MODULE = new URL("./app.ts", import.meta.url).pathname;
 
 /** A server that can be restarted. */
@@ -107,11 +108,14 @@ export async function restartUnderLoad(
       proxies.push(await startProxy(kind, path, folder, port, ports));
       loads.push([kind.name, load(port, CLIENTS_PER_PROXY, stopping.signal)]);
     }
-    for (const server of servers) {
-      const nextAtMs = Date.now() + STEP_MS;
+    await pause(STEP_MS);
+    const backAtMs: number[] = [];
+    for (const [i, server] of servers.entries()) {
+      if (i >= 2) await pause(backAtMs[i - 2] + BACK_MS - Date.now());
       await server.stop();
       await server.start();
-      await new Promise((resolve) => setTimeout(resolve, Math.max(500, nextAtMs - Date.now())));
+      backAtMs.push(Date.now());
+      await pause(STEP_MS);
     }
     stopping.abort();
     const { runtime, model } = contender;
@@ -122,4 +126,8 @@ export async function restartUnderLoad(
     stopping.abort();
     await Promise.allSettled([...proxies, ...servers].map((each) => each.stop()));
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }
