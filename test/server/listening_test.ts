@@ -1,0 +1,95 @@
+/** Where a server listens: every address unless it is told, permissions of a socket, and what is told when it can't. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { TrivetError } from "../../src/api/errors.ts";
+import type { ServeOptions } from "../../src/api/options.ts";
+import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createMemoryServer, text } from "../support/memory_server.ts";
+import { connectRaw } from "../support/raw_client.ts";
+import { serve } from "../../mod.ts";
+
+/** A server whose runtime notes where it is to listen, and fails there as the test says. */
+async function listen(options: ServeOptions, failures: Readonly<Record<string, string>> = {}) {
+  const memory = createMemoryRuntime();
+  const tried: ListenOptions[] = [];
+  const runtime = {
+    ...memory,
+    listen(where: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
+      tried.push(where);
+      const code = failures[where.hostname];
+      if (code !== undefined) throw Object.assign(new Error(`It fails with ${code}.`), { code });
+      return memory.listen(where, events);
+    },
+  };
+  const { server } = createMemoryServer(runtime, options, () => text("hello"));
+  const failure = await server.ready().then(() => null, (error: TrivetError) => error);
+  if (failure === null) await server.stop();
+  return { tried, failure };
+}
+
+describe("without a hostname a server", () => {
+  test("listens at every address of both families", async () => {
+    const { tried } = await listen({});
+    assert.deepEqual(tried.map(({ hostname }) => hostname), ["::"]);
+  });
+
+  for (const code of ["EAFNOSUPPORT", "EADDRNOTAVAIL"]) {
+    test(`listens at those of IPv4 where the system has no IPv6: ${code}`, async () => {
+      const { tried, failure } = await listen({}, { "::": code });
+      assert.deepEqual([tried.map(({ hostname }) => hostname), failure], [["::", "0.0.0.0"], null]);
+    });
+  }
+
+  test("looks nowhere else when the port is taken", async () => {
+    const { tried, failure } = await listen({ port: 80 }, { "::": "EADDRINUSE" });
+    assert.equal(tried.length, 1);
+    assert.equal(failure?.message, "Can't listen at port 80: It fails with EADDRINUSE.");
+  });
+
+  test("is reached over IPv4, and the peer looks like IPv4", async () => {
+    const peers: string[] = [];
+    const server = await serve({ port: 0, onListen: () => {} }, (_request, info) => {
+      peers.push("hostname" in info.remoteAddr ? info.remoteAddr.hostname : "");
+      return new Response("hello");
+    }).ready();
+    const client = await connectRaw({ port: server.port });
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    assert.match(await client.receiveAll(), /hello$/);
+    client.end();
+    await server.stop();
+    assert.deepEqual(peers, ["127.0.0.1"]);
+  });
+});
+
+describe("the options of a listener", () => {
+  for (
+    const [unixMode, expected] of [[0o660, 0o660], ["660", 0o660], ["0600", 0o600], [undefined, undefined]] as const
+  ) {
+    test(`permissions of a Unix domain socket, given as ${JSON.stringify(unixMode)}`, async () => {
+      const { tried } = await listen({ unix: "/run/app.sock", unixMode });
+      assert.deepEqual(tried.map((where) => where.unixMode), [expected]);
+    });
+  }
+
+  for (const unixMode of [-1, 0o1000, 6.5, "rw", "999", ""]) {
+    test(`permissions that are none are refused: ${JSON.stringify(unixMode)}`, async () => {
+      const message =
+        /^The option unixMode is .*, allowed is file permissions from 0 to 0o777, such as 0o660 or "660"\.$/;
+      await assert.rejects(listen({ unix: "/run/app.sock", unixMode }), { name: "TypeError", message });
+    });
+  }
+
+  test("a socket that was handed over stands for an address", async () => {
+    const { tried } = await listen({ fd: 3 });
+    assert.deepEqual(tried.map(({ descriptor }) => descriptor), [3]);
+    for (const other of [{ port: 80 }, { hostname: "::1" }, { unix: "/run/app.sock" }, { reusePort: true }]) {
+      await assert.rejects(listen({ fd: 3, ...other }), /^TypeError: The option \w+ has no effect here/);
+    }
+    await assert.rejects(
+      listen({ unixMode: 0o660 }),
+      /^TypeError: The option unixMode has no effect here, only with unix/,
+    );
+  });
+});
