@@ -155,7 +155,7 @@ describe("the start of several event loops", () => {
       name: "a loop can't listen",
       setup: { cannotListen: (number) => number === 2 },
       code: "listen-failed",
-      message: /^Can't listen at 0\.0\.0\.0:8000: The port is taken\.$/,
+      message: /^Can't listen at port 8000: The port is taken\.$/,
     },
     {
       name: "a thread crashes while it loads the module",
