@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { TrivetError } from "../../src/api/errors.ts";
+import type { TrivetError } from "../../src/api/errors.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
