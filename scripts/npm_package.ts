@@ -49,9 +49,6 @@ export const DECLARATION_FOLDER = "types";
 /** What is copied from the top of the repository. */
 export const COPIED_FILES: readonly string[] = ["README.md", "LICENSE", "CHANGELOG.md"];
 
-/** Where the sources are published. */
-const REPOSITORY = "https://github.com/trivet/http";
-
 /** The oldest Node on which the tests run. */
 const OLDEST_NODE = 20;
 
@@ -113,9 +110,6 @@ export function packageJson({ name, version, license }: PackageDescription): Rec
     description: SUMMARY,
     keywords: KEYWORDS,
     license,
-    repository: { type: "git", url: `git+${REPOSITORY}.git` },
-    homepage: `${REPOSITORY}#readme`,
-    bugs: `${REPOSITORY}/issues`,
     type: "module",
     main: `./${emittedPath(main.path)}`,
     types: `./${declarationPath(main.path)}`,

@@ -84,7 +84,7 @@ const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   static: "route in the handler, with Hono for example",
   websocket: "call info.upgradeWebSocket() in the handler",
   development: "leave it out, there is only one mode",
-  id: "leave it out, under bun --hot a second serve() at the same address takes over",
+  id: "leave it out",
   ipv6Only: 'write hostname: "::"',
   // node:http, node:https and node:net
   host: "it is called hostname",

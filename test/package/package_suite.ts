@@ -98,10 +98,8 @@ describe("the tarball", () => {
     }
   });
 
-  it("says where it comes from", async () => {
-    const { repository, homepage, bugs, keywords } = JSON.parse(await Deno.readTextFile(`${installed}/package.json`));
-    assert.match(repository.url, /^git\+https:\/\/.*\.git$/);
-    for (const url of [homepage, bugs]) assert.ok(url.startsWith("https://"), url);
+  it("says by what it is found", async () => {
+    const { keywords } = JSON.parse(await Deno.readTextFile(`${installed}/package.json`));
     assert.ok(keywords.length > 5);
   });
 

@@ -218,10 +218,7 @@ describe("a server", () => {
   test("whose module can't be loaded stops", async () => {
     const memory = createMemoryServer(createMemoryRuntime(), { module: "./missing.ts", model: "blocking" });
     const { look, seen } = watch(memory);
-    await assert.rejects(memory.server.ready(), {
-      code: "module-invalid",
-      message: 'The module "./missing.ts" does not exist.',
-    });
+    await assert.rejects(memory.server.ready(), { code: "module-invalid" });
     look();
     assert.deepEqual(seen, ["starting", "stopped"]);
     assertNoTimer(memory);
