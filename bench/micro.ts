@@ -211,7 +211,7 @@ const CASES: readonly Case[] = [
   hopCase(4, 4, 64 * 1024),
 ];
 
-/** Where results go: an optimizer must take it that somebody reads them. */
+/** Where results go: an optimizer must take it that they are read. */
 let seen: unknown;
 
 async function timeOf({ run }: Case, count: number): Promise<number> {

@@ -99,7 +99,7 @@ async function measure(
   const { name: runtime, title } = lab.runtime;
   const found = new Map(contestants.map((contestant): [Contestant, Round[]] => [contestant, []]));
   for (let repetition = 0; repetition < repetitions; repetition++) {
-    // Every other time backwards, so that a machine that gets slower or faster favours nobody.
+    // Every other time backwards, so that a machine that gets slower or faster favours no model.
     for (const contestant of repetition % 2 === 0 ? contestants : contestants.toReversed()) {
       const name = `${title}, ${experiment.name}, ${contestant.title}`;
       try {

@@ -22,7 +22,7 @@ export interface Site {
   readonly root: string;
   /** For this run's files; removed at its end. */
   readonly folder: string;
-  /** Tells whoever watches, with the time since the start. */
+  /** Prints a line, with the time since the start. */
   say(line: string): void;
 }
 

@@ -305,7 +305,7 @@ class DenoHost extends Outputs implements Host {
   }
 
   runWatched(args: readonly string[]): Promise<number> {
-    // Whoever may run programs may do everything: no permission is added here.
+    // A program that may run others may do everything: no permission is added here.
     return runWatched(["run", "--allow-all", "--watch"], Deno.mainModule, args);
   }
 

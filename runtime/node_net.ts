@@ -88,7 +88,7 @@ export async function listenOverNet(
 
 /**
  * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses nothing:
- * with a queue of one place (Linux refuses nobody beyond it, but does not answer, and clients ask again a second later),
+ * with a queue of one place (Linux refuses no client beyond it, but does not answer, and clients ask again a second later),
  * which a connection of our own has taken. That it is established shows that nothing else is in the queue, since Node
  * accepts one connection in each turn of its loop, and our own is made and looked at within one.
  */

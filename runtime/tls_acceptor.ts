@@ -142,7 +142,7 @@ export class TlsAcceptor {
   }
 }
 
-/** A client that shows no certificate may be whoever it likes; one that shows one must be who it says. */
+/** A client that shows no certificate need not say who it is; one that shows one must be who it says. */
 function isTrustworthy(socket: TLSSocket): boolean {
   return socket.authorized || rawCertificateOf(socket) === null;
 }

@@ -63,7 +63,7 @@ export async function nameSources(emitted: string): Promise<void> {
 }
 
 /**
- * Takes the declarations that the exports reach; `exports` lets nobody import the others.
+ * Takes the declarations that the exports reach; `exports` keeps the others from being imported.
  *
  * @param output The package's folder.
  * @param emitted The folder of the emitted modules.

@@ -439,9 +439,9 @@ export interface ResponseContents {
 export interface DiagnosticsChannel {
   /** Whether anything listens now. */
   readonly hasSubscribers: boolean;
-  /** Tells whoever listens. */
+  /** Tells the listeners. */
   publish(message: unknown): void;
-  /** Tells whoever listens, and calls back with the stores set that are bound to the channel. */
+  /** Tells the listeners, and calls back with the stores set that are bound to the channel. */
   runStores<T>(message: unknown, callback: () => T): T;
 }
 

@@ -49,7 +49,7 @@ export class WireConnection {
     conn.setNoDelay(true);
   }
 
-  /** Connects over loopback. Rejects when nobody listens. */
+  /** Connects over loopback. Rejects when no server listens. */
   static async open(port: number): Promise<WireConnection> {
     return new WireConnection(await Deno.connect({ port, hostname: "127.0.0.1" }));
   }

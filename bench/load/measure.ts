@@ -86,7 +86,7 @@ export async function measureScenario(scenario: Scenario, runtime: BenchRuntime,
     try {
       for (const found of all) await attempt(found, () => launch(found, scenario, runtime, method, running));
       for (let round = 0; round < method.rounds; round++) {
-        // Every other round runs backwards, so that a machine that gets slower or faster favours nobody.
+        // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
         for (const each of round % 2 === 0 ? running : running.toReversed()) {
           await attempt(each.found, () => measureRound(each, scenario, method));
         }

@@ -90,7 +90,7 @@ const APPLICATION_ANSWER = jsonOf({ id: "42", name: "trivet", userAgent: BROWSER
 
 /** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
 const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
-/** A low one: each request wakes whoever answers it. */
+/** A low one: each request wakes its server. */
 const LOW = { connections: 8, requestsPerSecond: 400 } as const;
 
 /** Every scenario. */

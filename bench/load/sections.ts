@@ -155,7 +155,7 @@ function chartOf(title: string, rows: readonly RatioRow[]) {
   return { title, subtitle, unit: "times", scale: "logarithmic", base: 1, groups } as const;
 }
 
-/** One line for whoever watches. */
+/** One line for the terminal. */
 export function progressLine(scenario: Scenario, runtime: string, measurements: readonly Measurement[]): string {
   const figures = measurements.map(({ contender, rounds, problems }) =>
     `${contender} ${rounds.length === 0 ? "failed" : microseconds(rounds, cpuOf)}${problems.length === 0 ? "" : "!"}`

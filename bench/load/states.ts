@@ -94,7 +94,7 @@ export const STATES: readonly State[] = [
         const each = (await settledBytes(server) - before) / count;
         await holder.ask("trickle", OPEN_DEADLINE_MS);
         const crowded = await probe(server.port, 2);
-        // Whoever parses nothing takes the byte of a slow head for nothing, and is not asked again.
+        // A server that parses nothing takes the byte of a slow head for nothing, and is not asked again.
         const finished = contender === "raw" ? opened : await holder.ask<HolderReport>("finish", OPEN_DEADLINE_MS);
         const isWhole = finished.open === count && finished.answered === (contender === "raw" ? 1 : 2);
         const problems = isWhole ? [] : [`of ${count} connections ${finished.open} are open; ${finished.ended} ended`];

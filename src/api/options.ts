@@ -31,7 +31,7 @@ export interface MinDataRate {
 export interface ProxyTrustOptions {
   /**
    * The proxies: "loopback" for those on this machine, ranges of addresses such as "10.0.0.0/8", or how many proxies there
-   * are one behind another, 1 to 100. A Unix domain socket counts as loopback. With a number, whoever can connect is believed.
+   * are one behind another, 1 to 100. A Unix domain socket counts as loopback. With a number, every peer is believed.
    */
   readonly from: "loopback" | readonly string[] | number;
   /**
@@ -117,7 +117,7 @@ export interface ServeOptions {
   readonly trustProxy?: ProxyTrustOptions;
   /**
    * Has every connection begin with a header of the PROXY protocol, version 1 or 2, before TLS: `info.remoteAddr` and the
-   * limits by address are then those of whoever the proxy speaks for. What comes from elsewhere, or begins otherwise, is
+   * limits by address are then those of the client that the proxy speaks for. What comes from elsewhere, or begins otherwise, is
    * closed. Default: none.
    */
   readonly proxyProtocol?: ProxyProtocolOptions;

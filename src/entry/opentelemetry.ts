@@ -3,7 +3,7 @@
  *
  * It decides what a span of a request is called and has: the conventions for HTTP server spans of OpenTelemetry (stable
  * since 1.23). The API of OpenTelemetry is handed in, so that nothing is imported and every version of it will do that has
- * these few functions; whoever sets up its SDK decides where spans go.
+ * these few functions; the program that sets up its SDK decides where spans go.
  *
  * @module
  */

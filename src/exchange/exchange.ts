@@ -50,7 +50,7 @@ export const EXCHANGE_STATES: StateTable<ResponseProgress> = new StateTable<Resp
 
 /** What an exchange asks of the connection it takes place on, or of what stands for that on another thread. */
 export interface ExchangeOwner extends ContentSupply {
-  /** The peer's address, or by the PROXY protocol that of whoever it speaks for. */
+  /** The peer's address, or by the PROXY protocol that of the client it speaks for. */
   readonly remoteAddress: Address;
   /** The address at the other end of the socket. */
   readonly peerAddress: Address;
@@ -164,7 +164,7 @@ export class Exchange implements RequestSource {
     return this.#progress;
   }
 
-  /** The address of whoever asks. */
+  /** The address of the client. */
   get remoteAddress(): Address {
     return this.#client ?? this.connection.remoteAddress;
   }

@@ -13,7 +13,7 @@ import { isToken } from "./grammar.ts";
 import { formatIp, parseIp } from "./ip_address.ts";
 import { trimOws } from "./token_list.ts";
 
-/** What one proxy says of whoever has connected to it; `null` for what it does not say. */
+/** What one proxy says of what has connected to it; `null` for what it does not say. */
 export interface Hop {
   /** An address, perhaps with a port, or a name that stands for one: see {@linkcode parseNode}. */
   readonly node: string | null;

@@ -2,7 +2,7 @@
  * Signals of the system that stop a server.
  *
  * It decides what each means: SIGTERM comes from what runs the process and is a restart as a rule; SIGINT comes from
- * somebody at a keyboard. It must not know how a server stops.
+ * a person at a keyboard. It must not know how a server stops.
  *
  * @module
  */

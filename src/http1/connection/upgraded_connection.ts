@@ -47,7 +47,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   /**
    * @param transport The connection, whose events its owner passes on from now on.
-   * @param remoteAddr The address of whoever has asked for the upgrade.
+   * @param remoteAddr The address of the client that has asked for the upgrade.
    * @param owner What sends, behind everything that was sent before.
    * @param life The states of the connection: the end of what is written enters one of them.
    */

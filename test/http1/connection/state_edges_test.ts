@@ -25,7 +25,7 @@ describe("a FIN", () => {
     assert.equal(server.stats().connections.open, 1);
   });
 
-  test("within content that nobody wants, behind the response, closes the connection at once", async () => {
+  test("within content that is not wanted, behind the response, closes the connection at once", async () => {
     const { send, clock, server } = await startMemoryServer(hello);
     const peer = await send(`${CHUNKED}1\r\na\r\n`);
     assert.deepEqual(statuses(peer.received()), [200]);
@@ -91,7 +91,7 @@ describe("an upgrade whose handler has let go of both streams", () => {
   }
 });
 
-describe("content that nobody wants, behind the response", () => {
+describe("content that is not wanted, behind the response", () => {
   test("has what is left of requestTimeout, and no more", async () => {
     const options = { requestTimeout: 4_000, minDataRate: { bytesPerSecond: 0 } };
     const gate = createGate();
