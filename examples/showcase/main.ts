@@ -50,7 +50,7 @@ async function stopOnSignal(server: Server): Promise<void> {
   });
   const signal = await firstSignal;
   console.log(`${signal}: finishing ${server.stats().activeExchanges} exchanges in flight; again to stop at once.`);
-  const { drained, aborted, durationMs } = await server.shutdown({ timeout: SHUTDOWN_TIMEOUT_MS });
+  const { drained, aborted, durationMs } = await server.shutdown({ timeout: SHUTDOWN_TIMEOUT_MS, closeIdle: true });
   console.log(`Stopped after ${durationMs} ms: ${drained} connections closed in order, ${aborted} cut off.`);
 }
 

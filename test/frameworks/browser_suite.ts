@@ -77,7 +77,7 @@ for (const runtime of runtimes) {
         const argv = ["node", `${user}/browse.mjs`, BROWSER, url, PAGE_PATH, ...TEXT_PATHS];
         seen = JSON.parse((await succeed(argv, user, BROWSER_DEADLINE_MS)).trim().split("\n").at(-1)!);
       } finally {
-        await program.stop("SIGINT");
+        await program.stop();
       }
     });
 

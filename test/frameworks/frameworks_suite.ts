@@ -84,7 +84,7 @@ function testFramework(table: FrameworkTable, flags: readonly string[]): void {
       for (const row of rows) it(row.name, () => row.leftAt === undefined ? ask(url, row) : leave(url, row));
 
       it("stops", async () => {
-        assert.equal(await program?.stop("SIGINT"), 0, program?.output);
+        assert.equal(await program?.stop(), 0, program?.output);
       });
     });
   }

@@ -126,7 +126,7 @@ for (const runtime of TEST_RUNTIMES.filter(({ name }) => name in FLAGS)) {
       const { path } = await runtime.find(ROOT);
       command = [path, ...FLAGS[runtime.name], `${ROOT}/src/entry/cli.ts`];
     });
-    after(() => Promise.all(programs.map((program) => program.stop("SIGINT"))));
+    after(() => Promise.all(programs.map((program) => program.stop())));
 
     const serve = async (...options: string[]): Promise<number> => {
       const program = new ServingProgram([...command, "app.mjs", "--port=0", "--host=127.0.0.1", ...options], folder);

@@ -108,7 +108,7 @@ for (const runtime of runtimes) {
       await inFront.ready();
     });
     after(async () => {
-      await program?.stop("SIGINT");
+      await program?.stop();
       await Promise.all([behind?.stop(), inFront?.stop()]);
     });
 

@@ -47,7 +47,7 @@ export function sixLines({ model, takesModule }: ModelRow, specifier: string): s
     "await server.ready();",
     "const response = await fetch(server.url);",
     "console.log(response.status, await response.text());",
-    "await server.shutdown();",
+    "await server.shutdown({ closeIdle: true });",
     "",
   ].join("\n");
 }
@@ -69,7 +69,7 @@ export const REQUIRE_AND_SERVE = `const { serve } = require("${PACKAGE_NAME}");
 serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => new Response("hello")).ready().then(async (server) => {
   const response = await fetch(server.url);
   console.log(response.status, await response.text());
-  await server.shutdown();
+  await server.shutdown({ closeIdle: true });
 });
 `;
 

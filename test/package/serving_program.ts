@@ -61,12 +61,13 @@ export class ServingProgram {
   }
 
   /**
-   * Asks it to stop, as a supervisor does.
+   * Asks it to stop.
    *
-   * @param signal SIGINT in its place closes idle connections too, which the client of a test may hold open.
+   * @param signal SIGINT, as a terminal sends it, closes idle connections too, which the client of a test may hold open;
+   *   SIGTERM, as a supervisor sends it, leaves them.
    * @returns Its exit code; 137 if it had to be ended.
    */
-  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<number> {
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGINT"): Promise<number> {
     this.#signal(signal);
     // What it started in turn may end later than itself, and holds its output open until then.
     const timer = setTimeout(() => this.#signal("SIGKILL"), DEADLINE_MS);
