@@ -71,7 +71,7 @@ describe("a call of serve() that was meant for another server says what to write
     [
       "a port beside a path",
       [{ unix: "/tmp/x", port: 1 }, handler],
-      "The option port has no effect here, only without unix.",
+      "The option port has no effect here, only without unix and fd.",
     ],
   ];
   for (const [name, args, message] of CALLS) {

@@ -208,7 +208,8 @@ describe("trivet serve --model", () => {
     const module = fileURLToPath(new URL("../../fixtures/models/throws_on_threads.ts", import.meta.url));
     const { code, errors } = await new Program(CLI, ["serve", module, "--port=0", "--model=hybrid"]).ended;
     assert.equal(code, 1);
-    assert.deepEqual(errors, [`trivet: The module ${JSON.stringify(module)} could not be loaded: Not on this thread.`]);
+    const name = JSON.stringify(module);
+    assert.deepEqual(errors, [`trivet: The module ${name} could not be loaded: Not on this thread. [module-invalid]`]);
   });
 
   test("a model there is not: one line with those there are, and exit code 2", async () => {
