@@ -200,7 +200,12 @@ export async function runAttack(
       attacked === "native" ? [] : [
         ...outcome.violations,
         ...survived ? [] : [`it did not survive, and printed: ${firstLines(server)}`],
-        ...tooMuch("the memory", "MiB", memoryMiB, attack.maxMemoryMiB),
+        ...tooMuch(
+          "the memory",
+          "MiB",
+          memoryMiB,
+          (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1),
+        ),
         ...isQuick ? [] : outcome.late ?? [],
         ...isQuick ? [] : tooMuch("another client's wait", "ms", outcome.worstWaitMs, attack.maxWaitMs),
       ],
@@ -252,6 +257,12 @@ function lookAt(server: ServerProcess): { peakBytes: number; cpuSeconds: number 
     return null;
   }
 }
+
+/**
+ * A quick run judges memory by this many times the goal: how much of it a collector of young objects takes depends on the
+ * machine, and what an attack without a bound costs is more (365 to 1,233 MiB where the goal is 100).
+ */
+const QUICK_MEMORY_FACTOR = 3;
 
 function tooMuch(what: string, unit: string, found: number | null, max = Infinity): string[] {
   return found === null || found <= max ? [] : [`${what} is ${Math.round(found)} ${unit}, allowed are ${max}`];
