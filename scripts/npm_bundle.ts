@@ -72,6 +72,9 @@ async function restoreNames(folder: string): Promise<void> {
     if (renamed.length === 0) continue;
     const lines = renamed.map((each) => `Object.defineProperty(${each},"name",{value:"${each}",configurable:true});`);
     // Behind the code, where it moves no column of the source map.
-    await Deno.writeTextFile(`${folder}/${name}`, text.replace(/(\n\/\/# sourceMappingURL=)/, `\n${lines.join("")}$1`));
+    await Deno.writeTextFile(
+      `${folder}/${name}`,
+      text.replace(/(\n\/\/# sourceMappingURL=)/, `\n${lines.join("\n")}$1`),
+    );
   }
 }

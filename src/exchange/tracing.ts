@@ -4,7 +4,7 @@
  * It decides what is told, as `TracingChannel` of `node:diagnostics_channel` has it: `start` and `end` around the call,
  * `asyncStart` and `asyncEnd` when the promise it gave has settled, and `error`. There is one channel on each thread on
  * which handlers run, so that what a listener binds to `start` (`bindStore` of AsyncLocalStorage) is there within the handler.
- * It must not know who listens.
+ * It must not know the listeners.
  *
  * @module
  */

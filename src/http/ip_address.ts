@@ -2,7 +2,7 @@
  * IP addresses and ranges of them, in text.
  *
  * It decides what is an address (RFC 4291 section 2.2, RFC 6943 section 3.1.1) and whether it is in a range (RFC 4632). It
- * must not know whose address it is.
+ * must not know clients and proxies.
  *
  * @module
  */

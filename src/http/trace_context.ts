@@ -2,7 +2,7 @@
  * The fields `traceparent` and `tracestate` (W3C Trace Context, Level 1, the recommendation of 23 November 2021).
  *
  * It decides what is a trace context: one that is wrong in any way is none, and a state that is wrong is none without
- * making the rest so (section 3.3). It must not know who traces.
+ * making the rest so (section 3.3). It must not know what is traced.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * It decides what a form is, strictly and in place of the runtimes, none two of which read the same form: one makes text of
  * an upload whose file name stands without quotation marks, one takes a form that was cut off for an empty one. What two
- * readers could take for different forms is refused. It must not know whose content it is.
+ * readers could take for different forms is refused. It must not know requests and responses.
  *
  *     multipart-body    = [ preamble CRLF ] dash-boundary padding CRLF part *( CRLF dash-boundary padding CRLF part )
  *                         CRLF dash-boundary "--" padding [ CRLF epilogue ]

@@ -2,7 +2,7 @@
  * A message for many WebSockets: its frames, each made once for all sockets that can send the same bytes.
  *
  * It decides how many kinds of frames there are: one that is not compressed, also for sockets whose messages refer to
- * those before them, and one for each window and level of the others. It must not know who sends them.
+ * those before them, and one for each window and level of the others. It must not know sockets and topics.
  *
  * @module
  */

@@ -141,7 +141,7 @@ describe("the start of several event loops", () => {
 
   function assertNothingIsLeft({ alive, clock, server, runtime }: ThreadServer): void {
     assert.deepEqual([alive(), clock.pendingCount, server.stats().state], [[], 0, "stopped"]);
-    assert.throws(() => runtime.connect(), /Nobody listens/);
+    assert.throws(() => runtime.connect(), /There is no listener/);
   }
 
   const rows: { name: string; setup: ThreadServerSetup; code: string; message: RegExp }[] = [
@@ -293,7 +293,7 @@ describe("a graceful stop of several event loops", () => {
     const report = server.shutdown({ closeIdle: true });
     await clock.settle();
     assert.deepEqual(idle.map((peer) => peer.serverSide), ["ended", "ended"]);
-    assert.throws(() => started.connectTo(1), /Nobody listens/);
+    assert.throws(() => started.connectTo(1), /There is no listener/);
     assert.equal(server.stats().draining, true);
     gate.open();
     await clock.settle();
@@ -318,7 +318,7 @@ describe("a graceful stop of several event loops", () => {
     server.shutdown({ delay: 1_000 });
     await clock.advance(1_000);
     await clock.settle();
-    assert.throws(() => started.connectTo(1), /Nobody listens/);
+    assert.throws(() => started.connectTo(1), /There is no listener/);
     for (const peer of idle) peer.send(get("/c"));
     await clock.settle();
     for (const peer of idle) assert.match(peer.received(), /\/a[^]*\r\nConnection: close\r\n[^]*\/c$/);

@@ -50,7 +50,7 @@ function assertNothingIsLeft({ alive, clock, server, runtime }: ThreadServer): v
   assert.deepEqual(alive(), []);
   assert.equal(clock.pendingCount, 0);
   assert.equal(server.stats().state, "stopped");
-  assert.throws(() => runtime.connect(), /Nobody listens/);
+  assert.throws(() => runtime.connect(), /There is no listener/);
 }
 
 for (const options of MODELS) {
@@ -63,7 +63,7 @@ for (const options of MODELS) {
       await clock.settle();
       assert.equal(server.stats().state, "starting");
       assert.throws(() => server.port, { code: "not-listening" });
-      assert.throws(() => started.runtime.connect(), /Nobody listens/);
+      assert.throws(() => started.runtime.connect(), /There is no listener/);
       last.open();
       await server.ready();
       assert.equal(server.stats().state, "listening");

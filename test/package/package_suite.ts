@@ -94,7 +94,7 @@ describe("the tarball", () => {
     for (const { path } of report.files.filter(({ path }) => path.endsWith(".js"))) {
       const lines = (await Deno.readTextFile(`${installed}/${path}`)).split("\n");
       const longest = Math.max(...lines.map((line) => line.length));
-      assert.ok(longest < 1_000, `${path}: ${longest}`);
+      assert.ok(longest < 400, `${path}: ${longest}`);
     }
   });
 

@@ -34,7 +34,7 @@ describe("a stop that is announced", () => {
     const late = await send(get());
     assert.equal(late.received(), okText("hello", CLOSE));
     await clock.advance(1);
-    await assert.rejects(send(get()), /Nobody listens/);
+    await assert.rejects(send(get()), /There is no listener/);
     idle.send(get());
     await clock.settle();
     assert.match(idle.received(), /hello[^]*\r\nConnection: close\r\n[^]*hello$/);
@@ -57,7 +57,7 @@ describe("a stop that is announced", () => {
       await clock.advance(delayMs - 1);
       connect().reset();
       await clock.advance(1);
-      assert.throws(connect, /Nobody listens/);
+      assert.throws(connect, /There is no listener/);
       await clock.advance(timeoutMs);
       assert.deepEqual(await report, { drained: 1, aborted: 1, durationMs: delayMs + timeoutMs });
     }
@@ -70,7 +70,7 @@ describe("a stop that is announced", () => {
     await clock.advance(1_000);
     reports.push(server.shutdown({ delay: 1_000, timeout: 2_000 }), server.shutdown({ delay: 9_000 }));
     await clock.advance(1_000);
-    assert.throws(connect, /Nobody listens/);
+    assert.throws(connect, /There is no listener/);
     await clock.advance(2_000);
     const [first, ...others] = await Promise.all(reports);
     assert.deepEqual(first, { drained: 0, aborted: 1, durationMs: 4_000 });
@@ -85,7 +85,7 @@ describe("a stop that is announced", () => {
     await clock.advance(1_000);
     assert.deepEqual(await server.stop(), { drained: 0, aborted: 1, durationMs: 1_000 });
     assert.deepEqual(await report, await server.stop());
-    assert.throws(connect, /Nobody listens/);
+    assert.throws(connect, /There is no listener/);
     assert.equal(clock.pendingCount, 0);
   });
 

@@ -183,7 +183,7 @@ describe("a server", () => {
     look();
     assert.deepEqual(await stopped, { drained: 0, aborted: 0, durationMs: 0 });
     assert.deepEqual(seen, ["starting", "draining", "stopped"]);
-    assert.throws(() => runtime.connect(), /Nobody listens/);
+    assert.throws(() => runtime.connect(), /There is no listener/);
     assert.equal(await memory.server.ready(), memory.server);
     await memory.server.finished;
     assertNoTimer(memory);

@@ -104,7 +104,7 @@ function createRuntime<C extends Clock>(
   const printed: string[] = [];
   let events: TransportEvents | null = null;
   const needEvents = (): TransportEvents => {
-    if (events === null) throw new Error("Nobody listens.");
+    if (events === null) throw new Error("There is no listener.");
     return events;
   };
   return {

@@ -2,7 +2,7 @@
  * The requests of one connection, taken out of its bytes.
  *
  * It decides where a head, its content and the next request begin and end, and keeps what can't be used yet. It must not
- * know whose bytes they are: `next` tells what was found, and the fields of the decoder hold it.
+ * know the connection: `next` tells what was found, and the fields of the decoder hold it.
  *
  * @module
  */
