@@ -10,13 +10,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
 import { ask } from "../fixtures/tls_features.ts";
+import { ForegroundProxy, freePort } from "./foreground_proxy.ts";
 import { ROOT } from "../package/installation.ts";
 import { ServingProgram } from "../package/serving_program.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 
 const NGINX = Deno.env.get("NGINX") ?? "/usr/sbin/nginx";
 const HAPROXY = Deno.env.get("HAPROXY") ?? "/usr/sbin/haproxy";
-const DEADLINE_MS = 10_000;
 /** How each runtime runs the command from its source. */
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   "deno": ["run", "--quiet", "--allow-all", "--no-check", "--no-lock"],
@@ -46,48 +46,23 @@ function configuration(language: string, port: number): string {
   return block.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`);
 }
 
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
+/** Starts a proxy with a configuration for the port that it takes. */
+function startProxy(
+  program: string,
+  args: (configurationPath: string) => string[],
+  configure: (port: number) => string,
+): ForegroundProxy {
+  const port = freePort();
+  const path = `${folder}/${port}.conf`;
+  Deno.writeTextFileSync(path, configure(port));
+  return new ForegroundProxy(program, args(path), port);
 }
 
-/** A proxy of this suite's own, in the foreground. */
-class Proxy {
-  readonly port: number = freePort();
-  readonly #child: Deno.ChildProcess;
-
-  constructor(program: string, args: (configurationPath: string) => string[], configure: (port: number) => string) {
-    const path = `${folder}/${this.port}.conf`;
-    Deno.writeTextFileSync(path, configure(this.port));
-    this.#child = new Deno.Command(program, { args: args(path), stdin: "null", stdout: "null", stderr: "inherit" })
-      .spawn();
-  }
-
-  async ready(): Promise<void> {
-    for (const untilMs = Date.now() + DEADLINE_MS;;) {
-      try {
-        (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
-        return;
-      } catch (error) {
-        if (Date.now() > untilMs) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.#child.status;
-  }
-}
-
-function startNginx(name: string, port: number): Proxy {
+function startNginx(name: string, port: number): ForegroundProxy {
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((it) =>
     `${it}_temp_path ${folder}/${name}_${it};`
   );
-  return new Proxy(
+  return startProxy(
     NGINX,
     (path) => ["-p", folder, "-c", path],
     (own) =>
@@ -96,8 +71,8 @@ function startNginx(name: string, port: number): Proxy {
   );
 }
 
-function startHaproxy(port: number, version: "send-proxy" | "send-proxy-v2"): Proxy {
-  return new Proxy(HAPROXY, (path) => ["-db", "-f", path], (own) =>
+function startHaproxy(port: number, version: "send-proxy" | "send-proxy-v2"): ForegroundProxy {
+  return startProxy(HAPROXY, (path) => ["-db", "-f", path], (own) =>
     `global
   maxconn 100
 defaults

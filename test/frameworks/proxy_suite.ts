@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { ForegroundProxy, freePort } from "./foreground_proxy.ts";
 import { findRuntimes, installInto, makeFolder, packPackage } from "../package/installation.ts";
 import { ServingProgram } from "../package/serving_program.ts";
 import { copyModules, serveCommand } from "./served_module.ts";
@@ -23,20 +24,11 @@ const user = `${folder}/user`;
 await installInto(user, tarball);
 await copyModules(user, []);
 
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}
-
 /** An nginx of this suite's own, in the foreground. */
-class Nginx {
-  readonly #child: Deno.ChildProcess;
+class Nginx extends ForegroundProxy {
   readonly url: string;
 
   constructor(name: string, port: number, server: string) {
-    this.url = `http://127.0.0.1:${port}`;
     const own = `${folder}/${name}`;
     Deno.mkdirSync(own, { recursive: true });
     const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((it) => `${it}_temp_path ${own}/${it};`);
@@ -46,25 +38,8 @@ class Nginx {
        events {}
        http { access_log off; ${paths.join(" ")} default_type text/plain; ${server.replace("<port>", String(port))} }`,
     );
-    const args = ["-p", own, "-c", `${own}/nginx.conf`];
-    this.#child = new Deno.Command(NGINX, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-  }
-
-  async ready(): Promise<void> {
-    for (const untilMs = Date.now() + DEADLINE_MS;;) {
-      try {
-        await (await fetch(`${this.url}/ready`)).body?.cancel();
-        return;
-      } catch (error) {
-        if (Date.now() > untilMs) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.#child.status;
+    super(NGINX, ["-p", own, "-c", `${own}/nginx.conf`], port);
+    this.url = `http://127.0.0.1:${port}`;
   }
 }
 
