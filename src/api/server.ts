@@ -110,6 +110,28 @@ export interface Server extends AsyncDisposable {
    * @throws {TypeError} The server was not given the option `metrics`.
    */
   metrics(format?: "prometheus" | "openmetrics"): Promise<string>;
+  /**
+   * Has the server answer a request of this process, without a socket: for tests, and wherever a `fetch` is asked for. It
+   * goes the way of every request: the same limits and deadlines, the same model and the same errors, over a connection of
+   * its own from 127.0.0.1 that counts like any other. It waits until the server listens.
+   *
+   * A path counts from `url`. The server sees the scheme that it speaks, whatever that of the URL is. Redirects are not
+   * followed, content is not decoded, and there is no connection to be upgraded.
+   *
+   * Rejects with a `TrivetError`: what `ready()` rejects with, and `draining` once a stop has gone so far that nothing new
+   * is taken; with the reason of `request.signal`; with a `TypeError` for a request with the field Upgrade, and when the
+   * server closes the connection before the head of a response.
+   *
+   * @example
+   * ```ts
+   * import { serve } from "@trivet/http";
+   *
+   * await using server = serve({ port: 0, onListen() {} }, (request) => new Response(request.method));
+   * const response = await server.fetch("/", { method: "POST", body: "hello" });
+   * console.assert(await response.text() === "POST");
+   * ```
+   */
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /** Lets the listener keep the process alive, as it does from the start. */
   ref(): void;
   /** Lets the process end although the server listens. */

@@ -124,7 +124,7 @@ export function assembleServer(parts: AssemblyParts): HttpServer {
   services.onTick = () => parts.descriptors?.look(open.count + (scheduler.stats?.().elsewhere?.open ?? 0));
   const choose = choice((transport, source) => new Http1Connection(transport, services, source));
   const { proxyProtocol } = options;
-  const events = new Preface({
+  const prefaceParts = {
     choose,
     proxies: proxyProtocol === undefined ? null : new TrustedPeers(proxyProtocol.from),
     isTls: options.tls !== undefined,
@@ -136,9 +136,11 @@ export function assembleServer(parts: AssemblyParts): HttpServer {
     reports,
     warnings,
     observer,
-  });
+  };
+  const events = new Preface(prefaceParts);
+  const localEvents = new Preface({ ...prefaceParts, proxies: null, isTls: false });
   const certificates = new Certificates(runtime.clock, scheduler, warnings);
-  return new HttpServer({ ...parts, observation, services, certificates, events });
+  return new HttpServer({ ...parts, observation, services, certificates, events, localEvents });
 }
 
 /** Does one thing after the other, as far as there is something to do. */

@@ -22,6 +22,8 @@ import { collectStats } from "./collect_stats.ts";
 import type { Certificates } from "./certificates.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import { listenFailed, openListener, urlOf } from "./listening.ts";
+import { type LocalClient, LocalConnection } from "./local/local_connection.ts";
+import { fetchLocally, toRequest } from "./local/local_fetch.ts";
 import { Patience } from "./patience.ts";
 import type { Reports } from "./reports.ts";
 import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
@@ -29,6 +31,9 @@ import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts
 /** The end of a scope is no restart: what has nothing in flight is closed. */
 const END_OF_SCOPE: ShutdownOptions = { delay: 0, closeIdle: true };
 const AT_ONCE: ResolvedShutdown = { delayMs: 0, timeoutMs: 0, closesIdle: true };
+
+/** What a path counts from, where the server has no URL that a request could have. */
+const LOCAL_URL = "http://localhost/";
 
 /** What a server is made of. */
 export interface ServerParts {
@@ -41,6 +46,8 @@ export interface ServerParts {
   readonly certificates: Certificates;
   /** Takes what the listener tells. */
   readonly events: TransportEvents;
+  /** Takes what connections within the process tell, which begin with neither TLS nor the header of a proxy. */
+  readonly localEvents: TransportEvents;
   /** What has to be done before anything else, such as loading the handler. */
   readonly prepare: (() => Promise<void>) | null;
   /** What is seen of its event loop. */
@@ -54,6 +61,7 @@ export class HttpServer implements Server {
   readonly #services: ConnectionServices;
   readonly #certificates: Certificates;
   readonly #events: TransportEvents;
+  readonly #localEvents: TransportEvents;
   readonly #scheduler: Scheduler;
   readonly #observation: Observation;
   readonly #startedAtMs: number;
@@ -85,13 +93,15 @@ export class HttpServer implements Server {
    * @param parts What it is made of.
    */
   constructor(parts: ServerParts) {
-    const { options, runtime, scheduler, services, reports, certificates, events, prepare, observation } = parts;
+    const { options, runtime, scheduler, services, reports, certificates, events, localEvents, prepare, observation } =
+      parts;
     this.#options = options;
     this.#runtime = runtime;
     this.#scheduler = scheduler;
     this.#services = services;
     this.#certificates = certificates;
     this.#events = events;
+    this.#localEvents = localEvents;
     this.#observation = observation;
     this.#startedAtMs = runtime.clock.nowMs();
     this.#finished.promise.catch(ignore);
@@ -160,6 +170,13 @@ export class HttpServer implements Server {
     return collectStats(state, model, uptimeMs, this.#services, this.#scheduler, droppedLines, measured);
   }
 
+  /** Is no method, so that it can be handed to whatever wants a `fetch`. */
+  readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    await this.ready();
+    const base = this.addr.transport === "tcp" ? this.url : LOCAL_URL;
+    return await fetchLocally(toRequest(input, init, base), this.#runtime, (client) => this.#connect(client));
+  };
+
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
     this.#services.webSockets.publish(topic, message);
   }
@@ -195,6 +212,14 @@ export class HttpServer implements Server {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown(END_OF_SCOPE);
+  }
+
+  /** Opens no connection that would never be served. */
+  #connect(client: LocalClient): LocalConnection {
+    if (this.#phase !== "listening" && this.#phase !== "announcing" && this.#phase !== "emptying") {
+      throw new TrivetError("draining", "server.fetch() came after the server had begun to stop.");
+    }
+    return new LocalConnection(this.#localEvents, client, this.addr, this.#runtime.clock.defer);
   }
 
   // The start.

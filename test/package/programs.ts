@@ -107,7 +107,9 @@ const init: ServeInit = { ...options, fetch: handler };
 const server: Server = serve(init);
 const stats: ServerStats = server.stats();
 const report: Promise<ShutdownReport> = server.shutdown({ timeout: 100 });
-export { report, stats };
+const answer: Promise<Response> = server.fetch("/", { method: "POST", body: "hello" });
+const fetched: Promise<Response> = server.fetch(new Request("http://a.test/"));
+export { answer, fetched, report, stats };
 // @ts-expect-error A port is a number or its digits.
 serve({ port: true }, handler);
 
@@ -121,6 +123,10 @@ export function misuse(info: HandlerInfo): void {
   new HttpResponse(42);
   // @ts-expect-error Trailers are promised.
   info.trailers.get("x");
+  // @ts-expect-error A number is no request.
+  server.fetch(42);
+  // @ts-expect-error Nor is it what changes one.
+  server.fetch("/", 42);
   // @ts-expect-error A signal is no text.
   info.draining.length;
 }
