@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import { TrivetError } from "../../src/api/errors.ts";
+import type { TrivetError } from "../../src/api/errors.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import {
