@@ -88,3 +88,9 @@ export class ChildProgram {
     }
   }
 }
+
+/** Starts a client of this folder in a process of its own, on Deno. */
+export function startClient(file: string, ...args: readonly string[]): ChildProgram {
+  const path = decodeURIComponent(new URL(file, import.meta.url).pathname);
+  return new ChildProgram([Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args]);
+}

@@ -10,9 +10,9 @@
 
 import { CLIENTS, type Experiment, EXPERIMENTS } from "./models/experiments.ts";
 import { type Contestant, Lab, type Round } from "./models/lab.ts";
-import { amount, choice, NAME, runProgram, type Site, SWITCH, type Values } from "./program.ts";
-import { messageOf, percent, type Report, type Section, versionsOf } from "./report.ts";
-import { describeSource, findRuntimes, RUNTIME_NAMES, RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
+import { amount, choice, runProgram, type Site } from "./program.ts";
+import { messageOf, percent, type Section } from "./report.ts";
+import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 
 /** What was found of a contestant on a runtime in one case: the round in the middle. */
 interface Row {
@@ -25,25 +25,14 @@ const MODELS = [...new Set(EXPERIMENTS.flatMap(({ contestants }) => contestants.
 /** A round in which everything else took more than this part of a core is called disturbed. */
 const DISTURBED_SHARE = 0.3;
 
-const OPTIONS = {
-  quick: SWITCH,
-  runtime: choice(RUNTIME_NAMES, (each) => each),
-  experiment: choice(EXPERIMENTS, ({ name }) => name),
-  model: choice(MODELS, (each) => each),
-  rounds: amount(1),
-  name: NAME,
-};
+const OPTIONS = { experiment: choice(EXPERIMENTS.map(({ name }) => name)), model: choice(MODELS), rounds: amount(1) };
 
-await runProgram(OPTIONS, run);
-
-async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ report: Report; name: string | null }> {
-  const { quick, experiment: experiments, name } = options;
-  const source = await describeSource(site.root);
-  const runtimes = await findRuntimes(options.runtime, site.root, site.folder);
+await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions }, site) => {
+  const experiments = EXPERIMENTS.filter(({ name }) => experiment.includes(name));
   const rows = new Map(experiments.map((experiment): [Experiment, Row[]] => [experiment, []]));
   const client: string[][] = [];
   const problems: string[] = [];
-  for (const runtime of runtimes) {
+  for (const runtime of site.runtimes) {
     const lab = new Lab(runtime, quick);
     await lab.setUp(CLIENTS);
     const { computeRounds, clientPerSecond, clientCpuShare } = lab;
@@ -53,8 +42,8 @@ async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ repor
     );
     for (const experiment of experiments) {
       const contestants = (quick ? experiment.quick : experiment.contestants)
-        .filter((each) => options.model.includes(each.name));
-      const found = await measure(lab, experiment, contestants, options.rounds, site, problems);
+        .filter((each) => model.includes(each.name));
+      const found = await measure(lab, experiment, contestants, repetitions, site, problems);
       rows.get(experiment)!.push(...found);
     }
     const rounds = [...rows.values()].flat().filter((row) => row.runtime === runtime.name).map(({ round }) => round);
@@ -77,16 +66,14 @@ async function run(options: Values<typeof OPTIONS>, site: Site): Promise<{ repor
     rows: client,
     notes: disturbedOf([...rows.values()].flat()),
   });
-  const report: Report = {
+  return {
     title: "The models compared",
-    method: options.rounds === 1 ? "One round of each." : `The middle one of ${options.rounds} rounds of each.`,
-    versions: await versionsOf(runtimes, site.root, source),
+    method: repetitions === 1 ? "One round of each." : `The middle one of ${repetitions} rounds of each.`,
     sections,
     problems,
     figures: [...rows].map(([experiment, found]) => ({ experiment: experiment.name, found })),
   };
-  return { report, name };
-}
+});
 
 async function measure(
   lab: Lab,

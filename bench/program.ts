@@ -1,20 +1,26 @@
 /**
- * What the programs of this folder have in common: options, a folder for a run's files, and what is left of a run.
+ * What the programs of this folder have in common: options, a folder for a run's files, the runtimes, and what is left
+ * of a run.
  *
  * @module
  */
 
+import { parseArgs } from "node:util";
 import { markdownOf, type Report, svgFilesOf } from "./report.ts";
+import { type BenchRuntime, findRuntimes, RUNTIME_NAMES, versionsOf } from "./runtimes.ts";
 
 /** The command line asks for what there is not. */
 export class UsageError extends Error {}
 
-/** An option: what it is unless set, and how its value is read; one that takes no value is a switch. */
+/** An option: what it is unless set, and how its value is read; one that reads none is a switch. */
 export interface Option<T> {
   readonly unset: T;
-  readonly read: (value: string) => T;
-  readonly isSwitch?: true;
+  readonly read?: (value: string) => T;
 }
+
+type Options = Readonly<Record<string, Option<unknown>>>;
+/** The values of options. */
+export type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
 
 /** Where a run takes place. */
 export interface Site {
@@ -22,24 +28,13 @@ export interface Site {
   readonly root: string;
   /** For this run's files; removed at its end. */
   readonly folder: string;
+  readonly runtimes: readonly BenchRuntime[];
   /** Prints a line, with the time since the start. */
   say(line: string): void;
 }
 
-/** A switch. */
-export const SWITCH: Option<boolean> = { unset: false, read: () => true, isSwitch: true };
-
-/** A text, such as a commit. */
+export const SWITCH: Option<boolean> = { unset: false };
 export const TEXT: Option<string | null> = { unset: null, read: (value) => value };
-
-/** The name of the files of results; none are written without one. */
-export const NAME: Option<string | null> = {
-  unset: null,
-  read(value) {
-    if (/^[\w-]+$/.test(value)) return value;
-    throw new UsageError(`A name of files has letters, digits, "_" and "-", got "${value}".`);
-  },
-};
 
 /** A positive number; all that is measured is bounded. */
 export function amount(unset: number, max = 999): Option<number> {
@@ -53,40 +48,48 @@ export function amount(unset: number, max = 999): Option<number> {
   };
 }
 
-/** Some of what is known, by names between commas; all of it unless set. */
-export function choice<T>(known: readonly T[], nameOf: (each: T) => string, unset = known): Option<readonly T[]> {
+/** Some of the names that are known, between commas; all of them unless set. */
+export function choice<T extends string>(known: readonly T[], unset = known): Option<readonly T[]> {
   return {
     unset,
     read(value) {
       const names = value.split(",");
-      const unknown = names.find((name) => !known.some((each) => nameOf(each) === name));
-      if (unknown === undefined) return known.filter((each) => names.includes(nameOf(each)));
-      throw new UsageError(`"${unknown}" is not known; known are ${known.map(nameOf).join(", ")}.`);
+      const unknown = names.find((name) => !known.includes(name as T));
+      if (unknown === undefined) return known.filter((each) => names.includes(each));
+      throw new UsageError(`"${unknown}" is not known; known are ${known.join(", ")}.`);
     },
   };
 }
 
-type Options = Readonly<Record<string, Option<unknown>>>;
-/** The values of options. */
-export type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
+/** What every program has. */
+const COMMON = {
+  quick: SWITCH,
+  runtime: choice(RUNTIME_NAMES),
+  /** A commit whose source is measured too, by the programs that do. */
+  before: TEXT,
+  /** The name of the files of results; none are written without one. */
+  name: { unset: null, read: readName } as Option<string | null>,
+};
 
-/**
- * Reads `--name=value`, `--name value` and switches.
- *
- * @throws {UsageError} An option is not known, or its value is not allowed.
- */
-export function readOptions<O extends Options>(args: readonly string[], options: O): Values<O> {
-  const values: Record<string, unknown> = {};
-  for (const [name, { unset }] of Object.entries(options)) values[name] = unset;
-  for (let index = 0; index < args.length; index++) {
-    const [, name = "", attached] = /^--([a-z-]+)(?:=(.*))?$/s.exec(args[index]) ?? [];
-    const option = Object.hasOwn(options, name) ? options[name] : undefined;
-    if (option === undefined) {
-      throw new UsageError(`Unknown option "${args[index]}"; known are --${Object.keys(options).join(", --")}.`);
-    }
-    values[name] = option.read(option.isSwitch ? "" : attached ?? args[++index] ?? "");
+function readName(value: string): string {
+  if (/^[\w-]+$/.test(value)) return value;
+  throw new UsageError(`A name of files has letters, digits, "_" and "-", got "${value}".`);
+}
+
+function readOptions<O extends Options>(options: O): Values<O> {
+  const config = Object.entries(options).map(([name, { read }]) =>
+    [name, { type: read === undefined ? "boolean" : "string" }] as const
+  );
+  try {
+    const given = parseArgs({ args: Deno.args, options: Object.fromEntries(config) }).values;
+    const values = Object.entries(options).map(([name, { unset, read }]) => {
+      const value = given[name];
+      return [name, value === undefined ? unset : typeof value === "string" ? read!(value) : value];
+    });
+    return Object.fromEntries(values);
+  } catch (error) {
+    throw error instanceof TypeError ? new UsageError(error.message) : error;
   }
-  return values as Values<O>;
 }
 
 /**
@@ -96,23 +99,28 @@ export function readOptions<O extends Options>(args: readonly string[], options:
  * which is not committed.
  */
 export async function runProgram<O extends Options>(
-  options: O,
-  run: (values: Values<O>, site: Site) => Promise<{ report: Report; name: string | null }>,
+  own: O,
+  run: (values: Values<O & typeof COMMON>, site: Site) => Promise<Report>,
 ): Promise<never> {
   const startMs = performance.now();
   let folder: string | null = null;
   try {
     if (Deno.build.os !== "linux") throw new UsageError("Times and memory are read from /proc, which only Linux has.");
-    const values = readOptions(Deno.args, options);
+    const values = readOptions({ ...COMMON, ...own });
+    const { runtime, before, name } = values as Values<typeof COMMON>;
     const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
     folder = await Deno.makeTempDir({ prefix: "trivet-bench-" });
     const say = (line: string) =>
       console.log(`[${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s] ${line}`);
-    const { report, name } = await run(values, { root, folder, say });
+    const runtimes = await findRuntimes(runtime, root, folder, before);
+    const versions = await versionsOf(runtimes, root);
+    const found = await run(values, { root, folder, runtimes, say });
+    const report = { ...found, versions: { ...versions, ...found.versions } };
     console.log(`\n${markdownOf(report, name)}`);
     if (name !== null) await write(report, name, `${root}/bench/results`);
-    say(report.problems.length === 0 ? "Nothing was wrong." : `${report.problems.length} problems, listed above.`);
-    Deno.exitCode = report.problems.length === 0 ? 0 : 1;
+    const { problems } = report;
+    say(problems.length === 0 ? "Nothing was wrong." : `${problems.length} problems, listed above.`);
+    Deno.exitCode = problems.length === 0 ? 0 : 1;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(error.message);

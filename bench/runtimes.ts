@@ -7,7 +7,7 @@
 import { runCommand } from "../scripts/command.ts";
 import { emit } from "../scripts/emit.ts";
 import { bundleModules } from "../scripts/npm_bundle.ts";
-import { TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
+import { type RuntimeProgram, TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
 
 /** The runtimes that are measured. */
 export type RuntimeName = "deno" | "bun" | "node";
@@ -37,23 +37,21 @@ export interface Packages {
   readonly problem: string;
 }
 
-/** How each runtime is called; the name is that of the table of the tests. */
-const RUNTIMES: Readonly<Record<RuntimeName, { title: string; found: string; flags: readonly string[] }>> = {
+/** How each is found in the table of the tests, and started. */
+const RUNTIMES: Readonly<Record<RuntimeName, { found: string; flags: readonly string[] }>> = {
   deno: {
-    title: "Deno",
     found: "deno",
     flags: ["run", "--quiet", "--allow-all", "--no-check", "--no-lock", "--v8-flags=--expose-gc"],
   },
-  bun: { title: "Bun", found: "bun", flags: ["run"] },
-  node: { title: "Node", found: "node@24", flags: ["--expose-gc", "--disable-warning=ExperimentalWarning"] },
+  bun: { found: "bun", flags: ["run"] },
+  node: { found: "node@24", flags: ["--expose-gc", "--disable-warning=ExperimentalWarning"] },
 };
 
-/** The runtimes, in the order in which they are measured. */
+/** The runtimes, in the order in which they are measured, and how they are called in what is read. */
 export const RUNTIME_NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
-/** How they are called in what is read. */
 export const RUNTIME_TITLES: Readonly<Record<RuntimeName, string>> = { deno: "Deno", bun: "Bun", node: "Node" };
 
-const PACKAGES = ["hono@4", "h3@2.0.8", "@hono/node-server@2", "srvx@1"];
+const PACKAGES = ["hono@4", "h3@2.0.8", "@hono/node-server@2", "srvx@1", "ws@8.23.0"];
 const INSTALL_DEADLINE_MS = 90_000;
 const COPY_DEADLINE_MS = 10_000;
 
@@ -81,15 +79,26 @@ export async function findRuntimes(
   }
   const found: BenchRuntime[] = [];
   for (const name of names) {
-    const { title, found: testName, flags } = RUNTIMES[name];
-    const runtime = TEST_RUNTIMES.find((each) => each.name === testName)!;
-    const { path, version } = await runtime.find(root);
-    const module = runtime.emitted ? "emitted/mod.js" : "mod.ts";
+    const { path, version } = await findProgram(name, root);
+    const command = [path, ...RUNTIMES[name].flags];
+    const module = name === "node" ? "emitted/mod.js" : "mod.ts";
     const trivetBefore = before === null ? null : `file://${folderBefore}/${module}`;
-    const trivet = `file://${folder}/${module}`;
-    found.push({ name, title, version, command: [path, ...flags], folder, trivet, trivetBefore });
+    found.push({
+      name,
+      title: RUNTIME_TITLES[name],
+      version,
+      command,
+      folder,
+      trivet: `file://${folder}/${module}`,
+      trivetBefore,
+    });
   }
   return found;
+}
+
+/** The program of a runtime, and its version. */
+export function findProgram(name: RuntimeName, root: string): Promise<RuntimeProgram> {
+  return TEST_RUNTIMES.find((each) => each.name === RUNTIMES[name].found)!.find(root);
 }
 
 async function takeSource(script: string, root: string, ...args: readonly string[]): Promise<void> {
@@ -97,13 +106,14 @@ async function takeSource(script: string, root: string, ...args: readonly string
   if (taken.exitCode !== 0) throw new Error(`The source could not be copied.\n${taken.output}`);
 }
 
-/** The commit the source is at, marked where files of it differ; empty outside of a repository. */
-export async function describeSource(root: string): Promise<string> {
+/** The versions of a run: of the runtimes, and of the source with its commit, marked where files of it differ. */
+export async function versionsOf(runtimes: readonly BenchRuntime[], root: string): Promise<Record<string, string>> {
   const options = { cwd: root, deadlineMs: COPY_DEADLINE_MS };
+  const { version } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
   const commit = await runCommand(["git", "rev-parse", "--short", "HEAD"], options);
-  if (commit.exitCode !== 0) return "";
   const changes = await runCommand(["git", "status", "--porcelain", "--", "mod.ts", "src", "runtime"], options);
-  return ` (${commit.output.trim()}${changes.output.trim() === "" ? "" : ", changed"})`;
+  const source = commit.exitCode !== 0 ? "" : ` (${commit.output.trim()}${changes.output.trim() && ", changed"})`;
+  return { ...Object.fromEntries(runtimes.map(({ title, version }) => [title, version])), Trivet: version + source };
 }
 
 /** The module of Trivet as the npm package has it, joined into few files; the emitted ones where that can't be done. */

@@ -7,6 +7,7 @@
 import { ChildProgram } from "./child_program.ts";
 import { CpuClock, type CpuTime, memoryOf, type ProcessMemory } from "./process_figures.ts";
 import type { BenchRuntime } from "./runtimes.ts";
+import type { ServerLaunch } from "./servers/launch.ts";
 
 /** Far longer than any server takes to start. */
 const START_DEADLINE_MS = 15_000;
@@ -47,15 +48,14 @@ export class ServerProcess {
     return ServerProcess.#started(new ChildProgram([...runtime.command, path, text], { BENCH_LAUNCH: text }));
   }
 
-  /** Starts Trivet with options, and a handler in a module that is found from the folder `servers`. */
-  static trivet(
+  /** Starts Trivet with options, or what else is told, and a handler in a module that is found from `servers`. */
+  static serve(
     runtime: BenchRuntime,
-    module: string,
-    options: Readonly<Record<string, unknown>>,
-    asModule: boolean,
+    { asModule = false, ...launch }: Pick<ServerLaunch, "module" | "options"> & Partial<ServerLaunch>,
   ): Promise<ServerProcess> {
-    const { trivet } = runtime;
-    return ServerProcess.launch(runtime, "server.ts", { serves: "trivet", trivet, module, options, asModule });
+    const counted = asModule ? ["onWarning"] : [];
+    const all = { serves: "trivet", trivet: runtime.trivet, asModule, counted, ...launch };
+    return ServerProcess.launch(runtime, "server.ts", all);
   }
 
   /**

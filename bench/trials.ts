@@ -4,9 +4,9 @@
  * @module
  */
 
-import { amount, choice, NAME, runProgram, type Site, SWITCH, TEXT } from "./program.ts";
-import { type Section, versionsOf } from "./report.ts";
-import { type BenchRuntime, describeSource, findRuntimes, RUNTIME_NAMES } from "./runtimes.ts";
+import { amount, choice, runProgram, type Site, TEXT } from "./program.ts";
+import type { Section } from "./report.ts";
+import type { BenchRuntime } from "./runtimes.ts";
 
 /** How long and how often. */
 export interface TrialOptions {
@@ -59,30 +59,25 @@ interface Finding {
 /** Runs programs as the command line tells, and ends the process. */
 export function runTrials(title: string, programs: readonly TrialProgram[]): Promise<never> {
   const options = {
-    quick: SWITCH,
-    runtime: choice(RUNTIME_NAMES, (each) => each),
-    only: choice(programs, ({ name }) => name),
+    only: choice(programs.map(({ name }) => name)),
     case: TEXT,
     rounds: amount(100),
     seconds: amount(60),
-    name: NAME,
   };
-  return runProgram(options, async ({ quick, runtime, only, case: part, rounds, seconds, name }, site) => {
-    const source = await describeSource(site.root);
-    const runtimes = await findRuntimes(runtime, site.root, site.folder);
+  return runProgram(options, async ({ quick, only, case: part, rounds, seconds }, site) => {
     const trialOptions = { isQuick: quick, rounds, seconds };
+    const chosen = programs.filter(({ name }) => only.includes(name));
     const findings: Finding[] = [];
-    for (const program of only) {
+    for (const program of chosen) {
       const runOn = (each: BenchRuntime) => runCases(program, each, part ?? "", trialOptions, site);
-      if (quick && program.sharesMachine) findings.push(...(await Promise.all(runtimes.map(runOn))).flat());
-      else for (const each of runtimes) findings.push(...await runOn(each));
+      if (quick && program.sharesMachine) findings.push(...(await Promise.all(site.runtimes.map(runOn))).flat());
+      else for (const each of site.runtimes) findings.push(...await runOn(each));
     }
     const problems = findings.flatMap(({ runtime, trial }) =>
       trial.violations.map((violation) => `${runtime}, ${trial.title}: ${violation}`)
     );
-    const sections = only.map((program) => sectionOf(program, findings, trialOptions));
-    const versions = await versionsOf(runtimes, site.root, source);
-    return { report: { title, method: "", versions, sections, problems, figures: findings }, name };
+    const sections = chosen.map((program) => sectionOf(program, findings, trialOptions));
+    return { title, method: "", sections, problems, figures: findings };
   });
 }
 

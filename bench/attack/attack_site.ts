@@ -4,11 +4,18 @@
  * @module
  */
 
+import type { ServerStats } from "../../mod.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
-import type { AttackLaunch, AttackStats } from "./attack_server.ts";
 import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import type { Trial } from "../trials.ts";
+
+/** What Trivet says of itself under attack. */
+export interface AttackStats {
+  readonly stats: ServerStats;
+  readonly errors: Readonly<Record<string, number>>;
+  readonly warnings: Readonly<Record<string, number>>;
+}
 
 /** Whose server is attacked. */
 export type Attacked = "trivet" | "native";
@@ -221,13 +228,6 @@ export function startServer(
   attacked: Attacked,
   runtime: BenchRuntime,
 ): Promise<ServerProcess> {
-  const launch: AttackLaunch = {
-    trivet: runtime.trivet,
-    serves: attacked,
-    options,
-    takesModule,
-    counts: !printsErrors,
-  };
   const limit = openFiles === undefined ? "" : `ulimit -Sn ${openFiles} && ulimit -Hn ${openFiles} && `;
   const redirection = standardError === undefined
     ? ""
@@ -235,7 +235,13 @@ export function startServer(
     ? " 2>/dev/full"
     : " 2> >(true)";
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
-  return ServerProcess.launch({ ...runtime, command }, "../attack/attack_server.ts", launch);
+  return ServerProcess.serve({ ...runtime, command }, {
+    serves: attacked === "native" ? "own" : "trivet",
+    module: "../attack/attack_handler.ts",
+    options,
+    asModule: takesModule,
+    counted: printsErrors ? [] : ["onError", "onWarning"],
+  });
 }
 
 /** What it printed, in one line. */

@@ -20,59 +20,41 @@ export interface Distribution {
   readonly p99: Quantile;
 }
 
-/** A time, and whether it has ended: if not, it is only known to be longer. */
-interface Time {
-  readonly ms: number;
-  readonly hasEnded: boolean;
-}
+type Time = readonly [ms: number, hasEnded: boolean];
 
 /** For rounding: the product of many quotients is a little off the exact share. */
 const TOLERANCE = 1e-9;
 
 /**
- * The median and the 99th percentile of requests that came at a pace. Those that wait at the end are often the worst
- * ones, so nothing is concluded from the others: a quantile of what all have waited at least is given, and called a
- * lower bound where one of those that still wait is among the shorter ones.
+ * The median and the 99th percentile.
+ *
+ * Of requests that come at a pace, those that wait at the end are often the worst ones, so nothing is concluded from the
+ * others: a quantile of what all have waited at least is given, and called a lower bound where one of those that still
+ * wait is among the shorter ones. Clients that send one request after another are cut short by the end of the measurement
+ * at a time of no meaning, which is what the product-limit estimate of Kaplan and Meier is for: each time that ended
+ * lowers the share that lasts longer by one part of those that were still waiting then.
  *
  * @returns `null` where there are no times.
  */
-export function distributionOfArrivals(ended: readonly number[], waiting: readonly number[]): Distribution | null {
-  return quantilesOf(sorted(ended, waiting), (times, part) => {
-    const rank = Math.min(times.length - 1, Math.ceil(part * times.length) - 1);
-    const isLowerBound = times.slice(0, rank + 1).some(({ hasEnded }) => !hasEnded);
-    return { ms: times[rank].ms, isLowerBound };
-  });
-}
+export function distributionOf(ended: readonly number[], waiting: readonly number[], isPaced: boolean) {
+  const all: Time[] = [...ended.map((ms): Time => [ms, true]), ...waiting.map((ms): Time => [ms, false])];
+  // Of equal times those that have ended come first: who still waits lasts longer.
+  const times = all.sort((a, b) => a[0] - b[0] || Number(b[1]) - Number(a[1]));
+  const found: Distribution | null = times.length === 0 ? null : { p50: quantile(0.5), p99: quantile(0.99) };
+  return found;
 
-/**
- * The median and the 99th percentile of clients that send one request after another. The end of the measurement cuts
- * each of them short at a time of no meaning, which is what the product-limit estimate of Kaplan and Meier is for: each
- * time that ended lowers the share that lasts longer by one part of those that were still waiting then.
- *
- * @returns `null` where there are no times.
- */
-export function distributionOfClients(ended: readonly number[], waiting: readonly number[]): Distribution | null {
-  return quantilesOf(sorted(ended, waiting), (times, part) => {
+  function quantile(part: number): Quantile {
+    if (isPaced) {
+      const rank = Math.ceil(part * times.length) - 1;
+      return { ms: times[rank][0], isLowerBound: times.slice(0, rank + 1).some(([, hasEnded]) => !hasEnded) };
+    }
     let lasting = 1;
-    const found = times.find(({ hasEnded }, index) => {
+    const found = times.find(([, hasEnded], index) => {
       if (hasEnded) lasting *= 1 - 1 / (times.length - index);
       return hasEnded && lasting <= 1 - part + TOLERANCE;
     });
-    return { ms: (found ?? times[times.length - 1]).ms, isLowerBound: found === undefined };
-  });
-}
-
-/** Of equal times those that have ended come first: who still waits lasts longer. */
-function sorted(ended: readonly number[], waiting: readonly number[]): Time[] {
-  const times = [...ended.map((ms) => ({ ms, hasEnded: true })), ...waiting.map((ms) => ({ ms, hasEnded: false }))];
-  return times.sort((a, b) => a.ms - b.ms || Number(b.hasEnded) - Number(a.hasEnded));
-}
-
-function quantilesOf(
-  times: readonly Time[],
-  quantile: (times: readonly Time[], part: number) => Quantile,
-): Distribution | null {
-  return times.length === 0 ? null : { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
+    return { ms: (found ?? times[times.length - 1])[0], isLowerBound: found === undefined };
+  }
 }
 
 /** Milliseconds with three digits that count; ">" where more is not known. */

@@ -10,7 +10,7 @@
 import { CpuClock, cpuSecondsOf, cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
-import { type Distribution, distributionOfArrivals, distributionOfClients } from "./distribution.ts";
+import { type Distribution, distributionOf } from "./distribution.ts";
 
 /** Requests of one kind that are sent beside others. */
 export interface FlowSpec {
@@ -167,7 +167,6 @@ class Flow {
     // A client that waits was due at any time: it counts with how long it has waited until now.
     const waiting = [...this.#underWay].filter(({ dueMs }) => !this.#isPaced || this.#isDueInTime(dueMs));
     for (const connection of this.#open) connection.close();
-    const distributionOf = this.#isPaced ? distributionOfArrivals : distributionOfClients;
     const [answered, refused, unanswered] = [this.#answeredMs.length, this.#refusedMs.length, waiting.length];
     return {
       sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong + unanswered,
@@ -178,8 +177,8 @@ class Flow {
       wrong: this.#wrong,
       firstWrong: this.#firstWrong,
       answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
-      latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs)),
-      refusal: distributionOfArrivals(this.#refusedMs, []),
+      latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs), this.#isPaced),
+      refusal: distributionOf(this.#refusedMs, [], true),
     };
   }
 

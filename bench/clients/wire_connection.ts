@@ -37,21 +37,25 @@ const encoder = new TextEncoder();
 
 /** One connection. */
 export class WireConnection {
-  readonly #conn: Deno.TcpConn;
+  readonly #conn: Deno.TcpConn | Deno.TlsConn;
   readonly #buffer = new Uint8Array(READ_BYTES);
   /** What came and was not used yet. */
   #received = "";
   #receivedBytes = 0;
   #isClosed = false;
 
-  private constructor(conn: Deno.TcpConn) {
+  private constructor(conn: Deno.TcpConn | Deno.TlsConn) {
     this.#conn = conn;
-    conn.setNoDelay(true);
   }
 
-  /** Connects over loopback. Rejects when no server listens. */
-  static async open(port: number): Promise<WireConnection> {
-    return new WireConnection(await Deno.connect({ port, hostname: "127.0.0.1" }));
+  /** Connects over loopback, with TLS where an authority is named in PEM. Rejects when no server listens. */
+  static async open(port: number, authority: string | null = null): Promise<WireConnection> {
+    if (authority !== null) {
+      return new WireConnection(await Deno.connectTls({ port, hostname: "localhost", caCerts: [authority] }));
+    }
+    const conn = await Deno.connect({ port, hostname: "127.0.0.1" });
+    conn.setNoDelay(true);
+    return new WireConnection(conn);
   }
 
   /** Sends a request, its head and its content in one write. */

@@ -1,5 +1,6 @@
 /**
- * The load: `wrk`, as much as a server takes, and `h2load`, so many requests a second, each in a process of its own.
+ * The load: `wrk`, as much as a server takes, `h2load`, so many requests a second, and a client of WebSockets, each in a
+ * process of its own.
  *
  * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
  * status, and all of them together for their number of bytes; where a run is `checked`, each for its content too.
@@ -8,14 +9,17 @@
  */
 
 import { runCommand } from "../../scripts/command.ts";
-import { WITH_MANY_FILES } from "../child_program.ts";
+import { TEST_AUTHORITY } from "../../test/support/test_certificates.ts";
+import { ChildProgram, WITH_MANY_FILES } from "../child_program.ts";
+import type { LoadReport } from "../clients/websocket.ts";
+import { WireConnection } from "../clients/wire_connection.ts";
 import { besideServers } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** What a load generator found. */
 export interface LoadResult {
+  /** Of WebSockets messages. */
   readonly requests: number;
   readonly seconds: number;
   /** Median and 99th percentile of the time to a response; `null` where the load generator can't tell. */
@@ -25,17 +29,19 @@ export interface LoadResult {
   readonly problems: readonly string[];
 }
 
-/** How a load is run. */
-export interface LoadOptions {
-  readonly port: number;
-  readonly scenario: Scenario;
-  readonly seconds: number;
-  /** Whether the content of each response is compared, which costs the load generator time. */
-  readonly checked: boolean;
-  /** What is known of the responses. */
-  readonly verified: VerifiedResponse;
-  /** For files of this run. */
+/** What loads a server, again and again. */
+export interface Generator {
+  /** What was wrong with the first response; empty when nothing was. */
+  readonly problems: readonly string[];
+  warmUp(seconds: number): Promise<LoadResult>;
+  load(seconds: number, checked?: boolean): Promise<LoadResult>;
+  stop(): Promise<void>;
+}
+
+/** Where load generators find what they need: the folder for a run's files, and Node. */
+export interface GeneratorPlace {
   readonly folder: string;
+  readonly node: string;
 }
 
 /** Beside the time the load lasts. */
@@ -46,9 +52,15 @@ const VERSION_DEADLINE_MS = 5_000;
  * connections that were started together would all send at the same moment.
  */
 const START_INTERVAL_MS = 1;
+/** A round of a load at a pace needs many requests. */
+const MIN_STEADY_SECONDS = 1;
 /** How far a load may fall behind its pace, before its latency is that of another load. */
 const MIN_PACE = 0.97;
 const PATIENCE_MS = 5_000;
+const ASK_DEADLINE_MS = 90_000;
+/** Compilers get warm and buffers grow by messages, and not by time; up to a bound. */
+const WARM_UP_MESSAGES = 60_000;
+const MAX_WARM_UPS = 8;
 const SCRIPT = decodeURIComponent(new URL("wrk.lua", import.meta.url).pathname);
 
 /** Finds the load generators. The second one may be missing: then loads at a pace are left out. */
@@ -62,25 +74,87 @@ export async function findGenerators(root: string): Promise<{ wrk: string; h2loa
   return { wrk, h2load: await versionOf("h2load", /^h2load nghttp2\/(\S+)/m) };
 }
 
-/** Runs the load of a scenario; under full load where its content is checked. */
-export function runLoad(options: LoadOptions): Promise<LoadResult> {
-  return options.scenario.requestsPerSecond === null || options.checked ? runWrk(options) : runH2load(options);
+/**
+ * Looks at the first response of a server, and gives what loads it.
+ *
+ * @throws {Error} The response has the wrong status or content, or does not come.
+ */
+export async function openGenerator(port: number, scenario: Scenario, place: GeneratorPlace): Promise<Generator> {
+  if (scenario.webSocket !== null) return await openWebSockets(port, scenario, scenario.webSocket, place);
+  const verified = await verifyResponse(port, scenario);
+  const load = (seconds: number, checked = false): Promise<LoadResult> => {
+    const options = { port, scenario, seconds, checked, verified, ...place };
+    return scenario.requestsPerSecond === null || checked ? runWrk(options) : runH2load(options);
+  };
+  return {
+    problems: verified.problems,
+    warmUp: (seconds) => load(seconds, true),
+    load,
+    stop: () => Promise.resolve(),
+  };
+}
+
+/** Starts the client of WebSockets, on Node: it takes lines, as its head says. */
+export function startWebSockets({ folder, node }: GeneratorPlace): ChildProgram {
+  const client = `${folder}/bench/clients/websocket.ts`;
+  return new ChildProgram(besideServers([node, "--disable-warning=ExperimentalWarning", client]));
+}
+
+/** Tells the client of WebSockets a line. */
+export function askWebSockets(client: ChildProgram, line: string): Promise<LoadReport> {
+  return client.ask<LoadReport>(line, ASK_DEADLINE_MS);
+}
+
+async function openWebSockets(
+  port: number,
+  { connections }: Scenario,
+  { command, bytes, window }: NonNullable<Scenario["webSocket"]>,
+  place: GeneratorPlace,
+): Promise<Generator> {
+  const client = startWebSockets(place);
+  const { problem } = await askWebSockets(
+    client,
+    `open ${port} ${command === "echo" ? "/echo" : "/all"} ${connections}`,
+  );
+  const load = async (seconds: number): Promise<LoadResult> => {
+    const found = await askWebSockets(client, `${command} ${bytes} ${window} ${Math.round(1000 * seconds)}`);
+    const problems = found.problem === "" ? [] : [found.problem];
+    return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems };
+  };
+  return {
+    problems: problem === "" ? [] : [problem],
+    async warmUp(seconds) {
+      let found = await load(seconds);
+      for (let runs = 1, messages = found.requests; runs < MAX_WARM_UPS && messages < WARM_UP_MESSAGES; runs++) {
+        found = await load(seconds);
+        messages += found.requests;
+      }
+      return found;
+    },
+    load,
+    stop: () => client.stop(),
+  };
+}
+
+/** How a load of requests is run. */
+interface LoadOptions {
+  readonly port: number;
+  readonly scenario: Scenario;
+  readonly seconds: number;
+  /** Whether the content of each response is compared, which costs the load generator time. */
+  readonly checked: boolean;
+  readonly verified: VerifiedResponse;
+  readonly folder: string;
 }
 
 /** What the script prints at the end, on a line of its own. */
-interface WrkReport {
-  readonly requests: number;
-  readonly microseconds: number;
-  readonly bytes: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly wrong: number;
+interface WrkReport extends Record<"requests" | "microseconds" | "bytes" | "p50" | "p99" | "wrong", number> {
   readonly errors: Readonly<Record<"connect" | "read" | "write" | "status" | "timeout", number>>;
 }
 
 async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { port, scenario, seconds, checked, folder } = options;
-  const { method, target, fields, content, expected, connections, pipelining } = scenario;
+  const { scenario, seconds, checked, folder } = options;
+  const { method, fields, content, expected, connections, pipelining } = scenario;
   const compared = checked ? expected.content : null;
   if (content !== null) await Deno.writeFile(`${folder}/content`, content);
   if (compared !== null) await Deno.writeFile(`${folder}/expected`, compared);
@@ -93,7 +167,7 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   };
   // It takes whole seconds; when it is interrupted it ends and tells what it has found until then.
   const argv = ["timeout", "--preserve-status", "--signal=INT", `${seconds}`, "wrk", "--threads=1", "--duration=600s"];
-  argv.push(`--connections=${connections}`, `--script=${SCRIPT}`, "--timeout=5s", `http://127.0.0.1:${port}${target}`);
+  argv.push(`--connections=${connections}`, `--script=${SCRIPT}`, "--timeout=5s", urlOf(options));
   const output = await run(argv, options, env);
   const line = /^REPORT (.*)$/m.exec(output)?.[1];
   if (line === undefined) throw new Error(`wrk told nothing.\n${output}`);
@@ -103,19 +177,18 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   if (report.requests === 0) problems.push("no response");
   if (report.wrong > 0) problems.push(`${report.wrong} responses with wrong content`);
   problems.push(...problemOfBytes(report, options));
-  return {
-    requests: report.requests,
-    seconds: report.microseconds / 1e6,
-    // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
-    p50Ms: scenario.pipelining > 1 ? null : report.p50 / 1000,
-    p99Ms: scenario.pipelining > 1 ? null : report.p99 / 1000,
-    problems,
-  };
+  // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
+  const msOf = (microseconds: number) => pipelining > 1 ? null : microseconds / 1000;
+  const { requests, microseconds, p50, p99 } = report;
+  return { requests, seconds: microseconds / 1e6, p50Ms: msOf(p50), p99Ms: msOf(p99), problems };
+}
+
+function urlOf({ port, scenario: { isTls, target } }: LoadOptions): string {
+  return `http${isTls ? "s" : ""}://127.0.0.1:${port}${target}`;
 }
 
 async function run(argv: readonly string[], { seconds, folder }: LoadOptions, env = {}): Promise<string> {
-  const deadlineMs = 1000 * seconds + MORE_TIME_MS;
-  const options = { cwd: folder, deadlineMs, env };
+  const options = { cwd: folder, deadlineMs: 1000 * seconds + MORE_TIME_MS, env };
   const { exitCode, output } = await runCommand(besideServers([...WITH_MANY_FILES, ...argv]), options);
   if (exitCode !== 0) throw new Error(`The load generator failed with exit code ${exitCode}.\n${output}`);
   return output;
@@ -140,7 +213,8 @@ function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes
 
 /** Each connection keeps its own steady pace, whatever the others do, and has one request under way at a time. */
 async function runH2load(options: LoadOptions): Promise<LoadResult> {
-  const { port, scenario: { connections, fields, target, requestsPerSecond }, seconds, folder } = options;
+  const { scenario: { connections, fields, requestsPerSecond }, folder } = options;
+  const seconds = Math.max(MIN_STEADY_SECONDS, options.seconds);
   const requests = Math.round(requestsPerSecond! * seconds);
   const logPath = `${folder}/h2load.log`;
   // It adds to a file that is there.
@@ -149,8 +223,9 @@ async function runH2load(options: LoadOptions): Promise<LoadResult> {
   argv.push("--rate=1", `--rate-period=${START_INTERVAL_MS}ms`, `--requests=${requests}`);
   argv.push(`--rps=${requestsPerSecond! / connections}`, `--log-file=${logPath}`);
   for (const [name, value] of Object.entries(fields)) argv.push(`--header=${name}: ${value}`);
-  const output = await run([...argv, `http://127.0.0.1:${port}${target}`], options);
-  const tookSeconds = secondsOf(/^finished in ([\d.]+)(us|ms|s|m),/m.exec(output));
+  const output = await run([...argv, urlOf(options)], options);
+  const [, took, unit] = /^finished in ([\d.]+)(us|ms|s|m),/m.exec(output) ?? [];
+  const tookSeconds = Number(took) * ({ us: 1e-6, ms: 1e-3, s: 1, m: 60 }[unit] ?? NaN);
   const succeeded = Number(/^status codes: (\d+) 2xx/m.exec(output)?.[1] ?? 0);
   // Start, status and duration of each request, the times in microseconds.
   const lines = (await Deno.readTextFile(logPath)).trimEnd().split("\n");
@@ -163,14 +238,8 @@ async function runH2load(options: LoadOptions): Promise<LoadResult> {
   return { requests, seconds: tookSeconds, p50Ms: at(0.5), p99Ms: at(0.99), problems };
 }
 
-function secondsOf(duration: RegExpExecArray | null): number {
-  if (duration === null) return NaN;
-  const [, value, unit] = duration;
-  return Number(value) * { us: 1e-6, ms: 1e-3, s: 1, m: 60 }[unit]!;
-}
-
 /** What is to be known of a response of which many will come. */
-export interface VerifiedResponse {
+interface VerifiedResponse {
   /** Its bytes with its head; `null` where it is chunked, so that the next may have another size. */
   readonly responseBytes: number | null;
   /** Whether it says that the connection will be closed. */
@@ -179,16 +248,13 @@ export interface VerifiedResponse {
   readonly problems: readonly string[];
 }
 
-/**
- * Sends the request of a scenario once and compares the response with what is expected.
- *
- * @throws {Error} The response has the wrong status or content, or does not come.
- */
-export async function verifyResponse(port: number, { method, target, fields, content, expected }: Scenario) {
+/** Sends the request of a scenario once and compares the response with what is expected. */
+async function verifyResponse(port: number, scenario: Scenario): Promise<VerifiedResponse> {
+  const { method, target, fields, content, expected, isTls } = scenario;
   let head = `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
   for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`;
   if (content !== null) head += `Content-Length: ${content.byteLength}\r\n`;
-  const connection = await WireConnection.open(port);
+  const connection = await WireConnection.open(port, isTls ? TEST_AUTHORITY : null);
   const outcome = await connection.upload(`${head}\r\n`, content ?? new Uint8Array(0), PATIENCE_MS);
   connection.close();
   if (outcome.kind !== "answered" || outcome.status !== 200) {
@@ -198,27 +264,18 @@ export async function verifyResponse(port: number, { method, target, fields, con
   if (outcome.content !== wanted) {
     throw new Error(`The content has ${outcome.content.length} bytes which are not the ${wanted.length} expected.`);
   }
-  const received = new Map(
-    outcome.head.split("\r\n").slice(1).map((line) => {
-      const colon = line.indexOf(":");
-      return [line.slice(0, colon), line.slice(colon + 1).trim()];
-    }),
-  );
-  const problems = Object.entries(expected.fields)
-    .filter(([name, value]) => !sameValue(received.get(name), value))
-    .map(([name, value]) => `the field ${name} is ${received.get(name) ?? "missing"}, expected ${value}`);
-  const isChunked = received.get("transfer-encoding") === "chunked";
-  const verified: VerifiedResponse = {
+  const received = Object.fromEntries(outcome.head.split("\r\n").slice(1).map((line) => line.split(/:\s*(.*)/, 2)));
+  const isChunked = received["transfer-encoding"] === "chunked";
+  return {
     responseBytes: isChunked ? null : outcome.head.length + 4 + outcome.content.length,
     saysClose: !outcome.persists,
-    problems,
+    problems: Object.entries(expected.fields)
+      .filter(([name, value]) => normalized(received[name]) !== normalized(value))
+      .map(([name, value]) => `the field ${name} is ${received[name] ?? "missing"}, expected ${value}`),
   };
-  return verified;
 }
 
 /** Servers write parameters of media types with and without a space and in any case. */
-function sameValue(got: string | undefined, expected: string): boolean {
-  const normalized = (value: string) =>
-    value.toLowerCase().replaceAll(" ", "").replace(/^(application\/json);.*$/, "$1");
-  return got !== undefined && normalized(got) === normalized(expected);
+function normalized(value = ""): string {
+  return value.toLowerCase().replaceAll(" ", "").replace(/^(application\/json);.*$/, "$1");
 }

@@ -5,12 +5,12 @@
  */
 
 import { pin } from "../process_figures.ts";
-import { messageOf } from "../report.ts";
+import { countEach, messageOf } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { WireConnection } from "../clients/wire_connection.ts";
-import { type ContenderName, contenderOf, type Peers, startContender } from "./contenders.ts";
-import { type LoadResult, runLoad, type VerifiedResponse, verifyResponse } from "./generators.ts";
+import { type ContenderName, contenderOf, type Found, isThere, startContender } from "./contenders.ts";
+import { type Generator, type GeneratorPlace, type LoadResult, openGenerator } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** One round of one contender. */
@@ -37,28 +37,23 @@ export interface Measurement {
 }
 
 /** How it is measured. */
-export interface Method {
+export interface Method extends Found, GeneratorPlace {
   readonly rounds: number;
   readonly seconds: number;
   /** How often each server is started anew. */
   readonly starts: number;
   /** Seconds of load before the first round, in which each content is compared; 0 is to compare it in the rounds. */
   readonly warmUpSeconds: number;
-  readonly packages: string;
-  readonly peers: Peers;
   readonly contenders: readonly ContenderName[];
-  readonly folder: string;
 }
 
-/** A server that runs. */
+/** A server that runs, and what loads it. */
 interface Running {
   readonly found: Measurement;
   readonly server: ServerProcess;
-  readonly verified: VerifiedResponse;
+  readonly generator: Generator;
 }
 
-/** A round of a load at a pace needs many requests. */
-const MIN_STEADY_SECONDS = 1;
 const SPREAD_CONNECTIONS = 64;
 const PATIENCE_MS = 5_000;
 
@@ -69,18 +64,10 @@ const PATIENCE_MS = 5_000;
  * more than once in a run; its rounds alternate with those of the others, A B C, C B A.
  */
 export async function measureScenario(scenario: Scenario, runtime: BenchRuntime, method: Method) {
-  const names = contendersOf(scenario, runtime, method);
-  const all = names.map((contender): Measurement => (
-    {
-      runtime: runtime.name,
-      scenario: scenario.name,
-      contender,
-      rounds: [],
-      residentBytes: 0,
-      shares: [],
-      problems: [],
-    }
-  ));
+  const all = contendersOf(scenario, runtime, method).map((contender): Measurement => {
+    const found = { runtime: runtime.name, scenario: scenario.name, contender };
+    return { ...found, rounds: [], residentBytes: 0, shares: [], problems: [] };
+  });
   for (let start = 0; start < method.starts; start++) {
     const running: Running[] = [];
     try {
@@ -88,12 +75,15 @@ export async function measureScenario(scenario: Scenario, runtime: BenchRuntime,
       for (let round = 0; round < method.rounds; round++) {
         // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
         for (const each of round % 2 === 0 ? running : running.toReversed()) {
-          await attempt(each.found, () => measureRound(each, scenario, method));
+          await attempt(each.found, () => measureRound(each, method));
         }
       }
       for (const { found, server } of running) await attempt(found, () => lookAtLast(found, server, scenario));
     } finally {
-      await Promise.all(running.map(({ server }) => server.stop()));
+      await Promise.all(running.map(async ({ server, generator }) => {
+        await generator.stop();
+        await server.stop();
+      }));
     }
   }
   return all;
@@ -107,14 +97,12 @@ async function attempt(found: Measurement, step: () => Promise<void>): Promise<v
   }
 }
 
-function contendersOf(scenario: Scenario, runtime: BenchRuntime, method: Method): ContenderName[] {
-  return scenario.contenders.filter((name) => {
-    const { on, isPackage, isBefore, isPeer, file } = contenderOf(name);
-    if (!method.contenders.includes(name) || on?.includes(runtime.name) === false) return false;
-    if (isBefore && runtime.trivetBefore === null) return false;
-    if (isPeer) return method.peers.commands[file] !== undefined;
-    return !(isPackage || /^(hono|h3)/.test(scenario.handler)) || method.packages !== "";
-  });
+function contendersOf({ contenders, handler, webSocket }: Scenario, runtime: BenchRuntime, method: Method) {
+  const isOfNpm = (name: ContenderName) =>
+    /^(hono|h3)/.test(handler) || webSocket !== null && runtime.name === "node" && name === "native";
+  return contenders.filter((name) =>
+    method.contenders.includes(name) && isThere(name, runtime, method) && !(isOfNpm(name) && method.packages === "")
+  );
 }
 
 /** Starts a contender and warms it up. */
@@ -126,31 +114,24 @@ async function launch(
   running: Running[],
 ): Promise<void> {
   const server = await startContender(found.contender, scenario, runtime, method);
+  let generator: Generator | undefined;
   try {
-    const verified = await verifyResponse(server.port, scenario);
-    found.problems.push(...verified.problems);
-    const one = { found, server, verified };
-    if (method.warmUpSeconds > 0) found.problems.push(...(await loaded(one, scenario, method, true)).problems);
+    generator = await openGenerator(server.port, scenario, method);
+    found.problems.push(...generator.problems);
+    if (method.warmUpSeconds > 0) found.problems.push(...(await generator.warmUp(method.warmUpSeconds)).problems);
     // Not before: code is compiled beside the server while it warms up.
     if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
-    running.push(one);
+    running.push({ found, server, generator });
   } catch (error) {
+    await generator?.stop();
     await server.stop();
     throw error;
   }
 }
 
-function loaded({ server, verified }: Running, scenario: Scenario, method: Method, isWarmUp: boolean) {
-  const checked = isWarmUp || method.warmUpSeconds === 0;
-  const measured = scenario.requestsPerSecond === null ? method.seconds : Math.max(MIN_STEADY_SECONDS, method.seconds);
-  const seconds = isWarmUp ? method.warmUpSeconds : measured;
-  return runLoad({ port: server.port, scenario, seconds, checked, verified, folder: method.folder });
-}
-
-async function measureRound(one: Running, scenario: Scenario, method: Method): Promise<void> {
-  const { found, server } = one;
+async function measureRound({ found, server, generator }: Running, method: Method): Promise<void> {
   const before = server.cpuTime();
-  const { problems, ...load } = await loaded(one, scenario, method, false);
+  const { problems, ...load } = await generator.load(method.seconds, method.warmUpSeconds === 0);
   const after = server.cpuTime();
   found.problems.push(...problems);
   const cpuSeconds = after.seconds - before.seconds;
@@ -161,21 +142,19 @@ async function lookAtLast(found: Measurement, server: ServerProcess, scenario: S
   found.residentBytes = server.memory().residentBytes;
   if (scenario.isSpread) found.shares = await sharesOf(server.port);
   // Others print what a peer that goes away has done to them; Trivet has no reason to.
-  const { isTrivet } = contenderOf(found.contender);
+  const isTrivet = contenderOf(found.contender).kind === "trivet";
   if (isTrivet && server.printedErrors !== "") found.problems.push(`it printed: ${server.printedErrors}`);
 }
 
 /** How many of some connections each process or thread answers. */
 async function sharesOf(port: number): Promise<number[]> {
-  const connections = await Promise.all(
-    Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port)),
-  );
-  const counts = new Map<string, number>();
+  const opening = Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port));
+  const answers: string[] = [];
+  const connections = await Promise.all(opening);
   for (const connection of connections) {
     const outcome = await connection.exchange("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", PATIENCE_MS);
-    const who = outcome.kind === "answered" ? outcome.content : outcome.kind;
-    counts.set(who, (counts.get(who) ?? 0) + 1);
+    answers.push(outcome.kind === "answered" ? outcome.content : outcome.kind);
   }
   for (const connection of connections) connection.close();
-  return [...counts.values()].sort((a, b) => b - a);
+  return [...countEach(answers).values()].sort((a, b) => b - a);
 }

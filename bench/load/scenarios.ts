@@ -37,6 +37,9 @@ export interface Scenario {
   readonly isQuick: boolean;
   /** Whether servers have more loops than one, and all processors. */
   readonly isSpread: boolean;
+  readonly isTls: boolean;
+  /** Messages in place of requests: answered one by one, or sent to all; and how many are under way at a time. */
+  readonly webSocket: { readonly command: "echo" | "publish"; readonly bytes: number; readonly window: number } | null;
 }
 
 const encoder = new TextEncoder();
@@ -59,7 +62,8 @@ const BROWSER_FIELDS = {
   "Sec-Fetch-Mode": "navigate",
 } as const;
 
-const HELLO_LOAD = {
+/** The smallest load, on which the others are built. */
+export const HELLO_LOAD = {
   handler: "hello",
   method: "GET",
   target: "/",
@@ -72,6 +76,8 @@ const HELLO_LOAD = {
   expected: { content: encoder.encode(HELLO), fields: {} },
   isQuick: false,
   isSpread: false,
+  isTls: false,
+  webSocket: null,
 } as const;
 
 const JSON_TARGET = "/users/42?name=trivet&page=2";
@@ -88,6 +94,7 @@ const JSON_LOAD = {
 } as const;
 const APPLICATION_ANSWER = jsonOf({ id: "42", name: "trivet", userAgent: BROWSER_FIELDS["User-Agent"] });
 
+const CLOSE = { fields: { "Connection": "close" } } as const;
 /** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
 const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
 /** A low one: each request wakes its server. */
@@ -147,11 +154,14 @@ export const SCENARIOS: readonly Scenario[] = [
     pipelining: 16,
     contenders: [...OWN, "bare", "raw"],
   },
+  { ...HELLO_LOAD, ...CLOSE, name: "close", title: "one request per connection (hello)", contenders: OWN },
+  { ...HELLO_LOAD, isTls: true, name: "tls", title: "hello over TLS", contenders: OWN },
   {
     ...HELLO_LOAD,
-    name: "close",
-    title: "one request per connection (hello)",
-    fields: { "Connection": "close" },
+    ...CLOSE,
+    isTls: true,
+    name: "tls-close",
+    title: "one request per connection over TLS (hello)",
     contenders: OWN,
   },
   {
@@ -173,7 +183,29 @@ export const SCENARIOS: readonly Scenario[] = [
     contenders: ["trivet-loops", "native-twice"],
     isSpread: true,
   },
+  webSocket("ws-echo-64", "WebSocket, 64 B echo", "echo", 64, 64, 1, true),
+  webSocket("ws-echo-64x16", "WebSocket, 64 B echo, 16 at a time", "echo", 64, 64, 16),
+  webSocket("ws-echo-1k", "WebSocket, 1 KiB echo", "echo", 64, 1024, 1),
+  webSocket("ws-echo-1kx16", "WebSocket, 1 KiB echo, 16 at a time", "echo", 64, 1024, 16),
+  webSocket("ws-echo-64k", "WebSocket, 64 KiB echo", "echo", 16, 65_536, 1),
+  webSocket("ws-all-64", "WebSocket, 64 B to 1,000", "publish", 1_000, 64, 4, true),
+  webSocket("ws-all-1k", "WebSocket, 1 KiB to 1,000", "publish", 1_000, 1024, 4),
+  webSocket("ws-all-64k", "WebSocket, 64 KiB to 1,000", "publish", 1_000, 65_536, 1),
 ];
+
+/** Messages under way are those on each connection of an echo, or of all connections that get what is sent to all. */
+function webSocket(
+  name: string,
+  title: string,
+  command: "echo" | "publish",
+  connections: number,
+  bytes: number,
+  window: number,
+  isQuick = false,
+): Scenario {
+  const webSocket = { command, bytes, window };
+  return { ...HELLO_LOAD, name, title, connections, contenders: OWN, isQuick, webSocket };
+}
 
 function jsonOf(value: object) {
   const fields = { "content-type": "application/json", ...JSON_FIELDS };

@@ -25,6 +25,8 @@ type Pair = readonly [other: ContenderName, subject: ContenderName, suffix: stri
 
 /** CPU time per request, in seconds. */
 const cpuOf = ({ cpuSeconds, requests }: Round): number => cpuSeconds / requests;
+/** The time between two requests or messages that are answered, in seconds. */
+const gapOf = ({ seconds, requests }: Round): number => seconds / requests;
 /** The 99th percentile of latency; no number where the load generator can't tell. */
 const p99Of = ({ p99Ms }: Round): number => p99Ms ?? NaN;
 
@@ -35,12 +37,34 @@ const OWN: readonly Pair[] = [
 ];
 const PEERS: readonly ContenderName[] = ["beast", "httplib", "go", "nginx"];
 
-const COMPARISONS: readonly { title: string; text?: string; of: typeof cpuOf; pairs: readonly Pair[] }[] = [
+interface Comparison {
+  readonly title: string;
+  readonly text?: string;
+  readonly of: typeof cpuOf;
+  readonly pairs: readonly Pair[];
+  /** Whether it is of WebSockets; of requests unless told. */
+  readonly isOfWebSockets?: true;
+}
+
+const COMPARISONS: readonly Comparison[] = [
   {
     title: "CPU time per request: the runtime's own server / Trivet",
     text: "More than 1 is in favour of Trivet. For Hono on Node the own server is @hono/node-server, for h3 srvx.",
     of: cpuOf,
     pairs: OWN,
+  },
+  {
+    title: "CPU time per message of WebSockets: the runtime's own server / Trivet",
+    text: "On Node `ws`. Of an echo each message counts that came in, of what is sent to all each that went out.",
+    of: cpuOf,
+    pairs: [["native", "trivet", ""], ["before", "trivet", ", before"]],
+    isOfWebSockets: true,
+  },
+  {
+    title: "Messages of WebSockets a second: Trivet / the runtime's own server",
+    of: gapOf,
+    pairs: [["native", "trivet", ""]],
+    isOfWebSockets: true,
   },
   {
     title: "CPU time per request: before / Trivet",
@@ -100,8 +124,13 @@ const COMPARISONS: readonly { title: string; text?: string; of: typeof cpuOf; pa
 
 /** Every comparison of which something was measured, and every figure. */
 export function sectionsOf(measurements: readonly Measurement[]): Section[] {
-  const sections = COMPARISONS.map(({ title, text, of, pairs }, index): Section => {
-    const rows = rowsOf(measurements, of, pairs);
+  const sections = COMPARISONS.map(({ title, text, of, pairs, isOfWebSockets = false }, index): Section => {
+    const rows = rowsOf(
+      measurements,
+      SCENARIOS.filter((each) => (each.webSocket !== null) === isOfWebSockets),
+      of,
+      pairs,
+    );
     return {
       title,
       text,
@@ -113,8 +142,13 @@ export function sectionsOf(measurements: readonly Measurement[]): Section[] {
   return [...sections, figuresOf(measurements)];
 }
 
-function rowsOf(measurements: readonly Measurement[], of: typeof cpuOf, pairs: readonly Pair[]): RatioRow[] {
-  return SCENARIOS.flatMap(({ name, title, contenders }) =>
+function rowsOf(
+  measurements: readonly Measurement[],
+  scenarios: readonly Scenario[],
+  of: typeof cpuOf,
+  pairs: readonly Pair[],
+): RatioRow[] {
+  return scenarios.flatMap(({ name, title, contenders }) =>
     pairs.filter((pair) => contenders.includes(pair[0]) && contenders.includes(pair[1])).map((
       [other, subject, suffix],
     ) => ({

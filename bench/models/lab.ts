@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { ChildProgram } from "../child_program.ts";
+import { startClient } from "../child_program.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { HELLO } from "../load/handlers.ts";
-import { startClient } from "../load/states.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
+import { BACKLOG } from "../servers/launch.ts";
 import { computeFor, LIGHT, WAITED } from "./handler.ts";
 
 /** A model with its options. */
@@ -130,8 +130,8 @@ export class Lab {
     further: Readonly<Record<string, number>>,
     use: (server: ServerProcess) => Promise<T>,
   ): Promise<T> {
-    const all = { ...options, healthPath: HEALTH_PATH, ...further };
-    const server = await ServerProcess.trivet(this.runtime, "../models/handler.ts", all, asModule);
+    const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
+    const server = await ServerProcess.serve(this.runtime, { module: "../models/handler.ts", options: all, asModule });
     try {
       return await use(server);
     } finally {
@@ -144,7 +144,7 @@ export class Lab {
     server: ServerProcess,
     use: (grow: (count: number) => Promise<HolderReport>) => Promise<T>,
   ): Promise<T> {
-    const attack: ChildProgram = startClient("holder.ts", `${server.port}`, "slow");
+    const attack = startClient("clients/holder.ts", `${server.port}`, "slow");
     try {
       return await use((count) => attack.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS));
     } finally {

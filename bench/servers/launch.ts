@@ -8,19 +8,21 @@
  * @module
  */
 
+import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import type { HandlerName } from "../load/handlers.ts";
 
-/** What a server is told, as JSON in its environment. */
+/** What a server is told, as JSON in its environment, where its threads see it too. */
 export interface ServerLaunch {
   readonly serves: "trivet" | "own" | "hono" | "srvx";
   /** The URL of the module of Trivet: its source, or what was emitted for Node. */
   readonly trivet: string;
-  /** The module of the handler, beside the servers' folder. */
+  /** The module of the handler, beside this folder, and whether Trivet is handed the module and not its function. */
   readonly module: string;
-  /** Options of Trivet; whether it is handed the module and not its function. */
-  readonly options: Readonly<Record<string, unknown>>;
   readonly asModule: boolean;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Of Trivet's errors and warnings those that are counted; others are printed, as without options. */
+  readonly counted: readonly ("onError" | "onWarning")[];
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean;
   /** Of the handlers of the load benchmark: which one. */
@@ -31,14 +33,19 @@ export interface ServerLaunch {
   readonly packages: string;
   /** Where to listen when others listen there too: then it is one of several processes. */
   readonly sharedPort: number;
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** The request that will come, for a server that parses none. */
   readonly request: { readonly url: string; readonly fields: Record<string, string>; readonly contentBytes: number };
 }
 
+export const HOSTNAME = "127.0.0.1";
+/** Room for thousands of clients that connect at the same time, where the own default has less. */
+export const BACKLOG = 4_096;
 /** Nothing that is measured takes longer. */
 const LIFETIME_MS = 20 * 60_000;
-const STATS_LINE = "stats\n";
-const COLLECTED = '{"collected":true}';
+
+// deno-lint-ignore no-explicit-any -- the types of Bun are not here, and those of its garbage collection nowhere
+export const { Bun, gc } = globalThis as any;
 
 /** Reads what this server is told. */
 export function readLaunch(): ServerLaunch {
@@ -53,12 +60,9 @@ export function readLaunch(): ServerLaunch {
  */
 export function announce(port: number, stats: () => unknown = () => null): void {
   process.stdin.on("data", async (line: Uint8Array) => {
-    if (new TextDecoder().decode(line) === STATS_LINE) {
-      console.log(JSON.stringify(await stats()));
-      return;
-    }
-    collectGarbage();
-    console.log(COLLECTED);
+    const asksForStats = new TextDecoder().decode(line) === "stats\n";
+    if (!asksForStats) collectGarbage();
+    console.log(JSON.stringify(asksForStats ? await stats() : null));
   });
   // One of several processes is ended by what started them.
   if (!(readLaunch()?.sharedPort > 0)) process.stdin.on("end", () => process.exit(0));
@@ -66,9 +70,13 @@ export function announce(port: number, stats: () => unknown = () => null): void 
   console.log(JSON.stringify({ port }));
 }
 
+/** Lets a server of Node listen, and tells its port. */
+export function listenOnNode(server: Server, options: { port?: number; backlog?: number } = {}): void {
+  server.listen({ port: 0, host: HOSTNAME, ...options }, () => announce((server.address() as AddressInfo).port));
+}
+
 /** Needs `--expose-gc` on V8. */
-function collectGarbage(): void {
-  const { Bun, gc } = globalThis as { Bun?: { gc(synchronous: boolean): void }; gc?: () => void };
+export function collectGarbage(): void {
   if (Bun !== undefined) Bun.gc(true);
   else gc?.();
 }

@@ -4,18 +4,22 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import process from "node:process";
 import { Readable } from "node:stream";
-import { createHandler, describeRequest, type HandlerName, HELLO, JSON_FIELDS } from "../load/handlers.ts";
+import { createHandler, describeRequest, type FetchHandler, HELLO, JSON_FIELDS } from "../load/handlers.ts";
 
 type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
 const TEXT = "text/plain;charset=UTF-8";
 const WHO = String(process.pid).padEnd(HELLO.length);
 
-/** Makes a handler. */
-export function createNodeHandler(name: HandlerName): NodeHandler {
+/**
+ * Makes a handler of the load benchmark. Of other modules it is the fetch handler, with the answer to "/hello", which is
+ * compared, written as users write it.
+ */
+export async function createNodeHandler(name: string, fetch: () => Promise<FetchHandler>): Promise<NodeHandler> {
   switch (name) {
     case "hello":
     case "who":
@@ -44,13 +48,34 @@ export function createNodeHandler(name: HandlerName): NodeHandler {
       };
     case "stream":
     case "flood": {
-      const handler = createHandler(name, Response, "");
+      const handler = await createHandler(name, Response, "");
       return async (_request, response) => {
-        const { body } = await (await handler)(new Request("http://localhost/"));
+        const { body } = await handler(new Request("http://localhost/"));
         Readable.fromWeb(body as never).pipe(response);
       };
     }
-    default:
-      throw new Error(`The handler "${name}" is that of a framework.`);
+    default: {
+      const handler = await fetch();
+      return (request, response) => {
+        if (request.url !== "/hello") return void answer(handler, request, response);
+        response.setHeader("content-type", TEXT);
+        response.end("hello");
+      };
+    }
+  }
+}
+
+async function answer(fetch: FetchHandler, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { method = "GET", url = "/" } = request;
+    const headers = Object.entries(request.headers).map(([name, value]): [string, string] => [name, String(value)]);
+    const body = method === "GET" || method === "HEAD" ? null : Readable.toWeb(request) as ReadableStream<Uint8Array>;
+    const init = { method, headers, body, duplex: "half" } as RequestInit;
+    const { status, headers: fields, body: content } = await fetch(new Request(`http://localhost${url}`, init));
+    response.writeHead(status, Object.fromEntries(fields));
+    response.end(content === null ? "" : await new Response(content).text());
+  } catch {
+    if (!response.headersSent) response.writeHead(500);
+    response.end();
   }
 }

@@ -6,61 +6,48 @@
 
 import cluster from "node:cluster";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:https";
 import type { ServeInit } from "../../mod.ts";
 import { type FetchHandler, importPackage } from "../load/handlers.ts";
-import { announce, readLaunch } from "./launch.ts";
+import { announce, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
 import { createNodeHandler } from "./node_handlers.ts";
 
-/** What is used of Bun, whose type declarations are not here. */
-interface BunGlobal {
-  serve(options: object): { readonly port: number };
-}
-
-const HOSTNAME = "127.0.0.1";
-/** Room for a thousand clients that connect at the same time, where the runtime's own default has less. */
-const BACKLOG = 4_096;
 /** Of what is measured, only the upload of a gigabyte is beyond the default. */
 const MAX_BODY_BYTES = 2 ** 31;
 const PATIENCE_MS = 600_000;
 const PROCESSES = 2;
 
 const launch = readLaunch();
+const { serves, handler: name = "", patient, sharedPort, tls } = launch;
 const moduleUrl = new URL(launch.module, import.meta.url).href;
 const handler = async (): Promise<FetchHandler> => (await import(moduleUrl)).default.fetch;
 
-switch (launch.serves) {
-  case "trivet":
-    await serveTrivet();
-    break;
-  case "own":
-    if ("Deno" in globalThis) await serveDeno();
-    else if ("Bun" in globalThis) await serveBun();
-    else if (launch.handler.startsWith("hono")) await serveHono();
-    else if (launch.handler.startsWith("h3")) await serveSrvx();
-    else serveNode();
-    break;
-  case "hono":
-    await serveHono();
-    break;
-  case "srvx":
-    await serveSrvx();
-}
+if (serves === "trivet") await serveTrivet();
+else if (serves === "hono") await serveHono();
+else if (serves === "srvx") await serveSrvx();
+else if ("Deno" in globalThis) await serveDeno();
+else if ("Bun" in globalThis) await serveBun();
+else if (name.startsWith("hono")) await serveHono();
+else if (name.startsWith("h3")) await serveSrvx();
+else await serveNode();
 
 async function serveTrivet(): Promise<void> {
-  const { trivet, responses, options, asModule, patient, handler: name } = launch;
+  const { trivet, responses, options, asModule, counted } = launch;
   // First, as users import it: what is loaded later sees it.
   if (responses === "fast") await import(trivet.replace(/mod(\.[jt]s)$/, "src/entry/fast_response$1"));
   const { serve }: typeof import("../../mod.ts") = await import(trivet);
   const patience = { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, keepAliveTimeout: PATIENCE_MS };
+  const counts: Record<"onError" | "onWarning", Record<string, number>> = { onError: {}, onWarning: {} };
+  const counters = counted.map((event) => [event, ({ code }: { code: string }) => {
+    counts[event][code] = (counts[event][code] ?? 0) + 1;
+  }]);
   const server = serve(
     {
       port: 0,
       hostname: HOSTNAME,
-      tcpBacklog: BACKLOG,
       onListen: () => {},
-      // That all threads are busy is what is measured.
-      onWarning: asModule ? () => {} : undefined,
+      tls,
+      ...Object.fromEntries(counters),
       ...name === "count" && { maxRequestBodySize: MAX_BODY_BYTES },
       ...patient && patience,
       ...options,
@@ -68,41 +55,42 @@ async function serveTrivet(): Promise<void> {
     } as ServeInit,
   );
   await server.ready();
-  announce(server.port, () => server.stats());
+  announce(server.port, () => ({ stats: server.stats(), errors: counts.onError, warnings: counts.onWarning }));
 }
 
 async function serveDeno(): Promise<void> {
   const fetch = await handler();
-  Deno.serve({ port: 0, hostname: HOSTNAME, onListen: ({ port }) => announce(port) }, fetch);
+  Deno.serve({ port: 0, hostname: HOSTNAME, ...tls!, onListen: ({ port }) => announce(port) }, fetch);
 }
 
 async function serveBun(): Promise<void> {
-  const { Bun } = globalThis as unknown as { Bun: BunGlobal };
   const { port } = Bun.serve({
-    port: launch.sharedPort,
+    port: sharedPort,
     hostname: HOSTNAME,
-    reusePort: launch.sharedPort > 0,
+    reusePort: sharedPort > 0,
     // In seconds; 10 is the default and 0 is never.
-    idleTimeout: launch.patient ? 0 : 10,
+    idleTimeout: patient ? 0 : 10,
     maxRequestBodySize: MAX_BODY_BYTES,
+    tls,
     fetch: await handler(),
   });
   announce(port);
 }
 
 /** Handlers as users of `node:http` write them: they pay neither for a Request nor for a Response. */
-function serveNode(): void {
-  if (launch.sharedPort > 0 && cluster.isPrimary) {
+async function serveNode(): Promise<void> {
+  if (sharedPort > 0 && cluster.isPrimary) {
     for (let i = 0; i < PROCESSES; i++) cluster.fork();
     return;
   }
-  const server = createServer(createNodeHandler(launch.handler));
-  if (launch.patient) {
+  const answer = await createNodeHandler(name, handler);
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
+  if (patient) {
     server.headersTimeout = 0;
     server.requestTimeout = 0;
     server.keepAliveTimeout = PATIENCE_MS;
   }
-  server.listen(launch.sharedPort, HOSTNAME, () => announce((server.address() as AddressInfo).port));
+  listenOnNode(server, { port: sharedPort });
 }
 
 /** With the lightweight global classes that it installs when it starts: the handler is made when they are there. */

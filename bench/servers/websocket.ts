@@ -7,40 +7,12 @@
  */
 
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { pathToFileURL } from "node:url";
 import type { ServerWebSocket } from "../../mod.ts";
-import { announce, readLaunch } from "./launch.ts";
+import { importPackage } from "../load/handlers.ts";
+import { announce, BACKLOG, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
 
-const HOSTNAME = "127.0.0.1";
-const BACKLOG = 4_096;
 const TOPIC = "all";
-
-/** What is used of Bun, whose type declarations are not here. */
-interface BunSocket {
-  readonly data: { readonly path: string };
-  send(message: string | Uint8Array): void;
-  subscribe(topic: string): void;
-}
-interface BunServer {
-  readonly port: number;
-  upgrade(request: Request, options: object): boolean;
-  publish(topic: string, message: string | Uint8Array): void;
-}
-interface BunGlobal {
-  serve(options: object): BunServer;
-}
-
-/** What is used of ws. */
-interface WsSocket {
-  on(event: string, listener: (data: Uint8Array, isBinary: boolean) => void): void;
-  send(data: Uint8Array, options: { binary: boolean }): void;
-}
-interface WsModule {
-  WebSocketServer: new (options: object) => {
-    handleUpgrade(request: unknown, socket: unknown, head: unknown, use: (socket: WsSocket) => void): void;
-  };
-}
+const LISTEN = { port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, onListen: () => {} };
 
 const { serves, trivet, packages } = readLaunch();
 const pathOf = (request: Request) => new URL(request.url).pathname;
@@ -52,14 +24,14 @@ else await serveWs();
 
 async function serveTrivet(): Promise<void> {
   const { serve }: typeof import("../../mod.ts") = await import(trivet);
-  const server = serve({ port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, onListen: () => {} }, (request, info) => {
+  const server = serve(LISTEN, (request, info) => {
     const { response, socket } = info.upgradeWebSocket();
     socket.binaryType = "arraybuffer";
     use(socket, pathOf(request));
     return response;
   });
   await server.ready();
-  announce(server.port, () => server.stats());
+  announce(server.port, () => ({ stats: server.stats() }));
 
   function use(socket: ServerWebSocket, path: string): void {
     if (path === "/echo") socket.onmessage = (event) => socket.send(event.data);
@@ -71,7 +43,7 @@ async function serveTrivet(): Promise<void> {
 
 function serveDeno(): void {
   const members = new Set<WebSocket>();
-  const server = Deno.serve({ port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, onListen: () => {} }, (request) => {
+  const server = Deno.serve(LISTEN, (request) => {
     const { response, socket } = Deno.upgradeWebSocket(request);
     const path = pathOf(request);
     socket.binaryType = "arraybuffer";
@@ -79,21 +51,25 @@ function serveDeno(): void {
     if (path === "/all") {
       socket.onopen = () => void members.add(socket);
       socket.onclose = () => void members.delete(socket);
-      socket.onmessage = ({ data }) => {
-        for (const member of members) member.send(data);
-      };
+      socket.onmessage = ({ data }) => members.forEach((member) => member.send(data));
     }
     return response;
   });
   announce(server.addr.port);
 }
 
+/** What is used of a socket of Bun. */
+interface BunSocket {
+  readonly data: { readonly path: string };
+  send(message: string | Uint8Array): void;
+  subscribe(topic: string): void;
+}
+
 function serveBun(): void {
-  const { Bun } = globalThis as unknown as { Bun: BunGlobal };
   const server = Bun.serve({
     port: 0,
     hostname: HOSTNAME,
-    fetch: (request: Request, server: BunServer) => {
+    fetch(request: Request) {
       const isUpgraded = server.upgrade(request, { data: { path: pathOf(request) } });
       return isUpgraded ? undefined : new Response(null, { status: 400 });
     },
@@ -111,22 +87,26 @@ function serveBun(): void {
   announce(server.port);
 }
 
+/** What is used of a socket of ws. */
+interface WsSocket {
+  on(event: string, listener: (data: Uint8Array, isBinary: boolean) => void): void;
+  send(data: Uint8Array, options: { binary: boolean }): void;
+}
+
 async function serveWs(): Promise<void> {
-  const { WebSocketServer }: WsModule = await import(pathToFileURL(`${packages}/node_modules/ws/wrapper.mjs`).href);
+  const { WebSocketServer } = (await importPackage(packages, "ws")).default;
   const members = new Set<WsSocket>();
   const sockets = new WebSocketServer({ noServer: true });
   const server = createServer();
   server.on("upgrade", (request, socket, head) => {
-    sockets.handleUpgrade(request, socket, head, (ws) => {
+    sockets.handleUpgrade(request, socket, head, (ws: WsSocket) => {
       ws.on("error", () => {});
-      if (request.url === "/echo") ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+      if (request.url === "/echo") ws.on("message", (data, binary) => ws.send(data, { binary }));
       if (request.url !== "/all") return;
       members.add(ws);
       ws.on("close", () => members.delete(ws));
-      ws.on("message", (data, isBinary) => {
-        for (const member of members) member.send(data, { binary: isBinary });
-      });
+      ws.on("message", (data, binary) => members.forEach((member) => member.send(data, { binary })));
     });
   });
-  server.listen({ port: 0, host: HOSTNAME, backlog: BACKLOG }, () => announce((server.address() as AddressInfo).port));
+  listenOnNode(server, { backlog: BACKLOG });
 }
