@@ -17,6 +17,7 @@ import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
+import { hotReload } from "./hot_reload.ts";
 import { listenOverNet } from "./node_net.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
@@ -87,6 +88,7 @@ export function createBunRuntime(): Runtime {
     ...bufferCodecs(),
     ...builtinCodecs(),
     ...tracingChannels(),
+    ...hotReload(process.execArgv),
     responseContents: (native) => responseContents(bun, native),
   };
 }

@@ -480,6 +480,12 @@ export interface Runtime {
    */
   listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener>;
   /**
+   * Says that a server is to listen at a place, where the runtime evaluates a whole program anew within its process. Returns
+   * what has the server give way that an evaluation before has left there; `null` where there is none. What it returns is
+   * done at once, or resolves when it is. Absent on runtimes that start programs anew as processes.
+   */
+  takePlace?(place: string, giveWay: () => Promise<void> | void): (() => Promise<void> | void) | null;
+  /**
    * Why listeners of several threads can't share the connections that come to one address, in a few words; `null` where
    * they can.
    */

@@ -84,11 +84,27 @@ export function createServer(
     reports,
     warnings,
     descriptors,
-    prepare: inTurn(observation.prepare, prepare),
+    prepare: inTurn(clearPlace(options, runtime, () => server.giveWay()), inTurn(observation.prepare, prepare)),
     observation,
   });
   if (options.handleSignals) stopOnSignals(runtime, server).catch(() => {});
   return server;
+}
+
+/**
+ * Where a program was evaluated anew in its process, has the server of its evaluation before end that listens at the same
+ * place.
+ *
+ * @returns What waits for that, where it takes a moment.
+ */
+function clearPlace(
+  { unix, fd, hostname = "", port }: ResolvedOptions,
+  runtime: Runtime,
+  giveWay: () => Promise<void> | void,
+): (() => Promise<void>) | null {
+  const place = unix ?? (fd === undefined ? `${hostname} ${port}` : `descriptor ${fd}`);
+  const given = runtime.takePlace?.(place, giveWay)?.();
+  return given instanceof Promise ? () => given : null;
 }
 
 /** Every thread finds the module at its URL, and a relative path counts from the folder of the program's main module. */

@@ -10,7 +10,7 @@ import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import { toTlsError } from "./certificates.ts";
 import { composeAuthority } from "../http/authority.ts";
-import type { Address, Listener, ListenOptions, Runtime, TransportEvents } from "../runtime.ts";
+import type { Address, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../runtime.ts";
 
 /** Opens the listener that the options ask for; at once, or as a promise, as the runtime has it. */
 export function openListener(
@@ -81,7 +81,8 @@ export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, caus
 }
 
 /** The URL of an address. One at which every interface is meant can't be connected to by that name everywhere. */
-export function urlOf(address: Address, scheme: string): string {
+export function urlOf(address: Address, tls: TlsOptions | undefined): string {
+  const scheme = tls === undefined ? "http" : "https";
   if (address.transport === "unix") return `${scheme}+unix://${encodeURIComponent(address.path)}/`;
   const isAny = address.hostname === "0.0.0.0" || address.hostname === "::";
   return `${scheme}://${composeAuthority(isAny ? "localhost" : address.hostname, address.port)}/`;

@@ -26,9 +26,9 @@ export interface Exit {
 }
 
 /** What the runtime wants before the path of a program. */
-function runtimeArguments(): readonly string[] {
-  if ("Deno" in globalThis) return ["run", "--allow-all", "--no-check", "--quiet"];
-  return "Bun" in globalThis ? ["run"] : ["--no-warnings"];
+function runtimeArguments(flags: readonly string[]): readonly string[] {
+  if ("Deno" in globalThis) return ["run", "--allow-all", "--no-check", "--quiet", ...flags];
+  return "Bun" in globalThis ? [...flags, "run"] : ["--no-warnings", ...flags];
 }
 
 /** A running program. */
@@ -46,7 +46,8 @@ export class Program {
    * @param url The file: URL of the module to run.
    * @param args Its arguments.
    * @param place `descriptors`: how many it may have open, where that is not for the system to say; `isTerminal`: whether
-   *   its output is a terminal, of which what it prints is passed on; `environment`: variables that are set for it.
+   *   its output is a terminal, of which what it prints is passed on; `environment`: variables that are set for it;
+   *   `flags`: what the runtime is told beside.
    */
   constructor(
     url: URL,
@@ -55,10 +56,11 @@ export class Program {
       descriptors?: number;
       isTerminal?: boolean;
       environment?: Readonly<Record<string, string | undefined>>;
+      flags?: readonly string[];
     } = {},
   ) {
-    const { descriptors, isTerminal = false, environment = {} } = place;
-    const command = [process.execPath, ...runtimeArguments(), fileURLToPath(url), ...args];
+    const { descriptors, isTerminal = false, environment = {}, flags = [] } = place;
+    const command = [process.execPath, ...runtimeArguments(flags), fileURLToPath(url), ...args];
     const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
     const terminal = ["script", "-qefc", command.map((part) => `'${part}'`).join(" "), "/dev/null"];
     const [file, ...rest] = isTerminal ? terminal : descriptors === undefined ? command : [...shell, ...command];
