@@ -186,12 +186,14 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   }
 
   /**
-   * Of the threads that are likely to begin one more call soon, the one with the fewest calls. One that is held up gets
-   * a call only when all are, and then just one to go on with, which is taken back when another thread is free first.
+   * Of the threads that are likely to begin one more call soon, the one with the fewest calls; those that wait for one
+   * come first, since any other may compute. One that is held up gets a call only when all are, and then just one to go
+   * on with, which is taken back when another thread is free first.
    */
   #freest(): ThreadSeat | null {
     let freest: ThreadSeat | null = null;
     let leastLoad = Infinity;
+    let isIdle = false;
     let totalLoad = 0;
     let heldUp: ThreadSeat | null = null;
     for (const seat of this.#pool.seats) {
@@ -201,9 +203,10 @@ export class HybridScheduler implements Scheduler, CallKeeper {
       if (!seat.hasRoom) continue;
       if (thread.isHeldUp) {
         if (thread.unbegunCount === 0) heldUp ??= seat;
-      } else if (thread.load < leastLoad) {
+      } else if (thread.isIdle !== isIdle ? thread.isIdle : thread.load < leastLoad) {
         freest = seat;
         leastLoad = thread.load;
+        isIdle = thread.isIdle;
       }
     }
     this.#totalLoad = totalLoad;

@@ -11,10 +11,11 @@
 /** Calls that a thread may have been given and not have looked at; a power of two. */
 export const MAX_CLAIMS = 64;
 
-/** The words before those of the calls: how far the thread has looked, and which call it has begun last. */
+/** The words before those of the calls: how far the thread has looked, and which call it has begun last; its pace. */
 const LOOKED_AT = 0;
 const BEGUN_LAST = 1;
-const FIRST_CLAIM = 2;
+const ONE_A_TURN = 2;
+const FIRST_CLAIM = 3;
 
 /** What the word of a call says. */
 const OFFERED = 1;
@@ -42,6 +43,15 @@ export class Claims {
   /** The sequence of the call that the thread has begun last. */
   get begunLast(): number {
     return Atomics.load(this.words, BEGUN_LAST);
+  }
+
+  /** Whether the thread is to begin one call a turn, because a handler may compute. */
+  get oneATurn(): boolean {
+    return Atomics.load(this.words, ONE_A_TURN) === 1;
+  }
+
+  set oneATurn(isSo: boolean) {
+    Atomics.store(this.words, ONE_A_TURN, isSo ? 1 : 0);
   }
 
   /** The event loop is about to send a call. */

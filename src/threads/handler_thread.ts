@@ -54,6 +54,8 @@ export interface HandlerThreadEvents {
   onGone(thread: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void;
   /** An error that belongs to no exchange: a rejection that nothing has handled, or a fault of this program. */
   onError(error: TrivetError): void;
+  /** It has begun calls for so long without a turn of its event loop in between. */
+  onTurn(durationMs: number): void;
   /** How late it was, each time that was looked at. */
   onDelays(delaysMs: readonly number[]): void;
   /** A handler has published to WebSockets, of which those of the thread are told already. */
@@ -202,6 +204,11 @@ export class HandlerThread implements CallLink {
     return this.#state !== "gone" && this.#given.watch();
   }
 
+  /** Whether it is to begin one call a turn. */
+  set beginsOneATurn(isSo: boolean) {
+    this.#given.claims.oneATurn = isSo;
+  }
+
   /** Gives it no more calls; it ends when all its exchanges have. */
   retire(): void {
     if (this.#state !== "ready") return;
@@ -315,6 +322,7 @@ export class HandlerThread implements CallLink {
     switch (message[0]) {
       case "pace":
         this.#given.takePace(message[1], message[2], message[3]);
+        this.#events.onTurn(message[3]);
         return;
       case "pong":
         if (this.#life.hear(message[1])) this.#blameOverdue();

@@ -149,6 +149,24 @@ describe("a thread that never lacks work", () => {
     assert.deepEqual(log, ["begun 1", "begun 2", "sent 1", "sent 2", "begun 3", "begun 4", "sent 3", "sent 4"]);
   });
 
+  test("begins one call a turn where others may compute, and has sent what it gave before it begins the next", async () => {
+    // The content of a global Response is read at the end of the turn.
+    const handle = async (): Promise<Response> => {
+      await null;
+      return new Response("done");
+    };
+    const calls = async (take: Bench["take"], clock: VirtualClock, oneATurn: boolean, claims: Claims) => {
+      claims.oneATurn = oneATurn;
+      take(1, 2);
+      take(3);
+      await clock.settle();
+    };
+    const some = await record((take, clock, { claims }) => calls(take, clock, false, claims), handle);
+    assert.deepEqual(some.slice(0, 2), ["begun 1", "begun 2"]);
+    const each = await record((take, clock, { claims }) => calls(take, clock, true, claims), handle);
+    assert.deepEqual(each, ["begun 1", "sent 1", "begun 2", "sent 2", "begun 3", "sent 3"]);
+  });
+
   test("does not begin a call that was taken back, and says nothing of it", async () => {
     const log = await record(async (_take, clock, { claims, host }) => {
       for (const sequence of [1, 2, 3]) claims.offer(sequence);

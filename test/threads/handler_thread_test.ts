@@ -50,6 +50,7 @@ function createBench() {
     },
     onError: (error) => void errors.push(error),
     onDelays: () => {},
+    onTurn: () => {},
     onPublished: () => {},
   });
   const settled: Record<string, string> = {};

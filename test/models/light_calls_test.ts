@@ -1,0 +1,66 @@
+/** The model "hybrid": light calls beside handlers that compute for long, DESIGN section 4. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { get, statuses, text } from "../support/memory_server.ts";
+import { type HandlerPlace, startThreadServer, type ThreadServer } from "../support/thread_server.ts";
+
+const COMPUTE_MS = 100;
+
+function compute(request: Request, place: HandlerPlace): Response {
+  if (request.url.endsWith("/compute")) place.compute(COMPUTE_MS);
+  return text("done");
+}
+
+/** Makes so many calls at a time, so often: threads are known to begin them fast. */
+async function callOften({ connect, until }: ThreadServer, atATime: number, often: number): Promise<void> {
+  for (let i = 0; i < often; i++) {
+    const peers = Array.from({ length: atATime }, () => connect());
+    for (const peer of peers) peer.send(get());
+    await until(() => peers.every((peer) => statuses(peer.received())[0] === 200));
+    for (const peer of peers) peer.reset();
+  }
+}
+
+/** How many answers each thread has sent at most in one batch, of twenty calls that came in one turn. */
+async function mostAnswersAtOnce(server: ThreadServer): Promise<number[]> {
+  server.batches.length = 0;
+  await callOften(server, 20, 1);
+  return server.threads.map((_, index) =>
+    Math.max(
+      ...server.batches
+        .filter(({ thread, way }) => thread === index + 1 && way === "from")
+        .map(({ kinds }) => kinds.filter((kind) => kind === "answer").length),
+    )
+  );
+}
+
+describe("a light call", () => {
+  test("is answered before the next is begun, on each thread, while handlers are likely to compute", async () => {
+    const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
+    await callOften(server, 20, 100);
+    assert.deepEqual(await mostAnswersAtOnce(server), [10, 10], "until then they travel together");
+    await server.send(get("/compute"));
+    assert.deepEqual(await mostAnswersAtOnce(server), [1, 1]);
+    await server.clock.advance(5 * COMPUTE_MS);
+    await callOften(server, 20, 100);
+    assert.deepEqual(await mostAnswersAtOnce(server), [10, 10], "none has computed for a while");
+  });
+
+  test("goes to a thread that waits for one, and not to one that may compute because it has fewer", async () => {
+    const held: number[] = [];
+    const server = await startThreadServer(({ url }, { number }) => {
+      if (!url.endsWith("/hold")) return text("done");
+      held.push(number);
+      return new Promise(() => {});
+    }, { model: "hybrid", threads: 2 });
+    await callOften(server, 20, 100);
+    await server.send(get("/hold"));
+    await server.send(get("/hold"));
+    assert.deepEqual(held, [1, 2]);
+    server.threads[0].freeze();
+    // One is given to the first thread in good faith.
+    for (let i = 0; i < 6; i++) await server.send(get("/hold"));
+    assert.deepEqual(held, [1, 2, 2, 2, 2, 2, 2]);
+  });
+});
