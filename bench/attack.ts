@@ -28,7 +28,7 @@ const ATTACK: TrialProgram = {
       isQuick ? "This is a quick run, in which no time is judged. " : ""
     }Violated is what is listed below, of Trivet; the runtime's own server is there to compare with.`,
   cases: ATTACKS.flatMap((attack) =>
-    attack.against.map((attacked): TrialCase => ({
+    (attack.alsoNative ? ["trivet", "native"] as const : ["trivet"] as const).map((attacked): TrialCase => ({
       title: `${attack.part} ${attack.title}: ${attacked}`,
       run: (runtime, { isQuick }) => runAttack(attack, attacked, runtime, isQuick),
     }))

@@ -6,14 +6,6 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The memory of a process. */
-export interface ProcessMemory {
-  /** Resident now. */
-  readonly residentBytes: number;
-  /** The most that was resident since the start, or since the peak was last forgotten. */
-  readonly peakBytes: number;
-}
-
 /** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 const NANOSECONDS = 1e9;
@@ -32,19 +24,21 @@ export interface CpuTime {
  */
 export class CpuClock {
   readonly #pid: number;
+  readonly #isAlone: boolean;
   readonly #seen = new Map<number, number>();
   #endedNanoseconds = 0;
 
-  /** Looks at nothing yet. */
-  constructor(pid: number) {
+  /** Looks at nothing yet. @param isAlone Whether what the process has started is left out. */
+  constructor(pid: number, isAlone = false) {
     this.#pid = pid;
+    this.#isAlone = isAlone;
   }
 
   /** Reads it. */
   read(): CpuTime {
     let ticks = 0;
-    for (const pid of familyOf(this.#pid)) {
-      ticks += attempt(0, () => ticksOf(pid)[1]);
+    for (const pid of this.#isAlone ? [this.#pid] : familyOf(this.#pid)) {
+      ticks += attempt(0, () => systemTicksOf(pid));
       for (const task of attempt([], () => readdirSync(`/proc/${pid}/task`))) this.#look(pid, Number(task));
     }
     const nanoseconds = this.#seen.values().reduce((sum, each) => sum + each, this.#endedNanoseconds);
@@ -61,29 +55,26 @@ export class CpuClock {
   }
 }
 
-/** The processors that a process has used, in seconds, to the nearest 10 ms. */
-export function cpuSecondsOf(pid: number | "self"): number {
-  const [user, system] = ticksOf(pid);
-  return (user + system) / TICKS_PER_SECOND;
-}
-
 /** The time all processes of the machine together have had on its processors. */
 export function cpuSecondsOfMachine(): number {
-  const [line] = readFileSync("/proc/stat", "utf8").split("\n", 1);
   // user, nice, system, idle, iowait, irq, softirq; what a hypervisor took for itself is of no process.
-  const [user, nice, system, , , irq, softirq] = line.trim().split(/\s+/).slice(1).map(Number);
+  const [, user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8").split(/\s+/, 8).map(Number);
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** The memory of a process, and of those it has started, now; no number where the process has ended. */
-export function memoryOf(pid: number): ProcessMemory {
+/**
+ * The memory of a process, and of those it has started: resident now, and the most since the start or since the peak was
+ * last forgotten. No number where the process has ended.
+ */
+export function memoryOf(pid: number): { residentBytes: number; peakBytes: number } {
   let [residentBytes, peakBytes] = [0, 0];
   for (const each of familyOf(pid)) {
     const status = attempt("", () => readFileSync(`/proc/${each}/status`, "utf8"));
-    const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
     // One that it has started may have ended, and has none.
-    residentBytes += 1024 * (kib("VmRSS") || (each === pid ? NaN : 0));
-    peakBytes += 1024 * (kib("VmHWM") || (each === pid ? NaN : 0));
+    const bytes = (name: string) =>
+      1024 * (Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) || (each === pid ? NaN : 0));
+    residentBytes += bytes("VmRSS");
+    peakBytes += bytes("VmHWM");
   }
   return { residentBytes, peakBytes };
 }
@@ -106,11 +97,11 @@ export async function pin(pid: number): Promise<void> {
   }
 }
 
-/** User and system time of a process, threads that have ended among it. */
-function ticksOf(pid: number | "self"): number[] {
+/** System time of a process, threads that have ended among it. */
+function systemTicksOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The second field is the name of the program in parentheses, which may hold spaces; utime is the 14th.
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13).map(Number);
+  // The second field is the name of the program in parentheses, which may hold spaces; stime is the 15th.
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[12]);
 }
 
 /** A process and those it has started. */

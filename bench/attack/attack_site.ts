@@ -5,9 +5,10 @@
  */
 
 import type { ServerStats } from "../../mod.ts";
+import { type Outcome, rest, WireConnection } from "../clients/wire_connection.ts";
+import { countEach } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
-import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import type { Trial } from "../trials.ts";
 
 /** What Trivet says of itself under attack. */
@@ -25,9 +26,10 @@ export interface Attack {
   /** The number of what was found, by which attacks are known. */
   readonly part: number;
   readonly title: string;
-  /** Whom it is made against: what needs an option of Trivet has nothing to compare with. */
-  readonly against: readonly Attacked[];
+  /** Whether the runtime's own server is attacked too: what needs an option of Trivet has nothing to compare with. */
+  readonly alsoNative?: boolean;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Whether Trivet is handed the handler's module; models with threads are, and loops. */
   readonly takesModule?: boolean;
   /** Whether errors go where they go without options. */
   readonly printsErrors?: boolean;
@@ -45,15 +47,18 @@ export interface Attack {
 
 /** What an attack found. */
 export interface AttackOutcome {
-  /** How long another client has waited at most; `null` where none is there. */
-  readonly worstWaitMs: number | null;
+  /** How long another client has waited at most; absent where none is there. */
+  readonly worstWaitMs?: number;
   /** What was answered, in words. */
   readonly answered: string;
   /** What must not be, whatever the machine: looked at for Trivet only. */
-  readonly violations: readonly string[];
+  readonly violations?: readonly Finding[];
   /** What takes too long or costs too much; a quick run may share its machine with anything, and does not look at it. */
-  readonly late?: readonly string[];
+  readonly late?: readonly Finding[];
 }
+
+/** What is wrong, or `false` where it is not. */
+type Finding = string | false;
 
 /** How long a client waits that behaves. */
 export const PATIENCE_MS = 15_000;
@@ -64,18 +69,34 @@ const WARM_UP_REQUESTS = 50;
 const ORDINARY_CLIENTS = 16;
 const SETTLE_MS = 200;
 const MIB = 2 ** 20;
+/**
+ * A quick run judges memory by this many times the goal: how much of it a collector of young objects takes depends on the
+ * machine, and what an attack without a bound costs is more (365 to 1,233 MiB where the goal is 100).
+ */
+const QUICK_MEMORY_FACTOR = 3;
+
+/** A request of a client that behaves, and how long it took. */
+export interface Asked {
+  readonly outcome: Outcome;
+  readonly waitMs: number;
+}
+
+/** Requests of clients that behave: how each has ended, the worst wait, and all of them in words. */
+export interface AskedMany {
+  readonly names: readonly string[];
+  readonly worstWaitMs: number;
+  readonly answered: string;
+}
 
 /** A server under attack. */
 export class AttackSite {
   readonly server: ServerProcess;
-  readonly attacked: Attacked;
   readonly runtime: BenchRuntime;
   readonly isQuick: boolean;
 
   /** A server that runs. */
-  constructor(server: ServerProcess, attacked: Attacked, runtime: BenchRuntime, isQuick: boolean) {
+  constructor(server: ServerProcess, runtime: BenchRuntime, isQuick: boolean) {
     this.server = server;
-    this.attacked = attacked;
     this.runtime = runtime;
     this.isQuick = isQuick;
   }
@@ -85,19 +106,23 @@ export class AttackSite {
     return WireConnection.open(this.server.port);
   }
 
-  /** Connects so often. */
-  connectAll(count: number): Promise<WireConnection[]> {
-    return Promise.all(Array.from({ length: count }, () => this.connect()));
+  /** Uses so many connections, and closes them. */
+  async withConnections<T>(count: number, use: (connections: WireConnection[]) => Promise<T>): Promise<T> {
+    const connections = await Promise.all(Array.from({ length: count }, () => this.connect()));
+    try {
+      return await use(connections);
+    } finally {
+      for (const connection of connections) connection.close();
+    }
   }
 
   /** Has requests of ordinary clients answered, each behind the one before. */
   async serveOrdinary(requests: number): Promise<void> {
     let left = requests;
-    const connections = await this.connectAll(ORDINARY_CLIENTS);
-    await Promise.all(connections.map(async (connection) => {
-      while (left-- > 0) await connection.exchange(get("/hello"), PATIENCE_MS);
-      connection.close();
-    }));
+    await this.withConnections(ORDINARY_CLIENTS, (connections) =>
+      Promise.all(connections.map(async (connection) => {
+        while (left-- > 0) await connection.exchange(get("/hello"), PATIENCE_MS);
+      })));
   }
 
   /** Asks once on a connection of its own. */
@@ -113,8 +138,13 @@ export class AttackSite {
     }
   }
 
+  /** Asks so often at the same time. */
+  async askMany(count: number, target: string, patienceMs: number = PATIENCE_MS): Promise<AskedMany> {
+    return together(await Promise.all(Array.from({ length: count }, () => this.ask(target, patienceMs))));
+  }
+
   /** Asks again and again, each time on a new connection, while something else happens. */
-  async probeDuring<T>(other: Promise<T>): Promise<{ result: T; worstWaitMs: number; asked: Asked[] }> {
+  async probeDuring<T>(other: Promise<T>): Promise<{ result: T; worstWaitMs: number }> {
     let isOver = false;
     const done = other.finally(() => isOver = true);
     // What is thrown is thrown by the end of this method.
@@ -124,8 +154,8 @@ export class AttackSite {
       pending.push(this.ask("/hello"));
       await rest(PROBE_INTERVAL_MS);
     }
-    const asked = await Promise.all(pending);
-    return { result: await done, worstWaitMs: Math.max(...asked.map(({ waitMs }) => waitMs)), asked };
+    const { worstWaitMs } = together(await Promise.all(pending));
+    return { result: await done, worstWaitMs };
   }
 
   /** What Trivet counts. */
@@ -134,10 +164,11 @@ export class AttackSite {
   }
 }
 
-/** A request of a client that behaves, and how long it took. */
-export interface Asked {
-  readonly outcome: Outcome;
-  readonly waitMs: number;
+/** Puts together how requests have ended. */
+export function together(asked: readonly Asked[]): AskedMany {
+  const outcomes = asked.map(({ outcome }) => outcome);
+  const worstWaitMs = Math.max(...asked.map(({ waitMs }) => waitMs));
+  return { names: outcomes.map(nameOf), worstWaitMs, answered: tally(outcomes) };
 }
 
 /** A GET. */
@@ -145,16 +176,9 @@ export function get(target: string, ...lines: readonly string[]): string {
   return `GET ${target} HTTP/1.1\r\nHost: x\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
 }
 
-/** Waits. */
-export function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** How outcomes were, in words: `38 x 200, 2 x 503, 1 x cut`. */
 export function tally(outcomes: readonly Outcome[]): string {
-  const counts = new Map<string, number>();
-  for (const outcome of outcomes) counts.set(nameOf(outcome), (counts.get(nameOf(outcome)) ?? 0) + 1);
-  return [...counts].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
+  return [...countEach(outcomes.map(nameOf))].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
 }
 
 /** The status, or what came instead. */
@@ -177,46 +201,44 @@ export async function runAttack(
     server = await startServer(attack, attacked, runtime);
   } catch (error) {
     const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
-    return trialOf(title, { "another's wait ms": "-", survived: "-" }, [`it did not start: ${firstClause(reason)}`]);
+    const figures = { "another's wait ms": "-", survived: "-" };
+    return { title, figures, violations: [`it did not start: ${firstClause(reason)}`] };
   }
   try {
-    const site = new AttackSite(server, attacked, runtime, isQuick);
+    const site = new AttackSite(server, runtime, isQuick);
     await site.serveOrdinary(isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS);
     await rest(SETTLE_MS);
     const idleBytes = server.memory().residentBytes;
     server.forgetPeak();
     const cpuBefore = server.cpuTime().seconds;
     const outcome = await attack.run(site).catch((error): AttackOutcome => ({
-      worstWaitMs: null,
       answered: "-",
       violations: [`the attack could not go on: ${firstClause(error)}`],
     }));
     const { outcome: last } = await site.ask("/hello", LAST_PATIENCE_MS);
-    const left = lookAt(server);
-    const survived = left !== null && last.kind === "answered" && last.status === 200;
-    const memoryMiB = left === null ? null : (left.peakBytes - idleBytes) / MIB;
-    return trialOf(
+    const { peakBytes } = server.memory();
+    const isLeft = peakBytes > 0;
+    const survived = isLeft && nameOf(last) === "200";
+    const memoryMiB = isLeft ? (peakBytes - idleBytes) / MIB : undefined;
+    const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
+    const wrong: readonly Finding[] = attacked === "native" ? [] : [
+      ...outcome.violations ?? [],
+      !survived && `it did not survive, and printed: ${firstLines(server)}`,
+      tooMuch("the memory", "MiB", memoryMiB, maxMemoryMiB),
+      ...isQuick ? [] : outcome.late ?? [],
+      !isQuick && tooMuch("another client's wait", "ms", outcome.worstWaitMs, attack.maxWaitMs),
+    ];
+    return {
       title,
-      {
-        "another's wait ms": outcome.worstWaitMs === null ? "-" : Math.round(outcome.worstWaitMs),
-        "memory MiB": memoryMiB === null ? "-" : Math.round(memoryMiB),
-        "processor s": left === null ? "-" : (left.cpuSeconds - cpuBefore).toFixed(2),
+      figures: {
+        "another's wait ms": whole(outcome.worstWaitMs),
+        "memory MiB": whole(memoryMiB),
+        "processor s": isLeft ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
         answered: outcome.answered,
         survived: survived ? "yes" : "NO",
       },
-      attacked === "native" ? [] : [
-        ...outcome.violations,
-        ...survived ? [] : [`it did not survive, and printed: ${firstLines(server)}`],
-        ...tooMuch(
-          "the memory",
-          "MiB",
-          memoryMiB,
-          (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1),
-        ),
-        ...isQuick ? [] : outcome.late ?? [],
-        ...isQuick ? [] : tooMuch("another client's wait", "ms", outcome.worstWaitMs, attack.maxWaitMs),
-      ],
-    );
+      violations: wrong.filter((each) => each !== false),
+    };
   } finally {
     await server.stop();
   }
@@ -229,15 +251,12 @@ export function startServer(
   runtime: BenchRuntime,
 ): Promise<ServerProcess> {
   const limit = openFiles === undefined ? "" : `ulimit -Sn ${openFiles} && ulimit -Hn ${openFiles} && `;
-  const redirection = standardError === undefined
-    ? ""
-    : standardError === "a full disk"
-    ? " 2>/dev/full"
-    : " 2> >(true)";
+  const redirections = { "a full disk": " 2>/dev/full", "a reader that is gone": " 2> >(true)" };
+  const redirection = standardError === undefined ? "" : redirections[standardError];
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
   return ServerProcess.serve({ ...runtime, command }, {
     serves: attacked === "native" ? "own" : "trivet",
-    module: "../attack/attack_handler.ts",
+    module: "routes.ts",
     options,
     asModule: takesModule,
     counted: printsErrors ? [] : ["onError", "onWarning"],
@@ -254,26 +273,10 @@ function firstClause(error: unknown): string {
   return String(error).split(/[,\n]/, 1)[0];
 }
 
-/** Memory and time of a process; `null` when it has ended. */
-function lookAt(server: ServerProcess): { peakBytes: number; cpuSeconds: number } | null {
-  try {
-    const { peakBytes } = server.memory();
-    return peakBytes === 0 ? null : { peakBytes, cpuSeconds: server.cpuTime().seconds };
-  } catch {
-    return null;
-  }
+function whole(value: number | undefined): string {
+  return value === undefined ? "-" : String(Math.round(value));
 }
 
-/**
- * A quick run judges memory by this many times the goal: how much of it a collector of young objects takes depends on the
- * machine, and what an attack without a bound costs is more (365 to 1,233 MiB where the goal is 100).
- */
-const QUICK_MEMORY_FACTOR = 3;
-
-function tooMuch(what: string, unit: string, found: number | null, max = Infinity): string[] {
-  return found === null || found <= max ? [] : [`${what} is ${Math.round(found)} ${unit}, allowed are ${max}`];
-}
-
-function trialOf(title: string, figures: Trial["figures"], violations: readonly string[]): Trial {
-  return { title, figures, violations, notes: [], details: null };
+function tooMuch(what: string, unit: string, found = 0, max = Infinity): Finding {
+  return found > max && `${what} is ${Math.round(found)} ${unit}, allowed are ${max}`;
 }

@@ -7,10 +7,10 @@
  * @module
  */
 
-import { CpuClock, cpuSecondsOf, cpuSecondsOfMachine } from "../process_figures.ts";
+import { CpuClock, cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
 import { type Distribution, distributionOf } from "./distribution.ts";
+import { type Outcome, rest, WireConnection } from "./wire_connection.ts";
 
 /** Requests of one kind that are sent beside others. */
 export interface FlowSpec {
@@ -93,15 +93,15 @@ export async function runFlows(server: ServerProcess, specs: readonly FlowSpec[]
   const flows = specs.map((spec) => new Flow(spec, server.port, { startMs, measureFromMs, measureUntilMs }));
   for (const flow of flows) flow.start();
   await until(measureFromMs);
-  const clock = new CpuClock(server.pid);
-  const cpuSeconds = () => [cpuSecondsOf("self"), clock.read().seconds, cpuSecondsOfMachine()];
+  const clocks = [new CpuClock(Deno.pid, true), new CpuClock(server.pid)];
+  const cpuSeconds = () => [...clocks.map((clock) => clock.read().seconds), cpuSecondsOfMachine()];
   const before = cpuSeconds();
   const since = () => cpuSeconds().map((cpu, index) => cpu - before[index]);
   await until(measureUntilMs);
   const [client, serving] = since().map((cpu) => cpu / seconds);
   const lingerUntilMs = measureUntilMs + 1000 * lingerSeconds;
   while (performance.now() < lingerUntilMs && flows.some(({ isWaiting }) => isWaiting)) {
-    await until(performance.now() + LINGER_STEP_MS);
+    await rest(LINGER_STEP_MS);
   }
   const [clientToEnd, servingToEnd, machineToEnd] = since();
   const secondsToEnd = (performance.now() - measureFromMs) / 1000;
@@ -184,7 +184,7 @@ class Flow {
 
   async #runClient(): Promise<void> {
     while (!this.#isStopped) {
-      if (!await this.#send(performance.now())) await until(performance.now() + RETRY_DELAY_MS);
+      if (!await this.#send(performance.now())) await rest(RETRY_DELAY_MS);
     }
   }
 
@@ -258,7 +258,7 @@ class Flow {
 }
 
 function until(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms - performance.now())));
+  return rest(Math.max(0, ms - performance.now()));
 }
 
 /** Numbers from 0 to 1 that look random and are the same each time (xorshift by Marsaglia). */

@@ -11,6 +11,8 @@
  * @module
  */
 
+import { WireConnection } from "./wire_connection.ts";
+
 /** How the connections stand. */
 export interface HolderReport {
   readonly open: number;
@@ -27,92 +29,70 @@ const OPENING_AT_ONCE = 100;
 const INTERVAL_MS = 5_000;
 /** They send in this many groups, one after another. */
 const GROUPS = 50;
-
-const encoder = new TextEncoder();
-const REQUEST = encoder.encode("GET /light HTTP/1.1\r\nHost: localhost\r\n\r\n");
+const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /** More bytes than are ever sent of it before the end. */
-const SLOW_HEAD = encoder.encode(`GET /light HTTP/1.1\r\nHost: localhost\r\nX-Slow: ${"a".repeat(200)}`);
-const HEAD_END = encoder.encode("\r\n\r\n");
-/** The last bytes of every answer to the handler "hello". */
-const ANSWER_END = 0x21;
+const SLOW_HEAD = `GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ${"a".repeat(200)}`;
 
 const [port, kind] = [Number(Deno.args[0]), Deno.args[1]];
+let ended = 0;
 
 /** One connection. */
 class Held {
-  static ended = 0;
   answered = 0;
-  #conn: Deno.TcpConn | null = null;
-  readonly #isSlow: boolean;
+  #connection: WireConnection | null = null;
+  /** Of a slow one: its response, which comes early where the server gives it up. */
+  #response: Promise<void> = Promise.resolve();
   #sentBytes = 0;
-  #onAnswer: () => void = () => {};
+  readonly #isSlow: boolean;
 
   constructor(isSlow: boolean) {
     this.#isSlow = isSlow;
   }
 
   get isOpen(): boolean {
-    return this.#conn !== null;
+    return this.#connection !== null;
   }
 
   /** Connects, and sends what its kind does first. */
   async open(): Promise<void> {
     try {
-      this.#conn = await Deno.connect({ port, hostname: "127.0.0.1" });
+      this.#connection = await WireConnection.open(port);
     } catch {
-      Held.ended++;
+      ended++;
       return;
     }
-    this.#conn.setNoDelay(true);
-    this.#sentBytes = 0;
-    this.#read(this.#conn);
+    if (kind === "half") await this.#ask();
+    if (this.#isSlow) this.#response = this.#settle();
     if (kind === "slow") this.trickle();
-    else await this.#complete(REQUEST);
   }
 
   /** Sends one byte more of a head, or begins anew. */
   trickle(): void {
     if (!this.#isSlow) return;
-    if (this.#conn !== null) this.#write(SLOW_HEAD.subarray(this.#sentBytes, ++this.#sentBytes));
+    if (this.#connection !== null) this.#connection.send(SLOW_HEAD[this.#sentBytes++]);
     else if (kind === "slow") this.open();
   }
 
   /** Completes a request, and waits for its answer. */
   async finish(): Promise<void> {
-    const rest = [...SLOW_HEAD.subarray(this.#sentBytes), ...HEAD_END];
-    await this.#complete(this.#isSlow ? new Uint8Array(rest) : REQUEST);
+    if (!this.#isSlow) return await this.#ask();
+    this.#connection?.send(`${SLOW_HEAD.slice(this.#sentBytes)}\r\n\r\n`);
+    await this.#response;
   }
 
-  async #complete(bytes: Uint8Array): Promise<void> {
-    if (this.#conn === null) return;
-    const answered = new Promise<void>((resolve) => this.#onAnswer = resolve);
-    this.#write(bytes);
-    await answered;
+  async #ask(): Promise<void> {
+    this.#connection?.send(REQUEST);
+    await this.#settle();
   }
 
-  #write(bytes: Uint8Array): void {
-    const conn = this.#conn!;
-    conn.write(bytes).catch(() => this.#end(conn));
-  }
-
-  /** Whatever the server says is read to its end. */
-  async #read(conn: Deno.TcpConn): Promise<void> {
-    const buffer = new Uint8Array(512);
-    for (;;) {
-      const readBytes = await conn.read(buffer).catch(() => null);
-      if (readBytes === null) return this.#end(conn);
-      if (buffer[readBytes - 1] !== ANSWER_END) continue;
-      this.answered++;
-      this.#onAnswer();
-    }
-  }
-
-  #end(conn: Deno.TcpConn): void {
-    if (this.#conn !== conn) return;
-    this.#conn = null;
-    Held.ended++;
-    conn.close();
-    this.#onAnswer();
+  /** Waits for a response, and sees whether the connection is left. */
+  async #settle(): Promise<void> {
+    const outcome = await this.#connection?.finalResponse(LIFETIME_MS);
+    if (outcome?.kind === "answered" && outcome.persists) return void this.answered++;
+    this.#connection?.close();
+    this.#connection = null;
+    this.#sentBytes = 0;
+    ended++;
   }
 }
 
@@ -146,7 +126,7 @@ for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream()
   const report: HolderReport = {
     open: all.filter(({ isOpen }) => isOpen).length,
     answered: Math.min(...all.map(({ answered }) => answered)),
-    ended: Held.ended,
+    ended,
   };
   console.log(JSON.stringify(report));
 }

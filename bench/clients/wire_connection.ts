@@ -7,30 +7,27 @@
  * @module
  */
 
-/** A final response. */
-export interface ReceivedResponse {
-  readonly kind: "answered";
-  readonly status: number;
-  /** The head without its empty line, in lower case. */
-  readonly head: string;
-  readonly content: string;
-  /** Whether the connection may be used again. */
-  readonly persists: boolean;
-}
-
 /** How an exchange has ended. */
 export type Outcome =
-  | ReceivedResponse
-  /** The connection was closed, orderly or not, after so many bytes of a response that is not whole. */
-  | { readonly kind: "cut"; readonly receivedBytes: number }
-  /** Neither a whole response nor a close came in time. */
-  | { readonly kind: "hung"; readonly receivedBytes: number }
+  /** With a final response; its head has no empty line and is in lower case. */
+  | {
+    readonly kind: "answered";
+    readonly status: number;
+    readonly head: string;
+    readonly content: string;
+    /** Whether the connection may be used again. */
+    readonly persists: boolean;
+  }
+  /** The connection was closed, orderly or not, or nothing whole came in time, after so many bytes of a response. */
+  | { readonly kind: "cut" | "hung"; readonly receivedBytes: number }
   /** What came is no response. */
   | { readonly kind: "malformed"; readonly text: string };
 
-const READ_BYTES = 64 * 1024;
+/** Small, since there may be ten thousand connections. */
+const READ_BYTES = 8 * 1024;
 /** A piece of an upload. */
 const WRITE_BYTES = 16 * 1024;
+const INFORMATIONAL = /^http\/1\.1 1\d\d/;
 
 const decoder = new TextDecoder("latin1");
 const encoder = new TextEncoder();
@@ -58,13 +55,9 @@ export class WireConnection {
     return new WireConnection(conn);
   }
 
-  /** Sends a request, its head and its content in one write. */
+  /** Sends a request, its head and its content in one write. A broken connection is found out by the reading side. */
   async send(request: string): Promise<void> {
-    try {
-      await writeAll(this.#conn, encoder.encode(request));
-    } catch {
-      // The connection is broken, which the reading side finds out too.
-    }
+    await writeAll(this.#conn, encoder.encode(request)).catch(() => {});
   }
 
   /** Sends a request and waits for the final response. */
@@ -80,14 +73,14 @@ export class WireConnection {
       for (let at = 0; at < content.byteLength && !this.#isClosed; at += WRITE_BYTES) {
         await writeAll(this.#conn, content.subarray(at, at + WRITE_BYTES));
       }
-    })();
-    return await this.finalResponse(patienceMs, () => sent.catch(() => {}));
+    })().catch(() => {});
+    return await this.finalResponse(patienceMs, sent);
   }
 
   /** Waits for the head of an informational response. Returns its status, or 0 when something else has come. */
   async informationalStatus(patienceMs: number): Promise<number> {
     const head = await this.#within(patienceMs, () => this.#takeHead());
-    return typeof head === "string" && isInformational(head) ? statusOf(head) : 0;
+    return INFORMATIONAL.test(head) ? statusOf(head) : 0;
   }
 
   /**
@@ -95,24 +88,18 @@ export class WireConnection {
    *
    * @param alsoWait Waited for as well before the outcome is told, within the same time.
    */
-  async finalResponse(patienceMs: number, alsoWait: () => Promise<unknown> = async () => {}): Promise<Outcome> {
+  async finalResponse(patienceMs: number, alsoWait?: Promise<unknown>): Promise<Outcome> {
     this.#receivedBytes = this.#received.length;
     const outcome = await this.#within(patienceMs, async (): Promise<Outcome> => {
       let head = await this.#takeHead();
-      while (isInformational(head)) head = await this.#takeHead();
+      while (INFORMATIONAL.test(head)) head = await this.#takeHead();
       const response = await this.#takeResponse(head);
-      await alsoWait();
+      await alsoWait;
       return response;
     });
-    if (outcome === "cut" || outcome === "hung") return { kind: outcome, receivedBytes: this.#receivedBytes };
+    if (typeof outcome === "string") return { kind: outcome, receivedBytes: this.#receivedBytes };
     if (outcome.kind === "answered" && this.#received !== "") return { kind: "malformed", text: this.#received };
     return outcome;
-  }
-
-  /** Waits for the peer's close. Returns whether it came, and nothing else. */
-  async isClosedByPeer(patienceMs: number): Promise<boolean> {
-    const outcome = await this.finalResponse(patienceMs);
-    return outcome.kind === "cut" && outcome.receivedBytes === 0;
   }
 
   /** Closes it. */
@@ -158,10 +145,9 @@ export class WireConnection {
     for (;;) {
       const size = await this.#takeUntil("\r\n");
       if (!/^[\da-f]+$/i.test(size)) return null;
-      const chunkBytes = parseInt(size, 16);
-      const chunk = await this.#take(chunkBytes + 2);
+      const chunk = await this.#take(parseInt(size, 16) + 2);
       if (!chunk.endsWith("\r\n")) return null;
-      if (chunkBytes === 0) return content;
+      if (chunk === "\r\n") return content;
       content += chunk.slice(0, -2);
     }
   }
@@ -173,17 +159,11 @@ export class WireConnection {
     return taken;
   }
 
+  /** Takes what stands before an end, and the end. */
   async #takeUntil(end: string): Promise<string> {
-    for (;;) {
-      const at = this.#received.indexOf(end);
-      if (at < 0) {
-        await this.#receive();
-        continue;
-      }
-      const taken = this.#received.slice(0, at);
-      this.#received = this.#received.slice(at + end.length);
-      return taken;
-    }
+    while (!this.#received.includes(end)) await this.#receive();
+    const taken = await this.#take(this.#received.indexOf(end) + end.length);
+    return taken.slice(0, -end.length);
   }
 
   async #receive(): Promise<void> {
@@ -198,12 +178,12 @@ function statusOf(head: string): number {
   return Number(/^http\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0);
 }
 
-function isInformational(head: string): boolean {
-  const status = statusOf(head);
-  return status >= 100 && status < 200;
-}
-
 /** Writes all bytes: a write of Deno may take a part of them. */
 export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.byteLength;) at += await conn.write(bytes.subarray(at));
+}
+
+/** Waits. */
+export function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -8,7 +8,7 @@
 import { type ChildProgram, startClient } from "../child_program.ts";
 import { runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
+import { rest, WireConnection } from "../clients/wire_connection.ts";
 import { figure, median, messageOf, mib, type Section } from "../report.ts";
 import { type BenchRuntime, packagedModule, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
@@ -314,8 +314,4 @@ async function download(url: string): Promise<number> {
   }
   if (receivedBytes !== FLOOD_BYTES) throw new Error(`${receivedBytes} bytes came in place of ${FLOOD_BYTES}.`);
   return (performance.now() - startMs - REST_MS) / 1000;
-}
-
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -23,8 +23,8 @@ import {
   type Round,
   shareOf,
   THREAD_POOL,
+  WAIT_MS,
 } from "./lab.ts";
-import { WAIT_MS } from "./handler.ts";
 
 /** One experiment. */
 export interface Experiment {

@@ -11,7 +11,7 @@ import { HELLO } from "../load/handlers.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 import { BACKLOG } from "../servers/launch.ts";
-import { computeFor, LIGHT, WAITED } from "./handler.ts";
+import { hash } from "../servers/routes.ts";
 
 /** A model with its options. */
 export interface Contestant {
@@ -77,6 +77,8 @@ export const HYBRID: Contestant = contestant(
   true,
 );
 
+/** How long the handler waits that does. */
+export const WAIT_MS = 100;
 /** How long the computing handler computes, on a core of its own. */
 export const COMPUTE_MS = 20;
 /** The path that the server answers itself, without the handler. */
@@ -104,19 +106,25 @@ export class Lab {
 
   /** Requests whose handler does nothing. */
   light(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
-    return { name: "light", request: "/light", expected: LIGHT, arrivals, connections };
+    return { name: "light", request: "/hello", expected: "hello", arrivals, connections };
   }
 
   /** Requests whose handler waits for a timer. */
   waiting(clients: number): FlowSpec {
-    return { name: "waiting", request: "/wait", expected: WAITED, arrivals: { clients }, connections: "kept" };
+    return {
+      name: "waiting",
+      request: `/sleep?${WAIT_MS}`,
+      expected: "slept",
+      arrivals: { clients },
+      connections: "kept",
+    };
   }
 
   /** Requests whose handler computes. */
   heavy(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
     const { computeRounds } = this;
-    const expected = computeFor(computeRounds);
-    return { name: "heavy", request: `/compute/${computeRounds}`, expected, arrivals, connections };
+    const expected = hash(computeRounds);
+    return { name: "heavy", request: `/hash?${computeRounds}`, expected, arrivals, connections };
   }
 
   /** What a load balancer asks. */
@@ -131,7 +139,7 @@ export class Lab {
     use: (server: ServerProcess) => Promise<T>,
   ): Promise<T> {
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
-    const server = await ServerProcess.serve(this.runtime, { module: "../models/handler.ts", options: all, asModule });
+    const server = await ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule });
     try {
       return await use(server);
     } finally {
@@ -175,7 +183,7 @@ export class Lab {
     await this.withServer(ONE_LOOP, {}, async ({ port }) => {
       const timed = async (rounds: number) => {
         const startMs = performance.now();
-        await (await fetch(`http://127.0.0.1:${port}/compute/${rounds}`)).text();
+        await (await fetch(`http://127.0.0.1:${port}/hash?${rounds}`)).text();
         return performance.now() - startMs;
       };
       for (let i = 0; i < CALIBRATION_RUNS; i++) await timed(this.computeRounds);

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { HELLO } from "../load/handlers.ts";
-import { announce } from "./launch.ts";
+import { announce, Bun, HOSTNAME, listenOnNode } from "./launch.ts";
 
 /** As long as what Trivet answers to "hello". */
 const RESPONSE =
@@ -67,47 +67,37 @@ function serveOnDeno(conn: Deno.TcpConn): void {
 }
 
 async function listenOnDeno(): Promise<void> {
-  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const listener = Deno.listen({ port: 0, hostname: HOSTNAME });
   announce(listener.addr.port);
   for await (const conn of listener) serveOnDeno(conn);
 }
 
-/** What is used of a socket of Bun, whose type declarations are not here. */
-interface BunSocket {
+/** What is used of a socket, on Bun and on Node. */
+interface Socket {
   data: EmptyLineFinder;
-  write(bytes: Uint8Array): number;
+  write(bytes: Uint8Array): unknown;
 }
 
-function listenOnBun({ listen }: { listen(options: object): { port: number } }): void {
-  const { port } = listen({
-    port: 0,
-    hostname: "127.0.0.1",
-    socket: {
-      open: (socket: BunSocket) => void (socket.data = new EmptyLineFinder()),
-      data(socket: BunSocket, bytes: Uint8Array) {
-        const answer = answerTo(socket.data, bytes);
-        if (answer !== null) socket.write(answer);
-      },
-    },
-  });
-  announce(port);
+function take(socket: Pick<Socket, "write">, lines: EmptyLineFinder, bytes: Uint8Array): void {
+  const answer = answerTo(lines, bytes);
+  if (answer !== null) socket.write(answer);
 }
 
-function listenOnNode(): void {
-  const server = createServer({ noDelay: true }, (socket) => {
-    const lines = new EmptyLineFinder();
-    socket.on("data", (bytes: Uint8Array) => {
-      const answer = answerTo(lines, bytes);
-      if (answer !== null) socket.write(answer);
-    });
-    socket.on("error", () => socket.destroy());
-  });
-  server.listen(0, "127.0.0.1", () => announce((server.address() as AddressInfo).port));
+function listenOnBun(): void {
+  const socket = {
+    open: (socket: Socket) => void (socket.data = new EmptyLineFinder()),
+    data: (socket: Socket, bytes: Uint8Array) => take(socket, socket.data, bytes),
+  };
+  announce(Bun.listen({ port: 0, hostname: HOSTNAME, socket }).port);
 }
 
 if (import.meta.main) {
-  const { Bun } = globalThis as unknown as { Bun?: Parameters<typeof listenOnBun>[0] };
   if ("Deno" in globalThis) await listenOnDeno();
-  else if (Bun !== undefined) listenOnBun(Bun);
-  else listenOnNode();
+  else if ("Bun" in globalThis) listenOnBun();
+  else {
+    listenOnNode(createServer({ noDelay: true }, (socket) => {
+      const lines = new EmptyLineFinder();
+      socket.on("data", (bytes: Uint8Array) => take(socket, lines, bytes)).on("error", () => socket.destroy());
+    }));
+  }
 }

@@ -5,11 +5,12 @@
  */
 
 import { CpuClock } from "../process_figures.ts";
+import { countEach } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
+import { rest, WireConnection } from "../clients/wire_connection.ts";
 import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
-import type { Crash } from "./handler.ts";
-import { countEach, SoakProgram } from "./program.ts";
+import type { Crash } from "../servers/routes.ts";
+import { SoakProgram, timesEach } from "./program.ts";
 import { type Ending, type Entry, exchange, type RequestKind, sendOne } from "./requests.ts";
 import type { SoakStats } from "./soak_server.ts";
 
@@ -115,10 +116,7 @@ async function runTrial(
     const entries = await runLoad(contestant, port, isQuick ? QUICK_SECONDS : seconds);
     say(`${entries.length} exchanges`);
     const aftermath = await lookAfter(program, port, threadsBefore);
-    const calls = new Map<number, number>();
-    for (const line of (await Deno.readTextFile(journal)).trimEnd().split("\n")) {
-      calls.set(Number(line), (calls.get(Number(line)) ?? 0) + 1);
-    }
+    const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
     return conclude(contestant.title, entries, calls, aftermath);
   } finally {
     // Its watch keeps it alive.
@@ -201,11 +199,11 @@ function threadsOf({ pid }: SoakProgram): number {
 function conclude(
   title: string,
   entries: readonly Entry[],
-  calls: ReadonlyMap<number, number>,
+  calls: ReadonlyMap<string, number>,
   aftermath: Aftermath,
 ): Trial {
   const { stats, losses, readyMs, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter } = aftermath;
-  const violations = entries.map((entry) => violationOf(entry, calls.get(entry.id) ?? 0, losses))
+  const violations = entries.map((entry) => violationOf(entry, calls.get(`${entry.id}`) ?? 0, losses))
     .filter((violation) => violation !== null);
   const { ready, started, lost } = stats.threads;
   const facts: readonly [isRight: boolean, violation: string][] = [
@@ -233,7 +231,7 @@ function conclude(
       exchanges: load.length,
       kills: entries.length - load.length,
       "threads lost": lost,
-      "made again": load.filter(({ id }) => (calls.get(id) ?? 0) > 1).length,
+      "made again": load.filter(({ id }) => (calls.get(`${id}`) ?? 0) > 1).length,
       ...Object.fromEntries(KINDS.map(([kind]) => [`${kind} 200/503`, tally(of(kind))])),
       "streams cut": count(of("stream"), "cut within"),
       "safe, lost": count(safe, "503 lost"),
@@ -246,7 +244,7 @@ function conclude(
       "system threads": `${threadsBefore} → ${threadsAfter}`,
     },
     violations: [
-      ...countEach(violations),
+      ...timesEach(violations),
       ...facts.filter(([isRight]) => !isRight).map(([, violation]) => violation),
     ],
     details: { ...aftermath, unusual: load.filter(({ ending }) => ending !== "right") },
@@ -305,8 +303,4 @@ function pickKind(): RequestKind {
 
 function pickMs(min: number, max: number): number {
   return Math.round(min + (max - min) * Math.random());
-}
-
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -5,6 +5,7 @@
  */
 
 import { ChildProgram } from "../child_program.ts";
+import { countEach } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { SoakLaunch } from "./soak_server.ts";
 
@@ -31,8 +32,6 @@ export class SoakProgram extends ChildProgram {
 }
 
 /** Each text once, with how often it came. */
-export function countEach(texts: readonly string[]): string[] {
-  const counts = new Map<string, number>();
-  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return [...counts].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
+export function timesEach(texts: readonly string[]): string[] {
+  return [...countEach(texts)].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
 }

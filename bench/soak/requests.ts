@@ -5,7 +5,7 @@
  */
 
 import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
-import { type Crash, STREAM_CHUNKS } from "./handler.ts";
+import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
 
 /** What is asked for. The last two end a thread. */
 export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
@@ -102,9 +102,11 @@ function entryOf(id: number, kind: RequestKind, beganAtMs: number, outcome: Outc
 }
 
 function endingOf(outcome: Outcome, expected: string): Ending {
-  if (outcome.kind === "cut") return outcome.receivedBytes === 0 ? "cut before" : "cut within";
-  if (outcome.kind === "hung") return "hung";
   if (outcome.kind === "malformed") return "wrong";
+  if (outcome.kind !== "answered") {
+    if (outcome.kind === "hung") return "hung";
+    return outcome.receivedBytes === 0 ? "cut before" : "cut within";
+  }
   const { status, content } = outcome;
   if (status === 200) return content === expected ? "right" : "wrong";
   if (status !== 503) return "wrong";

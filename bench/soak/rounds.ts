@@ -4,12 +4,12 @@
  * @module
  */
 
-import { messageOf } from "../report.ts";
+import { messageOf, mib } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
+import { rest, WireConnection } from "../clients/wire_connection.ts";
 import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
 import type { ProcessSample } from "./process_sample.ts";
-import { countEach, SoakProgram } from "./program.ts";
+import { SoakProgram, timesEach } from "./program.ts";
 import { beginHeld, type Entry, exchange, type RequestKind } from "./requests.ts";
 import type { StopReport } from "./soak_server.ts";
 
@@ -62,7 +62,6 @@ const MAX_RESIDENT_BYTES_PER_ROUND = 256 * 1024;
 const MIN_ROUNDS_FOR_MEMORY = 50;
 /** A process that nothing keeps alive is gone well within this. */
 const MAX_END_MS = 1_500;
-const MIB = 1024 ** 2;
 
 /** The program. */
 export const ROUNDS: TrialProgram = {
@@ -117,7 +116,7 @@ class RoundsTrial {
         const until = Math.round(this.#rounds * (part + 1) / SAMPLES);
         for (let round = Math.round(this.#rounds * part / SAMPLES); round < until; round++) await this.#runRound(round);
         samples.push(await this.#program.tell("measure"));
-        say(`${until} rounds, ${mib(samples[samples.length - 1].residentBytes)} MiB`);
+        say(`${until} rounds, ${mib(samples[samples.length - 1].residentBytes, 1)} MiB`);
       }
     } catch (error) {
       this.#violations.push(messageOf(error));
@@ -172,13 +171,14 @@ class RoundsTrial {
     while (await this.#program.tell<number>("waiting") === 0) {
       // On a machine that is held up the one that is served may be done before this one is seen to wait.
       if (performance.now() > untilMs) throw new Error("No connection was seen to wait in line.");
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await rest(1);
     }
     return connection;
   }
 
   async #awaitClose(idle: WireConnection): Promise<void> {
-    this.#expect(await idle.isClosedByPeer(PATIENCE_MS), "an idle connection was not closed");
+    const outcome = await idle.finalResponse(PATIENCE_MS);
+    this.#expect(outcome.kind === "cut" && outcome.receivedBytes === 0, "an idle connection was not closed");
     idle.close();
   }
 
@@ -200,7 +200,7 @@ class RoundsTrial {
 
   #conclude(samples: readonly ProcessSample[], endMs: number): Trial {
     const title = this.#title;
-    const violations = countEach(this.#violations);
+    const violations = timesEach(this.#violations);
     if (this.#program.printedErrors !== "") violations.push(`it printed: ${this.#program.printedErrors}`);
     if (samples.length <= SAMPLES) return { title, figures: {}, violations, details: samples };
     const [first, middle, last] = [samples[0], samples[SAMPLES / 2], samples[SAMPLES]];
@@ -208,10 +208,10 @@ class RoundsTrial {
     const residentGrowth = perRound(({ residentBytes }) => residentBytes);
     const isLong = this.#rounds >= MIN_ROUNDS_FOR_MEMORY;
     const bounds: readonly [what: string, more: number, allowed: number][] = [
-      ["threads", sum(last.threads) - sum(first.threads), MAX_MORE_THREADS],
+      ["threads", last.threads - first.threads, MAX_MORE_THREADS],
       ["sockets", last.sockets - first.sockets, MAX_MORE_SOCKETS],
       ["other descriptors", last.otherDescriptors - first.otherDescriptors, MAX_MORE_DESCRIPTORS],
-      ["active resources", sum(last.resources) - sum(first.resources), MAX_MORE_THREADS],
+      ["active resources", last.resources - first.resources, MAX_MORE_THREADS],
       ["milliseconds until the process ended", endMs, MAX_END_MS],
       ["bytes of heap a round", isLong ? perRound(({ heapBytes }) => heapBytes) : 0, MAX_HEAP_BYTES_PER_ROUND],
       ["bytes of resident memory a round", isLong ? residentGrowth : 0, MAX_RESIDENT_BYTES_PER_ROUND],
@@ -223,13 +223,13 @@ class RoundsTrial {
       title,
       figures: {
         rounds: this.#rounds,
-        threads: `${sum(first.threads)} → ${sum(last.threads)}`,
+        threads: `${first.threads} → ${last.threads}`,
         "most at stop": this.#threadsAtStop,
         sockets: `${first.sockets} → ${last.sockets}`,
         "other fds": `${first.otherDescriptors} → ${last.otherDescriptors}`,
-        resources: `${sum(first.resources)} → ${sum(last.resources)}`,
-        "heap MiB": samples.map(({ heapBytes }) => mib(heapBytes)).join(" "),
-        "RSS MiB": samples.map(({ residentBytes }) => Math.round(residentBytes / MIB)).join(" "),
+        resources: `${first.resources} → ${last.resources}`,
+        "heap MiB": samples.map(({ heapBytes }) => mib(heapBytes, 1)).join(" "),
+        "RSS MiB": samples.map(({ residentBytes }) => mib(residentBytes)).join(" "),
         "RSS KiB/round": Math.round(residentGrowth / 1024),
         "longest stop ms": this.#longestStopMs,
         "ended in ms": Math.round(endMs),
@@ -251,12 +251,4 @@ async function refusesConnections(port: number): Promise<boolean> {
 
 function describe({ kind, ending, got }: Entry): string {
   return `${kind} ended with "${ending}" ${got}`.trim();
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0);
-}
-
-function mib(bytes: number): string {
-  return (bytes / MIB).toFixed(1);
 }

@@ -40,7 +40,7 @@ const WATCH_INTERVAL_MS = 5;
 
 const { trivet, options, asModule }: SoakLaunch = JSON.parse(process.env.BENCH_LAUNCH ?? "null");
 const { serve }: typeof import("../../mod.ts") = await import(trivet);
-const handlerUrl = new URL("handler.ts", import.meta.url).href;
+const handlerUrl = new URL("../servers/routes.ts", import.meta.url).href;
 const handler = asModule ? { module: handlerUrl } : { fetch: (await import(handlerUrl)).default.fetch };
 
 const losses: { atMs: number; lost: number }[] = [];

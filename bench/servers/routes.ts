@@ -1,0 +1,187 @@
+/**
+ * The handler of the lab, the attacks and the soak, as a module that every model can run: what a path names is done,
+ * whether it is ordinary or goes wrong. What it answers is known beforehand.
+ *
+ * A path is `/name` with a number behind `?`, or, of the soak, `/name/id?wait=MS`. There each call is written down before
+ * anything else, so that calls can be counted across threads.
+ *
+ * @module
+ */
+
+import { appendFileSync } from "node:fs";
+import process from "node:process";
+import { isMainThread, parentPort } from "node:worker_threads";
+import type { HandlerInfo } from "../../mod.ts";
+
+/** How a thread may be ended. */
+export type Crash = "throw" | "reject" | "exit";
+
+/** What is done for a path. */
+interface Call {
+  readonly request: Request;
+  readonly info: HandlerInfo;
+  readonly id: string;
+  /** What stands behind `?`: a number, or parameters. */
+  readonly number: number;
+  readonly waitMs: number;
+  readonly how: Crash;
+}
+
+/** The offset and the prime of the hash FNV-1a. */
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+/** How many chunks a stream has, and how long it waits before each. */
+export const STREAM_CHUNKS = 12;
+const STREAM_GAP_MS = 3;
+/** What a bomb allocates at a time, 8 MiB, and when it pauses. */
+const BOMB_ITEMS = 2 ** 20;
+const BOMB_MIB = 8;
+const BOMB_PAUSE_MS = 5;
+
+/** Different in each thread. */
+const THREAD = crypto.randomUUID().slice(0, 8);
+const journal = process.env.SOAK_JOURNAL ?? "";
+let calls = 0;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promise<string | Response>>> = {
+  hello: () => "hello",
+  thread: () => THREAD,
+  calls: () => `${THREAD} ${calls}`,
+  method: ({ request }) => request.method,
+  hash: ({ number }) => hash(number),
+  sleep: async ({ number }) => {
+    await sleep(number);
+    return "slept";
+  },
+  compute({ number }) {
+    const untilMs = performance.now() + number;
+    while (performance.now() < untilMs);
+    return "computed";
+  },
+  "read-late": async ({ request, number }) => {
+    await sleep(number);
+    return String((await request.text()).length);
+  },
+  "read-stream": async ({ request }) => String(await countBytes(request)),
+  names: ({ request }) => String([...request.headers].reduce((chars, [name]) => chars + name.length, 0)),
+
+  // Of the soak.
+  get: async ({ id, waitMs }) => {
+    if (waitMs > 0) await sleep(waitMs);
+    return `get ${id}`;
+  },
+  put: answerContent,
+  post: answerContent,
+  upload: async ({ request, id }) => `upload ${id} ${await countBytes(request)}`,
+  stream: ({ id }) => new Response(streamLines(`stream ${id}`)),
+  held({ info, id, waitMs, request }) {
+    // Tells the client that the handler is under way.
+    info.inform(103);
+    return hold(`held ${id}`, waitMs, request.signal);
+  },
+
+  // Going wrong.
+  kill({ id, waitMs, how }) {
+    setTimeout(() => crash(how), waitMs);
+    return `kill ${id}`;
+  },
+  spin: () => {
+    for (;;);
+  },
+  reject: async () => {
+    Promise.reject(new Error("No part of the handler waits for this."));
+    await sleep(100);
+    return "rejected";
+  },
+  throw: () => {
+    throw new Error("A handler that throws.");
+  },
+  "throw-later": async () => {
+    await sleep(1);
+    throw new Error("A handler that throws later.");
+  },
+  "post-message"() {
+    if (!isMainThread) parentPort?.postMessage({});
+    return "posted";
+  },
+  bomb: async ({ number }) => {
+    const kept: number[][] = [];
+    for (let i = 0; i < number / BOMB_MIB; i++) {
+      kept.push(new Array(BOMB_ITEMS).fill(i + 0.5));
+      await sleep(BOMB_PAUSE_MS);
+    }
+    return String(kept.length);
+  },
+};
+
+export default {
+  fetch(request: Request, info: HandlerInfo): Response | Promise<Response> {
+    calls++;
+    const { pathname, search, searchParams } = new URL(request.url);
+    const [, kind, id = ""] = pathname.split("/");
+    if (journal !== "") appendFileSync(journal, `${id}\n`);
+    const [waitMs, how] = [Number(searchParams.get("wait")), searchParams.get("how") as Crash];
+    const content = ROUTES[kind]?.({ request, info, id, number: Number(search.slice(1)), waitMs, how });
+    if (content === undefined) return new Response("nothing here", { status: 404 });
+    return content instanceof Promise ? content.then(responseOf) : responseOf(content);
+  },
+};
+
+function responseOf(content: string | Response): Response {
+  if (typeof content !== "string") return content;
+  return new Response(content, { headers: { "content-type": "text/plain;charset=UTF-8" } });
+}
+
+/**
+ * Computes, and does nothing else: FNV-1a over so many bytes, each of which depends on the hash so far, so that no round
+ * can begin before the one before it is done and none can be left out.
+ */
+export function hash(rounds: number): string {
+  let hash = FNV_OFFSET;
+  for (let i = 0; i < rounds; i++) hash = Math.imul(hash ^ (i & 0xff) ^ (hash >>> 24), FNV_PRIME);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
+
+async function answerContent({ request, id, waitMs }: Call): Promise<string> {
+  const content = await request.text();
+  await sleep(waitMs);
+  return `${request.method.toLowerCase()} ${id} ${content}`;
+}
+
+async function countBytes({ body }: Request): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of body!) bytes += chunk.byteLength;
+  return bytes;
+}
+
+function streamLines(line: string): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let sent = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      await sleep(STREAM_GAP_MS);
+      controller.enqueue(encoder.encode(`${line} ${sent}\n`));
+      if (++sent === STREAM_CHUNKS) controller.close();
+    },
+  });
+}
+
+/** Waits, and stops waiting when nothing waits for the response any more: a timer of its own would be left behind. */
+function hold(text: string, ms: number, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(text), ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve(text);
+    });
+  });
+}
+
+function crash(how: Crash): void {
+  if (how === "exit") process.exit(7);
+  const error = new Error("A thread was told to crash.");
+  if (how === "throw") throw error;
+  Promise.reject(error);
+}
