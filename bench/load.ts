@@ -10,7 +10,7 @@
  * @module
  */
 
-import { type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
+import { type ContenderName, contenderOf, CONTENDERS, type Found } from "./load/contenders.ts";
 import { findGenerators } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
 import { buildPeers } from "./load/peers.ts";
@@ -18,7 +18,7 @@ import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
 import { measureState, type StateFinding, STATES, stateSections } from "./load/states.ts";
 import { amount, choice, runProgram, SWITCH } from "./program.ts";
-import { findProgram, installPackages, RUNTIME_NAMES, type RuntimeName } from "./runtimes.ts";
+import { findProgram, installPackages, NO_PACKAGES, RUNTIME_NAMES, type RuntimeName } from "./runtimes.ts";
 
 const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
 /** Its compilers are at work still, so that the figures of a quick run are not the ones to quote. */
@@ -47,7 +47,7 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, say }) => {
   const kinds = (kind: string) => [...needed].map(contenderOf).filter((each) => each.kind === kind);
   const peers = await buildPeers(kinds("peer").map(({ file }) => file), folder);
   const needsPackages = kinds("package").length > 0 || selected.some((each) => /^(hono|h3|ws)-/.test(each));
-  const packages = needsPackages ? await installPackages(folder) : { folder: null, versions: {}, problem: "" };
+  const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;
   const notes = [...peers.missing];
   if (packages.problem !== "") {
     notes.push(`The packages of npm are left out, since they can't be had: ${packages.problem}`);
@@ -59,11 +59,8 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, say }) => {
   const warmUpSeconds = quick ? QUICK_WARM_UP_SECONDS : options["warm-up"];
   const rounds = quick ? 1 : options.rounds;
   const node = (await findProgram("node", root)).path;
-  const packagesFolder = packages.folder ?? "";
-  const method: Method = {
-    ...{ rounds, seconds, starts, warmUpSeconds },
-    ...{ packages: packagesFolder, peers, contenders, folder, node },
-  };
+  const found: Found = { packages: packages.folder, peers };
+  const method: Method = { ...found, rounds, seconds, starts, warmUpSeconds, contenders, folder, node };
 
   const measurements: Measurement[] = [];
   for (const scenario of scenarios) {
@@ -86,8 +83,8 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, say }) => {
     wrk: generators.wrk,
     ...generators.h2load !== null && { h2load: generators.h2load },
   };
-  const found = { measurements, states, versions: own };
-  const figures = options.add && name !== null ? await added(found, `${root}/bench/results/${name}.json`) : found;
+  const all = { measurements, states, versions: own };
+  const figures = options.add && name !== null ? await added(all, `${root}/bench/results/${name}.json`) : all;
   const started = starts === 1 ? "once" : `${starts} times`;
   return {
     title: "Load benchmark",

@@ -27,15 +27,14 @@ export interface BenchRuntime {
   readonly trivetBefore: string | null;
 }
 
-/** The packages of npm under test. */
+/** The packages of npm under test: the folder they are installed in, or why they could not be had. */
 export interface Packages {
-  /** The folder they are installed in, or `null` when they could not be had. */
-  readonly folder: string | null;
-  /** Their versions, by name. */
+  readonly folder: string;
   readonly versions: Readonly<Record<string, string>>;
-  /** Why they could not be had. */
   readonly problem: string;
 }
+
+export const NO_PACKAGES: Packages = { folder: "", versions: {}, problem: "" };
 
 /** How each is found in the table of the tests, and started. */
 const RUNTIMES: Readonly<Record<RuntimeName, { found: string; flags: readonly string[] }>> = {
@@ -128,7 +127,7 @@ export async function installPackages(folder: string): Promise<Packages> {
   const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
   const result = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
   if (result.exitCode !== 0) {
-    return { folder: null, versions: {}, problem: result.output.trim().split("\n").slice(0, 3).join(" ") };
+    return { ...NO_PACKAGES, problem: result.output.trim().split("\n").slice(0, 3).join(" ") };
   }
   const versions: Record<string, string> = {};
   for (const specifier of PACKAGES) {

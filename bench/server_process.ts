@@ -11,9 +11,8 @@ import type { ServerLaunch } from "./servers/launch.ts";
 
 /** Far longer than any server takes to start. */
 const START_DEADLINE_MS = 60_000;
-const COLLECTION_DEADLINE_MS = 10_000;
 /** A loop that is kept busy answers late. */
-const STATS_DEADLINE_MS = 15_000;
+const ASK_DEADLINE_MS = 15_000;
 
 /**
  * Starts so many copies of a program that knows nothing of this folder, tells when its port can be connected to, and
@@ -31,9 +30,7 @@ export class ServerProcess {
   readonly #clock: CpuClock;
 
   private constructor(program: ChildProgram, port: number) {
-    this.#program = program;
-    this.port = port;
-    this.#clock = new CpuClock(program.pid);
+    [this.#program, this.port, this.#clock] = [program, port, new CpuClock(program.pid)];
   }
 
   /**
@@ -63,12 +60,7 @@ export class ServerProcess {
    *
    * @throws {Error} It did not listen in time, with what it printed instead.
    */
-  static launchForeign(
-    argv: readonly string[],
-    port: number,
-    copies = 1,
-    launch: object = {},
-  ): Promise<ServerProcess> {
+  static launchForeign(argv: readonly string[], port: number, copies = 1, launch = {}): Promise<ServerProcess> {
     const shell = ["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv];
     return ServerProcess.#started(new ChildProgram(shell, { BENCH_LAUNCH: JSON.stringify(launch) }));
   }
@@ -109,17 +101,17 @@ export class ServerProcess {
   }
 
   /** Makes the server collect garbage, and waits until it has. */
-  async collectGarbage(): Promise<void> {
-    await this.#program.ask("collect", COLLECTION_DEADLINE_MS);
+  collectGarbage(): Promise<unknown> {
+    return this.#program.ask("collect", ASK_DEADLINE_MS);
   }
 
   /** What the server counts itself, as it is; `null` from one that counts nothing. */
-  async stats(): Promise<unknown> {
-    return await this.#program.ask("stats", STATS_DEADLINE_MS);
+  stats(): Promise<unknown> {
+    return this.#program.ask("stats", ASK_DEADLINE_MS);
   }
 
   /** Ends the server. */
-  async stop(): Promise<void> {
-    await this.#program.stop();
+  stop(): Promise<void> {
+    return this.#program.stop();
   }
 }

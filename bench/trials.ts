@@ -5,7 +5,7 @@
  */
 
 import { amount, choice, runProgram, type Site, TEXT } from "./program.ts";
-import type { Section } from "./report.ts";
+import { countEach, type Section } from "./report.ts";
 import type { BenchRuntime } from "./runtimes.ts";
 
 /** How long and how often. */
@@ -30,6 +30,11 @@ export interface Trial {
   readonly details?: unknown;
 }
 
+/** Each text once, with how often it came. */
+export function timesEach(texts: readonly string[]): string[] {
+  return [...countEach(texts)].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
+}
+
 /** A program of cases. */
 export interface TrialProgram {
   /** The name by which `--only` selects it. */
@@ -49,7 +54,7 @@ export interface TrialCase {
   run(runtime: BenchRuntime, options: TrialOptions, say: (line: string) => void): Promise<Trial>;
 }
 
-/** What was found of one case. */
+/** What was found of one case on one runtime. */
 interface Finding {
   readonly program: string;
   readonly runtime: string;

@@ -192,33 +192,32 @@ function chartOf(title: string, rows: readonly RatioRow[]) {
 /** One line for the terminal. */
 export function progressLine(scenario: Scenario, runtime: string, measurements: readonly Measurement[]): string {
   const figures = measurements.map(({ contender, rounds, problems }) =>
-    `${contender} ${rounds.length === 0 ? "failed" : microseconds(rounds, cpuOf)}${problems.length === 0 ? "" : "!"}`
+    `${contender} ${figure(1e6 * median(rounds.map(cpuOf)), 2) || "failed"}${problems.length === 0 ? "" : "!"}`
   );
   return `${scenario.name} on ${runtime}, us of CPU per request: ${figures.join(", ")}`;
 }
 
-function microseconds(rounds: readonly Round[], of: (round: Round) => number): string {
-  return (1e6 * median(rounds.map(of))).toFixed(2);
-}
-
 function figuresOf(measurements: readonly Measurement[]): Section {
-  const known = (values: readonly (number | null)[]) => values.filter((value) => value !== null);
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-  const rows = measurements.filter(({ rounds }) => rounds.length > 0).map((
-    { runtime, scenario, contender, rounds, residentBytes, shares },
-  ) => [
-    RUNTIME_TITLES[runtime],
-    scenario,
-    contenderOf(contender).title,
-    microseconds(rounds, cpuOf),
-    // The parts of single rounds are too short for the ticks in which the system tells them.
-    (1e6 * sum(rounds.map((round) => round.systemSeconds)) / sum(rounds.map((round) => round.requests))).toFixed(1),
-    String(Math.round(median(rounds.map(({ requests, seconds }) => requests / seconds)))),
-    figure(median(known(rounds.map(({ p50Ms }) => p50Ms))), 2),
-    figure(median(known(rounds.map(({ p99Ms }) => p99Ms))), 2),
-    mib(residentBytes),
-    shares.join(" + "),
-  ]);
+  const rows = measurements.filter(({ rounds }) => rounds.length > 0).map((each) => {
+    const { rounds } = each;
+    const sum = (of: (round: Round) => number) => rounds.reduce((total, round) => total + of(round), 0);
+    // Of rounds of which nothing is known there is no number, and no figure.
+    const middle = (of: (round: Round) => number | null, decimals: number) =>
+      figure(median(rounds.map(of).filter((value) => value !== null)), decimals);
+    return [
+      RUNTIME_TITLES[each.runtime],
+      each.scenario,
+      contenderOf(each.contender).title,
+      middle((round) => 1e6 * cpuOf(round), 2),
+      // The parts of single rounds are too short for the ticks in which the system tells them.
+      (1e6 * sum(({ systemSeconds }) => systemSeconds) / sum(({ requests }) => requests)).toFixed(1),
+      middle((round) => 1 / gapOf(round), 0),
+      middle(({ p50Ms }) => p50Ms, 2),
+      middle(({ p99Ms }) => p99Ms, 2),
+      mib(each.residentBytes),
+      each.shares.join(" + "),
+    ];
+  });
   const columns = ["CPU us/request", "in system", "requests/s", "p50 ms", "p99 ms", "RSS MiB", "of 64 connections"];
   return { title: "Every figure", head: ["runtime", "scenario", "server", ...columns], rows };
 }

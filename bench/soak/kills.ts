@@ -8,32 +8,41 @@ import { CpuClock } from "../process_figures.ts";
 import { countEach } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { rest, WireConnection } from "../clients/wire_connection.ts";
-import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
+import { timesEach, type Trial, type TrialOptions, type TrialProgram } from "../trials.ts";
 import type { Crash } from "../servers/routes.ts";
-import { SoakProgram, timesEach } from "./program.ts";
-import { type Ending, type Entry, exchange, type RequestKind, sendOne } from "./requests.ts";
+import {
+  type Contestant,
+  type Ending,
+  type Entry,
+  exchange,
+  type RequestKind,
+  sendOne,
+  SoakProgram,
+} from "./requests.ts";
 import type { SoakStats } from "./soak_server.ts";
 
 /** A model whose threads are killed. */
-interface Contestant {
-  readonly title: string;
-  readonly options: Readonly<Record<string, string | number>>;
+interface Killed extends Contestant {
   readonly clients: number;
   /** The longest time until a thread crashes that was told to. */
   readonly maxFuseMs: number;
 }
 
 const THREADS = 4;
-const CONTESTANTS: readonly Contestant[] = [
+/** Long enough that only a handler which never returns, or a wait for a thread, takes it. */
+const HANDLER_TIMEOUT_MS = 2_000;
+const CONTESTANTS: readonly Killed[] = [
   {
     title: `hybrid, ${THREADS} threads`,
-    options: { model: "hybrid", threads: THREADS },
+    options: { model: "hybrid", threads: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
+    asModule: true,
     clients: 16,
     maxFuseMs: 20,
   },
   {
     title: `worker-pool, ${THREADS} threads`,
-    options: { model: "worker-pool", workers: THREADS },
+    options: { model: "worker-pool", workers: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
+    asModule: true,
     clients: 8,
     // A worker has one connection at a time: the thread is to crash when it has the next one.
     maxFuseMs: 60,
@@ -50,8 +59,6 @@ const KINDS: readonly (readonly [kind: RequestKind, percent: number])[] = [
 ];
 
 const QUICK_SECONDS = 8;
-/** Long enough that only a handler which never returns, or a wait for a thread, takes it. */
-const HANDLER_TIMEOUT_MS = 2_000;
 /** A handler waits at random for up to so long, and a client rests for up to so long between requests. */
 const MAX_WAIT_MS = 20;
 const MAX_REST_MS = 10;
@@ -94,21 +101,17 @@ export const KILLS: TrialProgram = {
     `${ATTEMPTS} threads were lost meanwhile; a POST carried out twice; a timeout before ${HANDLER_TIMEOUT_MS} ms, and one of ` +
     `GET, PUT or a stream at all, whose handlers are quick; not all threads ready ${MAX_HEALING_MS / 1000} s later; ` +
     "counts that do not agree; a thread that goes on computing.",
-  cases: CONTESTANTS.map((contestant): TrialCase => ({
-    title: contestant.title,
-    run: (runtime, options, say) => runTrial(contestant, runtime, options, say),
-  })),
+  cases: CONTESTANTS.map((each) => ({ title: each.title, run: (...where) => runTrial(each, ...where) })),
 };
 
 async function runTrial(
-  contestant: Contestant,
+  contestant: Killed,
   runtime: BenchRuntime,
   { seconds, isQuick }: TrialOptions,
   say: (line: string) => void,
 ): Promise<Trial> {
   const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
-  const options = { ...contestant.options, handlerTimeout: HANDLER_TIMEOUT_MS };
-  const program = new SoakProgram(runtime, { options, asModule: true }, journal);
+  const program = new SoakProgram(runtime, contestant, journal);
   try {
     const { port } = await program.tell<{ port: number }>("watched");
     await probe(port);
@@ -127,7 +130,7 @@ async function runTrial(
 }
 
 /** Clients that send one request after another, and the killer; gives every exchange there was. */
-async function runLoad({ clients, maxFuseMs }: Contestant, port: number, seconds: number): Promise<Entry[]> {
+async function runLoad({ clients, maxFuseMs }: Killed, port: number, seconds: number): Promise<Entry[]> {
   const entries: Entry[] = [];
   const untilMs = Date.now() + 1000 * seconds;
   const runClient = async (): Promise<void> => {
@@ -206,19 +209,17 @@ function conclude(
   const violations = entries.map((entry) => violationOf(entry, calls.get(`${entry.id}`) ?? 0, losses))
     .filter((violation) => violation !== null);
   const { ready, started, lost } = stats.threads;
-  const facts: readonly [isRight: boolean, violation: string][] = [
-    [ready === THREADS, `${ready} of ${THREADS} threads are ready after ${Math.round(healedMs)} ms`],
-    [started === THREADS + lost, `${started} threads were started and ${lost} lost`],
-    [lost > 0, "no thread was lost"],
-    [probesRight === PROBES, `${probesRight} of ${PROBES} requests at the end were answered as they should`],
-    [stats.activeExchanges === 0, `${stats.activeExchanges} exchanges are left`],
-    [stats.connections.open === 0, `${stats.connections.open} connections are left`],
-    [stats.queue.waiting === 0, `${stats.queue.waiting} wait for ever`],
-    [idleCpuShare < MAX_IDLE_CPU_SHARE, `${Math.round(100 * idleCpuShare)} % of a processor are used when idle`],
-    [
-      threadsAfter - threadsBefore <= MAX_MORE_THREADS,
-      `there were ${threadsBefore} threads of the system and are ${threadsAfter}`,
-    ],
+  const facts: readonly (string | false)[] = [
+    ready < THREADS && `${ready} of ${THREADS} threads are ready after ${Math.round(healedMs)} ms`,
+    started !== THREADS + lost && `${started} threads were started and ${lost} lost`,
+    lost === 0 && "no thread was lost",
+    probesRight < PROBES && `${probesRight} of ${PROBES} requests at the end were answered as they should`,
+    stats.activeExchanges > 0 && `${stats.activeExchanges} exchanges are left`,
+    stats.connections.open > 0 && `${stats.connections.open} connections are left`,
+    stats.queue.waiting > 0 && `${stats.queue.waiting} wait for ever`,
+    idleCpuShare >= MAX_IDLE_CPU_SHARE && `${Math.round(100 * idleCpuShare)} % of a processor are used when idle`,
+    threadsAfter - threadsBefore > MAX_MORE_THREADS &&
+    `there were ${threadsBefore} threads of the system and are ${threadsAfter}`,
   ];
   const load = entries.filter(({ kind }) => kind !== "kill" && kind !== "spin");
   const of = (kind: RequestKind) => load.filter((entry) => entry.kind === kind);
@@ -243,10 +244,7 @@ function conclude(
       "healed in ms": Math.round(healedMs),
       "system threads": `${threadsBefore} → ${threadsAfter}`,
     },
-    violations: [
-      ...timesEach(violations),
-      ...facts.filter(([isRight]) => !isRight).map(([, violation]) => violation),
-    ],
+    violations: [...timesEach(violations), ...facts.filter((fact) => fact !== false)],
     details: { ...aftermath, unusual: load.filter(({ ending }) => ending !== "right") },
   };
 }

@@ -1,23 +1,56 @@
 /**
- * The requests of the soak, what each must be answered, and how an exchange has ended.
+ * What the soak asks: of the process of its servers, and of the servers, what each request must be answered, and how an
+ * exchange has ended.
  *
  * @module
  */
 
+import { ChildProgram } from "../child_program.ts";
 import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
+import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
+import type { SoakCommand } from "./soak_server.ts";
+
+/** A model with its numbers. */
+export interface Contestant {
+  readonly title: string;
+  readonly options: Readonly<Record<string, string | number>>;
+  /** Whether the handler is handed over as a module or as a function. */
+  readonly asModule: boolean;
+}
+
+/** A process in which servers of the soak are started and stopped. */
+export class SoakProgram extends ChildProgram {
+  /** Starts no server yet. */
+  constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {
+    const env = { BENCH_LAUNCH: JSON.stringify({ trivet, options, asModule }), SOAK_JOURNAL: journal };
+    super([...command, `${folder}/bench/soak/soak_server.ts`], env);
+  }
+
+  /**
+   * Tells it something, and gives its answer.
+   *
+   * @throws {Error} It has failed.
+   */
+  async tell<T>(command: SoakCommand): Promise<T> {
+    const answer = await this.ask<T | { error: string }>(command, PATIENCE_MS);
+    if (typeof answer === "object" && answer !== null && "error" in answer) throw new Error(answer.error);
+    return answer as T;
+  }
+}
 
 /** What is asked for. The last two end a thread. */
 export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
 
-/** How an exchange has ended, as far as it matters. */
+/**
+ * How an exchange has ended, as far as it matters: with a 503 because the thread was lost, because the handler took too
+ * long, or for another reason; with a connection that was closed before a byte, or in the middle of a response.
+ */
 export type Ending =
   | "right"
-  /** A 503 because the thread was lost, because the handler took too long, or for another reason. */
   | "503 lost"
   | "503 timeout"
   | "503 other"
-  /** The connection was closed before a byte, or in the middle of a response. */
   | "cut before"
   | "cut within"
   | "hung"
@@ -51,19 +84,15 @@ export async function exchange(
   waitMs = 0,
   how: Crash = "throw",
 ): Promise<Entry> {
-  const id = ++lastId;
-  const beganAtMs = Date.now();
+  const [id, beganAtMs] = [++lastId, Date.now()];
   const start = startOf(kind, id, waitMs, how);
-  const outcome = kind === "upload"
-    ? await connection.upload(start, UPLOAD, PATIENCE_MS)
-    : await connection.exchange(start, PATIENCE_MS);
-  return entryOf(id, kind, beganAtMs, outcome);
+  const content = kind === "upload" ? UPLOAD : new Uint8Array(0);
+  return entryOf(id, kind, beganAtMs, await connection.upload(start, content, PATIENCE_MS));
 }
 
 /** Sends a request whose handler holds it, and gives what waits for its end, once the handler is under way. */
 export async function beginHeld(connection: WireConnection, holdMs: number) {
-  const id = ++lastId;
-  const beganAtMs = Date.now();
+  const [id, beganAtMs] = [++lastId, Date.now()];
   await connection.send(startOf("held", id, holdMs, "throw"));
   const hasBegun = await connection.informationalStatus(PATIENCE_MS) === 103;
   const ended = async () => entryOf(id, "held", beganAtMs, await connection.finalResponse(PATIENCE_MS));

@@ -7,18 +7,10 @@
 import { messageOf, mib } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { rest, WireConnection } from "../clients/wire_connection.ts";
-import type { Trial, TrialCase, TrialOptions, TrialProgram } from "../trials.ts";
+import { timesEach, type Trial, type TrialOptions, type TrialProgram } from "../trials.ts";
 import type { ProcessSample } from "./process_sample.ts";
-import { SoakProgram, timesEach } from "./program.ts";
-import { beginHeld, type Entry, exchange, type RequestKind } from "./requests.ts";
+import { beginHeld, type Contestant, type Entry, exchange, type RequestKind, SoakProgram } from "./requests.ts";
 import type { StopReport } from "./soak_server.ts";
-
-/** A model, and what of its contract matters for a round. */
-interface Contestant {
-  readonly title: string;
-  readonly options: Readonly<Record<string, string | number>>;
-  readonly asModule: boolean;
-}
 
 const CONTESTANTS: readonly Contestant[] = [
   { title: "blocking", options: { model: "blocking" }, asModule: false },
@@ -80,9 +72,9 @@ export const ROUNDS: TrialProgram = {
     `${MAX_MORE_THREADS} threads, ${MAX_MORE_DESCRIPTORS} descriptors and no socket may be more than after the warm-up; ` +
     `in the second half the heap may grow by ${MAX_HEAP_BYTES_PER_ROUND / 1024} KiB a round and resident memory by ` +
     `${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`,
-  cases: CONTESTANTS.map((contestant): TrialCase => ({
-    title: contestant.title,
-    run: (runtime, options, say) => new RoundsTrial(contestant, runtime, options).run(say),
+  cases: CONTESTANTS.map((each) => ({
+    title: each.title,
+    run: (runtime, options, say) => new RoundsTrial(each, runtime, options).run(say),
   })),
 };
 
@@ -98,12 +90,12 @@ class RoundsTrial {
   #threadsAtStop = 0;
   #longestStopMs = 0;
 
-  constructor({ title, options, asModule }: Contestant, runtime: BenchRuntime, { rounds, isQuick }: TrialOptions) {
-    this.#title = title;
-    this.#isBlocking = options.model === "blocking";
+  constructor(contestant: Contestant, runtime: BenchRuntime, { rounds, isQuick }: TrialOptions) {
+    this.#title = contestant.title;
+    this.#isBlocking = contestant.options.model === "blocking";
     this.#rounds = isQuick ? QUICK_ROUNDS : rounds;
     this.#warmUpRounds = isQuick ? QUICK_WARM_UP_ROUNDS : WARM_UP_ROUNDS;
-    this.#program = new SoakProgram(runtime, { options, asModule });
+    this.#program = new SoakProgram(runtime, contestant);
   }
 
   async run(say: (line: string) => void): Promise<Trial> {

@@ -8,16 +8,8 @@
 
 import process from "node:process";
 import type { ServeInit, Server, ServerStats, ShutdownReport } from "../../mod.ts";
+import { readLaunch } from "../servers/launch.ts";
 import { sampleProcess, threadCount } from "./process_sample.ts";
-
-/** What the program is told, as JSON in its environment. */
-export interface SoakLaunch {
-  /** The URL of the module of Trivet: its source, or what was emitted for Node. */
-  readonly trivet: string;
-  readonly options: Readonly<Record<string, unknown>>;
-  /** Whether the handler is handed over as a module or as a function. */
-  readonly asModule: boolean;
-}
 
 /** How a server has stopped. */
 export interface StopReport extends ShutdownReport {
@@ -34,11 +26,14 @@ export interface SoakStats {
   readonly readyMs: readonly number[];
 }
 
+/** What it may be told. */
+export type SoakCommand = keyof typeof COMMANDS;
+
 /** A graceful stop that is overtaken has begun for so long. */
 const OVERTAKEN_AFTER_MS = 5;
 const WATCH_INTERVAL_MS = 5;
 
-const { trivet, options, asModule }: SoakLaunch = JSON.parse(process.env.BENCH_LAUNCH ?? "null");
+const { trivet, options, asModule } = readLaunch();
 const { serve }: typeof import("../../mod.ts") = await import(trivet);
 const handlerUrl = new URL("../servers/routes.ts", import.meta.url).href;
 const handler = asModule ? { module: handlerUrl } : { fetch: (await import(handlerUrl)).default.fetch };
@@ -56,12 +51,6 @@ function watch(): void {
   watchedAtMs = nowMs;
 }
 
-async function start() {
-  server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, ...options, ...handler } as ServeInit);
-  await server.ready();
-  return { port: server.port };
-}
-
 async function stopped(stopping: Promise<ShutdownReport>): Promise<StopReport> {
   const report = await stopping;
   const threadsAtEnd = threadCount();
@@ -69,11 +58,15 @@ async function stopped(stopping: Promise<ShutdownReport>): Promise<StopReport> {
   return { ...report, threadsAtEnd };
 }
 
-const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
-  start,
-  /** With errors and warnings let pass, as they are meant to come, and threads watched. */
+const COMMANDS = {
+  async start() {
+    server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, ...options, ...handler } as ServeInit);
+    await server.ready();
+    return { port: server.port };
+  },
+  /** With threads watched. */
   async watched() {
-    const started = await start();
+    const started = await COMMANDS.start();
     watchedAtMs = Date.now();
     setInterval(watch, WATCH_INTERVAL_MS);
     return started;
@@ -85,17 +78,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
     await server.stop();
     return await stopped(graceful);
   },
-  waiting: () => Promise.resolve(server.stats().queue.waiting),
+  waiting: () => server.stats().queue.waiting,
   measure: sampleProcess,
-  stats: () =>
-    Promise.resolve<SoakStats>({ stats: server.stats(), losses, readyMs: Array.from(readyMs, (ms) => ms ?? 0) }),
+  stats: (): SoakStats => ({ stats: server.stats(), losses, readyMs: Array.from(readyMs, (ms) => ms ?? 0) }),
   end: () => process.exit(0),
 };
 
 process.stdin.on("data", async (line: Uint8Array) => {
-  const command = COMMANDS[new TextDecoder().decode(line).trim()];
   try {
-    console.log(JSON.stringify(await command()));
+    console.log(JSON.stringify(await COMMANDS[new TextDecoder().decode(line).trim() as SoakCommand]()));
   } catch (error) {
     console.log(JSON.stringify({ error: String((error as Error).stack ?? error) }));
   }
