@@ -9,7 +9,7 @@
  */
 
 import { CLIENTS, type Experiment, EXPERIMENTS } from "./models/experiments.ts";
-import { type Contestant, Lab, type Round } from "./models/lab.ts";
+import { type ContestantName, contestantOf, CONTESTANTS, Lab, type Round } from "./models/lab.ts";
 import { amount, choice, runProgram, type Site } from "./program.ts";
 import { messageOf, percent, type Section } from "./report.ts";
 import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
@@ -17,11 +17,11 @@ import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 /** What was found of a contestant on a runtime in one case: the round in the middle. */
 interface Row {
   readonly runtime: RuntimeName;
-  readonly contestant: Contestant;
+  readonly contestant: ContestantName;
   readonly round: Round;
 }
 
-const MODELS = [...new Set(EXPERIMENTS.flatMap(({ contestants }) => contestants.map(({ name }) => name)))];
+const MODELS = Object.keys(CONTESTANTS) as ContestantName[];
 /** A round in which everything else took more than this part of a core is called disturbed. */
 const DISTURBED_SHARE = 0.3;
 
@@ -42,7 +42,7 @@ await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions
     );
     for (const experiment of experiments) {
       const contestants = (quick ? experiment.quick : experiment.contestants)
-        .filter((each) => model.includes(each.name));
+        .filter((each) => model.includes(each));
       const found = await measure(lab, experiment, contestants, repetitions, site, problems);
       rows.get(experiment)!.push(...found);
     }
@@ -78,17 +78,17 @@ await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions
 async function measure(
   lab: Lab,
   experiment: Experiment,
-  contestants: readonly Contestant[],
+  contestants: readonly ContestantName[],
   repetitions: number,
   { say }: Site,
   problems: string[],
 ): Promise<Row[]> {
   const { name: runtime, title } = lab.runtime;
-  const found = new Map(contestants.map((contestant): [Contestant, Round[]] => [contestant, []]));
+  const found = new Map(contestants.map((contestant): [ContestantName, Round[]] => [contestant, []]));
   for (let repetition = 0; repetition < repetitions; repetition++) {
     // Every other time backwards, so that a machine that gets slower or faster favours no model.
     for (const contestant of repetition % 2 === 0 ? contestants : contestants.toReversed()) {
-      const name = `${title}, ${experiment.name}, ${contestant.title}`;
+      const name = `${title}, ${experiment.name}, ${contestant}`;
       try {
         const rounds = await experiment.measure(lab, contestant);
         found.get(contestant)!.push(...rounds);
@@ -117,10 +117,9 @@ function sectionOf(
 ): Section {
   const hasCases = rows.some(({ round }) => round.case !== "");
   const titleOf = ({ contestant, round }: Row) =>
-    round.case === "" ? contestant.title : `${contestant.title}, ${round.case}`;
+    [contestantOf(contestant).title, round.case].filter((part) => part !== "").join(", ");
   // The runtimes of a contestant stand beside each other.
-  const order = contestants.map((each) => each.name);
-  const sorted = rows.toSorted((a, b) => order.indexOf(a.contestant.name) - order.indexOf(b.contestant.name));
+  const sorted = rows.toSorted((a, b) => contestants.indexOf(a.contestant) - contestants.indexOf(b.contestant));
   const titles = [...new Set(sorted.map(titleOf))];
   const groups = titles.map((group) => ({
     title: group,
@@ -133,7 +132,7 @@ function sectionOf(
     rows: titles.flatMap((group) => rows.filter((row) => titleOf(row) === group)).map((
       { contestant, runtime, round },
     ) => [
-      contestant.title,
+      contestantOf(contestant).title,
       ...hasCases ? [round.case] : [],
       RUNTIME_TITLES[runtime],
       ...Object.values(columns).map((of) => of(round)),
@@ -148,7 +147,7 @@ function answersOf(flows: Round["load"]["flows"]): number {
 
 function disturbedOf(rows: readonly Row[]): string[] {
   const disturbed = rows.filter(({ round }) => round.load.otherCpuShare > DISTURBED_SHARE)
-    .map(({ runtime, contestant, round }) => `${runtime} ${contestant.name} ${round.case}`.trim());
+    .map(({ runtime, contestant, round }) => `${runtime} ${contestant} ${round.case}`.trim());
   return disturbed.length === 0
     ? []
     : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join(", ")}.`];

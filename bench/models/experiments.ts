@@ -9,20 +9,14 @@ import { formatMs, type Quantile } from "../clients/distribution.ts";
 import type { FlowSpec, FlowTimes } from "../clients/flow.ts";
 import { mib, percent } from "../report.ts";
 import {
-  ALL_LOOPS,
   answeredPerSecond,
-  BLOCKING,
   COMPUTE_MS,
-  type Contestant,
-  HYBRID,
+  type ContestantName,
+  contestantOf,
   type Lab,
-  LARGE_POOL,
-  ONE_LOOP,
-  POOL,
   POOL_WORKERS,
   type Round,
   shareOf,
-  THREAD_POOL,
   WAIT_MS,
 } from "./lab.ts";
 
@@ -31,13 +25,13 @@ export interface Experiment {
   /** The name by which `--experiment` selects it, and of its chart. */
   readonly name: string;
   readonly title: string;
-  readonly contestants: readonly Contestant[];
+  readonly contestants: readonly ContestantName[];
   /** Who takes part in a quick run. */
-  readonly quick: readonly Contestant[];
+  readonly quick: readonly ContestantName[];
   /** What is done, for a reader of the results. */
   readonly text: string;
   /** Runs it for one contestant: a round for each case. */
-  measure(lab: Lab, contestant: Contestant): Promise<Round[]>;
+  measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
   /** The columns of the table. */
   readonly columns: Readonly<Record<string, (round: Round) => string>>;
   readonly chart: Pick<Chart, "title" | "subtitle" | "unit" | "scale">;
@@ -62,8 +56,6 @@ const TIMES_CAPACITY = 2;
 const LINE_SECONDS = 1;
 /** Enough to keep every core busy. With many more, a loop would answer in bursts longer than it is measured. */
 const CAPACITY_CLIENTS = 2 * navigator.hardwareConcurrency;
-/** Its only bound is on connections, and there is none unless it is set. */
-const BOUNDED: Contestant = { ...ONE_LOOP, name: "event-driven-bounded", title: "event-driven, maxConnections" };
 
 const clientCpu = ({ load }: Round): string => percent(load.clientCpuShare);
 const peak = ({ peakBytes }: Round): string => mib(peakBytes);
@@ -94,8 +86,8 @@ const reached = ({ load, facts }: Round): number => answeredPerSecond(load, "wai
 const LATENCY: Experiment = {
   name: "latency",
   title: `${CLIENTS} clients, a handler that waits for ${WAIT_MS} ms`,
-  contestants: [BLOCKING, POOL, LARGE_POOL, ONE_LOOP, ALL_LOOPS, HYBRID],
-  quick: [BLOCKING, POOL, ONE_LOOP, HYBRID],
+  contestants: ["blocking", "pool-8", "pool-32", "event-driven", "event-driven-all", "hybrid"],
+  quick: ["blocking", "pool-8", "event-driven", "hybrid"],
   text:
     `${CLIENTS} clients, each with one connection, which it opens again when the server closes it. The ceiling is ` +
     `the number of handlers that may wait at the same time, divided by ${WAIT_MS} ms. The latency is the clients': with ` +
@@ -104,7 +96,7 @@ const LATENCY: Experiment = {
   measure: (lab, contestant) =>
     lab.withServer(contestant, {}, async (server) => {
       const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
-      const ceiling = Math.min(CLIENTS, contestant.handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
+      const ceiling = Math.min(CLIENTS, contestantOf(contestant).handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
       return [await lab.round(server, [lab.waiting(CLIENTS)], times, { ceiling }, ["waiting"])];
     }),
   columns: {
@@ -135,8 +127,8 @@ const LATENCY: Experiment = {
 const CPU: Experiment = {
   name: "cpu",
   title: `Light requests beside ${COMPUTE_MS} ms of computing`,
-  contestants: [BLOCKING, POOL, THREAD_POOL, ONE_LOOP, ALL_LOOPS, HYBRID],
-  quick: [BLOCKING, THREAD_POOL, ONE_LOOP, HYBRID],
+  contestants: ["blocking", "pool-8", "pool-8-threads", "event-driven", "event-driven-all", "hybrid"],
+  quick: ["blocking", "pool-8-threads", "event-driven", "hybrid"],
   text: `${HEAVY_CLIENTS} clients send one request after another whose handler computes a hash for ${COMPUTE_MS} ms ` +
     `(calibrated on an idle core). Beside them ${LIGHT_PER_SECOND} light requests in a second come at random (Poisson), ` +
     `and ${HEALTH_PER_SECOND} requests for the health path, which the server answers without the handler; connections ` +
@@ -177,8 +169,8 @@ const inTime = ({ load }: Round): number => shareOf(load.flows.light.answeredWit
 const SLOW: Experiment = {
   name: "attack",
   title: "An attack with slow heads",
-  contestants: [BLOCKING, POOL, ONE_LOOP, HYBRID],
-  quick: [BLOCKING, POOL, ONE_LOOP, HYBRID],
+  contestants: ["blocking", "pool-8", "event-driven", "hybrid"],
+  quick: ["blocking", "pool-8", "event-driven", "hybrid"],
   text: "Attackers hold connections on which a request head comes at one byte in 5 s, and open them again when the " +
     `server has ended them. Meanwhile ${PROBES_PER_SECOND} well-behaved requests in a second come at random, each on a ` +
     "new connection, for 3 s and a second more to be answered. All limits are at their defaults, so that a slow head is " +
@@ -220,8 +212,8 @@ const SLOW: Experiment = {
 const OVERLOAD: Experiment = {
   name: "overload",
   title: "Twice the capacity",
-  contestants: [BLOCKING, THREAD_POOL, ONE_LOOP, BOUNDED, HYBRID],
-  quick: [BOUNDED, HYBRID],
+  contestants: ["blocking", "pool-8-threads", "event-driven", "event-driven-bounded", "hybrid"],
+  quick: ["event-driven-bounded", "hybrid"],
   text: `Each handler computes for ${COMPUTE_MS} ms. The capacity of each model is measured with ${CAPACITY_CLIENTS} ` +
     `clients; then requests come at random at ${TIMES_CAPACITY} times that rate, each on a new connection, whether or ` +
     "not the earlier ones are answered. A line (`maxQueue`, and `maxConnections` where named) is bounded to what " +
@@ -231,8 +223,8 @@ const OVERLOAD: Experiment = {
     `${HEADERS_TIMEOUT_MS} ms.`,
   async measure(lab, contestant) {
     const capacity = await capacityOf(lab, contestant);
-    const bound = contestant === ONE_LOOP ? 0 : Math.ceil(capacity * LINE_SECONDS);
-    const limit = contestant === BOUNDED ? "maxConnections" : "maxQueue";
+    const bound = contestant === "event-driven" ? 0 : Math.ceil(capacity * LINE_SECONDS);
+    const limit = contestant === "event-driven-bounded" ? "maxConnections" : "maxQueue";
     return await lab.withServer(contestant, {
       headersTimeout: HEADERS_TIMEOUT_MS,
       ...bound > 0 && { [limit]: bound },
@@ -283,7 +275,7 @@ function lateness(quantile: Quantile | undefined): Quantile | undefined {
 }
 
 /** On a server of its own, so that the one under overload has its bound from the start and its peak for itself. */
-async function capacityOf(lab: Lab, contestant: Contestant): Promise<number> {
+async function capacityOf(lab: Lab, contestant: ContestantName): Promise<number> {
   const flows: FlowSpec[] = [lab.heavy({ clients: CAPACITY_CLIENTS }, "fresh")];
   const times: FlowTimes = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 0.7 : 1.5, lingerSeconds: 0 };
   const { load } = await lab.withServer(contestant, {}, (server) => lab.round(server, flows, times));

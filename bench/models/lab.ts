@@ -15,14 +15,12 @@ import { hash } from "../servers/routes.ts";
 
 /** A model with its options. */
 export interface Contestant {
-  /** The name by which `--model` selects it. */
-  readonly name: string;
   readonly title: string;
   readonly options: Readonly<Record<string, string | number>>;
   /** Whether it gets the handler as a module. */
-  readonly asModule: boolean;
-  /** How many handlers can wait for something at the same time; `null` where only the clients bound it. */
-  readonly handlersAtOnce: number | null;
+  readonly asModule?: true;
+  /** How many handlers can wait for something at the same time; where it is absent only the clients bound it. */
+  readonly handlersAtOnce?: number;
 }
 
 /** What was found of one contestant in one case of an experiment. */
@@ -41,41 +39,37 @@ export interface Round {
 const CORES = navigator.hardwareConcurrency;
 /** The workers of the pool that takes part in every experiment. */
 export const POOL_WORKERS = 8;
+const ONE_LOOP: Contestant = { title: "event-driven, 1 loop", options: { model: "event-driven" } };
 
-function contestant(
-  name: string,
-  title: string,
-  options: Contestant["options"],
-  asModule = false,
-  handlersAtOnce: number | null = null,
-): Contestant {
-  return { name, title, options, asModule, handlersAtOnce };
-}
-
-function pool(workers: number, asModule = false): Contestant {
+function pool(workers: number, asModule?: true): Contestant {
   const title = `worker-pool, ${workers} ${asModule ? "threads" : "workers"}`;
-  const name = `pool-${workers}${asModule ? "-threads" : ""}`;
-  return contestant(name, title, { model: "worker-pool", workers }, asModule, workers);
+  return { title, options: { model: "worker-pool", workers }, asModule, handlersAtOnce: workers };
 }
 
-/** The models, each with the numbers that make it what it is. */
-export const BLOCKING: Contestant = contestant("blocking", "blocking", { model: "blocking" }, false, 1);
-export const POOL: Contestant = pool(POOL_WORKERS);
-export const LARGE_POOL: Contestant = pool(32);
-export const THREAD_POOL: Contestant = pool(POOL_WORKERS, true);
-export const ONE_LOOP: Contestant = contestant("event-driven", "event-driven, 1 loop", { model: "event-driven" });
-export const ALL_LOOPS: Contestant = contestant(
-  "event-driven-all",
-  `event-driven, ${CORES} loops`,
-  { model: "event-driven", loops: CORES },
-  true,
-);
-export const HYBRID: Contestant = contestant(
-  "hybrid",
-  `hybrid, ${CORES} threads`,
-  { model: "hybrid", threads: CORES },
-  true,
-);
+/** The models, each with the numbers that make it what it is, by the name that `--model` selects. */
+export const CONTESTANTS = {
+  "blocking": { title: "blocking", options: { model: "blocking" }, handlersAtOnce: 1 },
+  "pool-8": pool(POOL_WORKERS),
+  "pool-32": pool(32),
+  "pool-8-threads": pool(POOL_WORKERS, true),
+  "event-driven": ONE_LOOP,
+  "event-driven-all": {
+    title: `event-driven, ${CORES} loops`,
+    options: { model: "event-driven", loops: CORES },
+    asModule: true,
+  },
+  // The only bound of its own is on connections, and there is none unless it is set.
+  "event-driven-bounded": { title: "event-driven, maxConnections", options: { model: "event-driven" } },
+  "hybrid": { title: `hybrid, ${CORES} threads`, options: { model: "hybrid", threads: CORES }, asModule: true },
+} as const satisfies Record<string, Contestant>;
+
+/** The name of a contestant. */
+export type ContestantName = keyof typeof CONTESTANTS;
+
+/** A contestant by its name. */
+export function contestantOf(name: ContestantName): Contestant {
+  return CONTESTANTS[name];
+}
 
 /** How long the handler waits that does. */
 export const WAIT_MS = 100;
@@ -134,10 +128,11 @@ export class Lab {
 
   /** Starts the server of a contestant, uses it and ends it. */
   async withServer<T>(
-    { options, asModule }: Contestant,
+    name: ContestantName,
     further: Readonly<Record<string, number>>,
     use: (server: ServerProcess) => Promise<T>,
   ): Promise<T> {
+    const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
     const server = await ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule });
     try {
@@ -180,7 +175,7 @@ export class Lab {
 
   /** Finds out how many rounds take the computing handler its time, and what the client is able to. */
   async setUp(clients: number): Promise<void> {
-    await this.withServer(ONE_LOOP, {}, async ({ port }) => {
+    await this.withServer("event-driven", {}, async ({ port }) => {
       const timed = async (rounds: number) => {
         const startMs = performance.now();
         await (await fetch(`http://127.0.0.1:${port}/hash?${rounds}`)).text();
