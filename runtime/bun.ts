@@ -174,13 +174,15 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
-    if (this.output !== "open" || this.isClosed) return false;
-    if (this.#backlog !== null) return this.#backlog.add(bytes.subarray(start, end));
-    const writtenBytes = this.socket.write(bytes, start, end - start);
-    if (writtenBytes === end - start) return true;
-    if (writtenBytes < 0) return this.#breakOff();
-    this.#backlog = new WriteBacklog();
-    return this.#backlog.add(bytes.subarray(start + writtenBytes, end));
+    const takenBytes = this.#take(bytes, start, end);
+    if (takenBytes === end - start) return true;
+    return takenBytes >= 0 && this.#keep(bytes.subarray(start + takenBytes, end));
+  }
+
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
+    const takenBytes = this.#take(bytes, start, end);
+    if (takenBytes === end - start) return true;
+    return takenBytes >= 0 && this.#keep(bytes.slice(start + takenBytes, end));
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
@@ -241,6 +243,20 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     // After shutdown() Bun closes at the peer's FIN without telling of it.
     if (cause === undefined && this.output === "ended") this.inputEnded();
     else this.close(cause ?? brokenPipe());
+  }
+
+  /** Has the socket take what it can. Returns how many bytes that were; -1 where none ever will be. */
+  #take(bytes: Uint8Array, start: number, end: number): number {
+    if (this.output !== "open" || this.isClosed) return -1;
+    if (this.#backlog !== null) return 0;
+    const takenBytes = this.socket.write(bytes, start, end - start);
+    if (takenBytes < 0) this.#breakOff();
+    return takenBytes;
+  }
+
+  /** Keeps what the socket has not taken. Returns whether there may be more. */
+  #keep(rest: Uint8Array): boolean {
+    return (this.#backlog ??= new WriteBacklog()).add(rest);
   }
 
   /** Writes as much as the socket takes. Returns false when the socket is closed. */

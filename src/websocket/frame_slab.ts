@@ -8,12 +8,14 @@
  */
 
 import type { Runtime } from "../runtime.ts";
-import { OP_TEXT } from "./codec/frame.ts";
+import { OP_BINARY, OP_TEXT } from "./codec/frame.ts";
 import { frameHeadBytes, MAX_FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame_encoder.ts";
 
 const SLAB_BYTES = 64 * 1024;
 /** A frame that may be longer has a buffer of its own, so that a slab is not pinned by what waits. */
 const MAX_SLAB_FRAME_BYTES = 16 * 1024;
+/** The longest message whose frame is lent: one such frame leaves in one write. */
+const MAX_LENT_BYTES = 64 * 1024;
 /** The most bytes that a char code takes as UTF-8. */
 export const MAX_UTF8_BYTES = 3;
 const UTF8 = new TextEncoder();
@@ -39,6 +41,7 @@ export class FrameSlab {
   readonly #encodeUtf8: Runtime["encodeUtf8"];
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #usedBytes = 0;
+  #lent: Uint8Array<ArrayBuffer> | null = null;
 
   /** @param encodeUtf8 The runtime's way from text to bytes. */
   constructor(encodeUtf8: Runtime["encodeUtf8"]) {
@@ -52,13 +55,8 @@ export class FrameSlab {
     this.#reserve(maxBytes);
     const start = this.#usedBytes;
     const bytes = this.#bytes;
-    const expectedHeadBytes = frameHeadBytes(text.length);
-    const payloadAt = start + expectedHeadBytes;
-    const payloadBytes = this.#encodeUtf8(text, bytes, payloadAt);
-    const headBytes = frameHeadBytes(payloadBytes);
-    if (headBytes !== expectedHeadBytes) bytes.copyWithin(start + headBytes, payloadAt, payloadAt + payloadBytes);
-    writeFrameHead(bytes, start, OP_TEXT, false, payloadBytes);
-    const end = this.#usedBytes = start + headBytes + payloadBytes;
+    const payloadBytes = this.#writeText(text, bytes, start);
+    const end = this.#usedBytes = start + frameHeadBytes(payloadBytes) + payloadBytes;
     return toPiece(bytes, start, end, payloadBytes);
   }
 
@@ -72,6 +70,35 @@ export class FrameSlab {
     bytes.set(payload, writeFrameHead(bytes, start, opcode, isCompressed, payload.byteLength));
     if (isSmall) this.#usedBytes = start + frameBytes;
     return toPiece(bytes, start, start + frameBytes, payload.byteLength);
+  }
+
+  /**
+   * The frame of a message, in memory that is used for the next one too: it has to be sent, or copied, at once. Making
+   * memory for a frame costs more than copying as much. `null` where it is too long for that.
+   */
+  lend(message: string | Uint8Array): Piece | null {
+    const isText = typeof message === "string";
+    if ((isText ? message.length : message.byteLength) > MAX_LENT_BYTES) return null;
+    const bytes = this.#lent ??= new Uint8Array(MAX_FRAME_HEAD_BYTES + MAX_LENT_BYTES * MAX_UTF8_BYTES);
+    let payloadBytes: number;
+    if (isText) {
+      payloadBytes = this.#writeText(message, bytes, 0);
+    } else {
+      payloadBytes = message.byteLength;
+      bytes.set(message, writeFrameHead(bytes, 0, OP_BINARY, false, payloadBytes));
+    }
+    return toPiece(bytes, 0, frameHeadBytes(payloadBytes) + payloadBytes, payloadBytes);
+  }
+
+  /** Writes the frame of a text, for which there is room. Returns the bytes of its payload. */
+  #writeText(text: string, bytes: Uint8Array<ArrayBuffer>, start: number): number {
+    const expectedHeadBytes = frameHeadBytes(text.length);
+    const payloadAt = start + expectedHeadBytes;
+    const payloadBytes = this.#encodeUtf8(text, bytes, payloadAt);
+    const headBytes = frameHeadBytes(payloadBytes);
+    if (headBytes !== expectedHeadBytes) bytes.copyWithin(start + headBytes, payloadAt, payloadAt + payloadBytes);
+    writeFrameHead(bytes, start, OP_TEXT, false, payloadBytes);
+    return payloadBytes;
   }
 
   /** Room for what other text needs is three times that of ASCII, and is made only when it is needed. */

@@ -23,6 +23,8 @@ const MAX_REST_BYTES = 4 * 1024;
 /** Small frames that wait for a client are copied, so that they keep no more memory than their bytes. */
 const MIN_TAIL_BYTES = 1024;
 const MAX_TAIL_BYTES = 64 * 1024;
+/** Shorter messages are gathered, so that those of one turn leave in one write. */
+const MIN_LENT_LENGTH = 8 * 1024;
 const UTF8 = new TextEncoder();
 
 /** A message, or the frame of one, that waits for one before it to be compressed or read. */
@@ -107,11 +109,27 @@ export class OutgoingFrames {
       this.#waitForContent(message);
       return;
     }
+    if (this.#sendAtOnce(message as string | Uint8Array)) return;
     const piece = typeof message === "string"
       ? this.#slab.makeText(message)
       : this.#slab.makeBytes(OP_BINARY, message as Uint8Array, false);
     this.#payloadBytes += piece.payloadBytes;
     this.#addPiece(piece);
+  }
+
+  /** Sends a long message that has nothing to wait for, where its frame need not be kept for that. */
+  #sendAtOnce(message: string | Uint8Array): boolean {
+    const channel = this.#channel;
+    if (message.length < MIN_LENT_LENGTH || channel === null || !channel.sendsAtOnce) return false;
+    this.flush();
+    const piece = this.isIdle ? this.#slab.lend(message) : null;
+    if (piece === null || piece.end > MAX_WRITE_BYTES + MAX_REST_BYTES) return false;
+    if (channel.writeBorrowed(piece.bytes, 0, piece.end)) return true;
+    this.isCongested = true;
+    this.#untakenBytes = piece.end;
+    this.#payloadBytes += piece.payloadBytes;
+    this.#tell();
+    return true;
   }
 
   /** Adds a message that other sockets send too. */

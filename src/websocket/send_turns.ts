@@ -25,6 +25,7 @@ export class SendTurns {
   readonly #open: OpenSockets;
   #gathering: GatheringSocket[] = [];
   #keptBytes = 0;
+  #isReliefDue = false;
 
   /**
    * @param defer Calls back when the turn is over.
@@ -40,9 +41,15 @@ export class SendTurns {
     if (this.#gathering.push(socket) === 1) this.#defer(() => this.#end());
   }
 
-  /** So many bytes more, or less, wait for a client. */
+  /** So many bytes more, or less, wait for a client. Too many are seen to when the turn is over, whatever has sent them. */
   keptBytesChanged(bytes: number): void {
     this.#keptBytes += bytes;
+    if (this.#keptBytes <= MAX_KEPT_BYTES || this.#isReliefDue) return;
+    this.#isReliefDue = true;
+    this.#defer(() => {
+      this.#isReliefDue = false;
+      this.relieve();
+    });
   }
 
   /** Where too much waits for all clients together, those for which the most waits are lost, one after another. */
@@ -58,6 +65,5 @@ export class SendTurns {
     const gathering = this.#gathering;
     this.#gathering = [];
     for (const socket of gathering) socket.endTurn();
-    this.relieve();
   }
 }

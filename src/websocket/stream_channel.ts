@@ -37,6 +37,14 @@ export class StreamChannel implements ByteChannel {
     this.#read();
   }
 
+  get sendsAtOnce(): boolean {
+    return false;
+  }
+
+  writeBorrowed(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
+    return this.write(bytes.slice(start, end), 0, end - start);
+  }
+
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
     if (this.#isClosed || this.#hasEnded) return false;
     const chunk = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);

@@ -174,6 +174,16 @@ export class RecordedConnection implements TransportSession {
     return this.#noteWrite(this.#recorder.call(() => this.#transport.writeAll(pieces)));
   }
 
+  /** Lends the bytes where that is possible, and changes them behind it; else they are given. */
+  writeBorrowed(text: string): boolean {
+    const bytes = new TextEncoder().encode(`-${text}-`);
+    const end = bytes.byteLength - 1;
+    if (this.#transport.writeBorrowed === undefined) return this.write(bytes, 1, end);
+    const isFree = this.#recorder.call(() => this.#transport.writeBorrowed!(bytes, 1, end));
+    bytes.fill(0);
+    return this.#noteWrite(isFree);
+  }
+
   #noteWrite(isFree: boolean): boolean {
     const isOver = this.#hasEnded || this.#wasAborted || this.isClosed;
     if (isOver && isFree) this.#broken("write returned true after end, abort or close");

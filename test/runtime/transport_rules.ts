@@ -274,6 +274,18 @@ function testWriting(rule: Rule): void {
     assert.equal(await peer.receive(5), "again");
   });
 
+  rule("bytes that were borrowed can be changed behind the write", async (situation) => {
+    const { connection, peer } = await situation.open();
+    const sent = numbered(8 * MIB);
+    peer.pause();
+    for (let at = 0; at < sent.length; at += 100_000) connection.writeBorrowed(sent.slice(at, at + 100_000));
+    peer.resume();
+    assertSame(await peer.receive(sent.length), sent);
+    await connection.until("drain");
+    connection.end();
+    assert.equal(connection.writeBorrowed("more"), false);
+  });
+
   rule("a peer that reads slowly gets everything in order", async (situation) => {
     const { connection, peer } = await situation.open();
     const sent = numbered(8 * MIB);

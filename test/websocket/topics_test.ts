@@ -335,7 +335,7 @@ describe("a subscriber that does not keep up", () => {
     assert.equal(server.stats().errors["websocket-backlog"], lost);
   });
 
-  test("is lost, the one with the most first, when too much waits for all of a thread together", () => {
+  test("is lost, the one with the most first, when too much waits for all of a thread together", async () => {
     const { clock } = createMemoryRuntime();
     const open = new OpenSockets(clock);
     const turns = new SendTurns(clock.defer, open);
@@ -368,5 +368,10 @@ describe("a subscriber that does not keep up", () => {
     add("and again", half + 1);
     turns.relieve();
     assert.deepEqual(lost, ["most", "and again"]);
+    add("echoed", half - 10_000);
+    add("echoed too", half + 1);
+    assert.deepEqual(lost, ["most", "and again"], "not while it is being sent to");
+    await clock.settle();
+    assert.deepEqual(lost, ["most", "and again", "echoed too"], "also what is sent by no turn and published by none");
   });
 });

@@ -200,7 +200,15 @@ export class Http1Connection extends AcceptedConnection
 
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean {
-    if (!this.outbound.flush()) return false;
+    return this.outbound.flush() && this.#haveLeft();
+  }
+
+  pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
+    return this.outbound.pass(bytes, start, end, areBorrowed) && this.#haveLeft();
+  }
+
+  /** Everything was handed over. */
+  #haveLeft(): true {
     this.#peerEnd?.seen();
     this.responder.everythingLeft();
     return true;

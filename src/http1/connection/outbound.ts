@@ -210,6 +210,25 @@ export class Outbound {
     this.#slab.usedBytes = this.#openEnd;
   }
 
+  /**
+   * Hands bytes over as they are, behind what was gathered: their writer has gathered them already, and copying or
+   * dividing them would cost more than the write. They belong to the transport from here on, unless they are borrowed.
+   * Returns whether everything was handed over.
+   */
+  pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
+    const mustGather = this.gatheredBytes > 0 || this.isCongested || end - start > MAX_JOINT_WRITE_BYTES;
+    const transport = this.#transport;
+    if (mustGather || (areBorrowed && transport.writeBorrowed === undefined)) {
+      this.appendBytes(areBorrowed ? bytes.slice(start, end) : bytes.subarray(start, end));
+      return this.flush();
+    }
+    this.#host.counters.bytesSent += end - start;
+    if (!(areBorrowed ? transport.writeBorrowed!(bytes, start, end) : transport.write(bytes, start, end))) {
+      this.#congest();
+    }
+    return !this.isCongested;
+  }
+
   /** Hands over as much as the peer takes. Returns whether that was everything. */
   flush(): boolean {
     if (this.isCongested) return false;

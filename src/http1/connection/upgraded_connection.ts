@@ -17,9 +17,8 @@ const MAX_KEPT_BYTES = 64 * 1024;
 
 /** The connection underneath, which is the one writer of its socket. */
 export interface UpgradeOwner {
-  readonly outbound: { appendBytes(bytes: Uint8Array): void };
-  /** Hands over what was gathered. Returns whether the peer keeps up. */
-  flush(): boolean;
+  /** Hands over bytes, which belong to the transport unless they are borrowed. Returns whether the peer keeps up. */
+  pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean;
   /** Closes at once. */
   abort(error: TrivetError): void;
   /** FIN was sent, and nothing is read any more: waits for the peer's, not for long. */
@@ -82,9 +81,15 @@ export class RawConnection implements ByteConnection, ByteChannel {
   // What is asked of the bytes.
 
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
-    const isWhole = start === 0 && end === bytes.byteLength;
-    this.#owner.outbound.appendBytes(isWhole ? bytes : bytes.subarray(start, end));
-    return this.#owner.flush();
+    return this.#owner.pass(bytes, start, end, false);
+  }
+
+  get sendsAtOnce(): boolean {
+    return this.#transport.writeBorrowed !== undefined;
+  }
+
+  writeBorrowed(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
+    return this.#owner.pass(bytes, start, end, true);
   }
 
   pause(): void {
