@@ -9,9 +9,10 @@
 
 import { type ErrorCode, TrivetError } from "../api/errors.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
-import { CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, OP_PING, OP_PONG } from "./codec/frame.ts";
+import { ClosingHandshake } from "./closing_handshake.ts";
+import { CLOSE_GOING_AWAY, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, NEED_MORE } from "./codec/frame_decoder.ts";
-import { encodeCloseFrame, encodeFrame } from "./codec/frame_encoder.ts";
+import { encodeFrame } from "./codec/frame_encoder.ts";
 import { SocketDeadlines } from "./deadlines.ts";
 import { IncomingFrames, type Message } from "./incoming_frames.ts";
 import { type CompressionTools, MessageCompressor } from "./message_compression.ts";
@@ -21,7 +22,7 @@ import { type GatheringSocket, MAX_KEPT_BYTES } from "./send_turns.ts";
 import type { WebSocketSettings } from "./settings.ts";
 import type { SharedMessage } from "./shared_frames.ts";
 import type { SocketReceiver, SocketService } from "./socket_service.ts";
-import { WEBSOCKET_STATES, type WebSocketState } from "./socket_states.ts";
+import type { WebSocketState } from "./socket_states.ts";
 import type { Subscriber, Subscription } from "./topics.ts";
 
 /** Above this, the client is not read until it has taken what waits: an echo must not pile up. */
@@ -38,19 +39,13 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   readonly #incoming: IncomingFrames;
   readonly #outgoing: OutgoingFrames;
   readonly #deadlines: SocketDeadlines;
+  readonly #closing: ClosingHandshake;
   #channel: ByteChannel | null = null;
-  #state: WebSocketState = WEBSOCKET_STATES.initial;
-  /** What the handler has asked for before the connection was open. */
-  #closeAsked: { readonly code: number; readonly reason: string } | null = null;
-  #closeCode = CLOSE_ABNORMAL;
-  #closeReason = "";
-  #wasClean = false;
   #isDecoding = false;
   /** The receiver takes no further message for now. */
   #isHeld = false;
   #isPaused = false;
   #peerHasEnded = false;
-  #hasEnded = false;
   #flushIsDue = false;
   /** The last Ping that could not be answered yet: only the last has to be (RFC 6455 section 5.5.3). */
   #owedPong: Uint8Array<ArrayBuffer> | null = null;
@@ -82,11 +77,13 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       thresholdBytes,
       () => this.#sendReady(),
     );
+    this.#closing = new ClosingHandshake(this.#outgoing, this.#deadlines);
   }
 
   /** How far it has come. */
   get state(): WebSocketState {
-    return this.#state === "connecting" && this.#closeAsked !== null ? "closing" : this.#state;
+    const { state, asked } = this.#closing;
+    return state === "connecting" && asked !== null ? "closing" : state;
   }
 
   /** Bytes of messages that the client has not taken. */
@@ -98,7 +95,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   /** Sends a message; outside of "open" nothing is sent. */
   send(message: string | Uint8Array | Blob): void {
-    if (this.#state !== "open") return;
+    if (this.#closing.state !== "open") return;
     const leastBytes = typeof message === "string"
       ? message.length
       : message instanceof Uint8Array
@@ -115,7 +112,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   /** Gets what is published under a topic; from the open event on. */
   subscribe(topic: string): void {
-    if (this.#state === "connecting" || this.#state === "open") this.#service.topics.subscribe(this, topic);
+    if (this.#closing.state === "connecting" || this.#closing.state === "open") {
+      this.#service.topics.subscribe(this, topic);
+    }
   }
 
   /** Takes that back. */
@@ -136,18 +135,17 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   /** Sends a Ping; outside of "open" nothing is sent. */
   ping(payload: Uint8Array): void {
-    if (this.#state !== "open") return;
+    if (this.#closing.state !== "open") return;
     this.#outgoing.addControl(encodeFrame(OP_PING, payload));
     this.#flushLater();
   }
 
   /** Closes it behind what was sent. */
   close(code: number, reason: string): void {
-    if (this.#state === "connecting") this.#closeAsked ??= { code, reason };
-    if (this.#state !== "open") return;
-    this.#enter("closing");
-    this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#deadlines.closing();
+    const closing = this.#closing;
+    if (closing.state === "connecting") closing.asked ??= { code, reason };
+    if (closing.state !== "open") return;
+    closing.begin(code, reason);
     this.#flushLater();
   }
 
@@ -168,23 +166,24 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   open(createChannel: (receiver: ByteReceiver) => ByteChannel): void {
     const channel = this.#channel = createChannel(this);
     this.#outgoing.open(channel);
-    this.#enter("open");
+    this.#closing.enter("open");
     this.#service.open.add(this, this.#deadlines.shortestMs);
     this.#deadlines.heard();
     this.#deadlines.used();
-    if (this.#closeAsked === null) this.#receiver.opened();
-    else this.close(this.#closeAsked.code, this.#closeAsked.reason);
+    const { asked } = this.#closing;
+    if (asked === null) this.#receiver.opened();
+    else this.close(asked.code, asked.reason);
   }
 
   /** The 101 never will be sent. */
   abandon(): void {
-    if (this.#state === "connecting") this.#leave();
+    if (this.#closing.state === "connecting") this.#leave();
   }
 
   // What is said to many.
 
   receive(message: SharedMessage): boolean {
-    if (this.#state !== "open") return true;
+    if (this.#closing.state !== "open") return true;
     if (!this.#hasRoomFor(message.leastBytes)) return false;
     this.#outgoing.addShared(message);
     this.#deadlines.used();
@@ -203,13 +202,15 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   endTurn(): void {
     this.#flushIsDue = false;
-    this.#flush();
+    // What a slow handler has not let in stands before the client's Close.
+    if (this.#isPaused && this.#closing.state === "closing") this.#decode();
+    else this.#flush();
   }
 
   // What the bytes tell.
 
   push(borrowed: Uint8Array<ArrayBuffer>): void {
-    if (this.#state === "closed" || this.#state === "ending") return;
+    if (this.#closing.state === "closed" || this.#closing.state === "ending") return;
     this.#deadlines.heard();
     this.#incoming.feed(borrowed);
     this.#decode();
@@ -225,13 +226,13 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       this.#outgoing.flush();
     }
     this.#afterFlush();
-    if (this.#state === "open" && this.#outgoing.isIdle) this.#receiver.drained();
+    if (this.#closing.state === "open" && this.#outgoing.isIdle) this.#receiver.drained();
     this.#decode();
   }
 
   ended(): void {
     this.#peerHasEnded = true;
-    if (this.#state === "open" || this.#state === "closing") this.#decode();
+    if (this.#closing.state === "open" || this.#closing.state === "closing") this.#decode();
     // The channel closes by itself once both sides have ended.
   }
 
@@ -261,7 +262,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   // The rest is its own.
 
   #decode(): void {
-    if (this.#isDecoding || this.#state === "connecting") return;
+    if (this.#isDecoding || this.#closing.state === "connecting") return;
     this.#isDecoding = true;
     let event: number;
     do {
@@ -275,7 +276,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       // What had to be sent first may have left by now.
     } while (event !== NEED_MORE && this.#mayDecode());
     this.#isDecoding = false;
-    if (this.#state === "closed") return;
+    if (this.#closing.state === "closed") return;
     this.#incoming.keepRest();
     this.#readOrPause();
     // Everything was looked at that came before its FIN, and no Close was among it.
@@ -283,58 +284,46 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   #mayDecode(): boolean {
-    if (this.#state !== "open" && this.#state !== "closing") return false;
-    if (this.#incoming.isWaiting || this.#isHeld) return false;
-    return this.#state === "closing" || this.#outgoing.bufferedBytes <= MAX_BUFFERED_WHILE_READING;
+    if (this.#closing.state !== "open" && this.#closing.state !== "closing") return false;
+    if (this.#incoming.isWaiting) return false;
+    // The handler gets nothing more: only the client's Close is waited for.
+    if (this.#closing.state === "closing") return true;
+    return !this.#isHeld && this.#outgoing.bufferedBytes <= MAX_BUFFERED_WHILE_READING;
   }
 
   #take(event: number): void {
     const incoming = this.#incoming;
     if (event === FOUND_MESSAGE) this.#deliver(incoming.takeMessage());
     else if (event === FOUND_PING) this.#answerPing(incoming.controlPayload);
-    else if (event === FOUND_CLOSE) this.#takeClose(incoming.closeCode, incoming.closeReason);
+    else if (event === FOUND_CLOSE) this.#closing.take(incoming.closeCode, incoming.closeReason);
     else if (event === FAILED) this.#refuse(incoming.closeCode, incoming.closeReason);
   }
 
   /** RFC 6455 section 1.4: what comes behind the server's own Close is not for the handler. */
   #deliver(message: Message): void {
-    if (this.#state !== "open") return;
+    if (this.#closing.state !== "open") return;
     this.#deadlines.used();
     if (!this.#receiver.message(message)) this.#isHeld = true;
   }
 
   #answerPing(payload: Uint8Array): void {
-    if (this.#state !== "open") return;
+    if (this.#closing.state !== "open") return;
     const pong = encodeFrame(OP_PONG, payload);
     if (this.#outgoing.isCongested) this.#owedPong = pong;
     else this.#outgoing.addControl(pong);
   }
 
-  #takeClose(code: number, reason: string): void {
-    this.#closeCode = code;
-    this.#closeReason = reason;
-    this.#wasClean = true;
-    // RFC 6455 section 5.5.1: a Close is answered with the code that it had; its sender is told that as its own reason.
-    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#enter("ending");
-    this.#deadlines.closing();
-  }
-
   /** The client has broken the protocol, or has sent more than is taken (RFC 6455 section 7.1.7). */
   #refuse(code: number, reason: string): void {
-    if (this.#state === "open") this.#outgoing.addLast(encodeCloseFrame(code, reason));
-    this.#enter("ending");
-    this.#deadlines.closing();
+    this.#closing.answer(code, reason);
     this.#receiver.failed(new TrivetError("websocket-violation", `${reason} (${code})`));
   }
 
   /** A message could not be compressed, or what was to be sent could not be read; or frames that waited can leave. */
   #sendReady(): void {
-    if (this.#state === "closed") return;
-    if (this.#outgoing.hasFailed && this.#state === "open") {
-      this.#outgoing.addControl(encodeCloseFrame(CLOSE_INTERNAL_ERROR, ""));
-      this.#enter("closing");
-      this.#deadlines.closing();
+    if (this.#closing.state === "closed") return;
+    if (this.#outgoing.hasFailed && this.#closing.state === "open") {
+      this.#closing.giveUp();
       this.#receiver.failed(new TrivetError("handler-failed", "A message could not be read or compressed."));
     }
     this.#flush();
@@ -350,22 +339,20 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   #flush(): void {
-    if (this.#state === "closed") return;
+    if (this.#closing.state === "closed") return;
     this.#outgoing.flush();
     this.#afterFlush();
   }
 
-  /** Behind its Close and the client's a server ends the connection first (RFC 6455 section 7.1.1). */
   #afterFlush(): void {
-    if (this.#state !== "ending" || this.#hasEnded || !this.#outgoing.isIdle) return;
-    this.#hasEnded = true;
+    if (!this.#closing.takeEnd()) return;
     this.#setPaused(false);
     this.#channel!.end();
     this.#channel!.ignore();
   }
 
   #readOrPause(): void {
-    this.#setPaused(this.#state !== "ending" && !this.#mayDecode());
+    this.#setPaused(this.#closing.state !== "ending" && !this.#mayDecode());
   }
 
   #setPaused(isPaused: boolean): void {
@@ -386,25 +373,22 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   #cutOff(code: ErrorCode, message: string): void {
-    if (this.#state === "closed") return;
+    if (this.#closing.state === "closed") return;
     this.#leave(new TrivetError(code, message));
     this.#channel!.abort();
   }
 
   /** Closed before anything is told of it, as the Web has it: whatever is called then finds nothing more to do. */
   #leave(error: TrivetError | null = null): void {
-    if (this.#state === "closed") return;
-    const hasOpened = this.#state !== "connecting";
-    this.#enter("closed");
+    if (this.#closing.state === "closed") return;
+    const hasOpened = this.#closing.state !== "connecting";
+    this.#closing.enter("closed");
     this.#service.topics.leave(this);
     this.#incoming.close();
     this.#outgoing.close();
     if (hasOpened) this.#service.open.remove(this);
     if (error !== null) this.#receiver.failed(error);
-    this.#receiver.closed(this.#closeCode, this.#closeReason, this.#wasClean);
-  }
-
-  #enter(state: WebSocketState): void {
-    this.#state = WEBSOCKET_STATES.enter(this.#state, state);
+    const { code, reason, wasClean } = this.#closing;
+    this.#receiver.closed(code, reason, wasClean);
   }
 }

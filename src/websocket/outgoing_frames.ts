@@ -298,8 +298,11 @@ export class OutgoingFrames {
     this.#onReady();
   }
 
+  /** What waits behind it would be a gap: none of it is sent. */
   #fail(): void {
     this.#hasFailed = true;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#onReady();
   }
 

@@ -355,6 +355,21 @@ describe("what a handler does wrong", () => {
     assert.deepEqual(reported.map(({ code }) => code), ["too-late"]);
   });
 
+  test("one that sends what can't be read loses that connection, in order and at once", async () => {
+    const { client, clock, reported } = await start();
+    const { socket, send, shown, peer } = await client();
+    const unreadable = new Blob(["x"]);
+    unreadable.arrayBuffer = () => Promise.reject(new Error("gone"));
+    socket.send("before");
+    socket.send(unreadable);
+    socket.send("behind");
+    await clock.settle();
+    assert.deepEqual(shown(), ["text before", "close 1011"]);
+    assert.deepEqual(reported.map(({ code }) => code), ["handler-failed"]);
+    await send(close(1011));
+    assert.equal(peer.serverSide, "ended", "nothing else is waited for");
+  });
+
   test("one that sends behind the close event is told so, one that does not know yet is not", async () => {
     const { client, clock, reported } = await start();
     const { socket, peer, send } = await client();
@@ -571,6 +586,22 @@ describe("messages as streams", () => {
       await clock.settle();
     }
     assert.ok(!peer.isPausedByServer);
+  });
+
+  test("a client's Close is heard behind messages that a slow reader has not let in", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, send, shown } = await client();
+    const reader = socket.readable.getReader();
+    for (let i = 0; i < 40; i++) await send(text(`${i} ${"x".repeat(10_000)}`));
+    assert.ok(peer.isPausedByServer);
+    socket.close(4000, "enough");
+    await clock.settle();
+    await send(close(4000));
+    assert.deepEqual(shown(), ["close 4000"]);
+    peer.end();
+    await clock.settle();
+    assert.deepEqual(await socket.closed, { code: 4000, reason: "", wasClean: true });
+    assert.equal(String((await reader.read()).value).split(" ")[0], "0", "what it had let in is still read");
   });
 
   test("a loop gets every message in order, and ends with the connection", async () => {
