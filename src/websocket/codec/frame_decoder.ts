@@ -27,6 +27,7 @@ import {
   RESERVED_BITS,
   RSV1_BIT,
 } from "./frame.ts";
+import { GatheredMessage } from "./gathered_message.ts";
 import { areAscii, turnKey, unmask } from "./masking.ts";
 import { Utf8Check } from "./utf8_check.ts";
 
@@ -51,10 +52,6 @@ const KEY_BYTES = 3;
 const PAYLOAD = 4;
 const NOTHING = 5;
 
-/** A message that does not come at once is gathered in at least this much. */
-const MIN_GATHERED_BYTES = 1024;
-/** What is taken at once for a message that says how long it is. */
-const MAX_TRUSTED_BYTES = 128 * 1024;
 /** DEFLATE may make content longer, by 5 bytes for each block that it stores as it is (RFC 1951 section 3.2.4). */
 const MAX_STORED_OVERHEAD = 1 / 512;
 
@@ -104,8 +101,7 @@ export class FrameDecoder {
   #remainingBytes = 0;
   // The present message.
   #isInMessage = false;
-  #gathered: Uint8Array<ArrayBuffer> = NO_BYTES;
-  #gatheredBytes = 0;
+  readonly #gathered = new GatheredMessage();
   #textBits = 0;
   /** The payload of a control frame that does not come at once. */
   #control: Uint8Array<ArrayBuffer> | null = null;
@@ -142,7 +138,7 @@ export class FrameDecoder {
   /** Takes nothing more: what comes is dropped. */
   close(): void {
     this.#expected = NOTHING;
-    this.#gathered = NO_BYTES;
+    this.#gathered.clear();
     this.#control = null;
     this.#window = NO_BYTES;
     this.#at = 0;
@@ -216,7 +212,7 @@ export class FrameDecoder {
     this.isText = opcode === OP_TEXT;
     this.isCompressed = isCompressed;
     this.#textBits = 0;
-    this.#gatheredBytes = 0;
+    this.#gathered.clear();
   }
 
   #takeSecond(byte: number): number {
@@ -247,7 +243,7 @@ export class FrameDecoder {
 
   #endLength(): number {
     const length = this.#length;
-    if ((this.#opcode & CONTROL_BIT) === 0 && this.#gatheredBytes + length > this.#maxPayloadBytes()) {
+    if ((this.#opcode & CONTROL_BIT) === 0 && this.#gathered.byteLength + length > this.#maxPayloadBytes()) {
       return this.#fail(CLOSE_TOO_BIG, `The message is longer than ${this.#limits.maxMessageBytes} bytes.`);
     }
     this.#remainingBytes = length;
@@ -284,42 +280,23 @@ export class FrameDecoder {
     const isWhole = this.#remainingBytes === 0 && this.#isFinal;
     if (isWhole) this.#isInMessage = false;
     if (this.#remainingBytes === 0) this.#expected = FIRST_BYTE;
-    if (isWhole && this.#gathered === NO_BYTES) return this.#foundMessage(this.#window, start, end, false);
-    if (this.isText && !this.isCompressed && !this.#checkText(start, end, bits, isWhole)) return FAILED;
-    this.#gather(start, end);
-    if (!isWhole) return NEED_MORE;
     const gathered = this.#gathered;
-    this.#gathered = NO_BYTES;
-    return this.#foundMessage(gathered, 0, this.#gatheredBytes, true);
+    if (isWhole && gathered.isEmpty) return this.#foundMessage(this.#window, start, end, false);
+    if (this.isText && !this.isCompressed && !this.#checkText(start, end, bits, isWhole)) return FAILED;
+    // How long the message gets is known in its last frame.
+    gathered.add(this.#window, start, end, this.#isFinal ? this.#remainingBytes : -1);
+    if (!isWhole) return NEED_MORE;
+    return this.#foundMessage(gathered.take(), 0, gathered.byteLength, true);
   }
 
   /** Checks a piece of a text that comes in several, so that a wrong one is not waited for any longer. */
   #checkText(start: number, end: number, bits: number, isWhole: boolean): boolean {
     const utf8 = this.#utf8;
-    if (this.#gathered === NO_BYTES) utf8.reset();
+    if (this.#gathered.isEmpty) utf8.reset();
     const isValid = utf8.isAtBoundary && areAscii(bits) || utf8.take(this.#window, start, end);
     if (isValid && (!isWhole || utf8.isAtBoundary)) return true;
     this.#failText();
     return false;
-  }
-
-  /** Keeps a piece of a message. The buffer doubles, so that pieces of any size cost no more than their bytes. */
-  #gather(start: number, end: number): void {
-    const bytes = end - start;
-    const neededBytes = this.#gatheredBytes + bytes;
-    if (neededBytes > this.#gathered.byteLength || this.#gathered === NO_BYTES) {
-      let roomBytes = Math.max(neededBytes, this.#gatheredBytes * 2, MIN_GATHERED_BYTES);
-      // How long the message gets is known in its last frame. It may only be said, and so not much is taken on trust.
-      if (this.#isFinal) {
-        const messageBytes = neededBytes + this.#remainingBytes;
-        roomBytes = Math.min(Math.max(roomBytes, MAX_TRUSTED_BYTES), messageBytes);
-      }
-      const room = new Uint8Array(roomBytes);
-      room.set(this.#gathered.subarray(0, this.#gatheredBytes));
-      this.#gathered = room;
-    }
-    this.#gathered.set(this.#window.subarray(start, end), this.#gatheredBytes);
-    this.#gatheredBytes = neededBytes;
   }
 
   #foundMessage(bytes: Uint8Array<ArrayBuffer>, start: number, end: number, isOwnBuffer: boolean): number {
