@@ -9,7 +9,7 @@
 
 import { findNearestName } from "../api/nearest_name.ts";
 import type { ServeOptions } from "../api/options.ts";
-import { type Flag, FLAGS, ruleOf, type Settings } from "./cli_flags.ts";
+import { type Flag, FLAGS, FOREIGN_FLAGS, ruleOf, type Settings } from "./cli_flags.ts";
 
 /** What a command line asks for. */
 export type Command =
@@ -76,7 +76,7 @@ function findFlag(name: string): Flag {
   if (flag !== undefined) return flag;
   const nearest = findNearestName(name, FLAGS.flatMap(({ names }) => names));
   const hint = nearest === null ? "see trivet --help." : `did you mean ${nearest}?`;
-  throw new UsageError(`Unknown option ${quote(name)}; ${hint}`);
+  throw new UsageError(`Unknown option ${quote(name)}; ${FOREIGN_FLAGS[name] ?? hint}`);
 }
 
 function readValue(name: string, flag: Flag, given: string | undefined): unknown {

@@ -63,6 +63,13 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
     flags: [
       { names: ["--tls-cert"], option: "tls", member: "cert", value: "<path>", help: "certificate chain, in PEM" },
       { names: ["--tls-key"], option: "tls", member: "key", value: "<path>", help: "its private key, in PEM" },
+      {
+        names: ["--tls-min-version"],
+        option: "tls",
+        member: "minVersion",
+        value: "<version>",
+        help: "TLSv1.2 or TLSv1.3 (default TLSv1.2)",
+      },
       { names: ["--tls-watch"], option: "tlsWatch", help: "look every 5 s whether they have changed" },
       {
         names: ["--trust-proxy"],
@@ -108,7 +115,7 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
         help: "on threads: report, or fatal to the thread (default report)",
       },
       { names: ["--watch"], setting: "watch", help: "start anew when a file of the program changes" },
-      { names: ["--static"], setting: "static", value: "<folder>", help: "its files, beside the module" },
+      { names: ["--static", "-s"], setting: "static", value: "<folder>", help: "its files, beside the module" },
       { names: ["--fast-response"], setting: "fastResponse", help: "the global Response becomes HttpResponse" },
       { names: ["--native-request"], option: "nativeRequest", help: "handlers get a Request of the runtime" },
       { names: ["--health-path"], option: "healthPath", value: "<path>", help: "answered with 200 by the loop itself" },
@@ -169,6 +176,28 @@ export const FLAG_GROUPS: readonly FlagGroup[] = [
     ],
   },
 ];
+
+const OF_RUNTIME = "is told to the runtime, in front of the module: see docs/command.md.";
+
+/** Flags of `deno serve`, `bun` and `srvx`, by which a person looks for something here; what `docs/command.md` says. */
+export const FOREIGN_FLAGS: Readonly<Record<string, string>> = {
+  "--tls": "write --tls-cert and --tls-key.",
+  "--cert": "write --tls-cert.",
+  "--key": "write --tls-key.",
+  "--parallel": "write --loops, or --model hybrid --threads.",
+  "--hot": "write --watch; bun --hot needs a program that calls serve().",
+  "--watch-hmr": "write --watch.",
+  "--entry": "the module stands alone: trivet app.ts.",
+  "--dir": "change the working directory.",
+  "--prod": "there is no other mode; --watch is for development.",
+  "--max-http-header-size": "write --max-header-size.",
+  "--insecure-http-parser": "there is no lenient parser.",
+  "--import": OF_RUNTIME,
+  "--preload": OF_RUNTIME,
+  "--require": OF_RUNTIME,
+  "--env-file": OF_RUNTIME,
+  "--inspect": OF_RUNTIME,
+};
 
 /** Every flag. */
 export const FLAGS: readonly Flag[] = FLAG_GROUPS.flatMap(({ flags }) => flags);

@@ -77,8 +77,21 @@ export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, caus
   const where = fd !== undefined
     ? `the descriptor ${fd}`
     : unix ?? (hostname === undefined ? `port ${port}` : composeAuthority(hostname, port));
-  return new TrivetError("listen-failed", `Can't listen at ${where}: ${reasonOf(cause)}`, { cause });
+  const reason = reasonOf(cause);
+  const advice = ADVICE[String((cause as { code?: unknown } | null)?.code)];
+  const message = `Can't listen at ${where}: ${reason}`;
+  const text = advice === undefined ? message : `${message.replace(/\.$/, "")}. ${advice}`;
+  const error = new TrivetError("listen-failed", text, { cause });
+  // Nothing of the user's is on this stack, and it is what a runtime prints of a start that nothing awaits.
+  error.stack = `${error.name}: ${error.message}`;
+  return error;
 }
+
+/** What to do, by the code of the system. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: "Something listens there already: stop it, or choose another port, such as 0 for any that is free.",
+  EACCES: "Ports below 1024 need a privilege, and the path of a Unix domain socket a folder that can be written to.",
+};
 
 /** The URL of an address. One at which every interface is meant can't be connected to by that name everywhere. */
 export function urlOf(address: Address, tls: TlsOptions | undefined): string {

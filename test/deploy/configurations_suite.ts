@@ -16,7 +16,7 @@ import { findContenders } from "./runners.ts";
 
 const APP = fileURLToPath(new URL("./app.ts", import.meta.url));
 const DEADLINE_MS = 15_000;
-const DOCUMENTED_COMMAND = "node_modules/@trivet/http/cli.js";
+const DOCUMENTED_COMMAND = "node_modules/.bin/trivet";
 
 const contenders = await findContenders();
 const activate = await findProgram("systemd-socket-activate");

@@ -14,6 +14,7 @@ import { after, describe, it } from "node:test";
 import { runCommand } from "../../scripts/command.ts";
 import { TEST_RUNTIMES } from "../../scripts/test_runtimes.ts";
 import { ERROR_CODES, TrivetError } from "../../src/api/errors.ts";
+import { FLAGS, FOREIGN_FLAGS } from "../../src/entry/cli_flags.ts";
 import { parseArguments } from "../../src/entry/cli_arguments.ts";
 import { TLS_FEATURES } from "../fixtures/tls_features.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
@@ -119,6 +120,23 @@ describe("docs/errors.md", () => {
       .map(([, code, status]) => `${code} ${status ?? "none"}`);
     const expected = ERROR_CODES.map((code) => `${code} ${new TrivetError(code, "").status ?? "none"}`);
     assert.deepEqual(rows.sort(), expected.sort());
+  });
+});
+
+describe("docs/command.md", () => {
+  it("answers for every flag of another command that is pointed to ours, and names no flag that is not there", async () => {
+    const text = await Deno.readTextFile(`${ROOT}/docs/command.md`);
+    const rows = text.split("\n").filter((line) => line.startsWith("|")).map((line) => line.split("|"));
+    const theirs = rows.map(([, column]) => column).join(" ");
+    assert.deepEqual(
+      Object.keys(FOREIGN_FLAGS).filter((flag) => !theirs.includes(`${flag}\``) && flag !== "--require"),
+      [],
+    );
+    const named = rows.slice(1).flatMap(([, , column = ""]) =>
+      /^ *`/.test(column) ? [...column.matchAll(/(?<=[` ])--?[a-z-]+(?=[` ])/g)] : []
+    );
+    const ours = new Set(FLAGS.flatMap(({ names }) => names));
+    assert.deepEqual(named.map(([flag]) => flag).filter((flag) => !ours.has(flag)), []);
   });
 });
 

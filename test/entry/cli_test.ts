@@ -374,6 +374,12 @@ describe("a command line that can't be done", () => {
       error: 'Unknown option "--colour"; see trivet --help.',
     },
     {
+      name: "an option of another server",
+      args: ["serve", HANDLERS, "--parallel"],
+      code: 2,
+      error: 'Unknown option "--parallel"; write --loops, or --model hybrid --threads.',
+    },
+    {
       name: "a value that is neither a number nor infinity",
       args: ["serve", HANDLERS, "--half-close-timeout", "never"],
       code: 2,

@@ -29,6 +29,8 @@ async function listen(options: ServeOptions, failures: Readonly<Record<string, s
   return { tried, failure };
 }
 
+const IN_USE = "Something listens there already: stop it, or choose another port, such as 0 for any that is free.";
+
 describe("without a hostname a server", () => {
   test("listens at every address of both families", async () => {
     const { tried } = await listen({});
@@ -45,7 +47,7 @@ describe("without a hostname a server", () => {
   test("looks nowhere else when the port is taken", async () => {
     const { tried, failure } = await listen({ port: 80 }, { "::": "EADDRINUSE" });
     assert.equal(tried.length, 1);
-    assert.equal(failure?.message, "Can't listen at port 80: It fails with EADDRINUSE.");
+    assert.equal(failure?.message, "Can't listen at port 80: It fails with EADDRINUSE. " + IN_USE);
   });
 
   test("is reached over IPv4, and the peer looks like IPv4", async () => {
