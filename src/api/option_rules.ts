@@ -166,8 +166,8 @@ export function rejectUnknown(what: string, values: object, known: readonly stri
     const translated = what === "option" ? translateForeignName(name) : null;
     if (translated !== null) throw new TypeError(`Unknown option ${name}: ${translated}.`);
     const nearest = findNearestName(name, known);
-    const hint = nearest === null ? ", allowed are" : `, did you mean ${nearest}? Allowed are`;
-    throw new TypeError(`Unknown ${what} ${JSON.stringify(name.slice(0, 100))}${hint} ${known.join(", ")}.`);
+    const hint = nearest === null ? `allowed are ${known.join(", ")}.` : `did you mean ${nearest}?`;
+    throw new TypeError(`Unknown ${what} ${JSON.stringify(name.slice(0, 100))}, ${hint}`);
   }
 }
 

@@ -191,7 +191,10 @@ function takeHandler(
   const { module } = options;
   if (module === undefined) {
     if (typeof handler === "function") return { handle: handler as Handler, prepare: null };
-    throw new TypeError(`The handler is ${handler === undefined ? "missing" : typeof handler}, expected a function.`);
+    throw new TypeError(
+      `The handler is ${handler === undefined ? "missing" : typeof handler}, expected a function: ` +
+        "serve({ port: 8000 }, handler), or fetch among the options.",
+    );
   }
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;

@@ -376,8 +376,7 @@ describe("an option nobody knows", () => {
     test(`is told the nearest that is known: ${given}, meant is ${meant}`, () => {
       const error = errorOf({ [given]: 1 } as ServeOptions);
       assert.equal(error.constructor, TypeError);
-      const beginning = `Unknown option "${given}", did you mean ${meant}? Allowed are accessLog, drainDelay, `;
-      assert.ok(error.message.startsWith(beginning), error.message);
+      assert.equal(error.message, `Unknown option "${given}", did you mean ${meant}?`);
     });
   }
 
@@ -468,6 +467,8 @@ describe("a module in place of a handler", () => {
   const module = "./module.ts";
 
   const twice = "The handler is given twice: as a function and as a module.";
+  const missing =
+    "The handler is missing, expected a function: serve({ port: 8000 }, handler), or fetch among the options.";
   const CALLS: readonly [name: string, call: () => unknown, message: string][] = [
     ["a module and a handler", () => serve({ ...where, module }, handler), twice],
     ["a module and a fetch", () => serve({ ...where, module, fetch: handler }), twice],
@@ -476,11 +477,11 @@ describe("a module in place of a handler", () => {
       () => serve({ ...where, module, fetch: {} } as unknown as ServeInit),
       twice,
     ],
-    ["neither", () => serve(where as unknown as ServeInit), "The handler is missing, expected a function."],
+    ["neither", () => serve(where as unknown as ServeInit), missing],
     [
       "neither, with a model that needs a module",
       () => serve({ ...where, model: "hybrid" } as unknown as ServeInit),
-      "The handler is missing, expected a function.",
+      missing,
     ],
   ];
   for (const [name, call, message] of CALLS) {
