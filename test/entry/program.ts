@@ -47,7 +47,7 @@ export class Program {
    * @param args Its arguments.
    * @param place `descriptors`: how many it may have open, where that is not for the system to say; `isTerminal`: whether
    *   its output is a terminal, of which what it prints is passed on; `environment`: variables that are set for it;
-   *   `flags`: what the runtime is told beside.
+   *   `flags`: what the runtime is told beside; `deadlineMs`: for all that it does.
    */
   constructor(
     url: URL,
@@ -57,9 +57,10 @@ export class Program {
       isTerminal?: boolean;
       environment?: Readonly<Record<string, string | undefined>>;
       flags?: readonly string[];
+      deadlineMs?: number;
     } = {},
   ) {
-    const { descriptors, isTerminal = false, environment = {}, flags = [] } = place;
+    const { descriptors, isTerminal = false, environment = {}, flags = [], deadlineMs = DEADLINE_MS } = place;
     const command = [process.execPath, ...runtimeArguments(flags), fileURLToPath(url), ...args];
     const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
     const terminal = ["script", "-qefc", command.map((part) => `'${part}'`).join(" "), "/dev/null"];
@@ -76,8 +77,8 @@ export class Program {
     this.ended = new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.signal("SIGKILL");
-        reject(this.#failure(`The program did not end within ${DEADLINE_MS} ms`));
-      }, DEADLINE_MS);
+        reject(this.#failure(`The program did not end within ${deadlineMs} ms`));
+      }, deadlineMs);
       this.#child.on("close", (code, signal) => {
         clearTimeout(timer);
         this.#onOutput();
