@@ -370,6 +370,15 @@ describe("start and stop", () => {
     await assert.rejects(ask(memory, "/"), { code: "draining" });
   });
 
+  test("the body of a request that is not taken is let go", async () => {
+    const memory = await startMemoryServer(mirror);
+    await settled(memory, memory.server.shutdown());
+    const cancelled = createGate<string>();
+    const body = new ReadableStream({ cancel: (reason) => cancelled.open(reason.code) });
+    await assert.rejects(ask(memory, "/", { method: "POST", body, ...HALF }), { code: "draining" });
+    assert.equal(await settled(memory, cancelled.opened), "draining");
+  });
+
   test("a stop that is only announced takes it, and tells it", async () => {
     const memory = await startMemoryServer(mirror);
     const stopped = memory.server.shutdown({ delay: 1_000 });

@@ -52,8 +52,13 @@ export async function fetchLocally(request: Request, runtime: Runtime, connect: 
   }
   request.signal.throwIfAborted();
   const content = await beginContent(request, runtime.clock.defer);
-  request.signal.throwIfAborted();
-  return await new LocalExchange(request, content, runtime, connect).response;
+  try {
+    request.signal.throwIfAborted();
+    return await new LocalExchange(request, content, runtime, connect).response;
+  } catch (error) {
+    content?.reader.cancel(error).catch(ignore);
+    throw error;
+  }
 }
 
 /** One request and its response, as their client sees them. */
