@@ -31,15 +31,9 @@ export interface Mark {
   readonly note: string;
 }
 
-const WIDTH = 900;
-const LABEL_WIDTH = 260;
-const TOP = 92;
-const STEP = 14;
-const BAR = 10;
-const GROUP_GAP = 12;
-const NOTE_SIZE = 11;
-const NOTE_CHAR_WIDTH = 6;
-const LEGEND_STEP = 110;
+const [WIDTH, LABEL_WIDTH, TOP, LEGEND_STEP] = [900, 260, 92, 110];
+const [STEP, BAR, GROUP_GAP] = [14, 10, 12];
+const [NOTE_SIZE, NOTE_CHAR_WIDTH] = [11, 6];
 
 /** In the dark, light ink on a dark ground. */
 const STYLE = [

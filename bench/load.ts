@@ -37,7 +37,7 @@ const OPTIONS = {
   add: SWITCH,
 };
 
-await runProgram(OPTIONS, async (options, { root, folder, runtimes, say }) => {
+await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, say }) => {
   const { quick, seconds, starts, name } = options;
   const selected = options.scenario.length > 0 ? options.scenario : quick ? QUICK_MEASURED : MEASURED;
   const contenders = options.contender.length > 0 ? options.contender : quick ? QUICK_CONTENDERS : CONTENDER_NAMES;
@@ -77,13 +77,9 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, say }) => {
     states.push(...found);
     say(`${state.title}: ${found.map((each) => `${each.contender} ${each.figures.join(" ")}`).join("; ")}`);
   }
-  const own = {
-    ...packages.versions,
-    ...peers.versions,
-    wrk: generators.wrk,
-    ...generators.h2load !== null && { h2load: generators.h2load },
-  };
-  const all = { measurements, states, versions: own };
+  const { wrk, h2load } = generators;
+  const ofAll = { ...versions, ...packages.versions, ...peers.versions, wrk, ...h2load !== null && { h2load } };
+  const all = { measurements, states, versions: ofAll };
   const figures = options.add && name !== null ? await added(all, `${root}/bench/results/${name}.json`) : all;
   const started = starts === 1 ? "once" : `${starts} times`;
   return {

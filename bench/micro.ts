@@ -10,7 +10,6 @@
 
 import process from "node:process";
 import { detectRuntime } from "../runtime/detect.ts";
-import type { FieldSection } from "../src/http/field_section.ts";
 import { ChunkedDecoder } from "../src/http1/codec/chunked_decoder.ts";
 import { RequestHeadParser } from "../src/http1/codec/request_head.ts";
 import { ResponseHeadBuilder } from "../src/http1/codec/response_head.ts";
@@ -21,12 +20,8 @@ import { readResponse } from "../src/web/read_response.ts";
 import type { RequestSource } from "../src/web/request_source.ts";
 import { Hop } from "./micro/hop.ts";
 
-/** One thing that is timed. What it returns is looked at, so that it is not optimized away. */
-interface Case {
-  readonly name: string;
-  /** A function that returns a promise is timed with the waiting for it. */
-  readonly run: () => unknown;
-}
+/** One thing that is timed, with the waiting where it returns a promise; what it returns is looked at. */
+type Case = readonly [name: string, run: () => unknown];
 
 const SAMPLES = 15;
 const SAMPLE_MS = 25;
@@ -70,24 +65,18 @@ function headOf(byteLength: number): Uint8Array {
 function parserCase(byteLength: number): Case {
   const bytes = headOf(byteLength);
   const parser = new RequestHeadParser(LIMITS, runtime.decodeLatin1);
-  return {
-    name: `request head of ${bytes.byteLength} bytes: parse`,
-    run: () => parser.parse(bytes, 0, bytes.byteLength),
-  };
+  return [`request head of ${bytes.byteLength} bytes: parse`, () => parser.parse(bytes, 0, bytes.byteLength)];
 }
 
 function chunkedCase(chunks: number, chunkBytes: number): Case {
   const text = `${chunkBytes.toString(16)}\r\n${"a".repeat(chunkBytes)}\r\n`.repeat(chunks);
   const bytes = encoder.encode(`${text}0\r\n\r\n`);
-  return {
-    name: `chunked content, ${chunks} chunks of ${chunkBytes} bytes: decode`,
-    run() {
-      const decoder = new ChunkedDecoder(LIMITS, runtime.decodeLatin1);
-      let at = 0;
-      while (!decoder.isComplete) at = decoder.decode(bytes, at, bytes.byteLength);
-      return at;
-    },
-  };
+  return [`chunked content, ${chunks} chunks of ${chunkBytes} bytes: decode`, () => {
+    const decoder = new ChunkedDecoder(LIMITS, runtime.decodeLatin1);
+    let at = 0;
+    while (!decoder.isComplete) at = decoder.decode(bytes, at, bytes.byteLength);
+    return at;
+  }];
 }
 
 const REQUEST = { method: "GET", minorVersion: 1 };
@@ -95,32 +84,25 @@ const DATE_LINE = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 const TEXT_FIELDS = ["content-type", "text/plain;charset=UTF-8"];
 const MORE_FIELDS = ["cache-control", "no-store", "content-type", "application/json", "x-frame-options", "DENY"];
 
+function build(builder: ResponseHeadBuilder, fields: readonly string[]) {
+  builder.begin(200, "", fields);
+  return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
+}
+
 function responseHeadCase(fields: readonly string[]): Case {
   const builder = new ResponseHeadBuilder();
-  return {
-    name: `response head with ${fields.length / 2} fields of the handler: build`,
-    run() {
-      builder.begin(200, "", fields);
-      return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
-    },
-  };
+  return [`response head with ${fields.length / 2} fields of the handler: build`, () => build(builder, fields)];
 }
 
 /** A head that was made before is found; of a thousand that differ, each is looked for in vain and then built. */
 function headShapeCase(name: string, heads: readonly (readonly string[])[]): Case {
   const builder = new ResponseHeadBuilder();
   let next = 0;
-  return {
-    name: `response head, ${name}: find or build`,
-    run() {
-      const fields = heads[next];
-      next = next === heads.length - 1 ? 0 : next + 1;
-      const start = builder.shapes.startOf(200, fields, DATE_LINE);
-      if (start !== null) return start;
-      builder.begin(200, "", fields);
-      return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
-    },
-  };
+  return [`response head, ${name}: find or build`, () => {
+    const fields = heads[next];
+    next = next === heads.length - 1 ? 0 : next + 1;
+    return builder.shapes.startOf(200, fields, DATE_LINE) ?? build(builder, fields);
+  }];
 }
 
 /** The same text in so many lists of its own, as a global Response gives them. */
@@ -129,14 +111,8 @@ function heads(count: number, etag: (index: number) => string): string[][] {
 }
 
 /** The fields of the head of 400 bytes, for requests that are not parsed anew each time. */
-function parsedFields(): FieldSection {
-  const bytes = headOf(400);
-  const head = new RequestHeadParser(LIMITS, runtime.decodeLatin1).parse(bytes, 0, bytes.byteLength);
-  if (head === null) throw new Error("The head is not complete.");
-  return head.fields;
-}
-
-const fields = parsedFields();
+const HEAD = headOf(400);
+const { fields } = new RequestHeadParser(LIMITS, runtime.decodeLatin1).parse(HEAD, 0, HEAD.byteLength)!;
 const JSON_BYTES = encoder.encode('{"name":"trivet","legs":3,"runtimes":["Deno","Bun","Node"]}');
 
 function sourceOf(content: Uint8Array<ArrayBuffer> | null): RequestSource {
@@ -162,10 +138,8 @@ const hop = new Hop(fields);
 /** Batches of calls that are under way at the same time: the times are those of all of them. */
 function hopCase(batches: number, calls: number, contentBytes = 0): Case {
   const content = contentBytes === 0 ? "" : ` with ${contentBytes} bytes`;
-  return {
-    name: `hop to a thread and back, ${batches} x ${calls} calls${content}`,
-    run: () => hop.call(batches, calls, contentBytes),
-  };
+  const name = `hop to a thread and back, ${batches} x ${calls} calls${content}`;
+  return [name, () => hop.call(batches, calls, contentBytes)];
 }
 
 const CASES: readonly Case[] = [
@@ -181,28 +155,28 @@ const CASES: readonly Case[] = [
   headShapeCase("the same in other lists", heads(100, () => '"tag"')),
   headShapeCase("sixteen in turn", heads(16, (index) => `"${"x".repeat(index)}"`)),
   headShapeCase("a thousand in turn", heads(1000, (index) => `"${1000 + index}"`)),
-  { name: "LazyRequest: make", run: () => new LazyRequest(bare) },
-  { name: "LazyRequest: make, url", run: () => new LazyRequest(bare).url },
-  { name: "LazyRequest: make, new URL(url)", run: () => new URL(new LazyRequest(bare).url) },
-  { name: "LazyRequest: make, headers.get() once", run: () => new LazyRequest(bare).headers.get("user-agent") },
-  { name: "LazyRequest: make, headers iterated", run: () => [...new LazyRequest(bare).headers] },
-  { name: "LazyRequest: make, await json()", run: () => new LazyRequest(withJson).json() },
-  {
-    name: "global Request with the same fields: make, headers.get() once",
-    run: () => new Request("http://localhost:8000/users/42?page=2", NATIVE_INIT).headers.get("user-agent"),
-  },
-  { name: "HttpResponse(text): make", run: () => new HttpResponse("Hello, world!") },
-  { name: "HttpResponse(text): make, readResponse", run: () => readResponse(new HttpResponse("Hello, world!")) },
-  {
-    name: "HttpResponse.json(value, 2 fields): make, readResponse",
-    run: () => readResponse(HttpResponse.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
-  },
-  { name: "global Response(text): make", run: () => new Response("Hello, world!") },
-  { name: "global Response(text): make, readResponse", run: () => readResponse(new Response("Hello, world!")) },
-  {
-    name: "global Response.json(value, 2 fields): make, readResponse",
-    run: () => readResponse(Response.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
-  },
+  ["LazyRequest: make", () => new LazyRequest(bare)],
+  ["LazyRequest: make, url", () => new LazyRequest(bare).url],
+  ["LazyRequest: make, new URL(url)", () => new URL(new LazyRequest(bare).url)],
+  ["LazyRequest: make, headers.get() once", () => new LazyRequest(bare).headers.get("user-agent")],
+  ["LazyRequest: make, headers iterated", () => [...new LazyRequest(bare).headers]],
+  ["LazyRequest: make, await json()", () => new LazyRequest(withJson).json()],
+  [
+    "global Request with the same fields: make, headers.get() once",
+    () => new Request("http://localhost:8000/users/42?page=2", NATIVE_INIT).headers.get("user-agent"),
+  ],
+  ["HttpResponse(text): make", () => new HttpResponse("Hello, world!")],
+  ["HttpResponse(text): make, readResponse", () => readResponse(new HttpResponse("Hello, world!"))],
+  [
+    "HttpResponse.json(value, 2 fields): make, readResponse",
+    () => readResponse(HttpResponse.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
+  ],
+  ["global Response(text): make", () => new Response("Hello, world!")],
+  ["global Response(text): make, readResponse", () => readResponse(new Response("Hello, world!"))],
+  [
+    "global Response.json(value, 2 fields): make, readResponse",
+    () => readResponse(Response.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
+  ],
   hopCase(1, 1),
   hopCase(4, 4),
   hopCase(4, 16),
@@ -214,7 +188,7 @@ const CASES: readonly Case[] = [
 /** Where results go: an optimizer must take it that they are read. */
 let seen: unknown;
 
-async function timeOf({ run }: Case, count: number): Promise<number> {
+async function timeOf([, run]: Case, count: number): Promise<number> {
   const startMs = performance.now();
   if (run() instanceof Promise) {
     for (let i = 1; i < count; i++) seen = await run();
@@ -237,13 +211,13 @@ async function measure(one: Case): Promise<number[]> {
 }
 
 const filter = process.argv[2] ?? "";
-const width = Math.max(...CASES.map(({ name }) => name.length));
-const chosen = CASES.filter(({ name }) => name.includes(filter));
-if (chosen.some(({ name }) => name.startsWith("hop"))) await hop.start();
+const width = Math.max(...CASES.map(([name]) => name.length));
+const chosen = CASES.filter(([name]) => name.includes(filter));
+if (chosen.some(([name]) => name.startsWith("hop"))) await hop.start();
 console.log(`${runtime.name} ${runtime.version}`.padEnd(width), "   median", "    least", "processor", "ns");
 for (const one of chosen) {
   const figures = await measure(one);
-  console.log(one.name.padEnd(width), ...figures.map((each) => each.toFixed(0).padStart(9)));
+  console.log(one[0].padEnd(width), ...figures.map((each) => each.toFixed(0).padStart(9)));
 }
 if (seen === undefined) console.log("Nothing was measured.");
 process.exit(0);

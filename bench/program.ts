@@ -29,6 +29,8 @@ export interface Site {
   /** For this run's files; removed at its end. */
   readonly folder: string;
   readonly runtimes: readonly BenchRuntime[];
+  /** Of the runtimes and of Trivet. */
+  readonly versions: Readonly<Record<string, string>>;
   /** Prints a line, with the time since the start. */
   say(line: string): void;
 }
@@ -114,7 +116,7 @@ export async function runProgram<O extends Options>(
       console.log(`[${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s] ${line}`);
     const runtimes = await findRuntimes(runtime, root, folder, before);
     const versions = await versionsOf(runtimes, root);
-    const found = await run(values, { root, folder, runtimes, say });
+    const found = await run(values, { root, folder, runtimes, versions, say });
     const report = { ...found, versions: { ...versions, ...found.versions } };
     console.log(`\n${markdownOf(report, name)}`);
     if (name !== null) await write(report, name, `${root}/bench/results`);

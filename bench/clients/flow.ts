@@ -48,7 +48,7 @@ export interface FlowReport {
   readonly cut: number;
   /** Neither, until the end. */
   readonly unanswered: number;
-  /** With anything else, and the beginning of the first such answer. */
+  /** Answered with anything else, and the beginning of the first such answer. */
   readonly wrong: number;
   readonly firstWrong: string;
   /** Of the answered ones, how many came within a second. */
@@ -69,13 +69,6 @@ export interface FlowsReport {
   readonly otherCpuShare: number;
 }
 
-/** When a run begins, is measured and ends, on the clock of `performance.now()`. */
-interface RunTimes {
-  readonly startMs: number;
-  readonly measureFromMs: number;
-  readonly measureUntilMs: number;
-}
-
 /** What a client does that was refused or cut off: try again, but not at once. */
 const RETRY_DELAY_MS = 100;
 const ONE_SECOND_MS = 1_000;
@@ -90,8 +83,8 @@ export async function runFlows(server: ServerProcess, specs: readonly FlowSpec[]
   const startMs = performance.now();
   const measureFromMs = startMs + 1000 * warmUpSeconds;
   const measureUntilMs = measureFromMs + 1000 * seconds;
-  const flows = specs.map((spec) => new Flow(spec, server.port, { startMs, measureFromMs, measureUntilMs }));
-  for (const flow of flows) flow.start();
+  const flows = specs.map((spec) => new Flow(spec, server.port, measureFromMs, measureUntilMs));
+  for (const flow of flows) flow.start(startMs);
   await until(measureFromMs);
   const clocks = [new CpuClock(Deno.pid, true), new CpuClock(server.pid)];
   const cpuSeconds = () => [...clocks.map((clock) => clock.read().seconds), cpuSecondsOfMachine()];
@@ -119,7 +112,9 @@ export async function runFlows(server: ServerProcess, specs: readonly FlowSpec[]
 class Flow {
   readonly #spec: FlowSpec;
   readonly #port: number;
-  readonly #times: RunTimes;
+  /** What is measured begins and ends then, on the clock of `performance.now()`. */
+  readonly #fromMs: number;
+  readonly #untilMs: number;
   readonly #request: string;
   readonly #isPaced: boolean;
   readonly #open = new Set<WireConnection>();
@@ -135,23 +130,20 @@ class Flow {
   #isStopped = false;
 
   /** Begins nothing yet. */
-  constructor(spec: FlowSpec, port: number, times: RunTimes) {
-    this.#spec = spec;
-    this.#port = port;
-    this.#times = times;
+  constructor(spec: FlowSpec, port: number, fromMs: number, untilMs: number) {
+    [this.#spec, this.#port, this.#fromMs, this.#untilMs] = [spec, port, fromMs, untilMs];
     this.#isPaced = "perSecond" in spec.arrivals;
     const { request } = spec;
     this.#request = request.startsWith("/") ? `GET ${request} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n` : request;
   }
 
   /** Begins to send. */
-  start(): void {
+  start(startMs: number): void {
     const { arrivals } = this.#spec;
-    const { startMs, measureFromMs } = this.#times;
     if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs, randomNumbers(SEED));
     // They begin one after another in the warm-up: all at once they would stay in step, and come in bursts for ever.
     for (let i = 0; i < arrivals.clients; i++) {
-      setTimeout(() => this.#runClient(), (measureFromMs - startMs) * i / arrivals.clients / 2);
+      setTimeout(() => this.#runClient(), (this.#fromMs - startMs) * i / arrivals.clients / 2);
     }
   }
 
@@ -192,12 +184,12 @@ class Flow {
   #sendDue(perSecond: number, firstDueMs: number, random: () => number): void {
     const nowMs = performance.now();
     let dueMs = firstDueMs;
-    while (dueMs <= nowMs && dueMs < this.#times.measureUntilMs) {
+    while (dueMs <= nowMs && dueMs < this.#untilMs) {
       if (this.#isDueInTime(dueMs)) this.#sent++;
       this.#send(dueMs);
       dueMs -= 1000 * Math.log(1 - random()) / perSecond;
     }
-    if (dueMs >= this.#times.measureUntilMs || this.#isStopped) return;
+    if (dueMs >= this.#untilMs || this.#isStopped) return;
     setTimeout(() => this.#sendDue(perSecond, dueMs, random), dueMs - nowMs);
   }
 
@@ -253,7 +245,7 @@ class Flow {
   }
 
   #isDueInTime(ms: number): boolean {
-    return ms >= this.#times.measureFromMs && ms < this.#times.measureUntilMs;
+    return ms >= this.#fromMs && ms < this.#untilMs;
   }
 }
 

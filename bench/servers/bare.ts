@@ -66,7 +66,10 @@ class BareConnection implements TransportSession {
         this.#contentEnd += end - at;
         at = end;
       }
-      if (this.#contentEnd === contentBytes) this.#answer();
+      if (this.#contentEnd < contentBytes) continue;
+      const response = handle(this.#request);
+      if (response instanceof Promise) void response.then((settled) => this.#respond(settled));
+      else this.#respond(response);
     }
     this.#isTaking = false;
     this.#flush();
@@ -79,12 +82,6 @@ class BareConnection implements TransportSession {
   }
 
   onClose(): void {}
-
-  #answer(): void {
-    const response = handle(this.#request);
-    if (response instanceof Promise) void response.then((settled) => this.#respond(settled));
-    else this.#respond(response);
-  }
 
   #respond(response: Response): void {
     const own = web.takeHttpResponse(response);
