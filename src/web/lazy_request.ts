@@ -23,6 +23,9 @@ type ContentState = "untaken" | "collected" | Response;
 
 const UTF8_DECODER = new TextDecoder();
 
+/** What every lazy request is made as: an ordinary object, unless {@linkcode LazyRequest.standOn} says otherwise. */
+class Foundation {}
+
 /**
  * The `Request` a handler gets.
  *
@@ -36,7 +39,7 @@ const UTF8_DECODER = new TextDecoder();
  * - GET and HEAD may have content, as RFC 9110 section 9.3.1 allows. It can be read here; {@linkcode LazyRequest.clone}
  *   and the native request made for `fetch` drop it, since the Fetch standard allows them none.
  */
-export class LazyRequest implements Request {
+export class LazyRequest extends Foundation implements Request {
   readonly #source: RequestSource;
   #headers: RequestHeaders | null = null;
   #contentState: ContentState = "untaken";
@@ -45,6 +48,7 @@ export class LazyRequest implements Request {
 
   /** @param source The request in parts. Nothing is asked of it yet. */
   constructor(source: RequestSource) {
+    super();
     this.#source = source;
   }
 
@@ -237,6 +241,14 @@ export class LazyRequest implements Request {
     const native = makeNativeRequest(this.#source, this.headers, hasContent ? this.#holder().body : null);
     RequestHeaders.share(this.headers, native.headers);
     return this.#native = native;
+  }
+
+  /**
+   * From now on lazy requests are made by the constructor of another class. Of that they have nothing but how the runtime
+   * has made them: not what it lets its objects do.
+   */
+  static standOn(foundation: new () => object): void {
+    Object.setPrototypeOf(LazyRequest, foundation);
   }
 
   static #linked = false;

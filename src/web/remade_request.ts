@@ -2,10 +2,10 @@
  * The request as a handler gets it, on runtimes that make a request anew in different ways: `new Request(request, init)`.
  *
  * It decides of which class a request is, and is the one place that knows how a runtime's own class treats a lazy one. Some
- * take it for one of their own. One keeps its state in private fields and throws (Node 24 and newer). One asks it for its
- * members, and takes its method only where there is no `init` (Bun). On both, what middleware is likely to make anew is
- * native from the start, and what is not gives an error that says what to do, wherever that can be noticed. No global is
- * changed for it.
+ * take it for one of their own. One asks it for its members, and for its method only if it looks like an object of the
+ * runtime (Bun), which a lazy request then is. One keeps its state in private fields and throws (Node 24 and newer): there,
+ * what middleware is likely to make anew is native from the start, and what is not gives an error that says what to do. No
+ * global is changed for it.
  *
  * @module
  */
@@ -15,8 +15,8 @@ import { LazyRequest, toLazyRequest } from "./lazy_request.ts";
 import { nativeRequestTakes, refusesContent, toNativeRequest } from "./native_request.ts";
 import type { RequestSource } from "./request_source.ts";
 
-/** What becomes of the method in `new Request(lazyRequest, init)`. */
-type Treatment = "kept" | "lost" | "refused";
+/** What becomes of the method in `new Request(lazyRequest, init)`; `"asked"` is kept once it was asked for. */
+type Treatment = "kept" | "asked" | "lost" | "refused";
 
 /** `null` until it was tried out. */
 let treatment: Treatment | null = null;
@@ -26,8 +26,14 @@ let treatment: Treatment | null = null;
  * treats them. A server calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do nothing.
  */
 export function linkRequestPrototype(): void {
+  if (treatment !== null) return;
   LazyRequest.link();
-  treatment ??= tryTreatment();
+  treatment = tryTreatment();
+  if (treatment !== "lost") return;
+  // Bun takes the method of an ordinary object only where there is no `init`, and that of any object of its own always.
+  // This is the one that is made in the least time, and no function treats it in a way of its own.
+  LazyRequest.standOn(TextDecoder);
+  if (tryTreatment() === "kept") treatment = "asked";
 }
 
 /** Fields that ask middleware for another method. */
@@ -37,20 +43,25 @@ const METHOD_OVERRIDES = ["x-http-method-override", "x-method-override"];
  * What makes requests for handlers; the prototypes are linked before.
  *
  * @param isNative Whether handlers want nothing but requests of the runtime.
+ * @param treated How the runtime treats a lazy one.
  */
-export function requestMaker(isNative: boolean): (source: RequestSource) => Request {
+export function requestMaker(isNative: boolean, treated = treatment): (source: RequestSource) => Request {
   if (isNative) return toNativeRequest;
-  return treatment === "kept" ? toLazyRequest : toRequest;
+  return treated === "kept" ? toLazyRequest : (source) => toRequest(source, treated);
 }
 
 /**
  * The request as handlers get it: lazy, or native where middleware may well make it anew and that needs a native one: to
- * bound content whose length is not known, or to give it the method that a field asks for.
+ * bound content whose length is not known, or to give it the method that a field asks for. Where a lazy one would lose its
+ * method in silence, each is native.
  */
-export function toRequest(source: RequestSource): Request {
-  if (treatment === "kept") return new LazyRequest(source);
-  if (source.content.present && mayBeRemade(source)) return toNativeRequest(source);
-  return treatment === "lost" ? new WatchedRequest(source) : new LazyRequest(source);
+export function toRequest(source: RequestSource, treated = treatment): Request {
+  if (treated === "asked" || treated === "lost") {
+    if (!nativeRequestTakes(source.method)) return new LoneRequest(source);
+    return treated === "asked" ? new LazyRequest(source) : toNativeRequest(source);
+  }
+  const isNative = treated === "refused" && source.content.present && mayBeRemade(source);
+  return isNative ? toNativeRequest(source) : new LazyRequest(source);
 }
 
 function mayBeRemade({ fields, method }: RequestSource): boolean {
@@ -58,47 +69,16 @@ function mayBeRemade({ fields, method }: RequestSource): boolean {
     nativeRequestTakes(method) && !refusesContent(method);
 }
 
-/** Of the members that Bun asks for, one after another, how many were asked for; the method would have come behind them. */
-const BODY = 1;
-const BODY_AND_URL = 2;
-const BODY_URL_AND_SIGNAL = 3;
-
 /**
- * A lazy request that notices when it is made anew with other headers, and throws: it would be GET, unless `init` names the
- * method, which can't be seen here. Then Bun asks for the members `body`, `url`, `signal` and `redirect`, in this order and
- * for nothing else in between; a handler has no reason to.
+ * A lazy request with a method that no request of the runtime can have. Made anew it would be GET on Bun, which asks for
+ * `statusText` before; a handler has no reason to, since a request has none.
  */
-class WatchedRequest extends LazyRequest {
-  #asked = 0;
-
-  override get body(): LazyRequest["body"] {
-    this.#asked = BODY;
-    return super.body;
-  }
-
-  override get url(): string {
-    this.#asked = this.#asked === BODY ? BODY_AND_URL : 0;
-    return super.url;
-  }
-
-  override get signal(): AbortSignal {
-    this.#asked = this.#asked === BODY_AND_URL ? BODY_URL_AND_SIGNAL : 0;
-    return super.signal;
-  }
-
-  override get method(): string {
-    this.#asked = 0;
-    return super.method;
-  }
-
-  override get redirect(): RequestRedirect {
-    if (this.#asked === BODY_URL_AND_SIGNAL && super.method !== "GET") {
-      throw new TypeError(
-        "new Request(request, { headers }) would make GET of this request here: give it request.clone(), or set the" +
-          " option nativeRequest to true.",
-      );
-    }
-    return super.redirect;
+class LoneRequest extends LazyRequest {
+  get statusText(): undefined {
+    throw new TypeError(
+      `A Request of this runtime can't have the method ${this.method}: make it anew with another one, by the URL: ` +
+        "new Request(request.url, { method, headers: request.headers, body: request.body }).",
+    );
   }
 }
 
@@ -117,7 +97,7 @@ function tryTreatment(): Treatment {
     signal: () => signal,
   };
   try {
-    return new Request(new LazyRequest(source), { headers: { a: "b" } }).method === "POST" ? "kept" : "lost";
+    return new Request(new LazyRequest(source), { redirect: "manual" }).method === "POST" ? "kept" : "lost";
   } catch {
     return "refused";
   }
