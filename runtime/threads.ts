@@ -46,7 +46,10 @@ interface WaitingMessage {
 export interface ThreadTraits {
   /** Whether a thread can be ended that never returns to its event loop. */
   readonly canEndBusyThreads: boolean;
-  /** Whether the heap of a thread can be bounded: Deno 2.9 and Bun 1.4 take `resourceLimits` and ignore them. */
+  /**
+   * Whether the heap of a thread can be bounded: Bun 1.4 takes `resourceLimits` and ignores them, and Deno 2.9 tells
+   * nothing of a thread that reaches them while it takes a message.
+   */
   readonly limitsThreadMemory: boolean;
   /**
    * Whether the runtime searches each message that comes for ports, through every element of a typed array: Deno 2.9
