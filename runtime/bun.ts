@@ -211,7 +211,7 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   }
 
   takeData(bytes: Uint8Array): void {
-    if (!this.isClosed) this.events.onData(this, bytes);
+    if (!this.isClosed) this.events.onData(this, bytes, bytes.byteLength);
   }
 
   takeDrain(): void {

@@ -212,7 +212,7 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     }
     // Deno may report a read of nothing, which is not the end.
     if (readBytes > 0) {
-      this.events.onData(this, this.#readBuffer.subarray(0, readBytes));
+      this.events.onData(this, this.#readBuffer, readBytes);
       this.#fitReadBuffer(readBytes);
     }
     // Only now, so that a resume() in onData does not have the next bytes written over those being looked at.

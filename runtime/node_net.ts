@@ -150,7 +150,7 @@ async function createServer(
       }
       accepted._handle = null;
       const callback = (readBytes: number): boolean => {
-        connection.takeData(buffer.subarray(0, readBytes));
+        connection.takeData(buffer, readBytes);
         return true;
       };
       const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
@@ -269,7 +269,7 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
   }
 
   #readFrom(socket: Socket): void {
-    this.#reader = (bytes) => this.takeData(bytes);
+    this.#reader = (bytes) => this.takeData(bytes, bytes.byteLength);
     socket.on("data", this.#reader);
     if (this.input === "flowing") socket.resume();
   }
@@ -313,8 +313,8 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
   }
 
   /** What was read; the bytes are the core's until it returns. */
-  takeData(bytes: Uint8Array): void {
-    if (!this.isClosed) this.events.onData(this, bytes);
+  takeData(bytes: Uint8Array, end: number): void {
+    if (!this.isClosed) this.events.onData(this, bytes, end);
   }
 
   #takeDrain(): void {

@@ -123,7 +123,7 @@ export interface ListenOptions {
 /** What takes the events of one connection: {@linkcode TransportEvents} passes them on to it. */
 export interface TransportSession {
   /** Bytes came; see {@linkcode TransportEvents.onData}. */
-  onData(borrowed: Uint8Array): void;
+  onData(borrowed: Uint8Array, end: number): void;
   /** All that was waiting has left. */
   onDrain(): void;
   /** The peer sent FIN. */
@@ -199,8 +199,12 @@ export interface TransportEvents {
   onOpen(connection: TransportConnection): void;
   /** The TLS handshake that `startTls` began is done: what is written and read from now on goes through TLS. */
   onSecure(connection: TransportConnection): void;
-  /** Bytes came. The view is valid until return: what the core wants to keep it copies. Never empty. */
-  onData(connection: TransportConnection, borrowed: Uint8Array): void;
+  /**
+   * Bytes came: those of `borrowed` before `end`, which is not 0. They are valid until return: what the core wants to keep
+   * it copies. What lies behind `end` means nothing. So an adapter hands over the buffer it reads into, without a view
+   * for each read.
+   */
+  onData(connection: TransportConnection, borrowed: Uint8Array, end: number): void;
   /** All that was waiting has left, after a `write` that returned false. None follows `end`. */
   onDrain(connection: TransportConnection): void;
   /** The peer sent FIN; writing is still allowed. At most once, after the last `onData`. */

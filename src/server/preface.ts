@@ -129,8 +129,8 @@ export class Preface implements TransportEvents {
     (transport.session as UndecidedConnection).onSecure();
   }
 
-  onData(transport: TransportConnection, borrowed: Uint8Array): void {
-    transport.session?.onData(borrowed);
+  onData(transport: TransportConnection, borrowed: Uint8Array, end: number): void {
+    transport.session?.onData(borrowed, end);
   }
 
   onDrain(transport: TransportConnection): void {
@@ -231,9 +231,9 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
     return this.#keptBytes > 0;
   }
 
-  onData(borrowed: Uint8Array): void {
-    if (this.#beginning === "header") this.#takeHeader(this.#gather(borrowed));
-    else if (this.#beginning === "choice") this.#choose(this.#gather(borrowed));
+  onData(borrowed: Uint8Array, end: number): void {
+    if (this.#beginning === "header") this.#takeHeader(this.#gather(borrowed.subarray(0, end)));
+    else if (this.#beginning === "choice") this.#choose(this.#gather(borrowed.subarray(0, end)));
   }
 
   onSecure(): void {
@@ -317,7 +317,7 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
       this.#enter("decided", 0);
       const connection = speaker(this.transport, this.source);
       this.#preface.decided(this, this.transport, connection);
-      if (bytes.byteLength > 0) connection.onData(bytes);
+      if (bytes.byteLength > 0) connection.onData(bytes, bytes.byteLength);
     } else if (bytes.byteLength > MAX_CHOICE_BYTES) {
       this.#close();
     }

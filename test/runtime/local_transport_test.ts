@@ -43,7 +43,7 @@ class Peer implements TransportPeer, LocalClient {
     const told: TransportEvents = {
       onOpen: (connection) => events.onOpen(connection),
       onSecure: (connection) => events.onSecure(connection),
-      onData: (connection, borrowed) => events.onData(connection, borrowed),
+      onData: (connection, borrowed, end) => events.onData(connection, borrowed, end),
       onDrain: (connection) => events.onDrain(connection),
       onEnd: (connection) => events.onEnd(connection),
       onClose: (connection, cause) => {

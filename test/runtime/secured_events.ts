@@ -18,7 +18,7 @@ export function securing(events: TransportEvents): TransportEvents {
       secured.add(transport);
       events.onOpen(transport);
     },
-    onData: (transport, borrowed) => events.onData(transport, borrowed),
+    onData: (transport, borrowed, end) => events.onData(transport, borrowed, end),
     onDrain: (transport) => events.onDrain(transport),
     onEnd: (transport) => events.onEnd(transport),
     onClose(transport, cause) {

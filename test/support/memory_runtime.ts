@@ -32,6 +32,8 @@ const HIGH_WATER_BYTES = 16 * 1024;
 const RECEIVE_WINDOW_BYTES = 64 * 1024;
 /** What a borrowed view is overwritten with. */
 const STALE_BYTE = 0xaa;
+/** What stands behind the bytes of a read: what would end a head, a chunk or a line, were it looked at. */
+const STALE_TAIL = latin1("\r\n\r\n0\r\n\r\nGET /stale HTTP/1.1\r\nHost: stale\r\n\r\n");
 
 /** A peer's end of a connection. */
 export interface MemoryPeer {
@@ -394,8 +396,13 @@ class MemoryConnection implements TransportConnection {
     if (this.#toServer.length > 0) {
       if (this.#isPaused) return false;
       const bytes = this.#toServer.shift()!;
-      this.#events.onData(this, bytes);
-      bytes.fill(STALE_BYTE);
+      const end = bytes.byteLength;
+      // What lies behind the end in the buffer of an adapter is left from other reads, and must never be looked at.
+      const buffer = new Uint8Array(end + STALE_TAIL.byteLength);
+      buffer.set(bytes);
+      buffer.set(STALE_TAIL, end);
+      this.#events.onData(this, buffer, end);
+      buffer.fill(STALE_BYTE);
       return true;
     }
     if (this.#peerHasEnded && !this.#endWasTold) {

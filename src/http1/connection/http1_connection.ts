@@ -117,16 +117,16 @@ export class Http1Connection extends AcceptedConnection
 
   // What the transport tells.
 
-  onData(borrowed: Uint8Array): void {
+  onData(borrowed: Uint8Array, end: number): void {
     const { reading } = this.#life;
     if (reading === State.CLOSED) return;
-    this.services.counters.bytesReceived += borrowed.byteLength;
+    this.services.counters.bytesReceived += end;
     if (reading === State.IN_UPGRADE) {
-      this.#raw!.push(borrowed);
+      this.#raw!.push(borrowed.subarray(0, end));
     } else if (reading >= State.DISCARDING) {
-      if (!this.#decoder.discard(borrowed.byteLength)) this.transport.abort();
+      if (!this.#decoder.discard(end)) this.transport.abort();
     } else {
-      this.#decoder.feed(borrowed);
+      this.#decoder.feed(borrowed, end);
       this.#turn();
     }
   }

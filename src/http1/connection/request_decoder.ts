@@ -90,15 +90,15 @@ export class RequestDecoder {
     return this.#discardedBytes <= MAX_DISCARDED_BYTES;
   }
 
-  /** Takes borrowed bytes, behind those that are kept. */
-  feed(borrowed: Uint8Array): void {
+  /** Takes borrowed bytes, those before `end`, behind those that are kept. */
+  feed(borrowed: Uint8Array, end: number): void {
     const kept = this.#kept;
     if (kept === null) {
       this.#window = borrowed;
       this.#at = 0;
-      this.pendingBytes = borrowed.byteLength;
+      this.pendingBytes = end;
     } else {
-      kept.append(borrowed, 0, borrowed.byteLength);
+      kept.append(borrowed, 0, end);
       this.#look(kept);
     }
   }

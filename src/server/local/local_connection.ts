@@ -199,6 +199,6 @@ export class LocalConnection implements TransportConnection {
       this.#sending.shift();
       done();
     }
-    this.#events.onData(this, bytes.subarray(at, sending.at));
+    this.#events.onData(this, bytes.subarray(at, sending.at), sending.at - at);
   }
 }
