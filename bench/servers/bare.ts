@@ -132,7 +132,7 @@ function keepHead(status: number, fields: readonly string[], length: number): vo
 const events: TransportEvents = {
   onOpen: (transport) => void (transport.session = new BareConnection(transport)),
   onSecure: () => {},
-  onData: ({ session }, bytes) => session!.onData(bytes),
+  onData: ({ session }, bytes, end) => session!.onData(bytes, end),
   onDrain: ({ session }) => session!.onDrain(),
   onEnd: ({ session }) => session!.onEnd(),
   onClose: ({ session }) => session!.onClose(undefined),
