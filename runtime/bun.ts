@@ -18,6 +18,7 @@ import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
 import { hotReload } from "./hot_reload.ts";
+import { acceptLast, SYSTEM_CALLS, type SystemCalls } from "./listen_filter.ts";
 import { listenOverNet } from "./node_net.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import { ProcessHost } from "./process_host.ts";
@@ -63,6 +64,14 @@ interface BunGlobal {
   inspect(value: unknown): string;
 }
 
+/** What it uses of `bun:ffi`. */
+interface BunFfi {
+  dlopen(library: string, symbols: Record<string, { args: readonly string[]; returns: string }>): {
+    symbols: Omit<SystemCalls, "addressOf">;
+  };
+  ptr(bytes: Uint8Array): number;
+}
+
 interface BunListener {
   /** Fills in where the listener listens, as an IP address and a port. */
   getsockname(into: object): void;
@@ -104,7 +113,12 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
   const { hostname, port, unixPath, tcpBacklog: backlog, reusePort, tls } = options;
   // `Bun.listen` takes no descriptor.
   if (tls !== undefined || options.descriptor !== undefined) {
-    return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: false, resetsTls: true });
+    return listenOverNet(options, events, {
+      ownsHandles: false,
+      readsBelowTls: false,
+      resetsTls: true,
+      openLibrary,
+    });
   }
   const where = unixPath === undefined ? { hostname, port, backlog, reusePort } : { unix: unixPath };
   let address: Address = { transport: "unix", path: unixPath ?? "" };
@@ -133,20 +147,38 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
     listener.getsockname(name);
     address = tcpAddress(name.address, name.port);
   }
-  const close = (): void => listener.stop(false);
+  let isClosed = false;
+  const close = (): void => {
+    isClosed = true;
+    listener.stop(false);
+  };
   return {
     address,
     reloadTls: () => Promise.resolve(false),
     close,
     closeWhenEmpty: async () => {
       const owner = { close, dial: (to: TcpAddress) => dial(bun, to), acceptsRest: false };
-      if (address.transport === "tcp" && !reusePort) await queue.empty(owner, address);
-      else await acceptedAll(() => acceptedCount);
+      if (isClosed) return;
+      const countAccepted = (): number => acceptedCount;
+      if (address.transport === "unix") await acceptedAll(countAccepted);
+      else if (await acceptLast(openLibrary, address.port, countAccepted)) return close();
+      else if (reusePort) await acceptedAll(countAccepted);
+      else await queue.empty(owner, address);
       close();
     },
     ref: () => listener.ref(),
     unref: () => listener.unref(),
   };
+}
+
+/** The calls of a C library. */
+function openLibrary(library: string): SystemCalls {
+  // As with `bun:jsc`.
+  const { dlopen, ptr } = process.getBuiltinModule("bun:ffi") as unknown as BunFfi;
+  const symbols = Object.entries(SYSTEM_CALLS).map(([name, parameters]) => {
+    return [name, { args: parameters.map((type) => type === "int" ? "i32" : "ptr"), returns: "i32" }] as const;
+  });
+  return { ...dlopen(library, Object.fromEntries(symbols)).symbols, addressOf: ptr };
 }
 
 /** Connects to a listener of our own. */

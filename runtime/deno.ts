@@ -13,7 +13,7 @@ import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
-import { Acceptor, closeQuietly, portsAreFree, prepareForShortage } from "./deno_acceptor.ts";
+import { Acceptor, closeQuietly, openLibrary, portsAreFree, prepareForShortage } from "./deno_acceptor.ts";
 import { createDenoResponseContents } from "./deno_responses.ts";
 import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
@@ -70,7 +70,12 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
   // `Deno.listen` takes no descriptor.
   if (options.tls !== undefined || options.descriptor !== undefined) {
     prepareForShortage();
-    return listenOverNet(options, events, { ownsHandles: false, readsBelowTls: true, resetsTls: false });
+    return listenOverNet(options, events, {
+      ownsHandles: false,
+      readsBelowTls: true,
+      resetsTls: false,
+      openLibrary,
+    });
   }
   return listenAtPath(options, () => {
     try {

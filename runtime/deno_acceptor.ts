@@ -7,6 +7,7 @@
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
 import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { addressOf } from "./addresses.ts";
+import { acceptLast, SYSTEM_CALLS, type SystemCalls } from "./listen_filter.ts";
 
 /** After an error of accept; it doubles until one succeeds. */
 const MIN_ACCEPT_DELAY_MS = 5;
@@ -96,9 +97,12 @@ export class Acceptor {
 
   /** Accepts what waits to be accepted, then stops. Resolves when the port is free. */
   async closeWhenEmpty(): Promise<void> {
+    if (this.#isClosed) return await this.#accepting;
     const address = addressOf(this.#listener.addr);
     const close = (): Promise<void> => this.#rest ??= this.#closeBehindRest();
-    if (address.transport === "tcp" && !this.#isShared) {
+    if (address.transport === "tcp" && await acceptLast(openLibrary, address.port, () => this.#acceptedCount)) {
+      // Nothing comes any more.
+    } else if (address.transport === "tcp" && !this.#isShared) {
       await this.#queue.empty({ close, dial, acceptsRest: true }, address);
     } else {
       this.#isHurrying = true;
@@ -173,6 +177,20 @@ export class Acceptor {
     setTimeout(() => this.accept(), this.#delayMs);
     this.#delayMs = Math.min(2 * this.#delayMs, MAX_ACCEPT_DELAY_MS);
   }
+}
+
+/** The calls of a C library. Without permission for it Deno would ask, in a dialogue. */
+export function openLibrary(library: string): SystemCalls {
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") throw new Error("It is not permitted.");
+  const symbols = Object.entries(SYSTEM_CALLS).map(([name, parameters]) => {
+    const types = parameters.map((type) => type === "int" ? "i32" as const : "buffer" as const);
+    return [name, { parameters: types, result: "i32" as const }] as const;
+  });
+  const calls = Deno.dlopen(library, Object.fromEntries(symbols)).symbols as unknown as SystemCalls;
+  return {
+    ...calls,
+    addressOf: (bytes) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>)),
+  };
 }
 
 /** Connects to a listener of our own. Without permission to do so Deno would ask for it, in a dialogue. */

@@ -65,7 +65,16 @@ function listen(options: ListenOptions, events: TransportEvents): Promise<Listen
   if (why !== null) {
     return Promise.reject(Object.assign(new Error(`${why}.`), { code: "ERR_REUSE_PORT_UNSUPPORTED" }));
   }
-  return listenOverNet(options, events, { ownsHandles: true, readsBelowTls: false, resetsTls: false });
+  return listenOverNet(options, events, {
+    ownsHandles: true,
+    readsBelowTls: false,
+    resetsTls: false,
+    openLibrary,
+  });
+}
+
+function openLibrary(): never {
+  throw new Error("Node has no way to call a C library.");
 }
 
 function whyNotShared(options: ListenOptions): string | null {

@@ -12,6 +12,7 @@ import type { TLSSocket } from "node:tls";
 import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/runtime.ts";
 import { acceptedAll, AcceptQueue, type Dialled, EMPTYING_LIMIT_MS, reachable } from "./accept_queue.ts";
 import { remoteAddressOf, tcpAddress } from "./addresses.ts";
+import { acceptLast, type SystemCalls } from "./listen_filter.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import type { CloseManner } from "./socket_connection.ts";
 import { type HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
@@ -28,6 +29,8 @@ export interface NetTraits {
    * how long its queue is.
    */
   readonly ownsHandles: boolean;
+  /** Opens a C library by its name; throws where that can't be done, as on Node. */
+  readonly openLibrary: (library: string) => SystemCalls;
   /**
    * Whether pausing a socket for TLS does not stop the one below it, as on Deno 2.9: its handle has to be told, or what the
    * peer sends is read on and kept without bound.
@@ -74,8 +77,11 @@ export async function listenOverNet(
     close,
     closeWhenEmpty: async () => {
       // The process that has bound a socket which was handed over keeps it, and what is in its queue.
-      if (descriptor !== undefined) return close();
-      if (address.transport === "unix" || reusePort) await acceptedAll(() => acceptedCount);
+      if (descriptor !== undefined || !server.listening) return close();
+      const countAccepted = (): number => acceptedCount;
+      if (address.transport === "unix") await acceptedAll(countAccepted);
+      else if (await acceptLast(traits.openLibrary, address.port, countAccepted)) return close();
+      else if (reusePort) await acceptedAll(countAccepted);
       else if (traits.ownsHandles) await emptyQueue(server, reachable(address), connect);
       else await queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address);
       close();

@@ -11,6 +11,8 @@ import { documented, substitute } from "./documented.ts";
 export interface ProxyKind {
   readonly name: string;
   readonly program: "nginx" | "haproxy";
+  /** Whether it speaks TLS with the servers. */
+  readonly isSecured: boolean;
   /** Its configuration, with the ports of the page. */
   compose(): string;
 }
@@ -26,15 +28,28 @@ export const PROXIES: readonly ProxyKind[] = [
   {
     name: "nginx, default",
     program: "nginx",
+    isSecured: false,
     compose: () => substitute(documented("nginx.conf"), ...KEEPALIVE_LINES.map((line) => [line, ""] as const)),
   },
-  { name: "nginx, HTTP/1.1 with keepalive 32", program: "nginx", compose: () => documented("nginx.conf") },
-  { name: "HAProxy, default", program: "haproxy", compose: () => documented("haproxy.cfg") },
+  {
+    name: "nginx, HTTP/1.1 with keepalive 32",
+    program: "nginx",
+    isSecured: false,
+    compose: () => documented("nginx.conf"),
+  },
+  { name: "HAProxy, default", program: "haproxy", isSecured: false, compose: () => documented("haproxy.cfg") },
   {
     name: "HAProxy, http-server-close",
     program: "haproxy",
+    isSecured: false,
     compose: () =>
       substitute(documented("haproxy.cfg"), ["  mode http\n", "  mode http\n  option http-server-close\n"]),
+  },
+  {
+    name: "HAProxy, TLS to the servers",
+    program: "haproxy",
+    isSecured: true,
+    compose: () => substitute(documented("haproxy.cfg"), ["check inter 200ms", "ssl verify none check inter 200ms"]),
   },
 ];
 

@@ -5,6 +5,7 @@
  */
 
 import { load, type LoadCount } from "./load.ts";
+import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 import { freePort, PROXIES, type ProxyKind, type RunningProxy, startProxy } from "./proxies.ts";
 
 /** What serves. */
@@ -39,12 +40,14 @@ const MODULE = new URL("./app.ts", import.meta.url).pathname;
 class RestartedServer {
   readonly #contender: Contender;
   readonly #port: number;
+  readonly #flags: readonly string[];
   #child: Deno.ChildProcess | null = null;
   #output = "";
 
-  constructor(contender: Contender, port: number) {
+  constructor(contender: Contender, port: number, flags: readonly string[]) {
     this.#contender = contender;
     this.#port = port;
+    this.#flags = flags;
   }
 
   async start(): Promise<void> {
@@ -53,7 +56,7 @@ class RestartedServer {
     const where = ["--host", "127.0.0.1", "--port", String(this.#port), "--model", model, ...places];
     const how = ["--health-path", "/health", "--drain-timeout", String(DRAIN_TIMEOUT_MS), "--log", "none"];
     const child = this.#child = new Deno.Command(program, {
-      args: [...args, MODULE, ...where, ...how],
+      args: [...args, MODULE, ...where, ...how, ...this.#flags],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -88,30 +91,50 @@ class RestartedServer {
   }
 }
 
-/** Restarts three servers one by one, all proxies in front of them at once. */
+/** Restarts three servers one by one, all proxies in front of them at once; then three others, for those that speak TLS. */
 export async function restartUnderLoad(
   contender: Contender,
   programs: Readonly<Record<ProxyKind["program"], string | null>>,
   folder: string,
 ): Promise<RestartRow[]> {
+  const pair = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
+  await Deno.writeTextFile(pair.cert, TEST_SERVER_CERT);
+  await Deno.writeTextFile(pair.key, TEST_SERVER_KEY);
+  const installed = PROXIES.filter(({ program }) => programs[program] !== null);
+  const [plain, secured] = [false, true].map((isSecured) => installed.filter((kind) => kind.isSecured === isSecured));
+  const secure = ["--tls-cert", pair.cert, "--tls-key", pair.key];
+  return [
+    ...await restart(contender, programs, folder, plain, []),
+    ...await restart(contender, programs, folder, secured, secure),
+  ];
+}
+
+async function restart(
+  contender: Contender,
+  programs: Readonly<Record<ProxyKind["program"], string | null>>,
+  folder: string,
+  kinds: readonly ProxyKind[],
+  flags: readonly string[],
+): Promise<RestartRow[]> {
+  if (kinds.length === 0) return [];
   const ports = [freePort(), freePort(), freePort()];
-  const servers = ports.map((port) => new RestartedServer(contender, port));
+  const servers = ports.map((port) => new RestartedServer(contender, port, flags));
   const proxies: RunningProxy[] = [];
   const stopping = new AbortController();
   try {
     for (const server of servers) await server.start();
     const loads: [string, Promise<LoadCount>][] = [];
-    for (const kind of PROXIES) {
-      const path = programs[kind.program];
-      if (path === null) continue;
+    for (const kind of kinds) {
       const port = freePort();
-      proxies.push(await startProxy(kind, path, folder, port, ports));
+      proxies.push(await startProxy(kind, programs[kind.program]!, folder, port, ports));
       loads.push([kind.name, load(port, CLIENTS_PER_PROXY, stopping.signal)]);
     }
     await pause(STEP_MS);
     const backAtMs: number[] = [];
     for (const [i, server] of servers.entries()) {
-      if (i >= 2) await pause(backAtMs[i - 2] + BACK_MS - Date.now());
+      if (i >= 2 && kinds.some(({ program }) => program === "nginx")) {
+        await pause(backAtMs[i - 2] + BACK_MS - Date.now());
+      }
       await server.stop();
       await server.start();
       backAtMs.push(Date.now());

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { detectRuntime } from "../../runtime/detect.ts";
 import type { Address, Listener, ListenOptions, TcpAddress } from "../../src/runtime.ts";
 import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
@@ -23,6 +24,33 @@ import { securing } from "./secured_events.ts";
 const runtime = detectRuntime();
 const DEADLINE_MS = 20_000;
 const SERVER = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
+
+/** Connects and is echoed, 40 clients at a time, until it is told to stop. Who is refused tries again. */
+const CLIENTS = `
+  const { parentPort, workerData: { port } } = require("node:worker_threads");
+  const { connect } = require("node:net");
+  let answered = 0;
+  let isOver = false;
+  const lost = [];
+  const ask = () => new Promise((resolve) => {
+    let outcome = "closed without an answer";
+    const socket = connect({ port, host: "127.0.0.1" }, () => socket.write("hello"));
+    socket.on("data", () => {
+      outcome = "answered";
+      socket.end();
+    }).on("error", ({ code }) => outcome = code).on("close", () => resolve(outcome));
+  });
+  const run = async () => {
+    while (!isOver) {
+      const outcome = await ask();
+      if (outcome === "answered") answered++;
+      else if (outcome === "ECONNREFUSED") await new Promise((resolve) => setTimeout(resolve, 2));
+      else lost.push(outcome);
+    }
+  };
+  parentPort.once("message", () => isOver = true);
+  Promise.all(Array.from({ length: 40 }, run)).then(() => parentPort.postMessage({ answered, lost }));
+`;
 
 /** A listener, its events and what it takes to end with both. */
 class Site {
@@ -379,6 +407,35 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
         assert.equal(site.recorder.connections.length, answered.length, "none of them is our own");
       }));
   }
+
+  at("loses nothing while others connect without pause", async (site) => {
+    const listener = await site.listen();
+    const port = portOf(listener);
+    const clients = new Worker(CLIENTS, { eval: true, workerData: { port } });
+    try {
+      await listener.closeWhenEmpty();
+      for (let round = 0; round < 15; round++) {
+        const next = await site.listen({ port });
+        await new Promise<void>((resolve) => setTimeout(resolve, 20));
+        await next.closeWhenEmpty();
+      }
+      const counting = new Promise<{ answered: number; lost: string[] }>((resolve) => clients.once("message", resolve));
+      clients.postMessage("stop");
+      const { answered, lost } = await counting;
+      assert.deepEqual(lost, []);
+      assert.ok(answered > 15, `${answered} were answered`);
+    } finally {
+      await clients.terminate();
+    }
+  });
+
+  at("does not silence another listener that has the port by now", async (site) => {
+    const first = await site.listen();
+    first.close();
+    const second = await site.listen({ port: portOf(first) });
+    await first.closeWhenEmpty();
+    await roundTrip(await site.connect({ port: portOf(second) }), "hello");
+  });
 
   at("frees the port, and may be called again and behind close", async (site) => {
     const listener = await site.listen();
