@@ -117,6 +117,7 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
       ownsHandles: false,
       readsBelowTls: false,
       resetsTls: true,
+      stopsAcceptingAtLimit: false,
       openLibrary,
     });
   }

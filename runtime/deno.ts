@@ -19,7 +19,7 @@ import { LoopTurns } from "./deno_loop_turns.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
 import { toFileUrl } from "./file_urls.ts";
-import { listenOverNet } from "./node_net.ts";
+import { listenOverNet, type NetTraits } from "./node_net.ts";
 import { Output, Outputs, type OutputWriter } from "./output.ts";
 import { ReadTurns, type TurnTaker } from "./deno_read_turns.ts";
 import { runWatched } from "./watching.ts";
@@ -66,16 +66,19 @@ export function createDenoRuntime(): Runtime {
   };
 }
 
+const NET_TRAITS: NetTraits = {
+  ownsHandles: false,
+  readsBelowTls: true,
+  resetsTls: false,
+  stopsAcceptingAtLimit: true,
+  openLibrary,
+};
+
 function listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
   // `Deno.listen` takes no descriptor.
   if (options.tls !== undefined || options.descriptor !== undefined) {
     prepareForShortage();
-    return listenOverNet(options, events, {
-      ownsHandles: false,
-      readsBelowTls: true,
-      resetsTls: false,
-      openLibrary,
-    });
+    return listenAtPath(options, () => listenOverNet(options, events, NET_TRAITS));
   }
   return listenAtPath(options, () => {
     try {

@@ -69,6 +69,7 @@ function listen(options: ListenOptions, events: TransportEvents): Promise<Listen
     ownsHandles: true,
     readsBelowTls: false,
     resetsTls: false,
+    stopsAcceptingAtLimit: false,
     openLibrary,
   });
 }

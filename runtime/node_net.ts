@@ -21,6 +21,10 @@ import { type HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
 const HIGH_WATER_BYTES = 128 * 1024;
 /** Room for one read, as much as Node itself gives one. */
 const READ_BYTES = 64 * 1024;
+/** How often a listener is told to listen again that may have stopped accepting. */
+const RELISTEN_MS = 500;
+/** The length of a queue that is not asked for, as `node:net` has it. */
+const DEFAULT_BACKLOG = 511;
 
 /** In what `node:net` differs between the runtimes. */
 export interface NetTraits {
@@ -29,6 +33,11 @@ export interface NetTraits {
    * how long its queue is.
    */
   readonly ownsHandles: boolean;
+  /**
+   * Whether a listener that has met the limit on descriptors accepts nothing any more, and does not tell, as on Deno 2.9.
+   * It goes on when its handle is told to listen again.
+   */
+  readonly stopsAcceptingAtLimit: boolean;
   /** Opens a C library by its name; throws where that can't be done, as on Node. */
   readonly openLibrary: (library: string) => SystemCalls;
   /**
@@ -69,6 +78,7 @@ export async function listenOverNet(
   });
   // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
   server.on("error", (cause: Error) => events.onAcceptError(cause));
+  if (traits.stopsAcceptingAtLimit) keepAccepting(server, backlog);
   const address = toListenAddress(server.address());
   const close = (): void => void server.close();
   const listener: Listener = {
@@ -90,6 +100,13 @@ export async function listenOverNet(
     unref: () => void server.unref(),
   };
   return listener;
+}
+
+/** Has a listener go on accepting when there are descriptors again. */
+function keepAccepting(server: ServerWithHandle, backlog: number = DEFAULT_BACKLOG): void {
+  const timer = setInterval(() => void server._handle?.listen?.(backlog), RELISTEN_MS);
+  timer.unref();
+  server.once("close", () => clearInterval(timer));
 }
 
 /**

@@ -69,6 +69,8 @@ export class TlsAcceptor {
   /** Begins a handshake. */
   accept(socket: Socket, events: HandshakeEvents): void {
     this.#waiting.set(socket, events);
+    // Who ends its side within a handshake has left: no half of it would be of use, and it would hold a descriptor.
+    socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   }
 
@@ -109,6 +111,7 @@ export class TlsAcceptor {
     });
     return server.on("secureConnection", (socket: WrappingSocket) => {
       const events = this.#take(socket);
+      socket.allowHalfOpen = true;
       if (events === undefined) socket.destroy();
       else if (requestCert !== "optional" || isTrustworthy(socket)) events.onSecured(socket);
       else events.onHandshakeFailed(new Error(`The client's certificate is not trusted: ${socket.authorizationError}`));
