@@ -183,6 +183,23 @@ for (const model of TESTED_MODELS) {
       await client.closed();
     });
 
+    if (model.hasThreads) {
+      test("a thread that dies loses its sockets, which are told so and not counted any more", async () => {
+        const client = await open("/dies");
+        await eventually(() => assert.equal(server.stats().webSockets.open, 1));
+        client.send(frame({ opcode: 1, payload: "now" }));
+        await client.closed(10_000).catch(() => client.end());
+        await client.closed(10_000);
+        assert.deepEqual(show(framesOf(client.received())), [], "no Close: a client knows that by 1006");
+        await eventually(() => assert.equal(server.stats().webSockets.open, 0));
+        const next = await open("/echo");
+        next.send(frame({ opcode: 1, payload: "again" }));
+        assert.deepEqual(show(await receive(next, 1)), ["text again"]);
+        await leave(next);
+        assert.notDeepEqual(reported.splice(0), []);
+      });
+    }
+
     test("clients that vanish leave nothing behind", async () => {
       for (let i = 0; i < 5; i++) {
         const client = await open("/echo");

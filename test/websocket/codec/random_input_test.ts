@@ -5,21 +5,11 @@ import { describe, test } from "node:test";
 import { Utf8Check } from "../../../src/websocket/codec/utf8_check.ts";
 import { FRAMES } from "../../fixtures/websocket_frames.ts";
 import { decodeFrames } from "../../support/decode_frames.ts";
+import { createRandom } from "../../support/random.ts";
 import { concat } from "../../support/websocket_frames.ts";
 
 const ROUNDS = 4_000;
 const SEED = 6455;
-
-/** Numbers below a bound, the same in each run (mulberry32). */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 describe("random input", () => {
   const inputs = Object.values(FRAMES).flat().map(({ input }) => input).filter(({ byteLength }) => byteLength < 300);
