@@ -24,12 +24,15 @@ import {
 import { ServingProgram } from "../../package/serving_program.ts";
 import { connectRaw } from "../../support/raw_client.ts";
 import { closePayload, frame } from "../../support/websocket_frames.ts";
+import { randomRows } from "./random_rows.ts";
 import { bytewise, framesOf, show, webSocketRequest } from "../../support/websocket_wire.ts";
 
 /** Pinned, so that what fails was changed here. */
 const WS = "ws@8.23.0";
 /** Rows that are played at the same time. */
 const AT_ONCE = 8;
+const RANDOM_ROWS = 200;
+const RANDOM_SEED = 6455;
 const GOODBYE = frame({ opcode: 8, payload: closePayload(4321) });
 
 /** Where ws takes what RFC 6455 does not allow, or says so otherwise, and why. */
@@ -57,6 +60,7 @@ const oracleUrl = await oracle.listening();
 const rows = [
   ...Object.values(FRAMES).flat().map((row) => ({ ...row, path: "/" })),
   ...COMPRESSED.map((row) => ({ ...row, path: "/deflate" })),
+  ...randomRows(RANDOM_ROWS, RANDOM_SEED).map((row) => ({ ...row, path: "/" })),
 ].flatMap((row) => [{ ...row, isBytewise: false }, { ...row, isBytewise: true }]);
 const answersOfOracle = await playAll(oracleUrl);
 const resultsOfOracle = await playWithClient(oracleUrl);
