@@ -13,10 +13,9 @@ import { LOOP_STATES } from "../src/models/loops/loop_thread.ts";
 import { BEGINNING_STATES } from "../src/server/preface.ts";
 import { SERVER_PHASES } from "../src/server/server_state.ts";
 import type { StateTable } from "../src/states.ts";
-import { CALL_STATES } from "../src/threads/remote_call.ts";
 import { LIFE_STATES } from "../src/threads/sign_of_life.ts";
 import { SEAT_STATES } from "../src/threads/thread_seat.ts";
-import { THREAD_STATES } from "../src/threads/handler_thread.ts";
+import { CALL_STATES, THREAD_STATES } from "../src/threads/thread_states.ts";
 import { WEBSOCKET_STATES } from "../src/websocket/socket_states.ts";
 import { drawStateDiagram, transitionsOf } from "../test/support/state_diagram.ts";
 

@@ -1,8 +1,8 @@
 /**
  * A thread that runs handlers, from its start to its end: the event loop's side of it.
  *
- * It decides when the thread is ready, when it is taken for lost, and which of its calls are lost with it. It must not
- * know where calls come from, nor what follows a lost thread.
+ * It decides when the thread is ready, when it is taken for lost, and when it ends. It must not know what becomes of its
+ * calls, nor what follows a lost thread.
  *
  * @module
  */
@@ -11,37 +11,13 @@ import { nameModule } from "../api/telling.ts";
 import { TrivetError } from "../api/errors.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
 import type { Runtime, Thread, Timer } from "../runtime.ts";
-import { StateTable } from "../states.ts";
 import { type Attachments, isBatch, type Message, OutgoingBatch, readBatch } from "./batch.ts";
-import { CallTable } from "./call_table.ts";
-import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
-import { GivenCalls } from "./given_calls.ts";
+import { restoreError, restoreTrivetError } from "./error_copy.ts";
 import { type FromThread, type HandlerOrders, isReadiness, type Readiness } from "./protocol.ts";
-import { type CallLink, type CallState, isUnanswered, type RemoteCall } from "./remote_call.ts";
-import { ANSWER_TIMEOUT_MS, SignOfLife } from "./sign_of_life.ts";
-
-/** How far a thread has come. */
-export type ThreadState = "starting" | "ready" | "retiring" | "closing" | "gone";
-
-/** The states of a thread that runs handlers. */
-export const THREAD_STATES: StateTable<ThreadState> = new StateTable<ThreadState>("a handler thread", "starting", {
-  starting: {
-    ready: "the module is loaded",
-    closing: "the server stops",
-    gone: "the module can't be loaded, or is not in time",
-  },
-  ready: {
-    retiring: "another thread takes its place",
-    closing: "the server stops",
-    gone: "it crashed, or does not answer any more",
-  },
-  retiring: {
-    closing: "its last exchange has ended, or the server stops",
-    gone: "it crashed, or does not answer any more",
-  },
-  closing: { gone: "it has ended, or was ended because it did not end by itself" },
-  gone: {},
-});
+import type { RemoteCall } from "./remote_call.ts";
+import { SignOfLife } from "./sign_of_life.ts";
+import { faultOf, ThreadCalls } from "./thread_calls.ts";
+import { THREAD_STATES, type ThreadState } from "./thread_states.ts";
 
 /** What a thread tells the one who keeps threads. */
 export interface HandlerThreadEvents {
@@ -67,15 +43,11 @@ export type ThreadOrders = Omit<HandlerOrders, "role" | "claims">;
 
 /** A module that is not loaded by then will not be. */
 const START_TIMEOUT_MS = 30_000;
-/** What calls are given beyond the time in which a thread has to answer, so that they are still there when it is lost. */
-const ANSWER_MARGIN_MS = 50;
 /** A thread that is asked to end is ended after this time. */
 const CLOSE_TIMEOUT_MS = 500;
 
 /** One thread. */
-export class HandlerThread implements CallLink {
-  /** Calls that it was given since its start and that were not taken back. */
-  callCount = 0;
+export class HandlerThread {
   /** WebSockets that are open there. */
   openSockets = 0;
   /** Whether it could be given calls once. */
@@ -83,23 +55,16 @@ export class HandlerThread implements CallLink {
   readonly #runtime: Runtime;
   readonly #orders: ThreadOrders;
   readonly #events: HandlerThreadEvents;
-  readonly #given: GivenCalls;
   readonly #life: SignOfLife;
-  /** Calls it was given, by their number, until their exchange has ended. */
-  readonly #calls = new CallTable<RemoteCall>();
+  readonly #calls: ThreadCalls;
   readonly #outgoing = new OutgoingBatch();
   readonly #publications: PublicationLink;
   readonly #post = (message: unknown, transfer: ArrayBuffer[]): void => this.#thread?.post(message, transfer);
   #state: ThreadState = THREAD_STATES.initial;
   #thread: Thread | null = null;
-  #unanswered = 0;
-  /** The numbers of calls whose exchange was delivered, which the thread was not told. */
-  #delivered: number[] = [];
   #sendIsDeferred = false;
   /** Ends the wait for the start, or for the end. */
   #timer: Timer | null = null;
-  /** Calls whose time is over, and that wait for the thread's answer. */
-  #overdue: RemoteCall[] = [];
   #lossCause: TrivetError | null = null;
   #settleStart!: () => void;
   readonly #started = new Promise<void>((resolve) => this.#settleStart = resolve);
@@ -115,14 +80,22 @@ export class HandlerThread implements CallLink {
     this.#runtime = runtime;
     this.#orders = orders;
     this.#events = events;
-    this.#given = new GivenCalls(runtime.clock);
+    this.#calls = new ThreadCalls(runtime.clock, {
+      outgoing: () => this.#openOutgoing(),
+      onEnded: () => this.#closeIfIdle(),
+      onAbandoned: () => this.#life.ask(),
+      onOverdue: () => {
+        if (this.#state !== "closing") this.#life.suspect(tooLate());
+      },
+      onError: (error) => events.onError(error),
+    });
     this.#publications = new PublicationLink(
       runtime.clock.defer,
       (batch) => this.#thread?.post(batch),
       (error) => events.onError(error),
     );
     this.#life = new SignOfLife(runtime.clock, {
-      ask: (question) => this.outgoing().add(["ping", question]),
+      ask: (question) => this.#openOutgoing().add(["ping", question]),
       onSilence: (suspicion) => this.#guard(() => this.#lose(suspicion)),
     });
   }
@@ -146,67 +119,62 @@ export class HandlerThread implements CallLink {
 
   /** Whether the thread takes calls, and does not compute for a client that is gone. */
   get isReady(): boolean {
-    return this.#takesCalls && this.#given.hasPlace;
+    return this.#takesCalls && this.#calls.given.hasPlace;
   }
 
   /** Whether the thread is likely to begin one more call soon. */
   get hasRoom(): boolean {
-    return this.#takesCalls && this.#given.hasRoom;
+    return this.#takesCalls && this.#calls.given.hasRoom;
   }
 
   /** Whether the thread has come no further for some milliseconds although it has something to do. */
   get isHeldUp(): boolean {
-    return this.#given.isHeldUp;
+    return this.#calls.given.isHeldUp;
   }
 
   /** Whether the thread has said that it waits for calls. */
   get isIdle(): boolean {
-    return this.#given.isIdle;
+    return this.#calls.given.isIdle;
   }
 
   /** Calls it was given and has not answered. */
   get load(): number {
-    return this.#unanswered;
+    return this.#calls.unanswered;
   }
 
   /** Calls it was given and has not begun. */
   get unbegunCount(): number {
-    return this.#given.unbegunCount;
+    return this.#calls.given.unbegunCount;
   }
 
   /** Of these the one that it was given first. */
   get firstUnbegun(): RemoteCall | null {
-    return this.#given.first;
+    return this.#calls.given.first;
+  }
+
+  /** Calls that it was given since its start and that were not taken back. */
+  get callCount(): number {
+    return this.#calls.count;
   }
 
   /** Gives it a call. */
   give(call: RemoteCall): void {
-    this.callCount++;
-    call.give(this, this.#calls.add(call));
-    this.#unanswered++;
-    this.#given.add(call);
-    this.#deferSend();
+    this.#calls.give(call);
   }
 
   /** Takes a call back that has not begun. Returns whether that was possible. */
   takeBack(call: RemoteCall): boolean {
-    if (!this.#given.takeBack(call)) return false;
-    this.#calls.delete(call.id);
-    this.#unanswered--;
-    this.callCount--;
-    call.takeBack();
-    this.#closeIfIdle();
-    return true;
+    return this.#calls.takeBack(call);
   }
 
   /** Sees whether it is held up. Returns whether it has something to do. */
   watch(): boolean {
-    return this.#state !== "gone" && this.#given.watch();
+    return this.#state !== "gone" && this.#calls.given.watch();
   }
 
   /** Whether it is to begin one call a turn. */
   set beginsOneATurn(isSo: boolean) {
-    this.#given.claims.oneATurn = isSo;
+    this.#calls.given.claims.oneATurn = isSo;
   }
 
   /** Gives it no more calls; it ends when all its exchanges have. */
@@ -223,7 +191,7 @@ export class HandlerThread implements CallLink {
 
   /** Tells its handlers that the server drains. */
   drain(): void {
-    if (this.#state === "ready" || this.#state === "retiring") this.outgoing().add(["drain", 0]);
+    if (this.#state === "ready" || this.#state === "retiring") this.#openOutgoing().add(["drain", 0]);
   }
 
   /** Ends it, in order if it still listens. Resolves when it is gone. */
@@ -234,53 +202,7 @@ export class HandlerThread implements CallLink {
 
   /** Sends what need not hurry. */
   sendRest(): void {
-    if (!this.#outgoing.isEmpty || this.#delivered.length > 0) this.#deferSend();
-  }
-
-  // What its calls tell.
-
-  outgoing(): OutgoingBatch {
-    this.#deferSend();
-    return this.#outgoing;
-  }
-
-  look(): void {
-    this.#given.look();
-  }
-
-  delivered(call: RemoteCall, isWatched: boolean): void {
-    if (!this.#calls.delete(call.id)) return;
-    this.#delivered.push(call.id);
-    // A handler that waits for it should know soon; else it goes with the next batch.
-    if (isWatched) this.#deferSend();
-    this.#closeIfIdle();
-  }
-
-  aborted(call: RemoteCall, from: CallState, cause: TrivetError): void {
-    if (!this.#calls.delete(call.id)) return;
-    if (isUnanswered(from)) this.#unanswered--;
-    if (this.#given.takeBack(call)) {
-      this.callCount--;
-    } else {
-      this.outgoing().add(["aborted", call.id, copyError(cause)]);
-      // It may be busy with that call, and gets no other until it says something.
-      if (isUnanswered(from)) this.#life.ask();
-    }
-    this.#closeIfIdle();
-  }
-
-  overdue(call: RemoteCall): number {
-    this.#overdue.push(call);
-    if (this.#state !== "closing") {
-      this.#life.suspect(new TrivetError("handler-timeout", "The server did not make a response in time."));
-    }
-    return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
-  }
-
-  onFault(call: RemoteCall, fault: unknown): void {
-    this.#events.onError(faultOf(fault));
-    this.#calls.delete(call.id);
-    if (call.state !== "over") call.giveUp(faultOf(fault));
+    if (!this.#outgoing.isEmpty || this.#calls.areToldLate) this.#deferSend();
   }
 
   // What the thread says.
@@ -297,7 +219,7 @@ export class HandlerThread implements CallLink {
       return;
     }
     this.#thread = thread;
-    const orders: HandlerOrders = { role: "handler", ...this.#orders, claims: this.#given.claims.words };
+    const orders: HandlerOrders = { role: "handler", ...this.#orders, claims: this.#calls.given.claims.words };
     thread.post(orders);
   }
 
@@ -321,11 +243,11 @@ export class HandlerThread implements CallLink {
   #take(message: FromThread, attached: Attachments): void {
     switch (message[0]) {
       case "pace":
-        this.#given.takePace(message[1], message[2], message[3]);
+        this.#calls.given.takePace(message[1], message[2], message[3]);
         this.#events.onTurn(message[3]);
         return;
       case "pong":
-        if (this.#life.hear(message[1])) this.#blameOverdue();
+        if (this.#life.hear(message[1])) this.#calls.blameOverdue();
         return;
       case "error":
         this.#events.onError(restoreTrivetError(message[2]));
@@ -337,14 +259,7 @@ export class HandlerThread implements CallLink {
         this.openSockets = message[2];
         return;
     }
-    const call = this.#calls.get(message[1]);
-    if (call === null) return;
-    if (call.isUnanswered && (message[0] === "answer" || message[0] === "failed")) this.#unanswered--;
-    try {
-      call.take(message, attached);
-    } catch (fault) {
-      this.onFault(call, fault);
-    }
+    this.#calls.take(message, attached);
   }
 
   #takeReadiness(readiness: Readiness): void {
@@ -357,15 +272,6 @@ export class HandlerThread implements CallLink {
     this.wasReady = true;
     this.#settleStart();
     this.#events.onFree(this);
-  }
-
-  /** The thread is well: it is the calls' own handlers that take too long. */
-  #blameOverdue(): void {
-    const overdue = this.#overdue;
-    this.#overdue = [];
-    for (const call of overdue) {
-      if (call.state === "overdue") call.exchange.connection.responder.endHandlerTime();
-    }
   }
 
   #onExit(cause: Error | undefined): void {
@@ -397,36 +303,9 @@ export class HandlerThread implements CallLink {
     this.#life.end();
     this.#settleStart();
     this.#settleGone();
-    const returned = this.#giveUpCalls(cause);
-    this.#unanswered = 0;
+    const returned = this.#calls.giveUp(cause);
     this.openSockets = 0;
     this.#events.onGone(this, returned, cause);
-  }
-
-  /** Answers what can't be made again with an error. Returns the rest, in the order in which it was given. */
-  #giveUpCalls(cause: TrivetError | null): RemoteCall[] {
-    const { begunLast } = this.#given.claims;
-    const hasTimedOut = cause?.code === "handler-timeout";
-    const lost = new TrivetError("thread-lost", "The thread that ran the handler was lost.", {
-      cause: cause ?? undefined,
-    });
-    const returned: RemoteCall[] = [];
-    this.#given.look();
-    for (const call of this.#calls.clear()) {
-      const wasBegun = !this.#given.takeBack(call);
-      const isSuspect = hasTimedOut && call.isUnanswered && wasBegun && call.sequence === begunLast;
-      if (!isSuspect && call.canBeMadeAgain(wasBegun, hasTimedOut)) {
-        call.takeBack();
-        returned.push(call);
-        continue;
-      }
-      try {
-        call.giveUp(isSuspect ? cause : lost);
-      } catch (fault) {
-        this.#events.onError(faultOf(fault));
-      }
-    }
-    return returned;
   }
 
   #closeIfIdle(): void {
@@ -443,7 +322,7 @@ export class HandlerThread implements CallLink {
     if (this.#thread === null) {
       this.#end();
     } else if (isListening) {
-      this.outgoing().add(["close", 0]);
+      this.#openOutgoing().add(["close", 0]);
       this.#timer = this.#runtime.clock.after(CLOSE_TIMEOUT_MS, () => this.#thread?.terminate());
     } else {
       this.#thread.terminate();
@@ -456,6 +335,11 @@ export class HandlerThread implements CallLink {
     return this.#state === "ready" && this.#life.state === "heard";
   }
 
+  #openOutgoing(): OutgoingBatch {
+    this.#deferSend();
+    return this.#outgoing;
+  }
+
   #deferSend(): void {
     if (this.#sendIsDeferred) return;
     this.#sendIsDeferred = true;
@@ -466,11 +350,7 @@ export class HandlerThread implements CallLink {
   }
 
   #send(): void {
-    if (this.#delivered.length > 0) {
-      this.#outgoing.add(["delivered", 0, this.#delivered]);
-      this.#delivered = [];
-    }
-    this.#given.write(this.#outgoing);
+    this.#calls.write(this.#outgoing);
     if (!this.#outgoing.isEmpty) this.#outgoing.send(this.#post);
   }
 
@@ -498,6 +378,6 @@ export class HandlerThread implements CallLink {
   }
 }
 
-function faultOf(fault: unknown): TrivetError {
-  return new TrivetError("internal-error", "The server has failed, which is a fault of its own.", { cause: fault });
+function tooLate(): TrivetError {
+  return new TrivetError("handler-timeout", "The server did not make a response in time.");
 }

@@ -12,46 +12,12 @@ import { PendingUpgrade } from "../exchange/pending_upgrade.ts";
 import type { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import type { FieldSection } from "../http/field_section.ts";
-import { StateTable } from "../states.ts";
 import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";
 import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
 import { ReceivedStream, StreamSender } from "./stream_link.ts";
-
-/** How far a call has come. */
-export type CallState = "waiting" | "given" | "begun" | "overdue" | "answered" | "upgraded" | "over";
-
-/** The states of a call. */
-export const CALL_STATES: StateTable<CallState> = new StateTable<CallState>("a call", "waiting", {
-  waiting: {
-    given: "a thread has room for it",
-    over: "its client is gone, it has waited too long, or the server drains",
-  },
-  given: {
-    waiting: "it was taken back from a thread that is held up, or that was lost before the handler was called",
-    begun: "the thread has called the handler",
-    answered: "the first that is heard of it is what became of it",
-    over: "its client is gone, it has waited too long, or its thread was lost",
-  },
-  begun: {
-    waiting: "its thread was lost because of another call, and to call the handler twice does no harm",
-    overdue: "the time of the handler is over, and the thread is asked whether it still listens",
-    answered: "the thread has said what became of it: only content is awaited",
-    over: "its client is gone, or its thread was lost",
-  },
-  overdue: {
-    waiting: "its thread was lost because of another call, and to call the handler twice does no harm",
-    answered: "the thread has said what became of it after all",
-    over: "the thread listens, so that the handler is at fault; or the thread was lost",
-  },
-  answered: {
-    upgraded: "the 101 is out, and the bytes of the connection pass to and from the thread",
-    over: "the response was delivered, or can't be any more",
-  },
-  upgraded: { over: "both directions have ended, or the connection was cut off" },
-  over: {},
-});
+import { CALL_STATES, type CallState, isUnanswered } from "./thread_states.ts";
 
 /** The thread as its calls see it. */
 export interface CallLink {
@@ -384,11 +350,6 @@ export class RemoteCall implements HandlerRun {
       link?.onFault(this, fault);
     }
   }
-}
-
-/** Whether a thread that has a call in this state still has to say what becomes of it. */
-export function isUnanswered(state: CallState): boolean {
-  return state !== "answered" && state !== "upgraded" && state !== "over";
 }
 
 function wholeContent(form: AnswerContent, { bytes, texts }: Attachments): string | Uint8Array | null {
