@@ -39,6 +39,11 @@ function pipelining(connections: number): Attack {
     maxWaitMs: 200,
     maxMemoryMiB: 100,
     ordinaryRequests: 40_000,
+    notes: {
+      node:
+        "the memory is V8's space for young objects, filled by the streams of the global Response: nothing is kept, " +
+        "and with HttpResponse or --max-semi-space-size=16 it is about 20 MiB (see the README of the benchmarks).",
+    },
     async run(site) {
       const plan: PipelinerPlan = { port: site.server.port, connections, seconds: site.isQuick ? 1 : 8 };
       const pipeliner = startClient("attack/attack_pipeliner.ts", JSON.stringify(plan));

@@ -7,7 +7,7 @@
 import type { ServerStats } from "../../mod.ts";
 import { type Outcome, rest, WireConnection } from "../clients/wire_connection.ts";
 import { countEach } from "../report.ts";
-import type { BenchRuntime } from "../runtimes.ts";
+import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 import type { Trial } from "../trials.ts";
 
@@ -42,6 +42,8 @@ export interface Attack {
   readonly maxMemoryMiB?: number;
   /** How many requests of ordinary clients were answered before the server counts as idle; a few unless given. */
   readonly ordinaryRequests?: number;
+  /** What explains the figures of Trivet on a runtime. */
+  readonly notes?: Readonly<Partial<Record<RuntimeName, string>>>;
   run(site: AttackSite): Promise<AttackOutcome>;
 }
 
@@ -238,6 +240,7 @@ export async function runAttack(
         survived: survived ? "yes" : "NO",
       },
       violations: wrong.filter((each) => each !== false),
+      notes: attacked === "trivet" ? [attack.notes?.[runtime.name] ?? []].flat() : [],
     };
   } finally {
     await server.stop();
