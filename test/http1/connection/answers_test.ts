@@ -283,4 +283,24 @@ describe("one client that pipelines without pause", () => {
     assert.ok(order.indexOf("/other") < 12, `the other was served behind ${order.indexOf("/other")}`);
     assert.equal(statuses(greedy.received()).length, 50);
   });
+
+  test("is answered a few at a time where no handler is called, too", async () => {
+    let answeredBefore = -1;
+    const { connect, clock, runtime } = await startMemoryServer(() => {
+      answeredBefore = statuses(greedy.received()).length;
+      return new HttpResponse("hello");
+    }, { healthPath: "/health" });
+    // Each look at the clock by which turns are measured takes a millisecond.
+    let looks = 0;
+    const { nowMs } = runtime.clock;
+    runtime.clock.nowMs = () => nowMs.call(runtime.clock) + looks++;
+    const greedy = connect();
+    const other = connect();
+    greedy.send(get("/health").repeat(50));
+    await new Promise((resolve) => setImmediate(resolve));
+    other.send(get("/other"));
+    await clock.settle();
+    assert.ok(answeredBefore < 20, `the other was served behind ${answeredBefore}`);
+    assert.equal(statuses(greedy.received()).length, 50);
+  });
 });
