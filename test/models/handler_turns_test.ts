@@ -8,7 +8,7 @@ import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { createMemoryServer, get, statuses } from "../support/memory_server.ts";
 
 /** A server on whose loop handlers compute for as long as their path says, in milliseconds. */
-async function start(options: ServeOptions = {}) {
+async function start(options: ServeOptions = {}, isLastToLeave = false) {
   const memory = createMemoryRuntime();
   let spentMs = 0;
   const { clock } = memory;
@@ -17,6 +17,7 @@ async function start(options: ServeOptions = {}) {
   const begun: { path: string; answered: number }[] = [];
   const server = createMemoryServer(memory, { keepAliveTimeout: 60_000, ...options }, (request) => {
     const path = new URL(request.url).pathname;
+    if (path === "/202" && isLastToLeave) peers.at(-1)!.reset();
     begun.push({ path, answered: peers.filter((peer) => peer.received() !== "").length });
     spentMs += Number(path.slice(1));
     // A stream, whose response leaves at the end of the turn on every runtime.
@@ -60,6 +61,12 @@ for (const options of MODELS) {
       const { begun, sendAtOnce } = await start(options);
       await sendAtOnce("/201", "/202", "/203", "/204");
       assert.deepEqual(begun.map(({ path }) => path), ["/201", "/202", "/203", "/204"]);
+    });
+
+    test("are not called for a client that has left before their turn", async () => {
+      const { begun, sendAtOnce } = await start(options, true);
+      await sendAtOnce("/201", "/202", "/203");
+      assert.deepEqual(begun.map(({ path }) => path), ["/201", "/202"]);
     });
   });
 }
