@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { OutgoingBatch } from "../../src/threads/batch.ts";
-import { Claims } from "../../src/threads/claims.ts";
+import { Claims, MAX_CLAIMS } from "../../src/threads/claims.ts";
 import { GivenCalls } from "../../src/threads/given_calls.ts";
 import type { RemoteCall } from "../../src/threads/remote_call.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -60,5 +60,14 @@ describe("calls that a thread begins while the event loop does not look", () => 
       for (const [at, { seen }] of pairs.entries()) assert.equal(thread.begin(seen.sequence!), at < 30);
     }
     assert.equal(given.unbegunCount, 0);
+  });
+
+  test("can't be taken back when others use their words again", () => {
+    const claims = new Claims();
+    claims.offer(1);
+    assert.equal(claims.begin(1), true);
+    claims.offer(1 + MAX_CLAIMS);
+    assert.equal(claims.withdraw(1), false);
+    assert.equal(claims.begin(1 + MAX_CLAIMS), true, "the other one was not taken back in its place");
   });
 });
