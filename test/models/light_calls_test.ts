@@ -63,4 +63,12 @@ describe("a light call", () => {
     for (let i = 0; i < 6; i++) await server.send(get("/hold"));
     assert.deepEqual(held, [1, 2, 2, 2, 2, 2, 2]);
   });
+
+  test("that waits while every thread computes is warned of", async () => {
+    const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
+    for (const thread of server.threads) thread.freeze();
+    for (let i = 0; i < 5; i++) await server.send(get());
+    await server.clock.advance(600);
+    assert.deepEqual(server.warned, ["workers-busy"]);
+  });
 });
