@@ -97,7 +97,7 @@ describe("trivet --log", () => {
       const [, url] = await program.line(/^Listening on (\S+) .*$/);
       await ask(url, "text");
       if (expected !== null) await program.line(expected);
-      program.signal("SIGTERM");
+      program.signal("SIGINT");
       const { output } = await program.ended;
       assert.equal(output.some((line) => line.includes("GET /text")), expected !== null, output.join("\n"));
     }

@@ -13,7 +13,7 @@ const MOD = new URL("../../mod.ts", import.meta.url).href;
 const MAIN = `import { serve } from ${JSON.stringify(MOD)};
 const server = serve({ port: 0, hostname: "127.0.0.1", model: "hybrid", threads: 1, module: "./handler's 100%.mjs" });
 await server.ready();
-console.log(await (await fetch(server.url)).text());
+console.log(await (await fetch(server.url, { headers: { connection: "close" } })).text());
 await server.shutdown();
 `;
 

@@ -36,6 +36,7 @@ export class Program {
   /** Its end. */
   readonly ended: Promise<Exit>;
   readonly #child: ChildProcessWithoutNullStreams;
+  readonly #isTerminal: boolean;
   #output = "";
   #errors = "";
   #onOutput: () => void = () => {};
@@ -61,6 +62,7 @@ export class Program {
     } = {},
   ) {
     const { descriptors, isTerminal = false, environment = {}, flags = [], deadlineMs = DEADLINE_MS } = place;
+    this.#isTerminal = isTerminal;
     const command = [process.execPath, ...runtimeArguments(flags), fileURLToPath(url), ...args];
     const shell = ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
     const terminal = ["script", "-qefc", command.map((part) => `'${part}'`).join(" "), "/dev/null"];
@@ -112,8 +114,12 @@ export class Program {
     });
   }
 
-  /** Sends it a signal. */
+  /** Sends it a signal, at a terminal by the key for it. */
   signal(name: "SIGINT" | "SIGTERM" | "SIGKILL"): void {
+    if (this.#isTerminal && name === "SIGINT") {
+      this.#child.stdin.write("\x03");
+      return;
+    }
     // By its number: after kill() of the child itself Deno reports the signal as what ended it, whatever did.
     process.kill(this.#child.pid!, name);
   }

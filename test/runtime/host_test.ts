@@ -9,6 +9,7 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { detectRuntime } from "../../runtime/detect.ts";
+import { atOnce } from "../support/at_once.ts";
 
 const runtime = detectRuntime();
 const PROGRAM = fileURLToPath(import.meta.resolve("../fixtures/runtime/host_program.ts")).replace(
@@ -86,9 +87,11 @@ describe(`printing on ${runtime.name}`, () => {
       drops: "most",
     },
   ];
-  for (const { name, script, drops } of rows) {
+  const printed = atOnce(rows, ({ script }) => runInShell(`exec 3>&1; ${script}`, "print", String(MANY_LINES)));
+  for (const row of rows) {
+    const { name, drops } = row;
     test(`to an output ${name} neither fails nor waits`, async () => {
-      const { output, report } = await runInShell(`exec 3>&1; ${script}`, "print", String(MANY_LINES));
+      const { output, report } = await printed(row);
       assert.equal(output, "done\n");
       assert.ok(report !== null, "the process reached its end");
       const { printedMs, firstDropped, dropped, lateMs } = report;

@@ -11,6 +11,7 @@ import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { detectRuntime } from "../../runtime/detect.ts";
 import type { Misdeed } from "../fixtures/threads/obey.ts";
+import { atOnce } from "../support/at_once.ts";
 import { ThreadRecorder } from "./thread_recorder.ts";
 import { testThreads } from "./thread_rules.ts";
 
@@ -104,9 +105,11 @@ describe(`how threads end on ${runtime.name}`, () => {
   });
 
   // The process is another one, because Deno can't end these threads: each would take a processor from all later tests.
-  for (const misdeed of ["loop", "loop in microtasks", "wait for memory", "wait for input"] as const) {
+  const misdeeds = ["loop", "loop in microtasks", "wait for memory", "wait for input"] as const;
+  const terminated = atOnce(misdeeds, (misdeed) => runProcess("terminate", misdeed));
+  for (const misdeed of misdeeds) {
     test(`the end of a busy thread is told, and the process ends: ${misdeed}`, async () => {
-      assert.deepEqual(await runProcess("terminate", misdeed), ["message ready", "exit without a cause", "code 0"]);
+      assert.deepEqual(await terminated(misdeed), ["message ready", "exit without a cause", "code 0"]);
     });
   }
 
