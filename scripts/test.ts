@@ -1,7 +1,7 @@
 /**
  * Runs every test of the repository on every runtime and adds up what they report.
  *
- * Usage: `deno task test [--only=deno,bun] [--jobs=2] [--deadline=480] [filter ...]`. A filter selects the test files
+ * Usage: `deno task test [--only=deno,bun] [--jobs=5] [--deadline=600] [filter ...]`. A filter selects the test files
  * whose path contains it. A runtime that cannot be started, runs no test, leaves out a file or exceeds its deadline
  * (seconds) has failed: a suite must not pass because it silently did not run. When every test of a runtime has run, the
  * ways that states took must be those of the tables, all of them and no others.
@@ -53,16 +53,19 @@ interface Result {
 /** The command line asks for what there is not. */
 class UsageError extends Error {}
 
-const DEFAULT_DEADLINE_SECONDS = 480;
-/** Runtimes at once, unless the command line says otherwise: half of the time of most tests is waiting. */
-const MAX_DEFAULT_JOBS = 2;
+const DEFAULT_DEADLINE_SECONDS = 600;
+/**
+ * Runtimes at once for each processor, unless the command line says otherwise: more than half of the time of most tests
+ * is waiting. So five of them share the two processors of a small machine.
+ */
+const JOBS_PER_PROCESSOR = 2.5;
 /** Lines of a killed runner's output that are shown: the last of them names the test that hung. */
 const LAST_LINES = 40;
 
 function readOptions(args: readonly string[]): Options {
   const filters: string[] = [];
   let runtimes: readonly TestRuntime[] = TEST_RUNTIMES;
-  let jobs = Math.min(MAX_DEFAULT_JOBS, navigator.hardwareConcurrency);
+  let jobs = Math.ceil(JOBS_PER_PROCESSOR * navigator.hardwareConcurrency);
   let deadlineSeconds = DEFAULT_DEADLINE_SECONDS;
   for (let index = 0; index < args.length; index++) {
     const [name, attached] = args[index].split(/=(.*)/s);
