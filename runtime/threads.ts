@@ -124,11 +124,10 @@ class StartedThread implements Thread {
   }
 
   terminate(): void {
-    if (this.#state === "gone") return;
     this.#isEndWanted = true;
-    // It may have failed a moment before; then the cause is not wanted any more.
+    // It may have failed, or be gone without that being told yet; then the cause is not wanted any more.
     this.#cause = undefined;
-    if (this.#state === "ending") return;
+    if (this.#state === "ending" || this.#state === "gone") return;
     if (this.#traits.canEndBusyThreads || this.#state === "starting") {
       this.#beginEnd(END_TIMEOUT_MS);
       void this.#worker.terminate();

@@ -14,7 +14,7 @@ const HANDLERS = fileURLToPath(new URL("../fixtures/handlers_module.ts", import.
 const ANYWHERE = ["--port", "0", "--host", "127.0.0.1"];
 /** A file is looked after at most every two seconds. */
 const ROTATION_MS = 2_100;
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 async function serving(...args: readonly string[]): Promise<{ program: Program; url: string }> {
   const program = new Program(CLI, [HANDLERS, ...ANYWHERE, ...args]);

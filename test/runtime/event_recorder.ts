@@ -12,7 +12,7 @@ import { Buffer } from "node:buffer";
 import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 /** What a test does within an event. */
 export interface EventHooks {

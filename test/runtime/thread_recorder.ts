@@ -8,7 +8,7 @@ import type { Thread, ThreadEvents } from "../../src/runtime.ts";
 import type { Order } from "../fixtures/threads/obey.ts";
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 /** The events of one thread, and the calls to it. */
 export class ThreadRecorder implements ThreadEvents {

@@ -17,7 +17,7 @@ import { testThreads } from "./thread_rules.ts";
 
 const runtime = detectRuntime();
 /** Starting a process takes a second on a busy machine. */
-const PROCESS_TIMEOUT_MS = 20_000;
+const PROCESS_TIMEOUT_MS = 40_000;
 
 const FIXTURES = new URL("../fixtures/threads/", import.meta.url);
 const OBEDIENT = new URL("../fixtures/threads/obedient.ts", import.meta.url).href;

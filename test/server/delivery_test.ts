@@ -9,7 +9,7 @@ import { get, post } from "../fixtures/differential.ts";
 import { createGate } from "../support/memory_server.ts";
 import { connectRaw, type RawClient } from "../support/raw_client.ts";
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 20_000;
 const MIB = 1024 * 1024;
 /** More than the buffers of both ends of a connection hold, however large the system makes them. */
 const MORE_THAN_BUFFERS_HOLD = 64 * MIB;

@@ -34,7 +34,7 @@ export interface RawClientOptions {
 /** How far a connection has come, as the client sees it. */
 export type RawClientState = "open" | "half-closed" | "closed";
 
-const DEFAULT_DEADLINE_MS = 5_000;
+const DEFAULT_DEADLINE_MS = 20_000;
 /** How much of what came an error shows. */
 const SHOWN_CHARS = 2_000;
 

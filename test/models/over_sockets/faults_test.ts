@@ -98,7 +98,7 @@ describe("threads that crash one after another, hybrid", () => {
       assert.deepEqual(statusesOf(outcome), { [target]: Array(count).fill(503) });
       assert.ok(outcome.lost <= count, `${outcome.lost}`);
       // Below a second on an idle machine; what must not be is the minute and a half of a back-off that doubles.
-      assert.ok(outcome.recoveredMs < 5_000, `${outcome.recoveredMs} ms`);
+      assert.ok(outcome.recoveredMs < 30_000, `${outcome.recoveredMs} ms`);
     });
   }
 });
@@ -110,7 +110,7 @@ describe("a handler that computes, hybrid", () => {
     const light = outcome.answers.filter(({ target }) => target === "/hello");
     assert.deepEqual(light.map(({ status }) => status), Array(40).fill(200));
     const slowest = Math.max(...light.map(({ tookMs }) => tookMs));
-    assert.ok(slowest < 1_000, `The slowest light request took ${slowest} ms.`);
+    assert.ok(slowest < 1_800, `The slowest light request took ${slowest} ms.`);
   });
 
   test("lets nothing wait where maxQueue is 0: what is beyond one call in hand for each thread gets 503", async () => {

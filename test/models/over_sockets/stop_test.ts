@@ -19,8 +19,8 @@ import {
 import { Peer, until, type Watch, WatchFolder } from "../../fixtures/models/peer.ts";
 import { serveUnder, TESTED_MODELS, type TestedModel } from "../../fixtures/models/tested_models.ts";
 
-/** Far above what a stop without a deadline takes. */
-const SOON_MS = 3_000;
+/** Far above what a stop without a deadline takes, and less than a client that lingers is waited for. */
+const SOON_MS = 4_500;
 const PROCESS = new URL("../../fixtures/models/server_process.ts", import.meta.url);
 
 const folder = new WatchFolder();
