@@ -235,7 +235,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: "a handler that computes on its thread holds up neither the health path nor another thread",
     isFor: ({ hasThreads }) => hasThreads,
     async run({ app, peer, watch }) {
-      peer.get("/compute?ms=250", ...watch.fieldLines);
+      peer.get("/compute?ms=1000", ...watch.fieldLines);
       await watch.sees("called");
       const other = await Peer.connect(app.port);
       assert.equal((await other.ask("/health")).content, "ok\n");
