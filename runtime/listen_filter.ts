@@ -38,6 +38,8 @@ const SO_ATTACH_FILTER = 26;
 const SO_ACCEPTCONN = 30;
 /** Room for an address of any family. */
 const ADDRESS_BYTES = 128;
+const AF_INET = 2;
+const AF_INET6 = 10;
 /** What is opened at the start has a low number. */
 const MAX_DESCRIPTOR = 4_096;
 
@@ -88,7 +90,7 @@ function findListening(calls: SystemCalls, port: number): number | null {
   for (let descriptor = 3; descriptor < MAX_DESCRIPTOR; descriptor++) {
     if (calls.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, lengthOf(value)) !== 0) continue;
     if (value[0] !== 1 || calls.getsockname(descriptor, address, lengthOf(address)) !== 0) continue;
-    if ((address[2] << 8 | address[3]) !== port) continue;
+    if ((address[0] !== AF_INET && address[0] !== AF_INET6) || (address[2] << 8 | address[3]) !== port) continue;
     if (found !== null) return null;
     found = descriptor;
   }

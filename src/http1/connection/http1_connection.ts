@@ -200,18 +200,14 @@ export class Http1Connection extends AcceptedConnection
 
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean {
-    return this.outbound.flush() && this.#haveLeft();
-  }
-
-  pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
-    return this.outbound.pass(bytes, start, end, areBorrowed) && this.#haveLeft();
-  }
-
-  /** Everything was handed over. */
-  #haveLeft(): true {
+    if (!this.outbound.flush()) return false;
     this.#peerEnd?.seen();
     this.responder.everythingLeft();
     return true;
+  }
+
+  pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
+    return this.outbound.pass(bytes, start, end, areBorrowed) && this.flush();
   }
 
   // The loop.
@@ -284,8 +280,7 @@ export class Http1Connection extends AcceptedConnection
 
   /** Whether no further request is begun now: the peer does not take the responses, or it is time for others. */
   #mustWait(): boolean {
-    const { outbound } = this;
-    if (outbound.isCongested || (outbound.isFull && !this.flush())) return true;
+    if (this.outbound.isCongested || (this.outbound.isFull && !this.flush())) return true;
     return !(this.#share ??= new TurnShare(this.services, this.#turn)).take();
   }
 
@@ -328,14 +323,13 @@ export class Http1Connection extends AcceptedConnection
 
   /** The response is complete: the connection goes on to its next phase. */
   #endExchange(exchange: Exchange): void {
-    const { responder } = this;
     const { reading } = this.#life;
-    responder.finish(exchange);
+    this.responder.finish(exchange);
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
     } else if (reading !== State.COMPLETE) {
       this.#skipUnlessRead(exchange);
-    } else if (responder.isLast) {
+    } else if (this.responder.isLast) {
       this.#close();
     } else {
       this.#life.enter(State.IDLE, State.NONE);
@@ -396,10 +390,8 @@ export class Http1Connection extends AcceptedConnection
         if (this.#life.reading === State.COMPLETE && this.#peerEnd?.expect(this) === true) this.abort(Verdicts.gone());
         return;
       case "end-stream":
-        this.#raw!.endReading();
-        if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
-        return;
       case "expect-gone":
+        if (verdict === "end-stream") this.#raw!.endReading();
         if (this.#peerEnd!.expect(this)) this.abort(Verdicts.gone());
         return;
       case "refuse":
