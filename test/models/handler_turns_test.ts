@@ -36,7 +36,7 @@ async function start(options: ServeOptions = {}, isLastToLeave = false) {
   return { begun, peers, sendAtOnce, clock };
 }
 
-const MODELS: readonly ServeOptions[] = [{ model: "event-driven" }, { model: "worker-pool", workers: 16 }];
+const MODELS: readonly ServeOptions[] = [{ model: "event-driven" }, { model: "worker-pool", workers: 200 }];
 
 for (const options of MODELS) {
   describe(`handlers of requests that are readable at once, ${options.model}`, () => {
@@ -55,6 +55,13 @@ for (const options of MODELS) {
       const answered = begun.map((each) => each.answered);
       assert.ok(answered.slice(4).every((count) => count >= 4), `${answered} were answered before`);
       if (detectRuntime().name !== "bun") assert.deepEqual(answered, [0, 0, 0, 0, 4, 4]);
+    });
+
+    test("that compute nothing are all called in the same turn, however many they are", async () => {
+      const { begun, sendAtOnce } = await start(options);
+      await sendAtOnce(...Array.from({ length: 200 }, () => "/0.04"));
+      assert.equal(begun.length, 200);
+      if (detectRuntime().name !== "bun") assert.ok(begun.every(({ answered }) => answered === 0));
     });
 
     test("are called in the order in which they came", async () => {
