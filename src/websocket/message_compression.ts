@@ -25,23 +25,24 @@ export type OnPayload = (payload: Uint8Array<ArrayBuffer> | DecompressionFailure
 /** Lets only so many streams work at a time; the others wait in order. */
 export class CompressionJobs {
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: (() => boolean)[] = [];
 
-  /** Calls back when it is its turn; `end` must follow. */
-  begin(job: () => void): void {
+  /** Calls back when it is its turn, to begin. Where that returns true, `end` must follow. */
+  begin(job: () => boolean): void {
     if (this.#running >= MAX_JOBS) {
       this.#waiting.push(job);
       return;
     }
     this.#running++;
-    job();
+    if (!job()) this.end();
   }
 
-  /** A job has ended, or was given up. */
+  /** A job has ended, or was given up. Of those that wait, thousands may be closed: they take no turn. */
   end(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running--;
-    else next();
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (next()) return;
+    }
+    this.#running--;
   }
 }
 
@@ -141,10 +142,7 @@ class Job {
 
   run(bytes: Uint8Array, maxBytes: number, staysOpen: boolean, onPayload: OnPayload): void {
     this.#jobs.begin(() => {
-      if (this.#isClosed) {
-        this.#jobs.end();
-        return;
-      }
+      if (this.#isClosed) return false;
       this.#isRunning = true;
       const stream = this.#stream ??= this.#create();
       const pieces: Uint8Array<ArrayBuffer>[] = [];
@@ -166,6 +164,7 @@ class Job {
         return true;
       };
       stream.run(bytes, onPiece, (error) => finish(error === null ? joined(pieces, pieceBytes) : "not-deflate"));
+      return true;
     });
   }
 
