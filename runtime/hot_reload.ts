@@ -22,7 +22,7 @@ interface Places {
 }
 
 /** The global object is all that stays. */
-const KEY = Symbol.for("@trivet/http: who listens where");
+const KEY = Symbol.for("@trivet/http: servers by place");
 const globals = globalThis as { [KEY]?: Places };
 const places: Places = globals[KEY] ??= { evaluations: 0, tenants: new Map() };
 /** This module is evaluated with the program. */

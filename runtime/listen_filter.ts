@@ -67,7 +67,7 @@ export async function acceptLast(
   const calls = openFirst(open);
   const socket = calls === null ? null : findListening(calls, port);
   if (socket === null || !attachFilter(calls!, socket)) return false;
-  // That takes some milliseconds, which is more than a round trip to a proxy. Who connects meanwhile waits for a second.
+  // That takes some milliseconds, which is more than a round trip to a proxy. A client that connects meanwhile waits for a second.
   await acceptedAll(countAccepted);
   return true;
 }

@@ -69,7 +69,7 @@ export class TlsAcceptor {
   /** Begins a handshake. */
   accept(socket: Socket, events: HandshakeEvents): void {
     this.#waiting.set(socket, events);
-    // Who ends its side within a handshake has left: no half of it would be of use, and it would hold a descriptor.
+    // A client that ends its side within a handshake has left: the other half is of no use, and would hold a descriptor.
     socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   }
@@ -145,7 +145,7 @@ export class TlsAcceptor {
   }
 }
 
-/** A client that shows no certificate need not say who it is; one that shows one must be who it says. */
+/** A client may show no certificate; one that is shown must be trusted. */
 function isTrustworthy(socket: TLSSocket): boolean {
   return socket.authorized || rawCertificateOf(socket) === null;
 }

@@ -1,5 +1,5 @@
 /**
- * How much a person has to read who follows a request through the package.
+ * How much there is to read on the way of a request through the package.
  *
  * The counting needs Deno, which has the parser; the server whose calls are counted runs on the machine's Node.
  */

@@ -38,7 +38,7 @@ const TOLERANCE = 1e-9;
  */
 export function distributionOf(ended: readonly number[], waiting: readonly number[], isPaced: boolean) {
   const all: Time[] = [...ended.map((ms): Time => [ms, true]), ...waiting.map((ms): Time => [ms, false])];
-  // Of equal times those that have ended come first: who still waits lasts longer.
+  // Of equal times those that have ended come first: one that still waits lasts longer.
   const times = all.sort((a, b) => a[0] - b[0] || Number(b[1]) - Number(a[1]));
   const found: Distribution | null = times.length === 0 ? null : { p50: quantile(0.5), p99: quantile(0.99) };
   return found;

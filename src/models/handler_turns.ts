@@ -1,9 +1,9 @@
 /**
  * The calls of handlers on this event loop.
  *
- * Requests of many connections may be readable at once, and each handler may compute for a while. So once a turn has
- * lasted some milliseconds the others wait for the next one: what is finished leaves and others are read first. It must
- * not know which connection an exchange is on, nor which model calls.
+ * Requests of many connections may be readable at once, and each handler may compute for a while. So once handlers have
+ * computed for some milliseconds in a turn the others wait for the next one: what is finished leaves and others are read
+ * first. It must not know which connection an exchange is on, nor which model calls.
  *
  * Time is read once, behind each handler, and the end of the turn is asked for only when there is something to measure;
  * so what computes little costs a look at the clock. Time in which the loop was idle is taken for a handler's. That makes
@@ -17,7 +17,7 @@ import type { Exchange } from "../exchange/exchange.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { Clock } from "../runtime.ts";
 
-/** Handlers are begun for so long within one turn. */
+/** How long handlers compute within one turn until no further one is begun. */
 const MAX_TURN_MS = 4;
 /**
  * A call that has taken less has computed nothing. When a thousand connections are readable, their turn is longer than

@@ -349,7 +349,7 @@ export class Lifetime {
     if (this.#phase !== "draining" || this.#services.open.count > 0) return;
     this.#enter("settling");
     const drained = this.#scheduler.drained?.().then((elsewhere) => void (this.#elsewhere = elsewhere));
-    // Who waits for the end may want to listen at the same port.
+    // The program that waits for the end may want to listen at the same port.
     this.#patience.follow([this.#released, drained], () => this.#join());
   }
 

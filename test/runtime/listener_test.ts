@@ -25,7 +25,7 @@ const runtime = detectRuntime();
 const DEADLINE_MS = 20_000;
 const SERVER = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
 
-/** Connects and is echoed, 40 clients at a time, until it is told to stop. Who is refused tries again. */
+/** Connects and is echoed, 40 clients at a time, until it is told to stop. A client that is refused tries again. */
 const CLIENTS = `
   const { parentPort, workerData: { port } } = require("node:worker_threads");
   const { connect } = require("node:net");

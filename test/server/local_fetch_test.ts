@@ -27,7 +27,7 @@ const mirror: Handler = async (request, info) =>
     remote: info.remoteAddr,
   });
 
-/** Settles until a promise has, as virtual time needs somebody to turn its loop. */
+/** Turns the virtual event loop until a promise has settled. */
 async function settled<T>({ clock }: MemoryServer, promise: Promise<T>): Promise<T> {
   let isSettled = false;
   promise.then(() => isSettled = true, () => isSettled = true);
