@@ -66,6 +66,11 @@ const LONG_TURN_MS = 20;
  * turn wait for the one that computes. It makes light calls dearer by half.
  */
 const LONG_TURN_ECHO = 5;
+/**
+ * And for no longer than this: a turn lasts for a millisecond without those that compute, so that where one comes more
+ * rarely, it holds up less than one in a thousand of the others.
+ */
+const MAX_LONG_TURN_ECHO_MS = 1_000;
 
 /** A place in the pool that always has a thread, or is about to get one. */
 export interface ThreadSeat {
@@ -217,7 +222,8 @@ export class ThreadPool {
 
   #noteTurn(durationMs: number): void {
     if (durationMs <= LONG_TURN_MS) return;
-    this.#setOneATurn(this.#runtime.clock.nowMs() + LONG_TURN_ECHO * durationMs);
+    const echoMs = Math.min(LONG_TURN_ECHO * durationMs, MAX_LONG_TURN_ECHO_MS);
+    this.#setOneATurn(this.#runtime.clock.nowMs() + echoMs);
     this.#startWatching();
   }
 

@@ -6,9 +6,11 @@ import { get, statuses, text } from "../support/memory_server.ts";
 import { type HandlerPlace, startThreadServer, type ThreadServer } from "../support/thread_server.ts";
 
 const COMPUTE_MS = 100;
+const COMPUTE_LONG_MS = 60_000;
 
 function compute(request: Request, place: HandlerPlace): Response {
   if (request.url.endsWith("/compute")) place.compute(COMPUTE_MS);
+  if (request.url.endsWith("/compute-long")) place.compute(COMPUTE_LONG_MS);
   return text("done");
 }
 
@@ -45,6 +47,17 @@ describe("a light call", () => {
     await server.clock.advance(5 * COMPUTE_MS);
     await callOften(server, 20, 100);
     assert.deepEqual(await mostAnswersAtOnce(server), [10, 10], "none has computed for a while");
+  });
+
+  test("travels with others again a second after a handler has computed, however long that took", async () => {
+    const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
+    await callOften(server, 20, 100);
+    await server.send(get("/compute-long"));
+    await server.clock.advance(900);
+    assert.deepEqual(await mostAnswersAtOnce(server), [1, 1], "another one is likely to compute");
+    await server.clock.advance(100);
+    await callOften(server, 20, 100);
+    assert.deepEqual(await mostAnswersAtOnce(server), [10, 10]);
   });
 
   test("goes to a thread that waits for one, and not to one that may compute because it has fewer", async () => {
