@@ -17,6 +17,8 @@ export type WarningCode =
   | "workers-busy"
   /** A thread of the handler was lost and is replaced; `onError` is told why. */
   | "thread-replaced"
+  /** No thread can be started in the place of another one, which is tried again and again. */
+  | "thread-not-started"
   /** Connections have taken nearly every descriptor that the process may have. */
   | "descriptors-low"
   /** Fewer event loops run than were asked for. */

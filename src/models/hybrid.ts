@@ -32,6 +32,8 @@ export interface HybridOptions {
   readonly warnings: Warnings;
   /** Told when a thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
+  /** Told when no thread could be started in the place of another one. */
+  readonly onNotStarted: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
   readonly onError: (error: TrivetError) => void;
   /** Told of what handlers publish, for WebSockets that are on no thread of the model. */
@@ -59,6 +61,7 @@ export class HybridScheduler implements Scheduler, CallKeeper {
       onFree: () => this.#dispatch(),
       onHeldUp: () => this.#relieve(),
       onLost: (_seat, returned, cause) => this.#onLost(returned, cause),
+      onNotStarted: options.onNotStarted,
       onError: options.onError,
       onPublished: options.onPublished,
     });

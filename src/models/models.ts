@@ -94,13 +94,14 @@ export const MODELS: ModelTable = {
       if (loops === 1) return here;
       const { runtime, options, threadEntry: entry, loopOrders: orders, reportError, onPublished } = parts;
       const onCrash = (cause: TrivetError): void => reportLoss(parts, cause);
+      const onNotStarted = (cause: TrivetError): void => warnNotStarted(parts, cause);
       const { onError, accessLog } = options;
       const onRequest = (request: AccessLogEntry): void => {
         if (typeof accessLog === "function") tellUser(runtime.host, () => accessLog(request));
       };
       const others = Array.from(
         { length: loops - 1 },
-        () => new LoopThread({ runtime, entry, orders, onError, onRequest, onCrash, reportError }),
+        () => new LoopThread({ runtime, entry, orders, onError, onRequest, onCrash, onNotStarted, reportError }),
       );
       return new EventLoopsScheduler(here, others, onPublished);
     },
@@ -152,6 +153,7 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
     queueTimeoutMs: options.queueTimeout,
     handlerTimeoutMs: handlerTimeout,
     onCrash: (cause) => reportLoss(parts, cause),
+    onNotStarted: (cause) => warnNotStarted(parts, cause),
     onError: parts.reportError,
     onPublished: parts.onPublished,
   };
@@ -171,4 +173,9 @@ function needsModule(what: string): TypeError {
 function reportLoss({ warnings, reportError }: ModelParts, cause: TrivetError): void {
   warnings.warn("thread-replaced", `A thread was lost and is replaced: ${cause.message}`);
   if (cause.code !== "handler-timeout") reportError(cause);
+}
+
+/** Nothing else tells why fewer handlers run than were asked for, or none, until a thread can be started again. */
+function warnNotStarted({ warnings }: ModelParts, { message }: TrivetError): void {
+  warnings.warn("thread-not-started", `No thread can be started in the place of another one: ${message}`);
 }

@@ -26,6 +26,8 @@ export interface ThreadPlacesOptions {
   readonly handlerTimeoutMs: number;
   /** Told when a thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
+  /** Told when no thread could be started in the place of another one. */
+  readonly onNotStarted: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
   readonly onError: (error: TrivetError) => void;
   /** Told of what handlers publish, for WebSockets that are on no thread of the model. */
@@ -51,6 +53,7 @@ export class ThreadPlaces implements WorkPlaces, CallKeeper {
       // The thread of a worker is its own: what waits for it can go nowhere else.
       onHeldUp: () => {},
       onLost: (seat, returned, cause) => this.#onLost(seat, returned, cause),
+      onNotStarted: options.onNotStarted,
       onError: options.onError,
       onPublished: options.onPublished,
     });

@@ -31,6 +31,9 @@ const END_OF_SCOPE: ShutdownOptions = { delay: 0, closeIdle: true };
 /** What a path counts from, where the server has no URL that a request could have. */
 const LOCAL_URL = "http://localhost/";
 
+const NO_ADDRESS = "The address is known when the server listens: await server.ready() first. " +
+  "A server that was stopped before that has none.";
+
 /** What a server is made of. */
 export interface ServerParts extends LifetimeParts {
   /** Takes what connections within the process tell, which begin with neither TLS nor the header of a proxy. */
@@ -72,7 +75,7 @@ export class HttpServer implements Server {
   get addr(): Address {
     const { address } = this.#lifetime;
     if (address !== null) return address;
-    throw new TrivetError("not-listening", "The address is known when the server listens: await server.ready() first.");
+    throw new TrivetError("not-listening", NO_ADDRESS);
   }
 
   get port(): number {
@@ -124,7 +127,8 @@ export class HttpServer implements Server {
   /** Is no method, so that it can be handed to whatever wants a `fetch`. */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     await this.ready();
-    const base = this.addr.transport === "tcp" ? this.url : LOCAL_URL;
+    // One that was stopped before it could listen has none.
+    const base = this.#lifetime.address?.transport === "tcp" ? this.url : LOCAL_URL;
     return await fetchLocally(toRequest(input, init, base), this.#runtime, (client) => this.#connect(client));
   };
 
@@ -159,8 +163,11 @@ export class HttpServer implements Server {
     this.#lifetime.reference(false);
   }
 
+  /** That it could not start is what `ready()` tells: told here too it would hide the error that has ended the scope. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown(END_OF_SCOPE);
+    await this.shutdown(END_OF_SCOPE).catch((error) => {
+      if (this.#lifetime.phase !== "failed") throw error;
+    });
   }
 
   /** Opens no connection that would never be served. */

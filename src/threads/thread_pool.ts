@@ -24,6 +24,8 @@ export interface ThreadPoolEvents {
   onHeldUp(): void;
   /** The thread of a seat is gone; these calls can be made on another one. */
   onLost(seat: ThreadSeat, returned: readonly RemoteCall[], cause: TrivetError): void;
+  /** No thread could be started in the place of another one; it is tried again. */
+  onNotStarted(cause: TrivetError): void;
   /** An error that belongs to no exchange. */
   onError(error: TrivetError): void;
   /** A handler has published to WebSockets, of which those of all threads are told already. */
@@ -94,6 +96,7 @@ export class ThreadPool {
   readonly #delays = new Durations();
   #restTimer: Timer | null = null;
   #isDraining = false;
+  #isClosed = false;
   #watchTimer: Timer | null = null;
   /** Until when threads begin one call a turn; 0 while they do not. */
   #oneATurnUntilMs = 0;
@@ -194,6 +197,7 @@ export class ThreadPool {
 
   /** Ends all threads. Resolves when none is left. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#restTimer?.cancel();
     this.#stopWatching();
     for (const seat of this.#seats) seat.close();
@@ -221,7 +225,7 @@ export class ThreadPool {
   }
 
   #noteTurn(durationMs: number): void {
-    if (durationMs <= LONG_TURN_MS) return;
+    if (durationMs <= LONG_TURN_MS || this.#isClosed) return;
     const echoMs = Math.min(LONG_TURN_ECHO * durationMs, MAX_LONG_TURN_ECHO_MS);
     this.#setOneATurn(this.#runtime.clock.nowMs() + echoMs);
     this.#startWatching();
@@ -302,6 +306,8 @@ export class ThreadPool {
         if (!(error instanceof TrivetError)) {
           const message = "A thread could not be given what waits for it.";
           this.#events.onError(new TrivetError("internal-error", message, { cause: error }));
+        } else if (seat.state !== "closed") {
+          this.#events.onNotStarted(error);
         }
         if (seat.state === "vacant") this.#fillLater(seat, seat.nextStartDelayMs());
         // The thread that is there goes on, and calls may wait for it.

@@ -251,8 +251,10 @@ describe("a lost event loop", () => {
     assert.equal(server.stats().requests, 4);
   });
 
-  test("is tried to be started again each second", async () => {
-    const started = await start(path, {}, { lacksModule: (number) => number > 2 && number < 6 });
+  test("is tried to be started again each second, and not in silence", async () => {
+    const told: string[] = [];
+    const onWarning = ({ code, message }: Warning): void => void told.push(`${code}: ${message}`);
+    const started = await start(path, { onWarning }, { lacksModule: (number) => number > 2 && number < 6 });
     const { server, threads, clock, until, startedAtMs } = started;
     threads[1].crash(boom);
     for (let second = 1; second <= 4; second++) {
@@ -263,6 +265,8 @@ describe("a lost event loop", () => {
     }
     await until(() => server.stats().loops === 3);
     assert.deepEqual(startedAtMs.slice(2), [1_000, 2_000, 3_000, 4_000]);
+    assert.equal(told.length, 2, "each at most once in ten seconds");
+    assert.match(told[1], /^thread-not-started: No thread can be started .*: The module ".*" does not exist\.$/);
     const report = server.shutdown();
     await until(() => server.stats().state === "stopped");
     await report;

@@ -77,6 +77,19 @@ describe("a light call", () => {
     assert.deepEqual(held, [1, 2, 2, 2, 2, 2, 2]);
   });
 
+  test("that was computed until the server has stopped leaves nothing that watches threads", async () => {
+    const { server, clock, threads, send } = await startThreadServer((request, place) => {
+      place.thread.freeze();
+      return compute(request, place);
+    }, { model: "hybrid", threads: 1 });
+    await send(get("/compute"));
+    const stopped = server.stop();
+    threads[0].thaw();
+    await clock.settle();
+    await stopped;
+    assert.equal(clock.pendingCount, 0);
+  });
+
   test("that waits while every thread computes is warned of", async () => {
     const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
     for (const thread of server.threads) thread.freeze();

@@ -50,6 +50,7 @@ function createBench() {
     onError: undefined,
     onRequest: () => {},
     onCrash: (cause) => void crashes.push(cause),
+    onNotStarted: () => {},
     reportError: (error) => void reported.push(error),
   });
   const { clock } = runtime;

@@ -223,7 +223,7 @@ describe("a thread that crashes", () => {
     },
   ];
   for (const { name, setup } of misfortunes) {
-    test(`is tried to be replaced again and again, ever more slowly, while ${name}`, async () => {
+    test(`is tried to be replaced again and again, ever more slowly and not in silence, while ${name}`, async () => {
       let isMended = false;
       const isBroken = (number: number): boolean => number > 1 && !isMended;
       const started = await startThreadServer(hello, { model: "hybrid", threads: 1 }, setup(isBroken));
@@ -236,6 +236,7 @@ describe("a thread that crashes", () => {
       assert.deepEqual(delaysMs, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300]);
       assert.equal(waiting.received(), "");
       assert.equal(server.stats().threads.ready, 0);
+      assert.deepEqual(started.warned, ["thread-replaced", "thread-not-started", "thread-not-started"]);
       isMended = true;
       await clock.advance(5_000);
       await until(() => waiting.received() !== "");
@@ -281,6 +282,19 @@ describe("a thread that crashes", () => {
     await stopped;
     assert.equal(started.startedAtMs.length, length);
     assert.equal(started.clock.pendingCount, 0);
+  });
+
+  test("is not warned of by a server that stops while it is replaced", async () => {
+    const started = await startThreadServer(hello, { model: "hybrid", threads: 1 }, {
+      begin: (number) => number === 2 ? new Promise(() => {}) : undefined,
+    });
+    const { threads, server, until, warned } = started;
+    threads[0].crash(boom);
+    await until(() => threads.length === 2);
+    server.stop();
+    await until(() => server.stats().state === "stopped");
+    assert.deepEqual(warned, ["thread-replaced"]);
+    assertNothingIsLeft(started);
   });
 
   test("is not taken for lost when the server has asked it to end", async () => {
@@ -339,7 +353,7 @@ describe("maxRequestsPerThread", () => {
       threads: 1,
       maxRequestsPerThread: 2,
     }, { lacksModule: (number) => number === 2 || number === 3 });
-    const { send, until, server, alive } = started;
+    const { send, until, server, alive, warned } = started;
     const numbers: string[] = [];
     for (let call = 1; call <= 7; call++) {
       const peer = await send(get());
@@ -347,6 +361,7 @@ describe("maxRequestsPerThread", () => {
       numbers.push(peer.received().at(-1)!);
     }
     assert.deepEqual(numbers, ["1", "1", "1", "1", "1", "1", "4"], "as many again, each time");
+    assert.deepEqual(warned, ["thread-not-started"]);
     assert.equal(server.stats().threads.renewed, 1);
     assert.equal(server.stats().threads.lost, 0);
   });

@@ -130,6 +130,16 @@ describe("a port that is taken", () => {
   });
 });
 
+describe("the end of a scope", () => {
+  test("of a server that could not start hides no error: ready() has told it", async () => {
+    const first = await start();
+    const second = serve({ ...WHERE, port: first.port }, hello);
+    await assert.rejects(second.ready(), { code: "listen-failed" });
+    await second[Symbol.asyncDispose]();
+    await first.shutdown();
+  });
+});
+
 describe("a graceful stop", () => {
   test("finishes the exchange in flight, says that the connection closes, and reports", async () => {
     const { server, client, answer } = await startBusy();

@@ -353,6 +353,12 @@ describe("start and stop", () => {
     await memory.server.stop();
   });
 
+  test("a request that comes before a stop that comes before the server listens is told", async () => {
+    const memory = createMemoryServer(createMemoryRuntime(), { signal: AbortSignal.abort() }, mirror);
+    await assert.rejects(ask(memory, "/"), { code: "draining" });
+    assert.throws(() => memory.server.url, { code: "not-listening", message: /stopped before that has none/ });
+  });
+
   test("one that is in flight is answered by a stop, and the next is told", async () => {
     const gate = createGate();
     const memory = await startMemoryServer(async () => {

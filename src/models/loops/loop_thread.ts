@@ -40,6 +40,8 @@ export interface LoopThreadOptions {
   readonly onRequest: (entry: AccessLogEntry) => void;
   /** Told when the thread was lost. */
   readonly onCrash: (cause: TrivetError) => void;
+  /** Told when it could not be started in the place of one that was lost. */
+  readonly onNotStarted: (cause: TrivetError) => void;
   /** Told of an error that belongs to no exchange. */
   readonly reportError: (error: TrivetError) => void;
 }
@@ -329,6 +331,7 @@ export class LoopThread {
     this.#settle("lost");
     if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
     if (wasListening) this.#options.onCrash(cause);
+    else if (this.#hasListened) this.#options.onNotStarted(cause);
   }
 
   /** Starts it again. What fails is tried again, since the loop is lost then. */
