@@ -4,6 +4,11 @@
  * @module
  */
 
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { createInterface } from "node:readline";
+
 const STOP_DEADLINE_MS = 2_000;
 /** Enough for the first error with its stack. */
 const MAX_PRINTED_CHARS = 1_000;
@@ -14,83 +19,76 @@ export const WITH_MANY_FILES: readonly string[] = ["bash", "-c", 'ulimit -n "$(u
 export class ChildProgram {
   /** The beginning of what it printed as errors. */
   printedErrors = "";
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamDefaultReader<string>;
-  readonly #errorsRead: Promise<void>;
-  #received = "";
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  readonly #ended: Promise<unknown>;
 
   /** Starts it. */
   constructor(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const [shell, ...args] = [...WITH_MANY_FILES, ...argv];
-    this.#child = new Deno.Command(shell, { args, env, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    this.#errorsRead = this.#collectErrors();
+    this.#child = spawn(shell, args, { env: { ...process.env, ...env } });
+    this.#ended = once(this.#child, "close");
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+    // What it is told is lost where it has ended; that shows in what it answers.
+    this.#child.stdin.on("error", () => {});
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.printedErrors = (this.printedErrors + text).slice(0, MAX_PRINTED_CHARS);
+    });
   }
 
   /** The process. */
   get pid(): number {
-    return this.#child.pid;
+    return this.#child.pid!;
   }
 
   /**
    * Waits for its next line, which is JSON.
    *
-   * @throws {Error} None comes in time; the program is ended then.
+   * @throws {Error} None comes in time, and the program is ended then; or it tells of an error.
    */
   async answer<T>(deadlineMs: number): Promise<T> {
-    const deadline = setTimeout(() => this.#kill(), deadlineMs);
-    try {
-      while (!this.#received.includes("\n")) {
-        const { value } = await this.#output.read();
-        if (value === undefined) {
-          await this.#errorsRead;
-          throw new Error(`A program under test has ended. It printed: ${this.#received}${this.printedErrors}`);
-        }
-        this.#received += value;
-      }
-    } finally {
-      clearTimeout(deadline);
+    const deadline = setTimeout(() => this.#child.kill("SIGKILL"), deadlineMs);
+    const { value: line, done } = await this.#lines.next();
+    clearTimeout(deadline);
+    if (done) {
+      await this.#ended;
+      throw new Error(`A program under test has ended. It printed: ${this.printedErrors}`);
     }
-    const [line, rest] = this.#received.split(/\n(.*)/s);
-    this.#received = rest;
-    return JSON.parse(line);
+    const answer = JSON.parse(line);
+    if (answer?.error !== undefined) throw new Error(answer.error);
+    return answer;
   }
 
   /** Sends it a line and waits for its answer. */
   async ask<T>(line: string, deadlineMs: number): Promise<T> {
-    await this.#input.write(new TextEncoder().encode(`${line}\n`));
+    this.#child.stdin.write(`${line}\n`);
     return await this.answer(deadlineMs);
   }
 
   /** Ends it: at first it is asked to, by the end of its input. */
   async stop(): Promise<void> {
-    const deadline = setTimeout(() => this.#kill(), STOP_DEADLINE_MS);
-    await this.#input.close().catch(() => undefined);
-    await this.#child.status;
+    const deadline = setTimeout(() => this.#child.kill("SIGKILL"), STOP_DEADLINE_MS);
+    this.#child.stdin.end();
+    await this.#ended;
     clearTimeout(deadline);
-    await this.#output.cancel();
-    await this.#errorsRead;
-  }
-
-  #kill(): void {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-  }
-
-  async #collectErrors(): Promise<void> {
-    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
-      this.printedErrors = (this.printedErrors + text).slice(0, MAX_PRINTED_CHARS);
-    }
   }
 }
 
 /** Starts a client of this folder in a process of its own, on Deno. */
 export function startClient(file: string, ...args: readonly string[]): ChildProgram {
-  const path = decodeURIComponent(new URL(file, import.meta.url).pathname);
+  const path = decodeURIComponent(new URL(`clients/${file}`, import.meta.url).pathname);
   return new ChildProgram([Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args]);
+}
+
+/** Uses a program once it has started, and ends it. */
+export async function using<P extends { stop(): Promise<void> }, T>(
+  starting: P | Promise<P>,
+  use: (program: P) => Promise<T>,
+): Promise<T> {
+  const program = await starting;
+  try {
+    return await use(program);
+  } finally {
+    await program.stop();
+  }
 }

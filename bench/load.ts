@@ -10,15 +10,16 @@
  * @module
  */
 
-import { type ContenderName, contenderOf, CONTENDERS, type Found } from "./load/contenders.ts";
+import { type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
 import { findGenerators } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
 import { buildPeers } from "./load/peers.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
-import { measureState, type StateFinding, STATES, stateSections } from "./load/states.ts";
+import { measureState, STATES } from "./load/states.ts";
 import { amount, choice, runProgram, SWITCH } from "./program.ts";
-import { findProgram, installPackages, NO_PACKAGES, RUNTIME_NAMES, type RuntimeName } from "./runtimes.ts";
+import { type Finding, problemsOf, sectionOf } from "./report.ts";
+import { findProgram, installPackages, NO_PACKAGES, RUNTIME_NAMES } from "./runtimes.ts";
 
 const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
 /** Its compilers are at work still, so that the figures of a quick run are not the ones to quote. */
@@ -42,7 +43,7 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, sa
   const selected = options.scenario.length > 0 ? options.scenario : quick ? QUICK_MEASURED : MEASURED;
   const contenders = options.contender.length > 0 ? options.contender : quick ? QUICK_CONTENDERS : CONTENDER_NAMES;
   const scenarios = SCENARIOS.filter((each) => selected.includes(each.name));
-  const generators = await findGenerators(root);
+  const { wrk, h2load } = await findGenerators(root);
   const needed = new Set(scenarios.flatMap((each) => each.contenders).filter((each) => contenders.includes(each)));
   const kinds = (kind: string) => [...needed].map(contenderOf).filter((each) => each.kind === kind);
   const peers = await buildPeers(kinds("peer").map(({ file }) => file), folder);
@@ -52,59 +53,55 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, sa
   if (packages.problem !== "") {
     notes.push(`The packages of npm are left out, since they can't be had: ${packages.problem}`);
   }
-  if (generators.h2load === null) {
-    notes.push("Loads of so many requests a second are left out, since h2load is missing.");
-  }
+  if (h2load === null) notes.push("Loads of so many requests a second are left out, since h2load is missing.");
   for (const note of notes) say(note);
   const warmUpSeconds = quick ? QUICK_WARM_UP_SECONDS : options["warm-up"];
   const rounds = quick ? 1 : options.rounds;
   const node = (await findProgram("node", root)).path;
-  const found: Found = { packages: packages.folder, peers };
-  const method: Method = { ...found, rounds, seconds, starts, warmUpSeconds, contenders, folder, node };
+  const servers = { packages: packages.folder, peers, folder, node, contenders };
+  const method: Method = { ...servers, rounds, seconds, starts, warmUpSeconds };
 
   const measurements: Measurement[] = [];
   for (const scenario of scenarios) {
-    if (scenario.requestsPerSecond !== null && (generators.h2load === null || warmUpSeconds === 0)) continue;
+    if (scenario.requestsPerSecond !== null && h2load === null) continue;
     for (const runtime of runtimes) {
       const found = await measureScenario(scenario, runtime, method);
       measurements.push(...found);
       say(progressLine(scenario, runtime.title, found));
     }
   }
-  const states: StateFinding[] = [];
+  const states: Finding[] = [];
   for (const state of STATES.filter((each) => selected.includes(each.name))) {
     const found = await measureState(state, runtimes, method, quick);
     states.push(...found);
-    say(`${state.title}: ${found.map((each) => `${each.contender} ${each.figures.join(" ")}`).join("; ")}`);
+    say(`${state.title}: ${found.map((each) => `${each.title} ${Object.values(each.figures).join(" ")}`).join("; ")}`);
   }
-  const { wrk, h2load } = generators;
   const ofAll = { ...versions, ...packages.versions, ...peers.versions, wrk, ...h2load !== null && { h2load } };
-  const all = { measurements, states, versions: ofAll };
-  const figures = options.add && name !== null ? await added(all, `${root}/bench/results/${name}.json`) : all;
-  const started = starts === 1 ? "once" : `${starts} times`;
+  const found: Figures = { measurements, states, versions: ofAll };
+  const figures = options.add && name !== null ? await added(found, `${root}/bench/results/${name}.json`) : found;
+  const all = [...figures.measurements, ...figures.states];
   return {
     title: "Load benchmark",
     method: `Medians of ${rounds * starts} alternating rounds of ${seconds} s after ${warmUpSeconds} s of load, of ` +
-      `servers that were started ${started}, pinned to one processor where there are two.` +
-      notes.map((note) => ` ${note}`).join(""),
+      `servers that were started ${
+        starts === 1 ? "once" : `${starts} times`
+      }, pinned to one processor where there are ` +
+      ["two.", ...notes].join(" "),
     versions: figures.versions,
-    sections: [...sectionsOf(figures.measurements).toSpliced(-1, 0, ...stateSections(figures.states))],
-    problems: [
-      ...figures.measurements.flatMap((each) => problemsOf(each.scenario, each)),
-      ...figures.states.flatMap((each) => problemsOf(each.state, each)),
-    ],
+    sections: sectionsOf(figures.measurements).toSpliced(
+      -1,
+      0,
+      ...STATES.map((each) => sectionOf(each, figures.states)),
+    ),
+    problems: problemsOf(all.map((each) => ({ ...each, title: `${each.of}, ${each.title}` }))),
     figures,
   };
 });
 
-function problemsOf(what: string, { runtime, contender, problems }: Measurement | StateFinding): string[] {
-  return problems.map((problem) => `${what} on ${runtime}, ${contender}: ${problem}`);
-}
-
 /** What a run has found, as it is kept. */
 interface Figures {
   readonly measurements: readonly Measurement[];
-  readonly states: readonly StateFinding[];
+  readonly states: readonly Finding[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -112,19 +109,14 @@ interface Figures {
 async function added({ measurements, states, versions }: Figures, path: string): Promise<Figures> {
   const text = await Deno.readTextFile(path).catch(() => null);
   const kept: Figures = text === null ? { measurements: [], states: [], versions: {} } : JSON.parse(text).figures;
-  const joined = <T extends { runtime: RuntimeName; contender: string }>(
-    now: readonly T[],
-    before: readonly T[],
-    what: (each: T) => string,
-  ): T[] => {
-    const key = (each: T) => `${what(each)} ${each.runtime} ${each.contender}`;
-    const found = new Map([...before, ...now].map((each) => [key(each), each]));
-    const rank = (each: T) => 10 * MEASURED.indexOf(what(each)) + RUNTIME_NAMES.indexOf(each.runtime);
+  const joined = <F extends Finding>(before: readonly F[], now: readonly F[]): F[] => {
+    const found = new Map([...before, ...now].map((each) => [`${each.of} ${each.runtime} ${each.title}`, each]));
+    const rank = ({ of, runtime }: F) => 10 * MEASURED.indexOf(of) + RUNTIME_NAMES.indexOf(runtime);
     return [...found.values()].sort((a, b) => rank(a) - rank(b));
   };
   return {
-    measurements: joined(measurements, kept.measurements, ({ scenario }) => scenario),
-    states: joined(states, kept.states, ({ state }) => state),
+    measurements: joined(kept.measurements, measurements),
+    states: joined(kept.states, states),
     versions: { ...kept.versions, ...versions },
   };
 }

@@ -8,55 +8,56 @@
  * @module
  */
 
-import { CLIENTS, type Experiment, EXPERIMENTS } from "./models/experiments.ts";
+import { type Experiment, EXPERIMENTS } from "./models/experiments.ts";
 import { type ContestantName, contestantOf, CONTESTANTS, Lab, type Round } from "./models/lab.ts";
 import { amount, choice, runProgram, type Site } from "./program.ts";
-import { messageOf, percent, type Section } from "./report.ts";
-import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
+import { type Finding, messageOf, nameOf, percent, problemsOf, type Section, sectionOf } from "./report.ts";
 
-/** What was found of a contestant on a runtime in one case: the round in the middle. */
-interface Row {
-  readonly runtime: RuntimeName;
+/** The round in the middle of a contestant on a runtime in one case. */
+interface Row extends Finding {
   readonly contestant: ContestantName;
-  readonly round: Round;
+  readonly details: Round["load"];
 }
 
-const MODELS = Object.keys(CONTESTANTS) as ContestantName[];
 /** A round in which everything else took more than this part of a core is called disturbed. */
 const DISTURBED_SHARE = 0.3;
 
-const OPTIONS = { experiment: choice(EXPERIMENTS.map(({ name }) => name)), model: choice(MODELS), rounds: amount(1) };
+const OPTIONS = {
+  experiment: choice(EXPERIMENTS.map(({ name }) => name)),
+  model: choice(Object.keys(CONTESTANTS) as ContestantName[]),
+  rounds: amount(1),
+};
 
 await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions }, site) => {
   const experiments = EXPERIMENTS.filter(({ name }) => experiment.includes(name));
-  const rows = new Map(experiments.map((experiment): [Experiment, Row[]] => [experiment, []]));
+  const rows: Row[] = [];
+  const failures: string[] = [];
   const client: string[][] = [];
-  const problems: string[] = [];
   for (const runtime of site.runtimes) {
     const lab = new Lab(runtime, quick);
-    await lab.setUp(CLIENTS);
-    const { computeRounds, clientPerSecond, clientCpuShare } = lab;
-    const setUp = [String(Math.round(clientPerSecond)), percent(clientCpuShare), String(computeRounds)];
-    site.say(
-      `${runtime.title}: the client reaches ${setUp[0]} requests/s; ${computeRounds} rounds are a heavy request`,
-    );
-    for (const experiment of experiments) {
-      const contestants = (quick ? experiment.quick : experiment.contestants)
-        .filter((each) => model.includes(each));
-      const found = await measure(lab, experiment, contestants, repetitions, site, problems);
-      rows.get(experiment)!.push(...found);
+    await lab.setUp();
+    const setUp = [String(Math.round(lab.clientPerSecond)), percent(lab.clientCpuShare), String(lab.computeRounds)];
+    site.say(`${runtime.title}: the client reaches ${setUp[0]} requests/s; ${setUp[2]} rounds are a heavy request`);
+    const found: Row[] = [];
+    for (const each of experiments) {
+      const contestants = (quick ? each.quick : each.contestants).filter((name) => model.includes(name));
+      found.push(...await measure(lab, each, contestants, repetitions, site, failures));
     }
-    const rounds = [...rows.values()].flat().filter((row) => row.runtime === runtime.name).map(({ round }) => round);
-    const most = (of: (round: Round) => number) => Math.max(0, ...rounds.map(of));
-    client.push([
-      runtime.title,
-      ...setUp,
-      String(Math.round(most(({ load }) => answersOf(load.flows) / load.seconds))),
-      percent(most(({ load }) => load.clientCpuShare)),
-      percent(most(({ load }) => load.otherCpuShare)),
-    ]);
+    const most = (of: (load: Round["load"]) => number) => Math.max(0, ...found.map(({ details }) => of(details)));
+    const answered = most(({ flows, seconds }) =>
+      Object.values(flows).reduce((sum, { answered, refused }) => sum + answered + refused, 0) / seconds
+    );
+    const shares = [most((load) => load.clientCpuShare), most((load) => load.otherCpuShare)];
+    client.push([runtime.title, ...setUp, String(Math.round(answered)), ...shares.map(percent)]);
+    rows.push(...found);
   }
-  const sections: Section[] = [...rows].map(([experiment, found]) => sectionOf(experiment, found));
+  const disturbed = rows.filter(({ details }) => details.otherCpuShare > DISTURBED_SHARE).map(nameOf);
+  const sections: Section[] = experiments.map((each) => {
+    // The runtimes of a contestant stand beside each other.
+    const rank = ({ contestant }: Row) => each.contestants.indexOf(contestant);
+    const titles = rows.filter(({ of }) => of === each.name).sort((a, b) => rank(a) - rank(b)).map((row) => row.title);
+    return sectionOf(each, rows.toSorted((a, b) => titles.indexOf(a.title) - titles.indexOf(b.title)));
+  });
   sections.push({
     title: "Whether the client limits the figures",
     text:
@@ -64,14 +65,17 @@ await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions
       "these experiments; shares are of one core.",
     head: ["", "requests/s, raw TCP", "its CPU", "rounds of the hash", "most requests/s", "its CPU", "others' CPU"],
     rows: client,
-    notes: disturbedOf([...rows.values()].flat()),
+    notes: disturbed.length === 0
+      ? []
+      : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join("; ")}.`],
   });
+  const method = repetitions === 1 ? "One round of each." : `The middle one of ${repetitions} rounds of each.`;
   return {
     title: "The models compared",
-    method: repetitions === 1 ? "One round of each." : `The middle one of ${repetitions} rounds of each.`,
+    method,
     sections,
-    problems,
-    figures: [...rows].map(([experiment, found]) => ({ experiment: experiment.name, found })),
+    problems: [...failures, ...problemsOf(rows)],
+    figures: rows,
   };
 });
 
@@ -81,74 +85,34 @@ async function measure(
   contestants: readonly ContestantName[],
   repetitions: number,
   { say }: Site,
-  problems: string[],
+  failures: string[],
 ): Promise<Row[]> {
-  const { name: runtime, title } = lab.runtime;
-  const found = new Map(contestants.map((contestant): [ContestantName, Round[]] => [contestant, []]));
+  const found: Row[] = [];
   for (let repetition = 0; repetition < repetitions; repetition++) {
     // Every other time backwards, so that a machine that gets slower or faster favours no model.
     for (const contestant of repetition % 2 === 0 ? contestants : contestants.toReversed()) {
-      const name = `${title}, ${experiment.name}, ${contestant}`;
+      const of = experiment.name;
+      const { title } = contestantOf(contestant);
       try {
-        const rounds = await experiment.measure(lab, contestant);
-        found.get(contestant)!.push(...rounds);
-        for (const round of rounds) {
-          const figures = Object.entries(experiment.columns).map(([column, of]) => `${column} ${of(round)}`);
-          say(`${name} ${round.case}: ${figures.join(", ")}`);
-          problems.push(...round.problems.map((problem) => `${name}: ${problem}`));
+        for (const round of await experiment.measure(lab, contestant)) {
+          const figures = experiment.figures(round);
+          const shown = Object.entries(figures).map((each) => each.join(" ")).join(", ");
+          say(`${lab.runtime.title}, ${of}, ${contestant} ${round.case}: ${shown}`);
+          const name = {
+            of,
+            runtime: lab.runtime.name,
+            contestant,
+            title: round.case ? `${title}, ${round.case}` : title,
+          };
+          found.push({ ...name, figures, mark: experiment.mark(round), problems: round.problems, details: round.load });
         }
       } catch (error) {
-        problems.push(`${name}: ${messageOf(error)}`);
+        failures.push(`${lab.runtime.title}, ${of}, ${contestant}: ${messageOf(error)}`);
       }
     }
   }
-  return [...found].flatMap(([contestant, rounds]) =>
-    [...new Set(rounds.map((round) => round.case))].map((each): Row => {
-      const ofCase = rounds.filter((round) => round.case === each);
-      const sorted = ofCase.toSorted((a, b) => (experiment.mark(a).to ?? 0) - (experiment.mark(b).to ?? 0));
-      return { runtime, contestant, round: sorted[sorted.length >> 1] };
-    })
-  );
-}
-
-function sectionOf(
-  { name, title, text, columns, chart, mark, contestants }: Experiment,
-  rows: readonly Row[],
-): Section {
-  const hasCases = rows.some(({ round }) => round.case !== "");
-  const titleOf = ({ contestant, round }: Row) =>
-    [contestantOf(contestant).title, round.case].filter((part) => part !== "").join(", ");
-  // The runtimes of a contestant stand beside each other.
-  const sorted = rows.toSorted((a, b) => contestants.indexOf(a.contestant) - contestants.indexOf(b.contestant));
-  const titles = [...new Set(sorted.map(titleOf))];
-  const groups = titles.map((group) => ({
-    title: group,
-    marks: rows.filter((row) => titleOf(row) === group).map(({ runtime, round }) => ({ runtime, ...mark(round) })),
-  }));
-  return {
-    title,
-    text,
-    head: ["model", ...hasCases ? ["with"] : [], "runtime", ...Object.keys(columns)],
-    rows: titles.flatMap((group) => rows.filter((row) => titleOf(row) === group)).map((
-      { contestant, runtime, round },
-    ) => [
-      contestantOf(contestant).title,
-      ...hasCases ? [round.case] : [],
-      RUNTIME_TITLES[runtime],
-      ...Object.values(columns).map((of) => of(round)),
-    ]),
-    ...rows.length > 0 && { chart: { suffix: `_${name}`, drawing: { ...chart, groups } } },
-  };
-}
-
-function answersOf(flows: Round["load"]["flows"]): number {
-  return Object.values(flows).reduce((sum, { answered, refused }) => sum + answered + refused, 0);
-}
-
-function disturbedOf(rows: readonly Row[]): string[] {
-  const disturbed = rows.filter(({ round }) => round.load.otherCpuShare > DISTURBED_SHARE)
-    .map(({ runtime, contestant, round }) => `${runtime} ${contestant} ${round.case}`.trim());
-  return disturbed.length === 0
-    ? []
-    : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join(", ")}.`];
+  return [...Map.groupBy(found, (row) => row.title).values()].map((ofCase): Row => {
+    const sorted = ofCase.toSorted((a, b) => (a.mark?.to ?? 0) - (b.mark?.to ?? 0));
+    return { ...sorted[sorted.length >> 1], problems: ofCase.flatMap(({ problems }) => problems) };
+  });
 }

@@ -19,8 +19,7 @@ export interface Option<T> {
 }
 
 type Options = Readonly<Record<string, Option<unknown>>>;
-/** The values of options. */
-export type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
+type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
 
 /** Where a run takes place. */
 export interface Site {
@@ -40,43 +39,26 @@ export const TEXT: Option<string | null> = { unset: null, read: (value) => value
 
 /** A positive number; all that is measured is bounded. */
 export function amount(unset: number, max = 999): Option<number> {
-  return {
-    unset,
-    read(value) {
-      const number = Number(value);
-      if (number > 0 && number <= max) return number;
-      throw new UsageError(`A number above 0 and up to ${max} is expected, got "${value}".`);
-    },
+  const read = (value: string): number => {
+    if (Number(value) > 0 && Number(value) <= max) return Number(value);
+    throw new UsageError(`A number above 0 and up to ${max} is expected, got "${value}".`);
   };
+  return { unset, read };
 }
 
 /** Some of the names that are known, between commas; all of them unless set. */
 export function choice<T extends string>(known: readonly T[], unset = known): Option<readonly T[]> {
-  return {
-    unset,
-    read(value) {
-      const names = value.split(",");
-      const unknown = names.find((name) => !known.includes(name as T));
-      if (unknown === undefined) return known.filter((each) => names.includes(each));
-      throw new UsageError(`"${unknown}" is not known; known are ${known.join(", ")}.`);
-    },
+  const read = (value: string): readonly T[] => {
+    const names = value.split(",");
+    const unknown = names.find((name) => !known.includes(name as T));
+    if (unknown === undefined) return known.filter((each) => names.includes(each));
+    throw new UsageError(`"${unknown}" is not known; known are ${known.join(", ")}.`);
   };
+  return { unset, read };
 }
 
-/** What every program has. */
-const COMMON = {
-  quick: SWITCH,
-  runtime: choice(RUNTIME_NAMES),
-  /** A commit whose source is measured too, by the programs that do. */
-  before: TEXT,
-  /** The name of the files of results; none are written without one. */
-  name: { unset: null, read: readName } as Option<string | null>,
-};
-
-function readName(value: string): string {
-  if (/^[\w-]+$/.test(value)) return value;
-  throw new UsageError(`A name of files has letters, digits, "_" and "-", got "${value}".`);
-}
+/** What every program has: also the commit whose source is measured too, and the name of the files of results. */
+const COMMON = { quick: SWITCH, runtime: choice(RUNTIME_NAMES), before: TEXT, name: TEXT };
 
 function readOptions<O extends Options>(options: O): Values<O> {
   const config = Object.entries(options).map(([name, { read }]) =>
@@ -105,15 +87,15 @@ export async function runProgram<O extends Options>(
   run: (values: Values<O & typeof COMMON>, site: Site) => Promise<Report>,
 ): Promise<never> {
   const startMs = performance.now();
-  let folder: string | null = null;
+  const say = (line: string) =>
+    console.log(`[${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s] ${line}`);
+  const folder = await Deno.makeTempDir({ prefix: "trivet-bench-" });
   try {
     if (Deno.build.os !== "linux") throw new UsageError("Times and memory are read from /proc, which only Linux has.");
     const values = readOptions({ ...COMMON, ...own });
     const { runtime, before, name } = values as Values<typeof COMMON>;
+    if (!/^[\w-]+$/.test(name ?? "_")) throw new UsageError(`Files of results can't be called "${name}".`);
     const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
-    folder = await Deno.makeTempDir({ prefix: "trivet-bench-" });
-    const say = (line: string) =>
-      console.log(`[${((performance.now() - startMs) / 1000).toFixed(0).padStart(4)} s] ${line}`);
     const runtimes = await findRuntimes(runtime, root, folder, before);
     const versions = await versionsOf(runtimes, root);
     const found = await run(values, { root, folder, runtimes, versions, say });
@@ -128,7 +110,7 @@ export async function runProgram<O extends Options>(
     console.error(error.message);
     Deno.exitCode = 2;
   } finally {
-    if (folder !== null) await Deno.remove(folder, { recursive: true });
+    await Deno.remove(folder, { recursive: true });
   }
   Deno.exit();
 }

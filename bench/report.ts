@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Chart, svgOf } from "./chart.ts";
+import { type Chart, type Mark, svgOf } from "./chart.ts";
+import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 
 /** What a run has found. */
 export interface Report {
@@ -31,17 +32,69 @@ export interface Section {
   readonly chart?: { readonly suffix: string; readonly drawing: Chart };
 }
 
+/** What was found in one case. */
+export interface Trial {
+  /** The case, such as a model with its numbers. */
+  readonly title: string;
+  /** What was counted and measured, by the titles of the columns. */
+  readonly figures: Readonly<Record<string, string | number>>;
+  /** What must not be. */
+  readonly problems: readonly string[];
+  /** What explains the figures. */
+  readonly notes?: readonly string[];
+  /** What is drawn of it. */
+  readonly mark?: Omit<Mark, "runtime">;
+  /** All there is to know, for the file of figures. */
+  readonly details?: unknown;
+}
+
+/** What was found in one case on one runtime, by a program or in an experiment. */
+export interface Finding extends Trial {
+  readonly of: string;
+  readonly runtime: RuntimeName;
+}
+
+/** The table of findings of one kind, with a column for each figure, and their chart. */
+export function sectionOf(
+  { name, title, text, chart }: { name: string; title: string; text?: string; chart?: Omit<Chart, "groups"> },
+  all: readonly Finding[],
+): Section {
+  const findings = all.filter(({ of }) => of === name);
+  const columns = [...new Set(findings.flatMap(({ figures }) => Object.keys(figures)))];
+  const groups = [...Map.groupBy(findings, (finding) => finding.title)].map(([title, ofTitle]) => ({
+    title,
+    marks: ofTitle.flatMap(({ runtime, mark }) => mark === undefined ? [] : [{ runtime, ...mark }]),
+  }));
+  return {
+    title,
+    text,
+    head: ["", ...columns],
+    rows: findings.map((finding) => [nameOf(finding), ...columns.map((each) => String(finding.figures[each] ?? ""))]),
+    notes: findings.flatMap((finding) => (finding.notes ?? []).map((note) => `${nameOf(finding)}: ${note}`)),
+    ...chart && { chart: { suffix: `_${name}`, drawing: { ...chart, groups } } },
+  };
+}
+
+/** What must not be, each with where it was found. */
+export function problemsOf(findings: readonly Finding[]): string[] {
+  return findings.flatMap((finding) => finding.problems.map((problem) => `${nameOf(finding)}: ${problem}`));
+}
+
+/** By what a finding is called. */
+export function nameOf({ runtime, title }: Finding): string {
+  return `${RUNTIME_TITLES[runtime]}, ${title}`;
+}
+
 /** The report as Markdown; with links to its charts when it has a name. */
 export function markdownOf({ title, method, versions = {}, sections, problems }: Report, name: string | null): string {
   const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown processor";
   const version = Object.entries(versions).map((each) => each.join(" ")).join(", ");
+  const machine = `${navigator.hardwareConcurrency} cores of ${cpu}, Linux ${Deno.osRelease()}`;
+  const day = new Date().toISOString().slice(0, 10);
   const list = (items: readonly string[]) => items.map((item) => `- ${item.replaceAll(/\s+/g, " ")}`).join("\n");
   const parts = [
     `# ${title}`,
-    `${
-      new Date().toISOString().slice(0, 10)
-    }: ${version}, on ${navigator.hardwareConcurrency} cores of ${cpu}, Linux ` +
-    `${Deno.osRelease()}. ${method} How to read and repeat this: see the README of the benchmarks.`,
+    `${day}: ${version}, on ${machine}. ${method} How to read and repeat this: see the README of the benchmarks.`,
   ];
   for (const { title, text, head, rows, notes = [], chart } of sections) {
     if (rows.length === 0) continue;
@@ -70,7 +123,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** A figure with so many decimals; empty where there is none. */
-export function figure(value: number | null | undefined, decimals: number): string {
+export function figure(value: number | null | undefined, decimals = 0): string {
   return value === null || value === undefined || !Number.isFinite(value) ? "" : value.toFixed(decimals);
 }
 
@@ -91,10 +144,8 @@ export function messageOf(error: unknown): string {
 }
 
 /** How often each text is there, in the order in which they came first. */
-export function countEach(texts: Iterable<string>): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return counts;
+export function countEach(texts: readonly string[]): Map<string, number> {
+  return new Map([...Map.groupBy(texts, (text) => text)].map(([text, all]) => [text, all.length]));
 }
 
 /** A table of Markdown. Columns of figures are set to the right; the first one is always text. */

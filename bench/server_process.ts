@@ -5,7 +5,7 @@
  */
 
 import { ChildProgram } from "./child_program.ts";
-import { CpuClock, type CpuTime, memoryOf } from "./process_figures.ts";
+import { CpuClock, memoryOf } from "./process_figures.ts";
 import type { BenchRuntime } from "./runtimes.ts";
 import type { ServerLaunch } from "./servers/launch.ts";
 
@@ -26,23 +26,22 @@ const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do 
 export class ServerProcess {
   /** Where it listens. */
   readonly port: number;
+  readonly pid: number;
   readonly #program: ChildProgram;
   readonly #clock: CpuClock;
 
   private constructor(program: ChildProgram, port: number) {
-    [this.#program, this.port, this.#clock] = [program, port, new CpuClock(program.pid)];
+    [this.#program, this.port, this.pid, this.#clock] = [program, port, program.pid, new CpuClock(program.pid)];
   }
 
   /**
    * Starts a file of the folder `servers` and waits until it listens.
    *
-   * @param launch What it is told, in JSON as its only argument and in its environment, where its threads see it.
+   * @param launch What it is told in its environment, where its threads see it.
    * @throws {Error} It did not listen in time, with what it printed instead.
    */
-  static launch(runtime: BenchRuntime, file: string, launch: object): Promise<ServerProcess> {
-    const path = `${runtime.folder}/bench/servers/${file}`;
-    const text = JSON.stringify(launch);
-    return ServerProcess.#started(new ChildProgram([...runtime.command, path, text], { BENCH_LAUNCH: text }));
+  static launch({ command, folder }: BenchRuntime, file: string, launch: object): Promise<ServerProcess> {
+    return ServerProcess.#started([...command, `${folder}/bench/servers/${file}`], launch);
   }
 
   /** Starts Trivet with options, or what else is told, and a handler in a module that is found from `servers`. */
@@ -55,29 +54,19 @@ export class ServerProcess {
     return ServerProcess.launch(runtime, "server.ts", all);
   }
 
-  /**
-   * Starts a program that listens at the port it is told in its arguments, and waits until it does.
-   *
-   * @throws {Error} It did not listen in time, with what it printed instead.
-   */
+  /** Starts a program that listens at the port it is told in its arguments, and waits until it does. */
   static launchForeign(argv: readonly string[], port: number, copies = 1, launch = {}): Promise<ServerProcess> {
-    const shell = ["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv];
-    return ServerProcess.#started(new ChildProgram(shell, { BENCH_LAUNCH: JSON.stringify(launch) }));
+    return ServerProcess.#started(["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv], launch);
   }
 
-  static async #started(program: ChildProgram): Promise<ServerProcess> {
+  static async #started(argv: readonly string[], launch: object): Promise<ServerProcess> {
+    const program = new ChildProgram(argv, { BENCH_LAUNCH: JSON.stringify(launch) });
     try {
-      const { port } = await program.answer<{ port: number }>(START_DEADLINE_MS);
-      return new ServerProcess(program, port);
+      return new ServerProcess(program, (await program.answer<{ port: number }>(START_DEADLINE_MS)).port);
     } catch (error) {
       await program.stop();
       throw error;
     }
-  }
-
-  /** The process. */
-  get pid(): number {
-    return this.#program.pid;
   }
 
   /** The beginning of what it printed as errors. */
@@ -86,7 +75,7 @@ export class ServerProcess {
   }
 
   /** The time all threads have had on a processor. */
-  cpuTime(): CpuTime {
+  cpuTime(): ReturnType<CpuClock["read"]> {
     return this.#clock.read();
   }
 
@@ -97,7 +86,7 @@ export class ServerProcess {
 
   /** Begins to look for the peak of memory anew. */
   forgetPeak(): void {
-    Deno.writeTextFileSync(`/proc/${this.#program.pid}/clear_refs`, "5");
+    Deno.writeTextFileSync(`/proc/${this.pid}/clear_refs`, "5");
   }
 
   /** Makes the server collect garbage, and waits until it has. */
@@ -106,11 +95,10 @@ export class ServerProcess {
   }
 
   /** What the server counts itself, as it is; `null` from one that counts nothing. */
-  stats(): Promise<unknown> {
+  stats<T>(): Promise<T> {
     return this.#program.ask("stats", ASK_DEADLINE_MS);
   }
 
-  /** Ends the server. */
   stop(): Promise<void> {
     return this.#program.stop();
   }

@@ -4,23 +4,13 @@
  * @module
  */
 
-import { startClient } from "../child_program.ts";
-import { rest, type WireConnection } from "../clients/wire_connection.ts";
+import { setTimeout as rest } from "node:timers/promises";
+import { startClient, using } from "../child_program.ts";
+import type { PipelinerReport } from "../clients/pipeliner.ts";
+import { get, type WireConnection } from "../clients/wire_connection.ts";
 import { countEach } from "../report.ts";
-import type { PipelinerPlan, PipelinerReport } from "./attack_pipeliner.ts";
-import {
-  type Asked,
-  type AskedMany,
-  type Attack,
-  type AttackOutcome,
-  type AttackSite,
-  get,
-  nameOf,
-  PATIENCE_MS,
-  startServer,
-  tally,
-  together,
-} from "./attack_site.ts";
+import type { Asked, Attack, AttackSite } from "./attack_site.ts";
+import { nameOf, PATIENCE_MS, startServer, tally, together, unless } from "./attack_site.ts";
 
 /** A time that is far longer than any run of an attack. */
 const DEADLINE_MS = 60_000;
@@ -28,7 +18,7 @@ const UPLOADS = 20;
 const CHUNKS = 76_000;
 const COMPUTE_MS = 200;
 const COMPUTING = 5;
-const CHUNKED = "HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CHUNKED = "HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /** Pipelines without pause on so many connections. */
 function pipelining(connections: number): Attack {
@@ -44,17 +34,14 @@ function pipelining(connections: number): Attack {
         "the memory is V8's space for young objects, filled by the streams of the global Response: nothing is kept, " +
         "and with HttpResponse or --max-semi-space-size=16 it is about 20 MiB (see the README of the benchmarks).",
     },
-    async run(site) {
-      const plan: PipelinerPlan = { port: site.server.port, connections, seconds: site.isQuick ? 1 : 8 };
-      const pipeliner = startClient("attack/attack_pipeliner.ts", JSON.stringify(plan));
-      try {
+    run(site) {
+      const plan = [site.server.port, connections, site.isQuick ? 1 : 8];
+      return using(startClient("pipeliner.ts", ...plan.map(String)), async (pipeliner) => {
         const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>(DEADLINE_MS));
         const { responses, closed } = result;
         const violations = [closed > 0 && `${closed} connections were closed that ask for nothing forbidden`];
         return { worstWaitMs, answered: `${responses} pipelined`, violations };
-      } finally {
-        await pipeliner.stop();
-      }
+      });
     },
   };
 }
@@ -134,23 +121,18 @@ function healthCheck(model: "blocking" | "worker-pool"): Attack {
     title: `a health check beside a client that holds the only worker, ${model}`,
     options: { model, healthPath: "/health", ...model === "worker-pool" && { workers: 1 } },
     maxWaitMs: 300,
-    async run(site) {
-      const holding = await site.connect();
-      await holding.send("GET /hel");
-      await rest(50);
-      const { outcome, waitMs } = await site.ask("/health", 2_000);
-      holding.close();
-      const answered = nameOf(outcome);
-      return { worstWaitMs: waitMs, answered, violations: [answered !== "200" && `the health check got: ${answered}`] };
-    },
+    run: (site) =>
+      site.withConnection(async (holding) => {
+        await holding.send("GET /hel");
+        await rest(50);
+        const { names, worstWaitMs, answered } = await site.askMany(1, "/health", 2_000);
+        return { worstWaitMs, answered, violations: [unless(names, ["200"])] };
+      }),
   };
 }
 
-/** Everything that is refused is told so. */
-function toldOutcome({ names, answered }: AskedMany): AttackOutcome {
-  const untold = names.filter((name) => name !== "200" && name !== "503").length;
-  return { answered, violations: [untold > 0 && `${untold} of ${names.length} were told nothing: ${answered}`] };
-}
+/** What a client gets that is refused or is not. */
+const TOLD = ["200", "503"];
 
 /** More connections than the process may have open. */
 function descriptors(openFiles: number, connections: number): Attack {
@@ -176,11 +158,10 @@ function descriptors(openFiles: number, connections: number): Attack {
         back = await site.ask("/hello", 1_000);
       }
       const backMs = performance.now() - beganAtMs;
-      const untold = names.filter((name) => name !== "200" && name !== "503").length;
       return {
         worstWaitMs: backMs,
         answered: `beyond: ${answered}`,
-        violations: [untold > 0 && `${untold} of ${names.length} beyond the limit were told nothing`],
+        violations: [unless(names, TOLD)],
         late: [backMs > 2_000 && `service came back after ${Math.round(backMs)} ms`],
       };
     },
@@ -198,10 +179,8 @@ function methods(name: string, options: Attack["options"], takesModule: boolean)
     async run(site) {
       const found: string[] = [];
       for (const method of ["TRACK", "TRACE", "trace", "connect", "CONNECT", "FOO"]) {
-        const connection = await site.connect();
-        const target = method === "CONNECT" ? "x:1" : "/method";
-        const outcome = await connection.exchange(`${method} ${target} HTTP/1.1\r\nHost: x\r\n\r\n`, 2_000);
-        connection.close();
+        const request = get(method === "CONNECT" ? "x:1" : "/method").replace("GET", method);
+        const outcome = await site.withConnection((connection) => connection.exchange(request, 2_000));
         found.push(outcome.kind === "answered" && outcome.status === 200 ? outcome.content : nameOf(outcome));
       }
       const answered = found.join(" ");
@@ -225,8 +204,7 @@ function output(standardError: Attack["standardError"]): Attack {
       const asked: Asked[] = [];
       for (let i = 0; i < 3; i++) asked.push(await site.ask("/throw", 2_000), await site.ask("/throw-later", 2_000));
       const { names, answered } = together(asked);
-      const right = names.filter((name) => name === "500").length;
-      return { answered, violations: [right < names.length && `${right} of ${names.length} got 500`] };
+      return { answered, violations: [unless(names, ["500"])] };
     },
   };
 }
@@ -242,16 +220,15 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     title: "a million chunks of a byte to a reader of a stream",
     alsoNative: true,
     maxWaitMs: 1_000,
-    async run(site) {
-      const content = tinyChunks(site.isQuick ? 100_000 : 1_000_000);
-      const connection = await site.connect();
-      const beganAtMs = performance.now();
-      const uploaded = connection.upload(`POST /read-stream ${CHUNKED}`, content, DEADLINE_MS);
-      const { result, worstWaitMs } = await site.probeDuring(uploaded);
-      connection.close();
-      const seconds = (performance.now() - beganAtMs) / 1000;
-      return { worstWaitMs, answered: `${nameOf(result)} in ${seconds.toFixed(2)} s` };
-    },
+    run: (site) =>
+      site.withConnection(async (connection) => {
+        const content = tinyChunks(site.isQuick ? 100_000 : 1_000_000);
+        const beganAtMs = performance.now();
+        const uploaded = connection.upload(`POST /read-stream ${CHUNKED}`, content, DEADLINE_MS);
+        const { result, worstWaitMs } = await site.probeDuring(uploaded);
+        const seconds = (performance.now() - beganAtMs) / 1000;
+        return { worstWaitMs, answered: `${nameOf(result)} in ${seconds.toFixed(2)} s` };
+      }),
   },
   oneTurn("", undefined),
   oneTurn(", worker-pool", { model: "worker-pool", workers: 16 }),
@@ -277,20 +254,19 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     part: 5,
     title: "95 long names of headers, iterated",
     alsoNative: true,
-    async run(site) {
-      const requests = site.isQuick ? 50 : 500;
-      const lines = Array.from({ length: 95 }, (_, i) => `x-${"long-name-of-a-header-".repeat(3)}${i}: v`);
-      const request = get("/names", ...lines);
-      const connection = await site.connect();
-      await connection.exchange(request, PATIENCE_MS);
-      const cpuBefore = site.server.cpuTime().seconds;
-      const outcomes = [];
-      for (let i = 0; i < requests; i++) outcomes.push(await connection.exchange(request, PATIENCE_MS));
-      const microseconds = Math.round(1e6 * (site.server.cpuTime().seconds - cpuBefore) / requests);
-      connection.close();
-      const answered = `${tally(outcomes)}, ${microseconds} us each`;
-      return { answered, late: [microseconds > 1_500 && `${microseconds} us each`] };
-    },
+    run: (site) =>
+      site.withConnection(async (connection) => {
+        const requests = site.isQuick ? 50 : 500;
+        const lines = Array.from({ length: 95 }, (_, i) => `x-${"long-name-of-a-header-".repeat(3)}${i}: v`);
+        const request = get("/names", ...lines);
+        await connection.exchange(request, PATIENCE_MS);
+        const cpuBefore = site.server.cpuTime().seconds;
+        const outcomes = [];
+        for (let i = 0; i < requests; i++) outcomes.push(await connection.exchange(request, PATIENCE_MS));
+        const microseconds = Math.round(1e6 * (site.server.cpuTime().seconds - cpuBefore) / requests);
+        const answered = `${tally(outcomes)}, ${microseconds} us each`;
+        return { answered, late: [microseconds > 1_500 && `${microseconds} us each`] };
+      }),
   },
   {
     part: 9,
@@ -301,7 +277,7 @@ export const LOOP_ATTACKS: readonly Attack[] = [
       const first = site.ask("/sleep?3000");
       await rest(50);
       const { outcome, waitMs } = await site.ask("/hello");
-      const violations = [nameOf(outcome) !== "503" && `it got: ${nameOf(outcome)}`];
+      const violations = [unless([nameOf(outcome)], ["503"])];
       return { worstWaitMs: waitMs, answered: tally([outcome, (await first).outcome]), violations };
     },
   },
@@ -319,7 +295,8 @@ export const LOOP_ATTACKS: readonly Attack[] = [
         while (left-- > 0) asked.push(await site.ask("/sleep?2"));
       };
       await Promise.all(Array.from({ length: 500 }, client));
-      return toldOutcome(together(asked));
+      const { names, answered } = together(asked);
+      return { answered, violations: [unless(names, TOLD)] };
     },
   },
   {
@@ -327,12 +304,12 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     title: "333 beyond maxConnections 200",
     options: { maxConnections: 200 },
     async run(site) {
-      const asked = await site.withConnections(200, async (idle) => {
+      const { names, answered } = await site.withConnections(200, async (idle) => {
         await Promise.all(idle.map((each) => each.exchange(get("/hello"), PATIENCE_MS)));
         return await site.askMany(333, "/hello");
       });
       await rest(100);
-      return toldOutcome(asked);
+      return { answered, violations: [unless(names, TOLD)] };
     },
   },
   {

@@ -4,19 +4,12 @@
  * @module
  */
 
+import { setTimeout as rest } from "node:timers/promises";
 import type { ServerStats } from "../../mod.ts";
-import { type Outcome, rest, WireConnection } from "../clients/wire_connection.ts";
-import { countEach } from "../report.ts";
+import { get, type Outcome, WireConnection } from "../clients/wire_connection.ts";
+import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
-import type { Trial } from "../trials.ts";
-
-/** What Trivet says of itself under attack. */
-export interface AttackStats {
-  readonly stats: ServerStats;
-  readonly errors: Readonly<Record<string, number>>;
-  readonly warnings: Readonly<Record<string, number>>;
-}
 
 /** Whose server is attacked. */
 export type Attacked = "trivet" | "native";
@@ -70,7 +63,6 @@ const PROBE_INTERVAL_MS = 25;
 const WARM_UP_REQUESTS = 50;
 const ORDINARY_CLIENTS = 16;
 const SETTLE_MS = 200;
-const MIB = 2 ** 20;
 /**
  * A quick run judges memory by this many times the goal: how much of it a collector of young objects takes depends on the
  * machine, and what an attack without a bound costs is more (365 to 1,233 MiB where the goal is 100).
@@ -84,11 +76,7 @@ export interface Asked {
 }
 
 /** Requests of clients that behave: how each has ended, the worst wait, and all of them in words. */
-export interface AskedMany {
-  readonly names: readonly string[];
-  readonly worstWaitMs: number;
-  readonly answered: string;
-}
+export type AskedMany = ReturnType<typeof together>;
 
 /** A server under attack. */
 export class AttackSite {
@@ -96,14 +84,10 @@ export class AttackSite {
   readonly runtime: BenchRuntime;
   readonly isQuick: boolean;
 
-  /** A server that runs. */
   constructor(server: ServerProcess, runtime: BenchRuntime, isQuick: boolean) {
-    this.server = server;
-    this.runtime = runtime;
-    this.isQuick = isQuick;
+    [this.server, this.runtime, this.isQuick] = [server, runtime, isQuick];
   }
 
-  /** Connects. */
   connect(): Promise<WireConnection> {
     return WireConnection.open(this.server.port);
   }
@@ -118,6 +102,11 @@ export class AttackSite {
     }
   }
 
+  /** Uses one connection, and closes it. */
+  withConnection<T>(use: (connection: WireConnection) => Promise<T>): Promise<T> {
+    return this.withConnections(1, ([connection]) => use(connection));
+  }
+
   /** Has requests of ordinary clients answered, each behind the one before. */
   async serveOrdinary(requests: number): Promise<void> {
     let left = requests;
@@ -130,14 +119,9 @@ export class AttackSite {
   /** Asks once on a connection of its own. */
   async ask(target: string, patienceMs: number = PATIENCE_MS): Promise<Asked> {
     const beganAtMs = performance.now();
-    try {
-      const connection = await this.connect();
-      const outcome = await connection.exchange(get(target), patienceMs);
-      connection.close();
-      return { outcome, waitMs: performance.now() - beganAtMs };
-    } catch {
-      return { outcome: { kind: "cut", receivedBytes: 0 }, waitMs: performance.now() - beganAtMs };
-    }
+    const outcome = await this.withConnection((connection) => connection.exchange(get(target), patienceMs))
+      .catch((): Outcome => ({ kind: "cut", receivedBytes: 0 }));
+    return { outcome, waitMs: performance.now() - beganAtMs };
   }
 
   /** Asks so often at the same time. */
@@ -161,26 +145,27 @@ export class AttackSite {
   }
 
   /** What Trivet counts. */
-  async stats(): Promise<AttackStats> {
-    return await this.server.stats() as AttackStats;
+  stats(): Promise<{ readonly stats: ServerStats; readonly warnings: Readonly<Record<string, number>> }> {
+    return this.server.stats();
   }
 }
 
 /** Puts together how requests have ended. */
-export function together(asked: readonly Asked[]): AskedMany {
+export function together(asked: readonly Asked[]) {
   const outcomes = asked.map(({ outcome }) => outcome);
   const worstWaitMs = Math.max(...asked.map(({ waitMs }) => waitMs));
   return { names: outcomes.map(nameOf), worstWaitMs, answered: tally(outcomes) };
 }
 
-/** A GET. */
-export function get(target: string, ...lines: readonly string[]): string {
-  return `GET ${target} HTTP/1.1\r\nHost: x\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
-}
-
 /** How outcomes were, in words: `38 x 200, 2 x 503, 1 x cut`. */
 export function tally(outcomes: readonly Outcome[]): string {
   return [...countEach(outcomes.map(nameOf))].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
+}
+
+/** What is wrong unless all have ended as they are allowed to. */
+export function unless(names: readonly string[], allowed: readonly string[]): Finding {
+  const others = names.filter((name) => !allowed.includes(name)).length;
+  return others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`;
 }
 
 /** The status, or what came instead. */
@@ -204,7 +189,7 @@ export async function runAttack(
   } catch (error) {
     const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
     const figures = { "another's wait ms": "-", survived: "-" };
-    return { title, figures, violations: [`it did not start: ${firstClause(reason)}`] };
+    return { title, figures, problems: [`it did not start: ${firstClause(reason)}`] };
   }
   try {
     const site = new AttackSite(server, runtime, isQuick);
@@ -221,7 +206,7 @@ export async function runAttack(
     const { peakBytes } = server.memory();
     const isLeft = peakBytes > 0;
     const survived = isLeft && nameOf(last) === "200";
-    const memoryMiB = isLeft ? (peakBytes - idleBytes) / MIB : undefined;
+    const memoryMiB = (peakBytes - idleBytes) / 2 ** 20;
     const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
     const wrong: readonly Finding[] = attacked === "native" ? [] : [
       ...outcome.violations ?? [],
@@ -233,13 +218,13 @@ export async function runAttack(
     return {
       title,
       figures: {
-        "another's wait ms": whole(outcome.worstWaitMs),
-        "memory MiB": whole(memoryMiB),
+        "another's wait ms": figure(outcome.worstWaitMs) || "-",
+        "memory MiB": figure(memoryMiB) || "-",
         "processor s": isLeft ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
         answered: outcome.answered,
         survived: survived ? "yes" : "NO",
       },
-      violations: wrong.filter((each) => each !== false),
+      problems: wrong.filter((each) => each !== false),
       notes: attacked === "trivet" ? [attack.notes?.[runtime.name] ?? []].flat() : [],
     };
   } finally {
@@ -274,10 +259,6 @@ function firstLines({ printedErrors }: ServerProcess): string {
 /** What an error says, without its lists. */
 function firstClause(error: unknown): string {
   return String(error).split(/[,\n]/, 1)[0];
-}
-
-function whole(value: number | undefined): string {
-  return value === undefined ? "-" : String(Math.round(value));
 }
 
 function tooMuch(what: string, unit: string, found = 0, max = Infinity): Finding {

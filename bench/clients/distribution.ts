@@ -1,60 +1,45 @@
 /**
- * Quantiles of waiting times of which some had not ended when the measurement did.
- *
- * To leave those out would make the worst servers look best. What is known of them is that they take longer than they
- * had waited.
+ * Quantiles of waiting times of which some had not ended when the measurement did: of those it is known that they take
+ * longer than they had waited. To leave them out would make the worst servers look best.
  *
  * @module
  */
 
-/** A quantile. */
+/** A quantile; a lower bound is known only to be more, because what was not answered had waited no longer at the end. */
 export interface Quantile {
   readonly ms: number;
-  /** Whether it is known only to be more than this, because what was not answered had waited no longer at the end. */
   readonly isLowerBound: boolean;
 }
-
-/** How long answers took. */
-export interface Distribution {
-  readonly p50: Quantile;
-  readonly p99: Quantile;
-}
-
-type Time = readonly [ms: number, hasEnded: boolean];
 
 /** For rounding: the product of many quotients is a little off the exact share. */
 const TOLERANCE = 1e-9;
 
 /**
- * The median and the 99th percentile.
+ * The median and the 99th percentile; `null` where there are no times.
  *
  * Of requests that come at a pace, those that wait at the end are often the worst ones, so nothing is concluded from the
  * others: a quantile of what all have waited at least is given, and called a lower bound where one of those that still
  * wait is among the shorter ones. Clients that send one request after another are cut short by the end of the measurement
  * at a time of no meaning, which is what the product-limit estimate of Kaplan and Meier is for: each time that ended
  * lowers the share that lasts longer by one part of those that were still waiting then.
- *
- * @returns `null` where there are no times.
  */
 export function distributionOf(ended: readonly number[], waiting: readonly number[], isPaced: boolean) {
-  const all: Time[] = [...ended.map((ms): Time => [ms, true]), ...waiting.map((ms): Time => [ms, false])];
+  const of = (times: readonly number[], hasEnded: boolean) => times.map((ms) => ({ ms, hasEnded }));
   // Of equal times those that have ended come first: one that still waits lasts longer.
-  const times = all.sort((a, b) => a[0] - b[0] || Number(b[1]) - Number(a[1]));
-  const found: Distribution | null = times.length === 0 ? null : { p50: quantile(0.5), p99: quantile(0.99) };
-  return found;
-
-  function quantile(part: number): Quantile {
+  const times = [...of(ended, true), ...of(waiting, false)].sort((a, b) => a.ms - b.ms);
+  const quantile = (part: number): Quantile => {
     if (isPaced) {
       const rank = Math.ceil(part * times.length) - 1;
-      return { ms: times[rank][0], isLowerBound: times.slice(0, rank + 1).some(([, hasEnded]) => !hasEnded) };
+      return { ms: times[rank].ms, isLowerBound: times.slice(0, rank + 1).some(({ hasEnded }) => !hasEnded) };
     }
     let lasting = 1;
-    const found = times.find(([, hasEnded], index) => {
+    const found = times.find(({ hasEnded }, index) => {
       if (hasEnded) lasting *= 1 - 1 / (times.length - index);
       return hasEnded && lasting <= 1 - part + TOLERANCE;
     });
-    return { ms: (found ?? times[times.length - 1])[0], isLowerBound: found === undefined };
-  }
+    return { ms: (found ?? times[times.length - 1]).ms, isLowerBound: found === undefined };
+  };
+  return times.length === 0 ? null : { p50: quantile(0.5), p99: quantile(0.99) };
 }
 
 /** Milliseconds with three digits that count; ">" where more is not known. */

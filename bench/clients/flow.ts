@@ -1,20 +1,20 @@
 /**
- * Flows of requests and what becomes of them.
- *
- * It decides when a request is due, on which connection it is sent and how its answer is judged. A request's time begins
- * when it is due, not when the client gets round to it: a server that holds up the client hides nothing that way.
+ * Flows of requests and what becomes of them: when a request is due, on which connection it is sent and how its answer is
+ * judged. A request's time begins when it is due, not when the client gets round to it: a server that holds up the client
+ * hides nothing that way.
  *
  * @module
  */
 
+import { setTimeout as rest } from "node:timers/promises";
+import { createRandom } from "../../test/support/random.ts";
 import { CpuClock, cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { type Distribution, distributionOf } from "./distribution.ts";
-import { type Outcome, rest, WireConnection } from "./wire_connection.ts";
+import { distributionOf } from "./distribution.ts";
+import { get, type Outcome, WireConnection } from "./wire_connection.ts";
 
 /** Requests of one kind that are sent beside others. */
 export interface FlowSpec {
-  readonly name: string;
   /** The path of a GET; or all of a request, where it begins with a method. */
   readonly request: string;
   /** The status that is an answer, 200 unless told otherwise; a 503 is a refusal. */
@@ -30,44 +30,12 @@ export interface FlowSpec {
   readonly connections: "kept" | "fresh";
 }
 
-/** How long flows last. */
-export interface FlowTimes {
-  readonly warmUpSeconds: number;
-  readonly seconds: number;
-  /** How long the answers to what was sent in the measured time are waited for afterwards. */
-  readonly lingerSeconds: number;
-}
-
+/** How long flows last, and how long the answers to what was sent in the measured time are waited for afterwards. */
+export type FlowTimes = Readonly<Record<"warmUpSeconds" | "seconds" | "lingerSeconds", number>>;
 /** What became of one flow in the measured time. */
-export interface FlowReport {
-  /** Requests that were due. */
-  readonly sent: number;
-  readonly answered: number;
-  readonly refused: number;
-  /** Closed or reset without an answer. */
-  readonly cut: number;
-  /** Neither, until the end. */
-  readonly unanswered: number;
-  /** Answered with anything else, and the beginning of the first such answer. */
-  readonly wrong: number;
-  readonly firstWrong: string;
-  /** Of the answered ones, how many came within a second. */
-  readonly answeredWithinSecond: number;
-  /** Of the answered ones and of those that still waited at the end; `null` where there is neither. */
-  readonly latency: Distribution | null;
-  /** Of the refused ones. */
-  readonly refusal: Distribution | null;
-}
-
+export type FlowReport = ReturnType<Flow["stop"]>;
 /** What was found in one run. */
-export interface FlowsReport {
-  readonly flows: Readonly<Record<string, FlowReport>>;
-  readonly seconds: number;
-  /** Of one processor, in the measured time; of everything else on the machine until the last answer. */
-  readonly clientCpuShare: number;
-  readonly serverCpuShare: number;
-  readonly otherCpuShare: number;
-}
+export type FlowsReport = Awaited<ReturnType<typeof runFlows>>;
 
 /** What a client does that was refused or cut off: try again, but not at once. */
 const RETRY_DELAY_MS = 100;
@@ -78,41 +46,40 @@ const LINGER_STEP_MS = 20;
 const SEED = 0x2545f491;
 
 /** Runs flows beside each other against a server. */
-export async function runFlows(server: ServerProcess, specs: readonly FlowSpec[], times: FlowTimes) {
+export async function runFlows(server: ServerProcess, specs: Readonly<Record<string, FlowSpec>>, times: FlowTimes) {
   const { warmUpSeconds, seconds, lingerSeconds } = times;
   const startMs = performance.now();
   const measureFromMs = startMs + 1000 * warmUpSeconds;
   const measureUntilMs = measureFromMs + 1000 * seconds;
-  const flows = specs.map((spec) => new Flow(spec, server.port, measureFromMs, measureUntilMs));
-  for (const flow of flows) flow.start(startMs);
+  const flows = Object.entries(specs).map(([name, spec]) =>
+    [name, new Flow(spec, server.port, measureFromMs, measureUntilMs)] as const
+  );
+  for (const [, flow] of flows) flow.start(startMs);
   await until(measureFromMs);
   const clocks = [new CpuClock(Deno.pid, true), new CpuClock(server.pid)];
   const cpuSeconds = () => [...clocks.map((clock) => clock.read().seconds), cpuSecondsOfMachine()];
   const before = cpuSeconds();
   const since = () => cpuSeconds().map((cpu, index) => cpu - before[index]);
   await until(measureUntilMs);
-  const [client, serving] = since().map((cpu) => cpu / seconds);
+  const [clientCpuShare, serverCpuShare] = since().map((cpu) => cpu / seconds);
   const lingerUntilMs = measureUntilMs + 1000 * lingerSeconds;
-  while (performance.now() < lingerUntilMs && flows.some(({ isWaiting }) => isWaiting)) {
-    await rest(LINGER_STEP_MS);
-  }
+  while (performance.now() < lingerUntilMs && flows.some(([, flow]) => flow.isWaiting)) await rest(LINGER_STEP_MS);
   const [clientToEnd, servingToEnd, machineToEnd] = since();
   const secondsToEnd = (performance.now() - measureFromMs) / 1000;
-  const report: FlowsReport = {
-    flows: Object.fromEntries(flows.map((flow, index) => [specs[index].name, flow.stop()])),
+  return {
+    flows: Object.fromEntries(flows.map(([name, flow]) => [name, flow.stop()])),
     seconds,
-    clientCpuShare: client,
-    serverCpuShare: serving,
+    /** Of one processor, in the measured time; of everything else on the machine until the last answer. */
+    clientCpuShare,
+    serverCpuShare,
     otherCpuShare: Math.max(0, machineToEnd - clientToEnd - servingToEnd) / secondsToEnd,
   };
-  return report;
 }
 
-/** A flow at work. */
+/** A flow at work. What is measured begins and ends on the clock of `performance.now()`. */
 class Flow {
   readonly #spec: FlowSpec;
   readonly #port: number;
-  /** What is measured begins and ends then, on the clock of `performance.now()`. */
   readonly #fromMs: number;
   readonly #untilMs: number;
   readonly #request: string;
@@ -123,24 +90,22 @@ class Flow {
   readonly #underWay = new Set<{ readonly dueMs: number }>();
   readonly #answeredMs: number[] = [];
   readonly #refusedMs: number[] = [];
+  readonly #wrong: Outcome[] = [];
+  readonly #random = createRandom(SEED);
   #sent = 0;
   #cut = 0;
-  #wrong = 0;
-  #firstWrong = "";
   #isStopped = false;
 
-  /** Begins nothing yet. */
   constructor(spec: FlowSpec, port: number, fromMs: number, untilMs: number) {
     [this.#spec, this.#port, this.#fromMs, this.#untilMs] = [spec, port, fromMs, untilMs];
     this.#isPaced = "perSecond" in spec.arrivals;
-    const { request } = spec;
-    this.#request = request.startsWith("/") ? `GET ${request} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n` : request;
+    this.#request = spec.request.startsWith("/") ? get(spec.request) : spec.request;
   }
 
   /** Begins to send. */
   start(startMs: number): void {
     const { arrivals } = this.#spec;
-    if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs, randomNumbers(SEED));
+    if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs);
     // They begin one after another in the warm-up: all at once they would stay in step, and come in bursts for ever.
     for (let i = 0; i < arrivals.clients; i++) {
       setTimeout(() => this.#runClient(), (this.#fromMs - startMs) * i / arrivals.clients / 2);
@@ -153,7 +118,7 @@ class Flow {
   }
 
   /** Closes every connection and says what was found. */
-  stop(): FlowReport {
+  stop() {
     this.#isStopped = true;
     const nowMs = performance.now();
     // A client that waits was due at any time: it counts with how long it has waited until now.
@@ -161,15 +126,19 @@ class Flow {
     for (const connection of this.#open) connection.close();
     const [answered, refused, unanswered] = [this.#answeredMs.length, this.#refusedMs.length, waiting.length];
     return {
-      sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong + unanswered,
+      /** Requests that were due. */
+      sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong.length + unanswered,
       answered,
       refused,
+      /** Closed or reset without an answer. */
       cut: this.#cut,
       unanswered,
+      /** Answered with anything else. */
       wrong: this.#wrong,
-      firstWrong: this.#firstWrong,
       answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
+      /** Of the answered ones and of those that still waited at the end. */
       latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs), this.#isPaced),
+      /** Of the refused ones. */
       refusal: distributionOf(this.#refusedMs, [], true),
     };
   }
@@ -181,16 +150,16 @@ class Flow {
   }
 
   /** Sends what is due and sets a timer for what is next. The gaps are those of independent arrivals (exponential). */
-  #sendDue(perSecond: number, firstDueMs: number, random: () => number): void {
+  #sendDue(perSecond: number, firstDueMs: number): void {
     const nowMs = performance.now();
     let dueMs = firstDueMs;
     while (dueMs <= nowMs && dueMs < this.#untilMs) {
       if (this.#isDueInTime(dueMs)) this.#sent++;
       this.#send(dueMs);
-      dueMs -= 1000 * Math.log(1 - random()) / perSecond;
+      dueMs -= 1000 * Math.log((1 + this.#random(2 ** 32)) / 2 ** 32) / perSecond;
     }
     if (dueMs >= this.#untilMs || this.#isStopped) return;
-    setTimeout(() => this.#sendDue(perSecond, dueMs, random), dueMs - nowMs);
+    setTimeout(() => this.#sendDue(perSecond, dueMs), dueMs - nowMs);
   }
 
   /** Returns whether it was answered. */
@@ -209,10 +178,7 @@ class Flow {
     if (isRight) this.#answeredMs.push(nowMs - dueMs);
     else if (outcome.kind === "answered" && outcome.status === 503) this.#refusedMs.push(nowMs - dueMs);
     else if (outcome.kind === "cut" || outcome.kind === "hung") this.#cut++;
-    else {
-      this.#wrong++;
-      this.#firstWrong ||= JSON.stringify(outcome).slice(0, 300);
-    }
+    else this.#wrong.push(outcome);
     return isRight;
   }
 
@@ -251,15 +217,4 @@ class Flow {
 
 function until(ms: number): Promise<void> {
   return rest(Math.max(0, ms - performance.now()));
-}
-
-/** Numbers from 0 to 1 that look random and are the same each time (xorshift by Marsaglia). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }

@@ -2,24 +2,21 @@
  * A client with many WebSockets, for Node: it sends the same frame again and again and counts bytes, so that it costs far
  * less than the server.
  *
- * It is told what to do in lines, and answers each with a line of JSON. `open <port> <path> <count>` opens connections in
- * place of those before; `echo <bytes> <window> <ms>` keeps so many messages under way on each; `publish <bytes> <window>
- * <ms>` sends on the first connection and counts what comes on all; `stall <count>` stops reading so many. It ends when
- * its standard input does, and after its lifetime in any case.
+ * Told in lines: `open <port> <path> <count>` opens connections in place of those before; `echo <bytes> <window> <ms>`
+ * keeps so many messages under way on each; `publish <bytes> <window> <ms>` sends on the first connection and counts what
+ * comes on all; `stall <count>` stops reading so many.
  *
  * @module
  */
 
 import { connect, type Socket } from "node:net";
-import process from "node:process";
-import { createInterface } from "node:readline";
+import { setTimeout as rest } from "node:timers/promises";
+import { obey } from "../obey.ts";
 
-/** What came of a load. */
+/** Messages that came in a load, and what was wrong; empty where nothing was. */
 export interface LoadReport {
-  /** Messages that came. */
   readonly messages: number;
   readonly seconds: number;
-  /** What was wrong; empty where nothing was. */
   readonly problem: string;
 }
 
@@ -27,10 +24,14 @@ const LIFETIME_MS = 10 * 60_000;
 const OPENING_AT_ONCE = 200;
 const DRAIN_DEADLINE_MS = 5_000;
 const MASK = [0x11, 0x22, 0x33, 0x44];
+const HANDSHAKE = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 let sockets: Socket[] = [];
 let problem = "";
 let onData: (at: number, bytes: Uint8Array) => void = () => {};
+
+const payloadOf = (bytes: number) => Uint8Array.from({ length: bytes }, (_, i) => 97 + i % 26);
 
 /** A frame of a client: long ones are binary, others text. */
 function frameOf(bytes: number): Uint8Array {
@@ -38,8 +39,7 @@ function frameOf(bytes: number): Uint8Array {
   if (bytes < 126) head.push(0x80 | bytes);
   else if (bytes < 65_536) head.push(0x80 | 126, bytes >> 8, bytes & 255);
   else head.push(0x80 | 127, 0, 0, 0, 0, 0, bytes >> 16, (bytes >> 8) & 255, bytes & 255);
-  const payload = Uint8Array.from({ length: bytes }, (_, i) => (97 + i % 26) ^ MASK[i % 4]);
-  return new Uint8Array([...head, ...MASK, ...payload]);
+  return new Uint8Array([...head, ...MASK, ...payloadOf(bytes).map((byte, i) => byte ^ MASK[i % 4])]);
 }
 
 /** What the server sends for it: as long, less the mask. */
@@ -47,8 +47,7 @@ const answerBytes = (bytes: number): number => frameOf(bytes).byteLength - MASK.
 
 function openOne(port: number, path: string, at: number): Promise<void> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-    sockets[at] = socket;
+    const socket = sockets[at] = connect({ port, host: "127.0.0.1", noDelay: true });
     socket.on("error", (error) => problem ||= `A connection has failed: ${error.message}`);
     socket.on("close", () => {
       if (sockets[at] === socket) problem ||= "The server has closed a connection.";
@@ -64,10 +63,7 @@ function openOne(port: number, path: string, at: number): Promise<void> {
       resolve();
     };
     socket.on("data", onHead);
-    socket.write(
-      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
+    socket.write(`GET ${path} HTTP/1.1\r\n${HANDSHAKE}`);
   });
 }
 
@@ -83,17 +79,16 @@ async function open(port: number, path: string, count: number): Promise<void> {
 
 /** The first answer is compared whole. */
 async function check(bytes: number, receivers: readonly number[], send: () => void): Promise<void> {
-  const sent = frameOf(bytes).slice(-bytes).map((byte, i) => byte ^ MASK[i % 4]);
+  const sent = payloadOf(bytes);
   const expected = answerBytes(bytes);
+  const received = new Map(receivers.map((at) => [at, 0]));
+  let whole = 0;
   await new Promise<void>((resolve) => {
-    const received = new Map(receivers.map((at) => [at, 0]));
-    let whole = 0;
     onData = (at, data) => {
       // Behind the head of the frame the payload is compared as it comes.
       const before = received.get(at)! - (expected - bytes);
-      if (data.some((byte, i) => before + i >= 0 && byte !== sent[before + i])) {
-        problem ||= "What came is not what was sent.";
-      }
+      const isWrong = data.some((byte, i) => before + i >= 0 && byte !== sent[before + i]);
+      if (isWrong) problem ||= "What came is not what was sent.";
       received.set(at, received.get(at)! + data.byteLength);
       if (received.get(at) === expected && ++whole === receivers.length) resolve();
     };
@@ -102,6 +97,7 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
   });
 }
 
+/** Sends so many messages on each connection, and for each answer another one. */
 async function echo(bytes: number, window: number, ms: number): Promise<LoadReport> {
   const frame = frameOf(bytes);
   const frames = new Uint8Array(frame.byteLength * window);
@@ -109,94 +105,89 @@ async function echo(bytes: number, window: number, ms: number): Promise<LoadRepo
   const expected = answerBytes(bytes);
   await check(bytes, sockets.map((_, at) => at), () => sockets.forEach((socket) => socket.write(frame)));
   const partial = new Array<number>(sockets.length).fill(0);
-  let underWay = 0;
-  let messages = 0;
-  let isOver = false;
-  let onDrained = (): void => {};
-  onData = (at, data) => {
-    const total = partial[at] + data.byteLength;
-    const count = Math.floor(total / expected);
-    partial[at] = total - count * expected;
-    if (count === 0) return;
-    underWay -= count;
-    messages += count;
-    if (!isOver) send(at, count);
-    else if (underWay === 0) onDrained();
-  };
+  let [underWay, messages] = [0, 0];
   const send = (at: number, count: number): void => {
     underWay += count;
     sockets[at].write(frames.subarray(0, count * frame.byteLength));
   };
-  return await timed(ms, () => messages, () => sockets.forEach((_, at) => send(at, window)), () => {
-    isOver = true;
-    return new Promise((resolve) => {
-      onDrained = resolve;
-      if (underWay === 0) resolve();
-    });
-  });
+  return await timed(
+    ms,
+    () => sockets.forEach((_, at) => send(at, window)),
+    () => messages,
+    () => underWay === 0,
+    (isOver, at, data) => {
+      const total = partial[at] + data.byteLength;
+      const count = Math.floor(total / expected);
+      partial[at] = total - count * expected;
+      underWay -= count;
+      messages += count;
+      if (!isOver && count > 0) send(at, count);
+    },
+  );
 }
 
+/** Sends messages that go to all connections which are read, so many under way at a time. */
 async function publish(bytes: number, window: number, ms: number): Promise<LoadReport> {
   const frame = frameOf(bytes);
   const expected = answerBytes(bytes);
   const readers = sockets.map((_, at) => at).filter((at) => !sockets[at].isPaused());
   await check(bytes, readers, () => sockets[0].write(frame));
-  let receivedBytes = 0;
-  let published = 0;
-  let isOver = false;
-  let onDrained = (): void => {};
   const bytesEach = expected * readers.length;
+  let [receivedBytes, published] = [0, 0];
   const send = (): void => {
     published++;
     sockets[0].write(frame);
   };
-  onData = (_at, data) => {
-    receivedBytes += data.byteLength;
-    while (!isOver && receivedBytes >= bytesEach * (published - window + 1)) send();
-    if (isOver && receivedBytes === bytesEach * published) onDrained();
-  };
-  return await timed(ms, () => receivedBytes / expected, send, () => {
-    isOver = true;
-    return new Promise((resolve) => {
-      onDrained = resolve;
-      if (receivedBytes === bytesEach * published) resolve();
-    });
-  });
+  return await timed(
+    ms,
+    send,
+    () => receivedBytes / expected,
+    () => receivedBytes === bytesEach * published,
+    (isOver, _at, data) => {
+      receivedBytes += data.byteLength;
+      while (!isOver && receivedBytes >= bytesEach * (published - window + 1)) send();
+    },
+  );
 }
 
+/** Runs a load for its time, and waits for what is under way then. */
 async function timed(
   ms: number,
-  count: () => number,
   start: () => void,
-  drain: () => Promise<void>,
+  count: () => number,
+  isDrained: () => boolean,
+  take: (isOver: boolean, at: number, data: Uint8Array) => void,
 ): Promise<LoadReport> {
   const startMs = performance.now();
+  let isOver = false;
+  const drained = Promise.withResolvers<void>();
+  onData = (at, data) => {
+    take(isOver, at, data);
+    if (isOver && isDrained()) drained.resolve();
+  };
   start();
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  let deadline: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([
-    drain(),
-    new Promise<void>((resolve) => {
-      deadline = setTimeout(() => {
-        problem ||= "Some messages never came.";
-        resolve();
-      }, DRAIN_DEADLINE_MS);
-    }),
-  ]);
+  await rest(ms);
+  isOver = true;
+  if (isDrained()) drained.resolve();
+  const deadline = setTimeout(() => {
+    problem ||= "Some messages never came.";
+    drained.resolve();
+  }, DRAIN_DEADLINE_MS);
+  await drained.promise;
   clearTimeout(deadline);
   onData = () => {};
   return { messages: Math.round(count()), seconds: (performance.now() - startMs) / 1000, problem };
 }
 
-setTimeout(() => process.exit(1), LIFETIME_MS).unref();
-for await (const line of createInterface({ input: process.stdin })) {
-  const [command, ...words] = line.split(" ");
-  const [first, second, third] = words.map(Number);
-  let report: LoadReport | { problem: string } = { problem };
-  if (command === "open") await open(first, words[1], third);
-  else if (command === "echo") report = await echo(first, second, third);
-  else if (command === "publish") report = await publish(first, second, third);
-  else if (command === "stall") { for (const socket of sockets.slice(-first)) socket.pause(); }
-  console.log(JSON.stringify({ ...report, problem }));
-}
-process.exit(0);
+obey({
+  async open(port, path, count) {
+    await open(Number(port), path, Number(count));
+    return { problem };
+  },
+  echo: (...words) => echo(...words.map(Number) as [number, number, number]),
+  publish: (...words) => publish(...words.map(Number) as [number, number, number]),
+  stall(count) {
+    for (const socket of sockets.slice(-count)) socket.pause();
+    return { problem };
+  },
+}, LIFETIME_MS);

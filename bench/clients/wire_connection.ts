@@ -1,8 +1,7 @@
 /**
- * One connection of a client, on which an exchange may end in any way.
+ * One connection of a client, on which an exchange may end in any way: with a response, cut off, or not at all.
  *
- * It decides in which way an exchange has ended: with a response, cut off, or not at all. It reads informational
- * responses, tells how much came before a cut, and gives up waiting.
+ * It reads informational responses, tells how much came before a cut, and gives up waiting.
  *
  * @module
  */
@@ -10,18 +9,11 @@
 /** How an exchange has ended. */
 export type Outcome =
   /** With a final response; its head has no empty line and is in lower case. */
-  | {
-    readonly kind: "answered";
-    readonly status: number;
-    readonly head: string;
-    readonly content: string;
-    /** Whether the connection may be used again. */
-    readonly persists: boolean;
-  }
+  | { kind: "answered"; status: number; head: string; content: string; persists: boolean }
   /** The connection was closed, orderly or not, or nothing whole came in time, after so many bytes of a response. */
-  | { readonly kind: "cut" | "hung"; readonly receivedBytes: number }
+  | { kind: "cut" | "hung"; receivedBytes: number }
   /** What came is no response. */
-  | { readonly kind: "malformed"; readonly text: string };
+  | { kind: "malformed"; text: string };
 
 /** Small, since there may be ten thousand connections. */
 const READ_BYTES = 8 * 1024;
@@ -83,30 +75,23 @@ export class WireConnection {
     return INFORMATIONAL.test(head) ? statusOf(head) : 0;
   }
 
-  /**
-   * Waits for a final response, whatever informational ones come before it.
-   *
-   * @param alsoWait Waited for as well before the outcome is told, within the same time.
-   */
-  async finalResponse(patienceMs: number, alsoWait?: Promise<unknown>): Promise<Outcome> {
+  /** Waits for a final response behind informational ones, and then, within the same time, for what is to be sent. */
+  async finalResponse(patienceMs: number, sent?: Promise<void>): Promise<Outcome> {
     this.#receivedBytes = this.#received.length;
-    const outcome = await this.#within(patienceMs, async (): Promise<Outcome> => {
+    const outcome = await this.#within(patienceMs, async () => {
       let head = await this.#takeHead();
       while (INFORMATIONAL.test(head)) head = await this.#takeHead();
       const response = await this.#takeResponse(head);
-      await alsoWait;
+      await sent;
       return response;
     });
     if (typeof outcome === "string") return { kind: outcome, receivedBytes: this.#receivedBytes };
-    if (outcome.kind === "answered" && this.#received !== "") return { kind: "malformed", text: this.#received };
-    return outcome;
+    return this.#received === "" ? outcome : { kind: "malformed", text: this.#received };
   }
 
-  /** Closes it. */
   close(): void {
-    if (this.#isClosed) return;
+    if (!this.#isClosed) this.#conn.close();
     this.#isClosed = true;
-    this.#conn.close();
   }
 
   /** Closes the connection when the time is over, so that whatever waits for it ends. */
@@ -141,11 +126,9 @@ export class WireConnection {
 
   /** The content of all chunks, or `null` where one is malformed. */
   async #takeChunks(): Promise<string | null> {
-    let content = "";
-    for (;;) {
+    for (let content = "";;) {
       const size = await this.#takeUntil("\r\n");
-      if (!/^[\da-f]+$/i.test(size)) return null;
-      const chunk = await this.#take(parseInt(size, 16) + 2);
+      const chunk = /^[\da-f]+$/i.test(size) ? await this.#take(parseInt(size, 16) + 2) : "";
       if (!chunk.endsWith("\r\n")) return null;
       if (chunk === "\r\n") return content;
       content += chunk.slice(0, -2);
@@ -183,7 +166,7 @@ export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void
   for (let at = 0; at < bytes.byteLength;) at += await conn.write(bytes.subarray(at));
 }
 
-/** Waits. */
-export function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** The head of a GET. */
+export function get(target: string, ...lines: readonly string[]): string {
+  return `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
 }

@@ -21,23 +21,23 @@ export interface Contender {
   readonly kind?: "trivet" | "before" | "package" | "peer";
 }
 
-function trivet(title: string, responses: ServerLaunch["responses"], more: Partial<ServerLaunch> = {}): Contender {
+type Responses = ServerLaunch["responses"];
+
+function trivet(title: string, responses: Responses, more: Partial<ServerLaunch> = {}): Contender {
   return { title: `Trivet, ${title}`, kind: "trivet", file: "server.ts", launch: { responses, ...more } };
 }
 
-function before(title: string, responses: ServerLaunch["responses"]): Contender {
-  return { title: `before, ${title}`, kind: "before", file: "server.ts", launch: { responses } };
+function before(title: string, responses: Responses): Contender {
+  return { ...trivet(title, responses), title: `before, ${title}`, kind: "before" };
 }
 
-function npm(title: string, launch: Partial<ServerLaunch>): Contender {
-  return { title, kind: "package", file: "server.ts", launch };
+function other(title: string, launch: Partial<ServerLaunch>, kind?: "package"): Contender {
+  return { title, kind, file: "server.ts", launch };
 }
 
 function peer(title: string, file: string): Contender {
   return { title, kind: "peer", file, launch: {} };
 }
-
-const own = (title: string): Contender => ({ title, file: "server.ts", launch: { serves: "own" } });
 
 /** Every contender, by the name that `--contender` selects. */
 export const CONTENDERS = {
@@ -47,13 +47,13 @@ export const CONTENDERS = {
   "before": before("HttpResponse", "own"),
   "before-global": before("Response", "global"),
   "before-fast": before("fast-response", "fast"),
-  "native": own("the runtime's own"),
+  "native": other("the runtime's own", { serves: "own" }),
   "trivet-thread": trivet("one thread", "own", { options: { model: "hybrid", threads: 1 }, asModule: true }),
   "trivet-loops": trivet("2 loops", "own", { options: { loops: 2 }, asModule: true }),
-  "native-twice": own("the runtime's own, 2 processes or threads"),
-  "srvx": npm("srvx, FastResponse", { serves: "srvx", responses: "srvx" }),
-  "srvx-global": npm("srvx, Response", { serves: "srvx" }),
-  "hono": npm("@hono/node-server", { serves: "hono" }),
+  "native-twice": other("the runtime's own, 2 processes or threads", { serves: "own" }),
+  "srvx": other("srvx, FastResponse", { serves: "srvx", responses: "srvx" }, "package"),
+  "srvx-global": other("srvx, Response", { serves: "srvx" }, "package"),
+  "hono": other("@hono/node-server", { serves: "hono" }, "package"),
   "bare": { title: "bare sockets, HttpResponse", file: "bare.ts", launch: { responses: "own" } },
   "bare-global": { title: "bare sockets, Response", file: "bare.ts", launch: {} },
   "raw": { title: "raw TCP, fixed response", file: "raw.ts", launch: {} },

@@ -3,7 +3,7 @@
  * process of its own.
  *
  * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
- * status, and all of them together for their number of bytes; where a run is `checked`, each for its content too.
+ * status, and all of them together for their number of bytes; in the warm-up, each for its content too.
  *
  * @module
  */
@@ -29,20 +29,16 @@ export interface LoadResult {
   readonly problems: readonly string[];
 }
 
-/** What loads a server, again and again. */
+/** What loads a server, again and again; it has looked at the first response. */
 export interface Generator {
-  /** What was wrong with the first response; empty when nothing was. */
   readonly problems: readonly string[];
   warmUp(seconds: number): Promise<LoadResult>;
-  load(seconds: number, checked?: boolean): Promise<LoadResult>;
+  load(seconds: number): Promise<LoadResult>;
   stop(): Promise<void>;
 }
 
 /** Where load generators find what they need: the folder for a run's files, and Node. */
-export interface GeneratorPlace {
-  readonly folder: string;
-  readonly node: string;
-}
+export type GeneratorPlace = Readonly<Record<"folder" | "node", string>>;
 
 /** Beside the time the load lasts. */
 const MORE_TIME_MS = 20_000;
@@ -82,14 +78,14 @@ export async function findGenerators(root: string): Promise<{ wrk: string; h2loa
 export async function openGenerator(port: number, scenario: Scenario, place: GeneratorPlace): Promise<Generator> {
   if (scenario.webSocket !== null) return await openWebSockets(port, scenario, scenario.webSocket, place);
   const verified = await verifyResponse(port, scenario);
-  const load = (seconds: number, checked = false): Promise<LoadResult> => {
-    const options = { port, scenario, seconds, checked, verified, ...place };
-    return scenario.requestsPerSecond === null || checked ? runWrk(options) : runH2load(options);
-  };
+  const options = { port, scenario, verified, folder: place.folder };
   return {
     problems: verified.problems,
-    warmUp: (seconds) => load(seconds, true),
-    load,
+    warmUp: (seconds) => runWrk({ ...options, seconds }, scenario.expected.content),
+    load: (seconds) =>
+      scenario.requestsPerSecond === null
+        ? runWrk({ ...options, seconds }, null)
+        : runH2load({ ...options, seconds: Math.max(MIN_STEADY_SECONDS, seconds) }, scenario.requestsPerSecond),
     stop: () => Promise.resolve(),
   };
 }
@@ -112,28 +108,22 @@ async function openWebSockets(
   place: GeneratorPlace,
 ): Promise<Generator> {
   const client = startWebSockets(place);
-  const { problem } = await askWebSockets(
-    client,
-    `open ${port} ${command === "echo" ? "/echo" : "/all"} ${connections}`,
-  );
+  const path = command === "echo" ? "/echo" : "/all";
+  const problemsOf = ({ problem }: LoadReport) => problem === "" ? [] : [problem];
+  const problems = problemsOf(await askWebSockets(client, `open ${port} ${path} ${connections}`));
   const load = async (seconds: number): Promise<LoadResult> => {
     const found = await askWebSockets(client, `${command} ${bytes} ${window} ${Math.round(1000 * seconds)}`);
-    const problems = found.problem === "" ? [] : [found.problem];
-    return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems };
+    return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems: problemsOf(found) };
   };
-  return {
-    problems: problem === "" ? [] : [problem],
-    async warmUp(seconds) {
-      let found = await load(seconds);
-      for (let runs = 1, messages = found.requests; runs < MAX_WARM_UPS && messages < WARM_UP_MESSAGES; runs++) {
-        found = await load(seconds);
-        messages += found.requests;
-      }
-      return found;
-    },
-    load,
-    stop: () => client.stop(),
+  const warmUp = async (seconds: number): Promise<LoadResult> => {
+    let found = await load(seconds);
+    for (let runs = 1, messages = found.requests; runs < MAX_WARM_UPS && messages < WARM_UP_MESSAGES; runs++) {
+      found = await load(seconds);
+      messages += found.requests;
+    }
+    return found;
   };
+  return { problems, warmUp, load, stop: () => client.stop() };
 }
 
 /** How a load of requests is run. */
@@ -141,21 +131,18 @@ interface LoadOptions {
   readonly port: number;
   readonly scenario: Scenario;
   readonly seconds: number;
-  /** Whether the content of each response is compared, which costs the load generator time. */
-  readonly checked: boolean;
   readonly verified: VerifiedResponse;
   readonly folder: string;
 }
 
 /** What the script prints at the end, on a line of its own. */
 interface WrkReport extends Record<"requests" | "microseconds" | "bytes" | "p50" | "p99" | "wrong", number> {
-  readonly errors: Readonly<Record<"connect" | "read" | "write" | "status" | "timeout", number>>;
+  readonly errors: Record<"connect" | "read" | "write" | "status" | "timeout", number>;
 }
 
-async function runWrk(options: LoadOptions): Promise<LoadResult> {
-  const { scenario, seconds, checked, folder } = options;
-  const { method, fields, content, expected, connections, pipelining } = scenario;
-  const compared = checked ? expected.content : null;
+/** With content to compare with each response, which costs the load generator time. */
+async function runWrk(options: LoadOptions, compared: Uint8Array | null): Promise<LoadResult> {
+  const { scenario: { method, fields, content, connections, pipelining }, seconds, folder, verified } = options;
   if (content !== null) await Deno.writeFile(`${folder}/content`, content);
   if (compared !== null) await Deno.writeFile(`${folder}/expected`, compared);
   const env = {
@@ -167,63 +154,50 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
   };
   // It takes whole seconds; when it is interrupted it ends and tells what it has found until then.
   const argv = ["timeout", "--preserve-status", "--signal=INT", `${seconds}`, "wrk", "--threads=1", "--duration=600s"];
-  argv.push(`--connections=${connections}`, `--script=${SCRIPT}`, "--timeout=5s", urlOf(options));
+  argv.push(`--connections=${connections}`, `--script=${SCRIPT}`, "--timeout=5s");
   const output = await run(argv, options, env);
   const line = /^REPORT (.*)$/m.exec(output)?.[1];
   if (line === undefined) throw new Error(`wrk told nothing.\n${output}`);
-  const report = JSON.parse(line) as WrkReport;
-  const problems = Object.entries(report.errors).filter(([name, count]) => count > 0 && !isTolerated(name, options))
-    .map(([name, count]) => `${count} ${name} errors`);
-  if (report.requests === 0) problems.push("no response");
-  if (report.wrong > 0) problems.push(`${report.wrong} responses with wrong content`);
-  problems.push(...problemOfBytes(report, options));
+  const { requests, microseconds, bytes, p50, p99, wrong, errors } = JSON.parse(line) as WrkReport;
+  // A server that closes a connection and has not said that it will: to wrk that is an error of reading, one for each
+  // response. That no response is missing or cut short is seen by their number and bytes.
+  if (fields["Connection"] === "close" && !verified.saysClose) errors.read = 0;
+  const problems = Object.entries(errors).filter(([, count]) => count > 0).map((each) =>
+    `${each[1]} ${each[0]} errors`
+  );
+  if (requests === 0) problems.push("no response");
+  if (wrong > 0) problems.push(`${wrong} responses with wrong content`);
+  const { responseBytes } = verified;
+  // All bytes that came must be those of the responses, and of the ones that were under way at the end.
+  const further = responseBytes === null ? 0 : bytes - requests * responseBytes;
+  if (further < 0 || further > (responseBytes ?? 0) * connections * pipelining) {
+    problems.push(`${bytes} bytes for ${requests} responses of ${responseBytes} bytes`);
+  }
   // wrk times a batch of pipelined requests as one and counts it as many, which leaves its percentiles without sense.
   const msOf = (microseconds: number) => pipelining > 1 ? null : microseconds / 1000;
-  const { requests, microseconds, p50, p99 } = report;
   return { requests, seconds: microseconds / 1e6, p50Ms: msOf(p50), p99Ms: msOf(p99), problems };
 }
 
-function urlOf({ port, scenario: { isTls, target } }: LoadOptions): string {
-  return `http${isTls ? "s" : ""}://127.0.0.1:${port}${target}`;
-}
-
-async function run(argv: readonly string[], { seconds, folder }: LoadOptions, env = {}): Promise<string> {
+async function run(argv: readonly string[], { port, scenario, seconds, folder }: LoadOptions, env = {}) {
+  const url = `http${scenario.isTls ? "s" : ""}://127.0.0.1:${port}${scenario.target}`;
   const options = { cwd: folder, deadlineMs: 1000 * seconds + MORE_TIME_MS, env };
-  const { exitCode, output } = await runCommand(besideServers([...WITH_MANY_FILES, ...argv]), options);
+  const { exitCode, output } = await runCommand(besideServers([...WITH_MANY_FILES, ...argv, url]), options);
   if (exitCode !== 0) throw new Error(`The load generator failed with exit code ${exitCode}.\n${output}`);
   return output;
 }
 
-/**
- * A server that closes a connection and has not said that it will: to the load generators that is an error, one for each
- * response. That no response is missing or cut short is seen by their number and bytes.
- */
-function isTolerated(error: string, { scenario, verified }: LoadOptions): boolean {
-  return error === "read" && scenario.fields["Connection"] === "close" && !verified.saysClose;
-}
-
-/** All bytes that came must be those of the responses, and of the ones that were under way at the end. */
-function problemOfBytes(report: WrkReport, { scenario, verified: { responseBytes } }: LoadOptions): string[] {
-  if (responseBytes === null) return [];
-  const missing = report.requests * responseBytes - report.bytes;
-  const underWay = responseBytes * scenario.connections * scenario.pipelining;
-  if (missing <= 0 && -missing <= underWay) return [];
-  return [`${report.bytes} bytes for ${report.requests} responses of ${responseBytes} bytes`];
-}
-
 /** Each connection keeps its own steady pace, whatever the others do, and has one request under way at a time. */
-async function runH2load(options: LoadOptions): Promise<LoadResult> {
-  const { scenario: { connections, fields, requestsPerSecond }, folder } = options;
-  const seconds = Math.max(MIN_STEADY_SECONDS, options.seconds);
-  const requests = Math.round(requestsPerSecond! * seconds);
+async function runH2load(options: LoadOptions, requestsPerSecond: number): Promise<LoadResult> {
+  const { scenario: { connections, fields }, seconds, folder } = options;
+  const requests = Math.round(requestsPerSecond * seconds);
   const logPath = `${folder}/h2load.log`;
   // It adds to a file that is there.
   await Deno.writeTextFile(logPath, "");
   const argv = ["h2load", "--h1", "--threads=1", "--max-concurrent-streams=1", `--clients=${connections}`];
   argv.push("--rate=1", `--rate-period=${START_INTERVAL_MS}ms`, `--requests=${requests}`);
-  argv.push(`--rps=${requestsPerSecond! / connections}`, `--log-file=${logPath}`);
+  argv.push(`--rps=${requestsPerSecond / connections}`, `--log-file=${logPath}`);
   for (const [name, value] of Object.entries(fields)) argv.push(`--header=${name}: ${value}`);
-  const output = await run([...argv, urlOf(options)], options);
+  const output = await run(argv, options);
   const [, took, unit] = /^finished in ([\d.]+)(us|ms|s|m),/m.exec(output) ?? [];
   const tookSeconds = Number(took) * ({ us: 1e-6, ms: 1e-3, s: 1, m: 60 }[unit] ?? NaN);
   const succeeded = Number(/^status codes: (\d+) 2xx/m.exec(output)?.[1] ?? 0);
@@ -239,17 +213,10 @@ async function runH2load(options: LoadOptions): Promise<LoadResult> {
 }
 
 /** What is to be known of a response of which many will come. */
-interface VerifiedResponse {
-  /** Its bytes with its head; `null` where it is chunked, so that the next may have another size. */
-  readonly responseBytes: number | null;
-  /** Whether it says that the connection will be closed. */
-  readonly saysClose: boolean;
-  /** Fields that are not as expected. */
-  readonly problems: readonly string[];
-}
+type VerifiedResponse = Awaited<ReturnType<typeof verifyResponse>>;
 
 /** Sends the request of a scenario once and compares the response with what is expected. */
-async function verifyResponse(port: number, scenario: Scenario): Promise<VerifiedResponse> {
+async function verifyResponse(port: number, scenario: Scenario) {
   const { method, target, fields, content, expected, isTls } = scenario;
   let head = `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
   for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`;
@@ -267,8 +234,11 @@ async function verifyResponse(port: number, scenario: Scenario): Promise<Verifie
   const received = Object.fromEntries(outcome.head.split("\r\n").slice(1).map((line) => line.split(/:\s*(.*)/, 2)));
   const isChunked = received["transfer-encoding"] === "chunked";
   return {
+    /** Its bytes with its head; `null` where it is chunked, so that the next may have another size. */
     responseBytes: isChunked ? null : outcome.head.length + 4 + outcome.content.length,
+    /** Whether it says that the connection will be closed. */
     saysClose: !outcome.persists,
+    /** Fields that are not as expected. */
     problems: Object.entries(expected.fields)
       .filter(([name, value]) => normalized(received[name]) !== normalized(value))
       .map(([name, value]) => `the field ${name} is ${received[name] ?? "missing"}, expected ${value}`),

@@ -4,27 +4,20 @@
  * @module
  */
 
+import { get, WireConnection } from "../clients/wire_connection.ts";
 import { pin } from "../process_figures.ts";
-import { countEach, messageOf } from "../report.ts";
-import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
+import { countEach, type Finding, messageOf } from "../report.ts";
+import type { BenchRuntime } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
 import { type ContenderName, contenderOf, type Found, isThere, startContender } from "./contenders.ts";
 import { type Generator, type GeneratorPlace, type LoadResult, openGenerator } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** One round of one contender. */
-export interface Round extends Omit<LoadResult, "problems"> {
-  /** Time of the server's processes on a processor. */
-  readonly cpuSeconds: number;
-  /** Of that, time in the system: what the sockets cost, whatever the server does beside. */
-  readonly systemSeconds: number;
-}
+/** One round of one contender, with the time of the server's processes on a processor, and what of it is the system's. */
+export type Round = Omit<LoadResult, "problems"> & Readonly<Record<"cpuSeconds" | "systemSeconds", number>>;
 
-/** What was found of one contender. */
-export interface Measurement {
-  readonly runtime: RuntimeName;
-  readonly scenario: string;
+/** What was found of one contender in a scenario. */
+export interface Measurement extends Finding {
   readonly contender: ContenderName;
   /** One that has failed has fewer of them. */
   readonly rounds: Round[];
@@ -32,7 +25,6 @@ export interface Measurement {
   residentBytes: number;
   /** Connections that each process or thread got, where there is more than one. */
   shares: number[];
-  /** What was wrong with the responses; empty when nothing was. */
   readonly problems: string[];
 }
 
@@ -42,7 +34,7 @@ export interface Method extends Found, GeneratorPlace {
   readonly seconds: number;
   /** How often each server is started anew. */
   readonly starts: number;
-  /** Seconds of load before the first round, in which each content is compared; 0 is to compare it in the rounds. */
+  /** Seconds of load before the first round, in which each content is compared. */
   readonly warmUpSeconds: number;
   readonly contenders: readonly ContenderName[];
 }
@@ -65,17 +57,19 @@ const PATIENCE_MS = 5_000;
  */
 export async function measureScenario(scenario: Scenario, runtime: BenchRuntime, method: Method) {
   const all = contendersOf(scenario, runtime, method).map((contender): Measurement => {
-    const found = { runtime: runtime.name, scenario: scenario.name, contender };
-    return { ...found, rounds: [], residentBytes: 0, shares: [], problems: [] };
+    const found = { of: scenario.name, runtime: runtime.name, title: contenderOf(contender).title, contender };
+    return { ...found, figures: {}, rounds: [], residentBytes: 0, shares: [], problems: [] };
   });
   for (let start = 0; start < method.starts; start++) {
     const running: Running[] = [];
     try {
-      for (const found of all) await attempt(found, () => launch(found, scenario, runtime, method, running));
+      for (const found of all) {
+        await attempt(found, async () => void running.push(await launch(found, scenario, runtime, method)));
+      }
       for (let round = 0; round < method.rounds; round++) {
         // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
         for (const each of round % 2 === 0 ? running : running.toReversed()) {
-          await attempt(each.found, () => measureRound(each, method));
+          await attempt(each.found, () => measureRound(each, method.seconds));
         }
       }
       for (const { found, server } of running) await attempt(found, () => lookAtLast(found, server, scenario));
@@ -90,11 +84,7 @@ export async function measureScenario(scenario: Scenario, runtime: BenchRuntime,
 }
 
 async function attempt(found: Measurement, step: () => Promise<void>): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    found.problems.push(messageOf(error));
-  }
+  await step().catch((error) => found.problems.push(messageOf(error)));
 }
 
 function contendersOf({ contenders, handler, webSocket }: Scenario, runtime: BenchRuntime, method: Method) {
@@ -106,22 +96,15 @@ function contendersOf({ contenders, handler, webSocket }: Scenario, runtime: Ben
 }
 
 /** Starts a contender and warms it up. */
-async function launch(
-  found: Measurement,
-  scenario: Scenario,
-  runtime: BenchRuntime,
-  method: Method,
-  running: Running[],
-): Promise<void> {
+async function launch(found: Measurement, scenario: Scenario, runtime: BenchRuntime, method: Method): Promise<Running> {
   const server = await startContender(found.contender, scenario, runtime, method);
   let generator: Generator | undefined;
   try {
     generator = await openGenerator(server.port, scenario, method);
-    found.problems.push(...generator.problems);
-    if (method.warmUpSeconds > 0) found.problems.push(...(await generator.warmUp(method.warmUpSeconds)).problems);
+    found.problems.push(...generator.problems, ...(await generator.warmUp(method.warmUpSeconds)).problems);
     // Not before: code is compiled beside the server while it warms up.
     if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
-    running.push({ found, server, generator });
+    return { found, server, generator };
   } catch (error) {
     await generator?.stop();
     await server.stop();
@@ -129,9 +112,9 @@ async function launch(
   }
 }
 
-async function measureRound({ found, server, generator }: Running, method: Method): Promise<void> {
+async function measureRound({ found, server, generator }: Running, seconds: number): Promise<void> {
   const before = server.cpuTime();
-  const { problems, ...load } = await generator.load(method.seconds, method.warmUpSeconds === 0);
+  const { problems, ...load } = await generator.load(seconds);
   const after = server.cpuTime();
   found.problems.push(...problems);
   const cpuSeconds = after.seconds - before.seconds;
@@ -148,11 +131,12 @@ async function lookAtLast(found: Measurement, server: ServerProcess, scenario: S
 
 /** How many of some connections each process or thread answers. */
 async function sharesOf(port: number): Promise<number[]> {
-  const opening = Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port));
   const answers: string[] = [];
-  const connections = await Promise.all(opening);
+  const connections = await Promise.all(
+    Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port)),
+  );
   for (const connection of connections) {
-    const outcome = await connection.exchange("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", PATIENCE_MS);
+    const outcome = await connection.exchange(get("/"), PATIENCE_MS);
     answers.push(outcome.kind === "answered" ? outcome.content : outcome.kind);
   }
   for (const connection of connections) connection.close();

@@ -15,9 +15,6 @@ export interface Peers {
   readonly missing: readonly string[];
 }
 
-/** No peers. */
-export const NO_PEERS: Peers = { commands: {}, versions: {}, missing: [] };
-
 const BUILD_DEADLINE_MS = 120_000;
 /** How each is built into `$1` from the folder of sources, unless it is there, and what prints its version. */
 const PEER_BUILDS: Readonly<Record<string, { build: string; version: string; title: string }>> = {
@@ -60,8 +57,8 @@ export async function buildPeers(names: readonly string[], beside: string): Prom
       continue;
     }
     commands[name] = name === "nginx" ? (port) => nginx(folder, port) : (port) => [`${folder}/${name}`, `${port}`];
-    versions[title] = /\d+[._]\d+([._]\d+)?/.exec((await runCommand(["bash", "-c", version], options)).output)?.[0] ??
-      "";
+    const told = await runCommand(["bash", "-c", version], options);
+    versions[title] = /\d+[._]\d+([._]\d+)?/.exec(told.output)?.[0] ?? "";
   }
   return { commands, versions, missing };
 }

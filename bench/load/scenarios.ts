@@ -102,87 +102,38 @@ const LOW = { connections: 8, requestsPerSecond: 400 } as const;
 
 /** Every scenario. */
 export const SCENARIOS: readonly Scenario[] = [
-  {
-    ...HELLO_LOAD,
-    name: "hello",
-    title: "hello (text)",
-    contenders: [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"],
+  hello("hello", "hello (text)", [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"], {
     isQuick: true,
-  },
+  }),
   { ...JSON_LOAD, name: "json", title: "JSON with URL and fields", contenders: ALL, isQuick: true },
   {
-    ...JSON_LOAD,
-    name: "hono-text",
-    title: "Hono, c.text",
-    handler: "hono-text",
+    ...framework("hono-text", "Hono, c.text"),
     target: "/text/42",
     expected: { content: encoder.encode(greet("42")), fields: JSON_FIELDS },
-    contenders: FRAMEWORK,
     isQuick: true,
   },
-  {
-    ...JSON_LOAD,
-    name: "hono-json",
-    title: "Hono, c.json",
-    handler: "hono-json",
-    expected: APPLICATION_ANSWER,
-    contenders: FRAMEWORK,
-  },
-  {
-    ...JSON_LOAD,
-    name: "h3-json",
-    title: "h3, JSON",
-    handler: "h3-json",
-    expected: APPLICATION_ANSWER,
-    contenders: FRAMEWORK,
-  },
+  framework("hono-json", "Hono, c.json"),
+  framework("h3-json", "h3, JSON"),
   echo("echo-1k", "POST echo 1 KiB", 1024),
   echo("echo-64k", "POST echo 64 KiB", 64 * 1024),
-  {
-    ...HELLO_LOAD,
-    name: "stream-1m",
-    title: "stream 1 MiB",
+  hello("stream-1m", "stream 1 MiB", [...OWN, "srvx", "hono"], {
     handler: "stream",
     connections: 16,
     expected: { content: cycled(STREAM_BYTES), fields: {} },
-    contenders: [...OWN, "srvx", "hono"],
-  },
-  {
-    ...HELLO_LOAD,
-    name: "pipelined-16",
-    title: "16 pipelined (hello)",
-    pipelining: 16,
-    contenders: [...OWN, "bare", "raw"],
-  },
-  { ...HELLO_LOAD, ...CLOSE, name: "close", title: "one request per connection (hello)", contenders: OWN },
-  { ...HELLO_LOAD, isTls: true, name: "tls", title: "hello over TLS", contenders: OWN },
-  {
-    ...HELLO_LOAD,
-    ...CLOSE,
-    isTls: true,
-    name: "tls-close",
-    title: "one request per connection over TLS (hello)",
-    contenders: OWN,
-  },
-  {
-    ...HELLO_LOAD,
-    name: "connections-1000",
-    title: "1,000 connections (hello)",
-    connections: 1000,
-    contenders: [...OWN, "trivet-thread", "raw"],
-  },
-  { ...HELLO_LOAD, ...STEADY, name: "steady-hello", title: "hello at 20,000 a second", contenders: [...OWN, "raw"] },
+  }),
+  hello("pipelined-16", "16 pipelined (hello)", [...OWN, "bare", "raw"], { pipelining: 16 }),
+  hello("close", "one request per connection (hello)", OWN, CLOSE),
+  hello("tls", "hello over TLS", OWN, { isTls: true }),
+  hello("tls-close", "one request per connection over TLS (hello)", OWN, { ...CLOSE, isTls: true }),
+  hello("connections-1000", "1,000 connections (hello)", [...OWN, "trivet-thread", "raw"], { connections: 1000 }),
+  hello("steady-hello", "hello at 20,000 a second", [...OWN, "raw"], STEADY),
   { ...JSON_LOAD, ...STEADY, name: "steady-json", title: "JSON at 20,000 a second", contenders: OWN },
-  { ...HELLO_LOAD, ...LOW, name: "low", title: "hello at 400 a second", contenders: [...OWN, "trivet-thread"] },
-  {
-    ...HELLO_LOAD,
-    name: "spread",
-    title: "2 loops, who answers",
+  hello("low", "hello at 400 a second", [...OWN, "trivet-thread"], LOW),
+  hello("spread", "2 loops, who answers", ["trivet-loops", "native-twice"], {
     handler: "who",
     expected: { content: null, fields: {} },
-    contenders: ["trivet-loops", "native-twice"],
     isSpread: true,
-  },
+  }),
   webSocket("ws-echo-64", "WebSocket, 64 B echo", "echo", 64, 64, 1, true),
   webSocket("ws-echo-64x16", "WebSocket, 64 B echo, 16 at a time", "echo", 64, 64, 16),
   webSocket("ws-echo-1k", "WebSocket, 1 KiB echo", "echo", 64, 1024, 1),
@@ -192,6 +143,16 @@ export const SCENARIOS: readonly Scenario[] = [
   webSocket("ws-all-1k", "WebSocket, 1 KiB to 1,000", "publish", 1_000, 1024, 4),
   webSocket("ws-all-64k", "WebSocket, 64 KiB to 1,000", "publish", 1_000, 65_536, 1),
 ];
+
+/** The smallest load, or what differs from it. */
+function hello(name: string, title: string, contenders: readonly ContenderName[], more: Partial<Scenario>): Scenario {
+  return { ...HELLO_LOAD, name, title, contenders, ...more };
+}
+
+/** The application of a framework, whose handler has the name of the scenario. */
+function framework(name: "hono-text" | "hono-json" | "h3-json", title: string): Scenario {
+  return { ...JSON_LOAD, name, title, handler: name, expected: APPLICATION_ANSWER, contenders: FRAMEWORK };
+}
 
 /** Messages under way are those on each connection of an echo, or of all connections that get what is sent to all. */
 function webSocket(
@@ -203,8 +164,7 @@ function webSocket(
   window: number,
   isQuick = false,
 ): Scenario {
-  const webSocket = { command, bytes, window };
-  return { ...HELLO_LOAD, name, title, connections, contenders: OWN, isQuick, webSocket };
+  return hello(name, title, OWN, { connections, isQuick, webSocket: { command, bytes, window } });
 }
 
 function jsonOf(value: object) {
@@ -214,16 +174,9 @@ function jsonOf(value: object) {
 
 function echo(name: string, title: string, byteLength: number): Scenario {
   const content = cycled(byteLength);
-  return {
-    ...HELLO_LOAD,
-    name,
-    title,
-    handler: "echo",
-    method: "POST",
-    content,
-    expected: { content, fields: { "content-length": String(byteLength) } },
-    contenders: [...OWN, "srvx", "hono", "bare"],
-  };
+  const expected = { content, fields: { "content-length": String(byteLength) } };
+  const contenders: readonly ContenderName[] = [...OWN, "srvx", "hono", "bare"];
+  return hello(name, title, contenders, { handler: "echo", method: "POST", content, expected });
 }
 
 /** The chunk of the handlers, over and over. */

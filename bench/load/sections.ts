@@ -6,22 +6,24 @@
  * @module
  */
 
-import type { Mark } from "../chart.ts";
 import { figure, median, mib, type Section } from "../report.ts";
 import { RUNTIME_NAMES, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
 import { type ContenderName, contenderOf } from "./contenders.ts";
 import type { Measurement, Round } from "./measure.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
 
-/** A line of a comparison: for each runtime how many times as much as the subject the other takes. */
-interface RatioRow {
-  readonly title: string;
-  /** `null` where it was not measured. */
-  readonly ratios: readonly (number | null)[];
-}
-
 /** Who is divided by whom, and what is added to the title of the scenario. */
 type Pair = readonly [other: ContenderName, subject: ContenderName, suffix: string];
+
+/** Some figures of some pairs: for each runtime how many times as much as the subject the other takes. */
+interface Comparison {
+  readonly title: string;
+  readonly text?: string;
+  readonly of: (round: Round) => number;
+  readonly pairs: readonly Pair[];
+  /** Whether it is of WebSockets; of requests unless told. */
+  readonly isOfWebSockets?: boolean;
+}
 
 /** CPU time per request, in seconds. */
 const cpuOf = ({ cpuSeconds, requests }: Round): number => cpuSeconds / requests;
@@ -36,15 +38,6 @@ const OWN: readonly Pair[] = [
   ["native", "trivet-fast", ", fast-response"],
 ];
 const PEERS: readonly ContenderName[] = ["beast", "httplib", "go", "nginx"];
-
-interface Comparison {
-  readonly title: string;
-  readonly text?: string;
-  readonly of: typeof cpuOf;
-  readonly pairs: readonly Pair[];
-  /** Whether it is of WebSockets; of requests unless told. */
-  readonly isOfWebSockets?: true;
-}
 
 const COMPARISONS: readonly Comparison[] = [
   {
@@ -122,15 +115,11 @@ const COMPARISONS: readonly Comparison[] = [
   },
 ];
 
-/** Every comparison of which something was measured, and every figure. */
+/** Every comparison of which something was measured, the first one with a chart, and every figure. */
 export function sectionsOf(measurements: readonly Measurement[]): Section[] {
-  const sections = COMPARISONS.map(({ title, text, of, pairs, isOfWebSockets = false }, index): Section => {
-    const rows = rowsOf(
-      measurements,
-      SCENARIOS.filter((each) => (each.webSocket !== null) === isOfWebSockets),
-      of,
-      pairs,
-    );
+  const sections = COMPARISONS.map((comparison, index): Section => {
+    const { title, text } = comparison;
+    const rows = rowsOf(measurements, comparison);
     return {
       title,
       text,
@@ -142,48 +131,36 @@ export function sectionsOf(measurements: readonly Measurement[]): Section[] {
   return [...sections, figuresOf(measurements)];
 }
 
-function rowsOf(
-  measurements: readonly Measurement[],
-  scenarios: readonly Scenario[],
-  of: typeof cpuOf,
-  pairs: readonly Pair[],
-): RatioRow[] {
-  return scenarios.flatMap(({ name, title, contenders }) =>
-    pairs.filter((pair) => contenders.includes(pair[0]) && contenders.includes(pair[1])).map((
-      [other, subject, suffix],
-    ) => ({
-      // A scenario with one kind of response needs no word on it.
-      title: subject === "trivet" && !contenders.includes("trivet-global") && pairs === OWN ? title : title + suffix,
-      ratios: RUNTIME_NAMES.map((runtime) => ratioOf(measurements, of, runtime, name, other, subject)),
-    }))
-  ).filter(({ ratios }) => ratios.some((ratio) => ratio !== null));
+function rowsOf(measurements: readonly Measurement[], { of, pairs, isOfWebSockets = false }: Comparison) {
+  return SCENARIOS.filter((each) => (each.webSocket !== null) === isOfWebSockets)
+    .flatMap(({ name, title, contenders }) =>
+      pairs.filter(([other, subject]) => contenders.includes(other) && contenders.includes(subject))
+        .map(([other, subject, suffix]) => ({
+          // A scenario with one kind of response needs no word on it.
+          title: subject === "trivet" && !contenders.includes("trivet-global") && pairs === OWN
+            ? title
+            : title + suffix,
+          ratios: RUNTIME_NAMES.map((runtime) => {
+            const [others, subjects] = [other, subject].map((each) => roundsOf(measurements, runtime, name, each));
+            // One that has failed has fewer rounds.
+            const ratios = subjects.slice(0, others.length).map((round, index) => of(others[index]) / of(round));
+            return median(ratios.filter(Number.isFinite));
+          }),
+        }))
+    ).filter(({ ratios }) => ratios.some(Number.isFinite));
 }
 
-function ratioOf(
-  measurements: readonly Measurement[],
-  of: typeof cpuOf,
-  runtime: RuntimeName,
-  scenario: string,
-  other: ContenderName,
-  subject: ContenderName,
-): number | null {
-  const [others, subjects] = [other, subject].map((name) =>
-    measurements.find((each) => each.runtime === runtime && each.scenario === scenario && each.contender === name)
-      ?.rounds ?? []
-  );
-  // One that has failed has fewer rounds.
-  const ratios = subjects.slice(0, others.length).map((round, index) => of(others[index]) / of(round));
-  const known = ratios.filter(Number.isFinite);
-  return known.length === 0 ? null : median(known);
+function roundsOf(all: readonly Measurement[], runtime: RuntimeName, scenario: string, contender: ContenderName) {
+  return all.find((each) => each.runtime === runtime && each.of === scenario && each.contender === contender)?.rounds ??
+    [];
 }
 
 /** Bars grow from 1 to the right where Trivet takes less, so that twice as much and half as much are as long. */
-function chartOf(title: string, rows: readonly RatioRow[]) {
+function chartOf(title: string, rows: ReturnType<typeof rowsOf>) {
   const groups = rows.map(({ title, ratios }) => ({
     title,
-    marks: ratios.flatMap((ratio, index): Mark[] =>
-      ratio === null ? [] : [{ runtime: RUNTIME_NAMES[index], to: ratio, note: ratio.toFixed(2) }]
-    ),
+    marks: RUNTIME_NAMES.map((runtime, index) => ({ runtime, to: ratios[index], note: figure(ratios[index], 2) }))
+      .filter(({ to }) => Number.isFinite(to)),
   }));
   const subtitle = "2 is half the CPU time; bars to the left are cases in which the own server takes less.";
   return { title, subtitle, unit: "times", scale: "logarithmic", base: 1, groups } as const;
@@ -199,15 +176,14 @@ export function progressLine(scenario: Scenario, runtime: string, measurements: 
 
 function figuresOf(measurements: readonly Measurement[]): Section {
   const rows = measurements.filter(({ rounds }) => rounds.length > 0).map((each) => {
-    const { rounds } = each;
-    const sum = (of: (round: Round) => number) => rounds.reduce((total, round) => total + of(round), 0);
+    const sum = (of: (round: Round) => number) => each.rounds.reduce((total, round) => total + of(round), 0);
     // Of rounds of which nothing is known there is no number, and no figure.
     const middle = (of: (round: Round) => number | null, decimals: number) =>
-      figure(median(rounds.map(of).filter((value) => value !== null)), decimals);
+      figure(median(each.rounds.map(of).filter((value) => value !== null)), decimals);
     return [
       RUNTIME_TITLES[each.runtime],
-      each.scenario,
-      contenderOf(each.contender).title,
+      each.of,
+      each.title,
       middle((round) => 1e6 * cpuOf(round), 2),
       // The parts of single rounds are too short for the ticks in which the system tells them.
       (1e6 * sum(({ systemSeconds }) => systemSeconds) / sum(({ requests }) => requests)).toFixed(1),

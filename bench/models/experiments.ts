@@ -6,18 +6,21 @@
 
 import type { Chart, Mark } from "../chart.ts";
 import { formatMs, type Quantile } from "../clients/distribution.ts";
-import type { FlowSpec, FlowTimes } from "../clients/flow.ts";
 import { mib, percent } from "../report.ts";
 import {
   answeredPerSecond,
+  CLIENTS,
   COMPUTE_MS,
   type ContestantName,
   contestantOf,
+  health,
   type Lab,
+  light,
   POOL_WORKERS,
   type Round,
   shareOf,
   WAIT_MS,
+  WAITING,
 } from "./lab.ts";
 
 /** One experiment. */
@@ -32,14 +35,11 @@ export interface Experiment {
   readonly text: string;
   /** Runs it for one contestant: a round for each case. */
   measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
-  /** The columns of the table. */
-  readonly columns: Readonly<Record<string, (round: Round) => string>>;
-  readonly chart: Pick<Chart, "title" | "subtitle" | "unit" | "scale">;
+  figures(round: Round): Readonly<Record<string, string>>;
+  readonly chart: Omit<Chart, "groups">;
   mark(round: Round): Omit<Mark, "runtime">;
 }
 
-/** Clients that keep their connection and send the next request when the last one is answered. */
-export const CLIENTS = 1_000;
 /** Clients that compute: as many as keep every core busy. */
 const HEAVY_CLIENTS = Math.min(4, navigator.hardwareConcurrency);
 const LIGHT_PER_SECOND = 100;
@@ -56,32 +56,38 @@ const TIMES_CAPACITY = 2;
 const LINE_SECONDS = 1;
 /** Enough to keep every core busy. With many more, a loop would answer in bursts longer than it is measured. */
 const CAPACITY_CLIENTS = 2 * navigator.hardwareConcurrency;
+const LATENCY_AXIS = { unit: "ms, logarithmic", scale: "logarithmic" } as const;
 
-const clientCpu = ({ load }: Round): string => percent(load.clientCpuShare);
-const peak = ({ peakBytes }: Round): string => mib(peakBytes);
 const rate = (perSecond: number): string => perSecond < 100 ? perSecond.toFixed(1) : String(Math.round(perSecond));
-/** The columns of a flow's latency. */
-const latencyOf = (flow: string, prefix = "") => ({
-  [`${prefix}p50 ms`]: ({ load }: Round) => formatMs(load.flows[flow].latency?.p50),
-  [`${prefix}p99 ms`]: ({ load }: Round) => formatMs(load.flows[flow].latency?.p99),
+const p99Of = ({ load }: Round, flow: string): string => formatMs(load.flows[flow].latency?.p99);
+const latencyOf = ({ load }: Round, flow: string, prefix = "") => ({
+  [`${prefix}p50 ms`]: formatMs(load.flows[flow].latency?.p50),
+  [`${prefix}p99 ms`]: formatMs(load.flows[flow].latency?.p99),
 });
-/** The columns of what became of a flow's requests. */
-const fateOf = (flow: string) => ({
-  "requests": ({ load }: Round) => String(load.flows[flow].sent),
-  "answered": ({ load }: Round) => String(load.flows[flow].answered),
-  "refused": ({ load }: Round) => String(load.flows[flow].refused),
-  "cut off": ({ load }: Round) => String(load.flows[flow].cut),
-  "unanswered": ({ load }: Round) => String(load.flows[flow].unanswered),
+/** What became of a flow's requests. */
+const fateOf = ({ load }: Round, flow: string) => {
+  const { sent, answered, refused, cut, unanswered } = load.flows[flow];
+  return {
+    requests: `${sent}`,
+    answered: `${answered}`,
+    refused: `${refused}`,
+    "cut off": `${cut}`,
+    unanswered: `${unanswered}`,
+  };
+};
+const costOf = ({ load, peakBytes }: Round) => ({
+  "peak MiB": mib(peakBytes),
+  "server CPU": percent(load.serverCpuShare),
+  "client CPU": percent(load.clientCpuShare),
 });
 /** From the median to the 99th percentile of a flow's latency. */
 const spanOf = ({ load }: Round, flow: string) => {
   const { latency } = load.flows[flow];
   return { from: latency?.p50.ms ?? null, to: latency?.p99.ms ?? null };
 };
-const p99Of = ({ load }: Round, flow: string): string => `p99 ${formatMs(load.flows[flow].latency?.p99)} ms`;
-const LATENCY_AXIS = { unit: "ms, logarithmic", scale: "logarithmic" } as const;
 
-const reached = ({ load, facts }: Round): number => answeredPerSecond(load, "waiting") / facts.ceiling;
+const waitingRate = ({ load }: Round): string => rate(answeredPerSecond(load, "waiting"));
+const reached = ({ load, facts }: Round): string => percent(answeredPerSecond(load, "waiting") / facts.ceiling);
 
 const LATENCY: Experiment = {
   name: "latency",
@@ -94,22 +100,20 @@ const LATENCY: Experiment = {
     "`blocking` and `worker-pool` it is the time in line. A client that still waits at the end counts with what it has " +
     "waited, so that a quantile may be known only as more than that.",
   measure: (lab, contestant) =>
-    lab.withServer(contestant, {}, async (server) => {
+    lab.withServer(contestant, async (server) => {
       const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
       const ceiling = Math.min(CLIENTS, contestantOf(contestant).handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
-      return [await lab.round(server, [lab.waiting(CLIENTS)], times, { ceiling }, ["waiting"])];
+      return [await lab.round(server, { waiting: WAITING }, times, { ceiling }, ["waiting"])];
     }),
-  columns: {
-    "requests/s": ({ load }) => rate(answeredPerSecond(load, "waiting")),
-    "ceiling": ({ facts }) => String(facts.ceiling),
-    "reached": (round) => percent(reached(round)),
-    "answered": ({ load }) => String(load.flows.waiting.answered),
-    "refused": ({ load }) => String(load.flows.waiting.refused),
-    ...latencyOf("waiting"),
-    "peak MiB": peak,
-    "server CPU": ({ load }) => percent(load.serverCpuShare),
-    "client CPU": clientCpu,
-  },
+  figures: (round) => ({
+    "requests/s": waitingRate(round),
+    ceiling: String(round.facts.ceiling),
+    reached: reached(round),
+    answered: String(round.load.flows.waiting.answered),
+    refused: String(round.load.flows.waiting.refused),
+    ...latencyOf(round, "waiting"),
+    ...costOf(round),
+  }),
   chart: {
     title: `Requests per second: ${CLIENTS} clients, a handler that waits for ${WAIT_MS} ms`,
     subtitle: "The stroke is the ceiling: handlers that may wait at the same time, divided by their latency.",
@@ -119,8 +123,7 @@ const LATENCY: Experiment = {
   mark: (round) => ({
     to: answeredPerSecond(round.load, "waiting"),
     ceiling: round.facts.ceiling,
-    note: `${rate(answeredPerSecond(round.load, "waiting"))}, ${percent(reached(round))} of ceiling, ` +
-      p99Of(round, "waiting"),
+    note: `${waitingRate(round)}, ${reached(round)} of ceiling, p99 ${p99Of(round, "waiting")} ms`,
   }),
 };
 
@@ -134,25 +137,23 @@ const CPU: Experiment = {
     `and ${HEALTH_PER_SECOND} requests for the health path, which the server answers without the handler; connections ` +
     "are kept where the server keeps them. Latency counts from when a request was due.",
   measure: (lab, contestant) =>
-    lab.withServer(contestant, {}, async (server) => {
-      const flows = [
-        lab.heavy({ clients: HEAVY_CLIENTS }, "kept"),
-        lab.light({ perSecond: LIGHT_PER_SECOND }, "kept"),
-        lab.health(HEALTH_PER_SECOND, "kept"),
-      ];
+    lab.withServer(contestant, async (server) => {
+      const flows = {
+        heavy: lab.heavy({ clients: HEAVY_CLIENTS }, "kept"),
+        light: light({ perSecond: LIGHT_PER_SECOND }, "kept"),
+        health: health(HEALTH_PER_SECOND, "kept"),
+      };
       const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 1 };
       return [await lab.round(server, flows, times, {}, ["light", "heavy", "health"])];
     }),
-  columns: {
-    ...latencyOf("light", "light "),
-    "light answered": ({ load }) => `${load.flows.light.answered} of ${load.flows.light.sent}`,
-    "heavy answered": ({ load }) => String(load.flows.heavy.answered),
-    ...latencyOf("heavy", "heavy "),
-    ...latencyOf("health", "health "),
-    "peak MiB": peak,
-    "server CPU": ({ load }) => percent(load.serverCpuShare),
-    "client CPU": clientCpu,
-  },
+  figures: (round) => ({
+    ...latencyOf(round, "light", "light "),
+    "light answered": `${round.load.flows.light.answered} of ${round.load.flows.light.sent}`,
+    "heavy answered": String(round.load.flows.heavy.answered),
+    ...latencyOf(round, "heavy", "heavy "),
+    ...latencyOf(round, "health", "health "),
+    ...costOf(round),
+  }),
   chart: {
     title: `Latency of light requests beside handlers that compute for ${COMPUTE_MS} ms`,
     subtitle: "From the median (hollow) to the 99th percentile (full). Less is better.",
@@ -160,7 +161,7 @@ const CPU: Experiment = {
   },
   mark: (round) => ({
     ...spanOf(round, "light"),
-    note: `${p99Of(round, "light")}, ${round.load.flows.heavy.answered} heavy ones done`,
+    note: `p99 ${p99Of(round, "light")} ms, ${round.load.flows.heavy.answered} heavy ones done`,
   }),
 };
 
@@ -177,25 +178,24 @@ const SLOW: Experiment = {
     "ended with a 408 after 15 s: each measurement is shorter than that. Where connections stand in line (`maxQueue` " +
     "1000) the deadline of one begins when its turn comes.",
   measure: (lab, contestant) =>
-    lab.withServer(contestant, {}, (server) =>
+    lab.withServer(contestant, (server) =>
       lab.withAttack(server, async (grow) => {
         const rounds: Round[] = [];
         for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
           const { open } = await grow(Math.min(size, openFileLimit() - OTHER_FILES));
           const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
-          const flows = [lab.light({ perSecond: PROBES_PER_SECOND }, "fresh")];
+          const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
           rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
         }
         return rounds;
       })),
-  columns: {
-    "answered within 1 s": (round) => percent(inTime(round)),
-    ...latencyOf("light"),
-    ...fateOf("light"),
-    "slow ones open": ({ facts }) => String(facts.open),
-    "peak MiB": peak,
-    "client CPU": clientCpu,
-  },
+  figures: (round) => ({
+    "answered within 1 s": percent(inTime(round)),
+    ...latencyOf(round, "light"),
+    ...fateOf(round, "light"),
+    "slow ones open": String(round.facts.open),
+    ...costOf(round),
+  }),
   chart: {
     title: "Well-behaved requests answered within a second, during an attack with slow heads",
     subtitle: "Percentage of the requests sent; beside it the 99th percentile of their latency.",
@@ -204,7 +204,7 @@ const SLOW: Experiment = {
   },
   mark(round) {
     const { refused, cut, sent } = round.load.flows.light;
-    const note = refused + cut === sent ? ": all refused" : `, ${p99Of(round, "light")}`;
+    const note = refused + cut === sent ? ": all refused" : `, p99 ${p99Of(round, "light")} ms`;
     return { to: 100 * inTime(round), note: percent(inTime(round)) + note };
   },
 };
@@ -225,37 +225,33 @@ const OVERLOAD: Experiment = {
     const capacity = await capacityOf(lab, contestant);
     const bound = contestant === "event-driven" ? 0 : Math.ceil(capacity * LINE_SECONDS);
     const limit = contestant === "event-driven-bounded" ? "maxConnections" : "maxQueue";
-    return await lab.withServer(contestant, {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      ...bound > 0 && { [limit]: bound },
-    }, async (server) => {
-      const flows = [
-        lab.heavy({ perSecond: TIMES_CAPACITY * capacity }, "fresh"),
-        lab.health(HEALTH_PER_SECOND, "fresh"),
-        {
-          name: "half",
-          request: HALF_HEAD,
-          status: 408,
-          expected: null,
-          arrivals: { perSecond: HALVES_PER_SECOND },
-          connections: "fresh",
-        } as const,
-      ];
-      const [seconds, lingerSeconds] = lab.isQuick ? [1.5, 1.5] : [8, 2];
-      return [await lab.round(server, flows, { warmUpSeconds: 0.5, seconds, lingerSeconds }, { capacity, bound })];
-    });
+    const flows = {
+      heavy: lab.heavy({ perSecond: TIMES_CAPACITY * capacity }, "fresh"),
+      health: health(HEALTH_PER_SECOND, "fresh"),
+      half: { ...light({ perSecond: HALVES_PER_SECOND }, "fresh"), request: HALF_HEAD, status: 408, expected: null },
+    };
+    const [seconds, lingerSeconds] = lab.isQuick ? [1.5, 1.5] : [8, 2];
+    const times = { warmUpSeconds: 0.5, seconds, lingerSeconds };
+    const options = { headersTimeout: HEADERS_TIMEOUT_MS, ...bound > 0 && { [limit]: bound } };
+    return await lab.withServer(
+      contestant,
+      async (server) => [await lab.round(server, flows, times, { capacity, bound })],
+      options,
+    );
   },
-  columns: {
-    "capacity/s": ({ facts }) => rate(facts.capacity),
-    "bound": ({ facts }) => facts.bound === 0 ? "none" : String(facts.bound),
-    ...fateOf("heavy"),
-    ...latencyOf("heavy", "200 "),
-    "503 p99 ms": ({ load }) => formatMs(load.flows.heavy.refusal?.p99),
-    "health answered": ({ load }) => percent(shareOf(load.flows.health.answered, load.flows.health)),
-    "health p99 ms": ({ load }) => formatMs(load.flows.health.latency?.p99),
-    "408 late p99 ms": ({ load }) => formatMs(lateness(load.flows.half.latency?.p99)),
-    "peak MiB": peak,
-    "client CPU": clientCpu,
+  figures(round) {
+    const { heavy, health, half } = round.load.flows;
+    return {
+      "capacity/s": rate(round.facts.capacity),
+      bound: round.facts.bound === 0 ? "none" : String(round.facts.bound),
+      ...fateOf(round, "heavy"),
+      ...latencyOf(round, "heavy", "200 "),
+      "503 p99 ms": formatMs(heavy.refusal?.p99),
+      "health answered": percent(shareOf(health.answered, health)),
+      "health p99 ms": p99Of(round, "health"),
+      "408 late p99 ms": formatMs(lateness(half.latency?.p99)),
+      ...costOf(round),
+    };
   },
   chart: {
     title: "Latency of the accepted requests at twice the capacity",
@@ -265,7 +261,8 @@ const OVERLOAD: Experiment = {
   mark(round) {
     const { refused, cut } = round.load.flows.heavy;
     const share = percent(shareOf(refused + cut, round.load.flows.heavy));
-    return { ...spanOf(round, "heavy"), note: `${p99Of(round, "heavy")}, ${share} refused, ${peak(round)} MiB` };
+    const note = `p99 ${p99Of(round, "heavy")} ms, ${share} refused, ${mib(round.peakBytes)} MiB`;
+    return { ...spanOf(round, "heavy"), note };
   },
 };
 
@@ -276,9 +273,9 @@ function lateness(quantile: Quantile | undefined): Quantile | undefined {
 
 /** On a server of its own, so that the one under overload has its bound from the start and its peak for itself. */
 async function capacityOf(lab: Lab, contestant: ContestantName): Promise<number> {
-  const flows: FlowSpec[] = [lab.heavy({ clients: CAPACITY_CLIENTS }, "fresh")];
-  const times: FlowTimes = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 0.7 : 1.5, lingerSeconds: 0 };
-  const { load } = await lab.withServer(contestant, {}, (server) => lab.round(server, flows, times));
+  const flows = { heavy: lab.heavy({ clients: CAPACITY_CLIENTS }, "fresh") };
+  const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 0.7 : 1.5, lingerSeconds: 0 };
+  const { load } = await lab.withServer(contestant, (server) => lab.round(server, flows, times));
   const perSecond = answeredPerSecond(load, "heavy");
   if (perSecond === 0) throw new Error("The capacity could not be measured: no request was answered.");
   return perSecond;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { startClient } from "../child_program.ts";
+import { startClient, using } from "../child_program.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { HELLO } from "../load/handlers.ts";
@@ -39,11 +39,14 @@ export interface Round {
 const CORES = navigator.hardwareConcurrency;
 /** The workers of the pool that takes part in every experiment. */
 export const POOL_WORKERS = 8;
-const ONE_LOOP: Contestant = { title: "event-driven, 1 loop", options: { model: "event-driven" } };
 
 function pool(workers: number, asModule?: true): Contestant {
   const title = `worker-pool, ${workers} ${asModule ? "threads" : "workers"}`;
   return { title, options: { model: "worker-pool", workers }, asModule, handlersAtOnce: workers };
+}
+
+function eventDriven(title: string, options: Contestant["options"] = {}, asModule?: true): Contestant {
+  return { title: `event-driven, ${title}`, options: { model: "event-driven", ...options }, asModule };
 }
 
 /** The models, each with the numbers that make it what it is, by the name that `--model` selects. */
@@ -52,14 +55,10 @@ export const CONTESTANTS = {
   "pool-8": pool(POOL_WORKERS),
   "pool-32": pool(32),
   "pool-8-threads": pool(POOL_WORKERS, true),
-  "event-driven": ONE_LOOP,
-  "event-driven-all": {
-    title: `event-driven, ${CORES} loops`,
-    options: { model: "event-driven", loops: CORES },
-    asModule: true,
-  },
+  "event-driven": eventDriven("1 loop"),
+  "event-driven-all": eventDriven(`${CORES} loops`, { loops: CORES }, true),
   // The only bound of its own is on connections, and there is none unless it is set.
-  "event-driven-bounded": { title: "event-driven, maxConnections", options: { model: "event-driven" } },
+  "event-driven-bounded": eventDriven("maxConnections"),
   "hybrid": { title: `hybrid, ${CORES} threads`, options: { model: "hybrid", threads: CORES }, asModule: true },
 } as const satisfies Record<string, Contestant>;
 
@@ -71,6 +70,8 @@ export function contestantOf(name: ContestantName): Contestant {
   return CONTESTANTS[name];
 }
 
+/** Clients that keep their connection and send the next request when the last one is answered. */
+export const CLIENTS = 1_000;
 /** How long the handler waits that does. */
 export const WAIT_MS = 100;
 /** How long the computing handler computes, on a core of its own. */
@@ -81,6 +82,27 @@ const GROW_DEADLINE_MS = 30_000;
 /** The first guess of the calibration, and how often the compiled code is timed. */
 const FIRST_ROUNDS = 1_000_000;
 const CALIBRATION_RUNS = 9;
+
+type Arrivals = FlowSpec["arrivals"];
+type Connections = FlowSpec["connections"];
+
+/** Requests whose handler does nothing. */
+export function light(arrivals: Arrivals, connections: Connections): FlowSpec {
+  return { request: "/hello", expected: "hello", arrivals, connections };
+}
+
+/** Requests whose handler waits for a timer. */
+export const WAITING: FlowSpec = {
+  request: `/sleep?${WAIT_MS}`,
+  expected: "slept",
+  arrivals: { clients: CLIENTS },
+  connections: "kept",
+};
+
+/** What a load balancer asks. */
+export function health(perSecond: number, connections: Connections): FlowSpec {
+  return { request: HEALTH_PATH, expected: null, arrivals: { perSecond }, connections };
+}
 
 /** Where one runtime is measured. */
 export class Lab {
@@ -94,88 +116,52 @@ export class Lab {
 
   /** Nothing is started yet. */
   constructor(runtime: BenchRuntime, isQuick: boolean) {
-    this.runtime = runtime;
-    this.isQuick = isQuick;
-  }
-
-  /** Requests whose handler does nothing. */
-  light(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
-    return { name: "light", request: "/hello", expected: "hello", arrivals, connections };
-  }
-
-  /** Requests whose handler waits for a timer. */
-  waiting(clients: number): FlowSpec {
-    return {
-      name: "waiting",
-      request: `/sleep?${WAIT_MS}`,
-      expected: "slept",
-      arrivals: { clients },
-      connections: "kept",
-    };
+    [this.runtime, this.isQuick] = [runtime, isQuick];
   }
 
   /** Requests whose handler computes. */
-  heavy(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
+  heavy(arrivals: Arrivals, connections: Connections): FlowSpec {
     const { computeRounds } = this;
-    const expected = hash(computeRounds);
-    return { name: "heavy", request: `/hash?${computeRounds}`, expected, arrivals, connections };
-  }
-
-  /** What a load balancer asks. */
-  health(perSecond: number, connections: FlowSpec["connections"]): FlowSpec {
-    return { name: "health", request: HEALTH_PATH, expected: null, arrivals: { perSecond }, connections };
+    return { request: `/hash?${computeRounds}`, expected: hash(computeRounds), arrivals, connections };
   }
 
   /** Starts the server of a contestant, uses it and ends it. */
-  async withServer<T>(
-    name: ContestantName,
-    further: Readonly<Record<string, number>>,
-    use: (server: ServerProcess) => Promise<T>,
-  ): Promise<T> {
+  async withServer<T>(name: ContestantName, use: (server: ServerProcess) => Promise<T>, further = {}): Promise<T> {
     const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
-    const server = await ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule });
-    try {
-      return await use(server);
-    } finally {
-      await server.stop();
-    }
+    return await using(ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule }), use);
   }
 
   /** Begins an attack with slow heads, without any yet, uses it and ends it. */
-  async withAttack<T>(
-    server: ServerProcess,
-    use: (grow: (count: number) => Promise<HolderReport>) => Promise<T>,
-  ): Promise<T> {
-    const attack = startClient("clients/holder.ts", `${server.port}`, "slow");
-    try {
-      return await use((count) => attack.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS));
-    } finally {
-      await attack.stop();
-    }
+  async withAttack<T>({ port }: ServerProcess, use: (grow: (count: number) => Promise<HolderReport>) => Promise<T>) {
+    return await using(
+      startClient("holder.ts", `${port}`, "slow"),
+      (attack) => use((count) => attack.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS)),
+    );
   }
 
   /** Runs a load and puts together what was found. A flow that is listed must not be cut off. */
   async round(
     server: ServerProcess,
-    flows: readonly FlowSpec[],
+    flows: Readonly<Record<string, FlowSpec>>,
     times: FlowTimes,
     facts: Round["facts"] = {},
     flowsNeverCut: readonly string[] = [],
     title = "",
   ): Promise<Round> {
     const load = await runFlows(server, flows, times);
-    const problems: string[] = [];
-    for (const [name, { wrong, firstWrong, cut }] of Object.entries(load.flows)) {
-      if (wrong > 0) problems.push(`${wrong} wrong answers to ${name} requests, the first: ${firstWrong}`);
-      if (cut > 0 && flowsNeverCut.includes(name)) problems.push(`${cut} ${name} requests were cut off`);
-    }
+    const problems = Object.entries(load.flows).flatMap(([name, { wrong, cut }]) => [
+      ...wrong.length > 0
+        ? [`${wrong.length} wrong answers to ${name} requests, the first: ${JSON.stringify(wrong[0]).slice(0, 300)}`]
+        : [],
+      ...cut > 0 && flowsNeverCut.includes(name) ? [`${cut} ${name} requests were cut off`] : [],
+    ]);
     return { case: title, load, peakBytes: server.memory().peakBytes, facts, problems };
   }
 
   /** Finds out how many rounds take the computing handler its time, and what the client is able to. */
-  async setUp(clients: number): Promise<void> {
-    await this.withServer("event-driven", {}, async ({ port }) => {
+  async setUp(): Promise<void> {
+    await this.withServer("event-driven", async ({ port }) => {
       const timed = async (rounds: number) => {
         const startMs = performance.now();
         await (await fetch(`http://127.0.0.1:${port}/hash?${rounds}`)).text();
@@ -190,16 +176,12 @@ export class Lab {
         this.computeRounds = Math.round(this.computeRounds * COMPUTE_MS / fastestMs);
       }
     });
-    const raw = await ServerProcess.launch(this.runtime, "raw.ts", {});
-    try {
-      const seconds = this.isQuick ? 0.5 : 1;
-      const flow: FlowSpec = { ...this.waiting(clients), request: "/", expected: HELLO };
-      const load = await runFlows(raw, [flow], { warmUpSeconds: 1, seconds, lingerSeconds: 0 });
+    await using(ServerProcess.launch(this.runtime, "raw.ts", {}), async (raw) => {
+      const times = { warmUpSeconds: 1, seconds: this.isQuick ? 0.5 : 1, lingerSeconds: 0 };
+      const load = await runFlows(raw, { waiting: { ...WAITING, request: "/", expected: HELLO } }, times);
       this.clientPerSecond = answeredPerSecond(load, "waiting");
       this.clientCpuShare = load.clientCpuShare;
-    } finally {
-      await raw.stop();
-    }
+    });
   }
 }
 

@@ -2,8 +2,7 @@
  * What every server under test has in common: how it is told what to serve, and how it ends.
  *
  * A server is told its port by the system and tells it in one line of JSON. It ends when its standard input ends, which
- * is when the program that started it has ended, in whatever way; and after its lifetime in any case. The line "stats" on
- * standard input asks for the server's own counts, any other line makes it collect garbage; both are answered in a line.
+ * is when the program that started it has ended, in whatever way; and after its lifetime in any case.
  *
  * @module
  */
@@ -11,6 +10,7 @@
 import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import type { HandlerName } from "../load/handlers.ts";
+import { obey } from "../obey.ts";
 
 /** What a server is told, as JSON in its environment, where its threads see it too. */
 export interface ServerLaunch {
@@ -52,21 +52,11 @@ export function readLaunch(): ServerLaunch {
   return JSON.parse(process.env.BENCH_LAUNCH ?? "null");
 }
 
-/**
- * Tells the port, and from now on listens for the end.
- *
- * @param port Where the server listens.
- * @param stats Gives what the server counts itself.
- */
+/** Tells the port, and from now on what the server counts itself, and listens for the end. */
 export function announce(port: number, stats: () => unknown = () => null): void {
-  process.stdin.on("data", async (line: Uint8Array) => {
-    const asksForStats = new TextDecoder().decode(line) === "stats\n";
-    if (!asksForStats) collectGarbage();
-    console.log(JSON.stringify(asksForStats ? await stats() : null));
-  });
   // One of several processes is ended by what started them.
-  if (!(readLaunch()?.sharedPort > 0)) process.stdin.on("end", () => process.exit(0));
-  setTimeout(() => process.exit(1), LIFETIME_MS).unref();
+  if (readLaunch()?.sharedPort > 0) setTimeout(() => process.exit(1), LIFETIME_MS).unref();
+  else obey({ collect: collectGarbage, stats }, LIFETIME_MS);
   console.log(JSON.stringify({ port }));
 }
 

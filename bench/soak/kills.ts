@@ -4,68 +4,54 @@
  * @module
  */
 
+import { setTimeout as rest } from "node:timers/promises";
+import { WireConnection } from "../clients/wire_connection.ts";
 import { CpuClock } from "../process_figures.ts";
-import { countEach } from "../report.ts";
+import { countEach, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { rest, WireConnection } from "../clients/wire_connection.ts";
-import { timesEach, type Trial, type TrialOptions, type TrialProgram } from "../trials.ts";
-import type { Crash } from "../servers/routes.ts";
-import {
-  type Contestant,
-  type Ending,
-  type Entry,
-  exchange,
-  type RequestKind,
-  sendOne,
-  SoakProgram,
-} from "./requests.ts";
+import type { TrialOptions, TrialProgram } from "../trials.ts";
+import { type Contestant, type Entry, exchange, type RequestKind, sendOne, SoakProgram } from "./requests.ts";
+import { timesEach } from "./rounds.ts";
 import type { SoakStats } from "./soak_server.ts";
 
-/** A model whose threads are killed. */
+/** A model whose threads are killed, and the longest time until a thread crashes that was told to. */
 interface Killed extends Contestant {
   readonly clients: number;
-  /** The longest time until a thread crashes that was told to. */
   readonly maxFuseMs: number;
 }
 
 const THREADS = 4;
 /** Long enough that only a handler which never returns, or a wait for a thread, takes it. */
 const HANDLER_TIMEOUT_MS = 2_000;
-const CONTESTANTS: readonly Killed[] = [
-  {
-    title: `hybrid, ${THREADS} threads`,
-    options: { model: "hybrid", threads: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
-    asModule: true,
-    clients: 16,
-    maxFuseMs: 20,
-  },
-  {
-    title: `worker-pool, ${THREADS} threads`,
-    options: { model: "worker-pool", workers: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
-    asModule: true,
-    clients: 8,
-    // A worker has one connection at a time: the thread is to crash when it has the next one.
-    maxFuseMs: 60,
-  },
-];
-const CRASHES: readonly Crash[] = ["throw", "reject", "exit"];
+const HYBRID: Killed = {
+  title: `hybrid, ${THREADS} threads`,
+  options: { model: "hybrid", threads: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
+  asModule: true,
+  clients: 16,
+  maxFuseMs: 20,
+};
+const POOL: Killed = {
+  title: `worker-pool, ${THREADS} threads`,
+  options: { model: "worker-pool", workers: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
+  asModule: true,
+  clients: 8,
+  // A worker has one connection at a time: the thread is to crash when it has the next one.
+  maxFuseMs: 60,
+};
+const CRASHES = ["throw", "reject", "exit"] as const;
 /** How often each kind comes up, in percent. */
-const KINDS: readonly (readonly [kind: RequestKind, percent: number])[] = [
-  ["get", 40],
-  ["put", 20],
-  ["post", 25],
-  ["upload", 5],
-  ["stream", 10],
-];
+const KINDS: Readonly<Partial<Record<RequestKind, number>>> = { get: 40, put: 20, post: 25, upload: 5, stream: 10 };
+/** Kinds for which calling the handler twice does no harm, and all it needs to be called again is there. */
+const SAFE_KINDS: readonly RequestKind[] = ["get", "put", "stream"];
+/** Kinds that are made once. */
+const UNSAFE_KINDS: readonly RequestKind[] = ["post", "kill", "spin"];
 
 const QUICK_SECONDS = 8;
 /** A handler waits at random for up to so long, and a client rests for up to so long between requests. */
 const MAX_WAIT_MS = 20;
 const MAX_REST_MS = 10;
-/** Between two kills, at random. */
-const MIN_KILL_GAP_MS = 400;
-const MAX_KILL_GAP_MS = 1_600;
-/** Of so many kills one is a handler that never returns. */
+/** Between two kills, at random; of so many one is a handler that never returns. */
+const [MIN_KILL_GAP_MS, MAX_KILL_GAP_MS] = [400, 1_600];
 const SPIN_EVERY = 6;
 /** A call is made at most so often (`MAX_ATTEMPTS` of src/threads/remote_call.ts). */
 const ATTEMPTS = 3;
@@ -88,20 +74,18 @@ export const KILLS: TrialProgram = {
   name: "kills",
   title: "Killed threads",
   describe: ({ seconds, isQuick }) =>
-    `For ${
-      isQuick ? QUICK_SECONDS : seconds
-    } s clients send one request after another over kept connections: GET, PUT ` +
-    "and POST with content in one write, uploads of 300 kB, streams. Handlers wait for up to 20 ms. About once a second " +
-    "a thread is killed: a request that is answered at once makes its thread throw, reject or exit up to " +
-    `${CONTESTANTS[0].maxFuseMs} ms later (${CONTESTANTS[1].maxFuseMs} ms for worker-pool), so that no exchange in ` +
-    `flight is to blame; every sixth is a handler that never returns, which \`handlerTimeout\`, ${HANDLER_TIMEOUT_MS} ` +
-    "ms, has to end. Each handler first writes its request's number to a file. Violated is: an exchange without an end " +
-    "or with a wrong one; a connection that is closed before a response, or within one that is no stream; a 503 " +
-    "because of a lost thread for a request whose handler was not called, unless at least " +
-    `${ATTEMPTS} threads were lost meanwhile; a POST carried out twice; a timeout before ${HANDLER_TIMEOUT_MS} ms, and one of ` +
-    `GET, PUT or a stream at all, whose handlers are quick; not all threads ready ${MAX_HEALING_MS / 1000} s later; ` +
-    "counts that do not agree; a thread that goes on computing.",
-  cases: CONTESTANTS.map((each) => ({ title: each.title, run: (...where) => runTrial(each, ...where) })),
+    `For ${isQuick ? QUICK_SECONDS : seconds} s clients send one request after another over kept connections: GET, ` +
+    "PUT and POST with content in one write, uploads of 300 kB, streams. Handlers wait for up to 20 ms. About once a " +
+    "second a thread is killed: a request that is answered at once makes its thread throw, reject or exit up to " +
+    `${HYBRID.maxFuseMs} ms later (${POOL.maxFuseMs} ms for worker-pool), so that no exchange in flight is to blame; ` +
+    `every sixth is a handler that never returns, which \`handlerTimeout\`, ${HANDLER_TIMEOUT_MS} ms, has to end. Each ` +
+    "handler first writes its request's number to a file. Violated is: an exchange without an end or with a wrong one; " +
+    "a connection that is closed before a response, or within one that is no stream; a 503 because of a lost thread " +
+    `for a request whose handler was not called, unless at least ${ATTEMPTS} threads were lost meanwhile; a POST ` +
+    `carried out twice; a timeout before ${HANDLER_TIMEOUT_MS} ms, and one of GET, PUT or a stream at all, whose ` +
+    `handlers are quick; not all threads ready ${MAX_HEALING_MS / 1000} s later; counts that do not agree; a thread ` +
+    "that goes on computing.",
+  cases: [HYBRID, POOL].map((each) => ({ title: each.title, run: (...where) => runTrial(each, ...where) })),
 };
 
 async function runTrial(
@@ -122,8 +106,6 @@ async function runTrial(
     const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
     return conclude(contestant.title, entries, calls, aftermath);
   } finally {
-    // Its watch keeps it alive.
-    await program.ask("end", CALM_MS).catch(() => undefined);
     await program.stop();
     await Deno.remove(journal);
   }
@@ -164,20 +146,13 @@ async function runLoad({ clients, maxFuseMs }: Killed, port: number, seconds: nu
 }
 
 /** What the server is like when the load is over. */
-interface Aftermath extends SoakStats {
-  readonly healedMs: number;
-  readonly probesRight: number;
-  readonly idleCpuShare: number;
-  readonly threadsBefore: number;
-  readonly threadsAfter: number;
-  readonly printed: string;
-}
+type Aftermath = Awaited<ReturnType<typeof lookAfter>>;
 
-async function lookAfter(program: SoakProgram, port: number, threadsBefore: number): Promise<Aftermath> {
+async function lookAfter(program: SoakProgram, port: number, threadsBefore: number) {
   const startMs = performance.now();
   const readyCount = async () => (await program.tell<SoakStats>("stats")).stats.threads.ready;
   while (await readyCount() < THREADS && performance.now() - startMs < MAX_HEALING_MS) await rest(50);
-  const healedMs = performance.now() - startMs;
+  const healedMs = Math.round(performance.now() - startMs);
   const probesRight = await probe(port);
   await rest(CALM_MS);
   const clock = new CpuClock(program.pid);
@@ -185,8 +160,8 @@ async function lookAfter(program: SoakProgram, port: number, threadsBefore: numb
   await rest(IDLE_MS);
   const idleCpuShare = (clock.read().seconds - cpuBefore) / (IDLE_MS / 1000);
   const found = await program.tell<SoakStats>("stats");
-  const [threadsAfter, printed] = [threadsOf(program), program.printedErrors];
-  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter, printed };
+  const { printedErrors: printed } = program;
+  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter: threadsOf(program), printed };
 }
 
 /** Some requests at the same time, so that every thread has some. Returns how many were answered as they should. */
@@ -199,18 +174,13 @@ function threadsOf({ pid }: SoakProgram): number {
   return [...Deno.readDirSync(`/proc/${pid}/task`)].length;
 }
 
-function conclude(
-  title: string,
-  entries: readonly Entry[],
-  calls: ReadonlyMap<string, number>,
-  aftermath: Aftermath,
-): Trial {
-  const { stats, losses, readyMs, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter } = aftermath;
-  const violations = entries.map((entry) => violationOf(entry, calls.get(`${entry.id}`) ?? 0, losses))
-    .filter((violation) => violation !== null);
+function conclude(title: string, entries: readonly Entry[], calls: Map<string, number>, after: Aftermath): Trial {
+  const { stats, losses, readyMs, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter } = after;
+  const callsOf = ({ id }: Entry) => calls.get(`${id}`) ?? 0;
   const { ready, started, lost } = stats.threads;
-  const facts: readonly (string | false)[] = [
-    ready < THREADS && `${ready} of ${THREADS} threads are ready after ${Math.round(healedMs)} ms`,
+  const problems: readonly (string | false)[] = [
+    ...timesEach(entries.map((entry) => violationOf(entry, callsOf(entry), losses))),
+    ready < THREADS && `${ready} of ${THREADS} threads are ready after ${healedMs} ms`,
     started !== THREADS + lost && `${started} threads were started and ${lost} lost`,
     lost === 0 && "no thread was lost",
     probesRight < PROBES && `${probesRight} of ${PROBES} requests at the end were answered as they should`,
@@ -222,8 +192,9 @@ function conclude(
     `there were ${threadsBefore} threads of the system and are ${threadsAfter}`,
   ];
   const load = entries.filter(({ kind }) => kind !== "kill" && kind !== "spin");
-  const of = (kind: RequestKind) => load.filter((entry) => entry.kind === kind);
-  const safe = load.filter(({ kind }) => isSafe(kind));
+  const safe = load.filter(({ kind }) => SAFE_KINDS.includes(kind));
+  const count = (of: readonly Entry[], ending: string) => of.filter((entry) => entry.ending.startsWith(ending)).length;
+  const ofKind = (kind: string) => load.filter((entry) => entry.kind === kind);
   const watchedMs = readyMs.reduce((sum, ms) => sum + ms, 0);
   const share = (ms = 0) => `${(100 * ms / watchedMs).toFixed(1)} %`;
   return {
@@ -232,35 +203,39 @@ function conclude(
       exchanges: load.length,
       kills: entries.length - load.length,
       "threads lost": lost,
-      "made again": load.filter(({ id }) => (calls.get(`${id}`) ?? 0) > 1).length,
-      ...Object.fromEntries(KINDS.map(([kind]) => [`${kind} 200/503`, tally(of(kind))])),
-      "streams cut": count(of("stream"), "cut within"),
+      "made again": load.filter((entry) => callsOf(entry) > 1).length,
+      ...Object.fromEntries(
+        Object.keys(KINDS).map((kind) => [
+          `${kind} 200/503`,
+          `${count(ofKind(kind), "right")}/${count(ofKind(kind), "503")}`,
+        ]),
+      ),
+      "streams cut": count(ofKind("stream"), "cut within"),
       "safe, lost": count(safe, "503 lost"),
       "safe, timed out": count(safe, "503 timeout"),
       "others timed out": count(load, "503 timeout") - count(safe, "503 timeout"),
       "longest ms": Math.max(...load.map(({ beganAtMs, endedAtMs }) => endedAtMs - beganAtMs)),
       "all ready": share(readyMs[THREADS]),
       "none ready": share(readyMs[0]),
-      "healed in ms": Math.round(healedMs),
+      "healed in ms": healedMs,
       "system threads": `${threadsBefore} → ${threadsAfter}`,
     },
-    violations: [...timesEach(violations), ...facts.filter((fact) => fact !== false)],
-    details: { ...aftermath, unusual: load.filter(({ ending }) => ending !== "right") },
+    problems: problems.filter((problem) => problem !== false),
+    details: { ...after, unusual: load.filter(({ ending }) => ending !== "right") },
   };
 }
 
-/** What is wrong with how an exchange has ended, if anything. */
+/** What is wrong with how an exchange has ended; empty where nothing is. */
 function violationOf(
   { kind, ending, beganAtMs, endedAtMs, got }: Entry,
   calls: number,
   losses: SoakStats["losses"],
-): string | null {
+): string {
   const tookMs = endedAtMs - beganAtMs;
-  const maxCalls = kind === "post" || kind === "kill" || kind === "spin" ? 1 : ATTEMPTS;
-  if (calls > maxCalls) return `${kind} was carried out ${calls} times`;
+  if (calls > (UNSAFE_KINDS.includes(kind) ? 1 : ATTEMPTS)) return `${kind} was carried out ${calls} times`;
   switch (ending) {
     case "right":
-      return calls === 0 ? `${kind} was answered without a call of its handler` : null;
+      return calls === 0 ? `${kind} was answered without a call of its handler` : "";
     case "hung":
     case "cut before":
     case "503 other":
@@ -268,35 +243,24 @@ function violationOf(
     case "wrong":
       return `${kind} got ${got}`;
     case "cut within":
-      return kind === "stream" ? null : `${kind} was cut off within its response`;
+      return kind === "stream" ? "" : `${kind} was cut off within its response`;
     case "503 timeout":
       if (tookMs + CLOCK_TOLERANCE_MS < HANDLER_TIMEOUT_MS) return `${kind} timed out after ${tookMs} ms`;
       // No handler but the one that never returns takes as long: this one's thread was held up by it.
-      return isSafe(kind) ? `${kind} timed out behind a handler that never returns, and was not made again` : null;
+      if (!SAFE_KINDS.includes(kind)) return "";
+      return `${kind} timed out behind a handler that never returns, and was not made again`;
   }
   // A call that had begun on a thread that crashed may be what crashed it, and is not made again.
   const lostUntil = (ms: number) => losses.findLast(({ atMs }) => atMs <= ms)?.lost ?? 0;
   const lostMeanwhile = lostUntil(endedAtMs + LOSS_TOLERANCE_MS) - lostUntil(beganAtMs - LOSS_TOLERANCE_MS);
-  if (calls > 0 || lostMeanwhile >= ATTEMPTS) return null;
+  if (calls > 0 || lostMeanwhile >= ATTEMPTS) return "";
   return `${kind} got 503 without a call although less than ${ATTEMPTS} threads were lost meanwhile`;
-}
-
-/** Whether calling the handler twice does no harm, and all it needs to be called again is there. */
-function isSafe(kind: RequestKind): boolean {
-  return kind === "get" || kind === "put" || kind === "stream";
-}
-
-function tally(entries: readonly Entry[]): string {
-  return `${count(entries, "right")}/${entries.filter(({ ending }) => ending.startsWith("503")).length}`;
-}
-
-function count(entries: readonly Entry[], ending: Ending): number {
-  return entries.filter((entry) => entry.ending === ending).length;
 }
 
 function pickKind(): RequestKind {
   let at = 100 * Math.random();
-  return KINDS.find(([, percent]) => (at -= percent) < 0)?.[0] ?? "get";
+  const [kind] = Object.entries(KINDS).find(([, percent]) => (at -= percent) < 0) ?? ["get"];
+  return kind as RequestKind;
 }
 
 function pickMs(min: number, max: number): number {

@@ -6,23 +6,11 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
+import { setTimeout as rest } from "node:timers/promises";
 import { collectGarbage } from "../servers/launch.ts";
 
 /** What there is. */
-export interface ProcessSample {
-  /** Threads of the operating system. */
-  readonly threads: number;
-  readonly sockets: number;
-  /** Descriptors that are no sockets. */
-  readonly otherDescriptors: number;
-  readonly residentBytes: number;
-  /** The heap of the main thread, garbage collected. */
-  readonly heapBytes: number;
-  /** What the runtime says it waits for: handles of Node and Deno, objects of Bun. */
-  readonly resources: number;
-  /** Names of threads, and of what the runtime waits for. */
-  readonly names: readonly string[];
-}
+export type ProcessSample = Awaited<ReturnType<typeof sampleProcess>>;
 
 /** Readings that are the same one after another show that nothing is on its way out any more. */
 const SAME_READINGS = 3;
@@ -32,28 +20,29 @@ const MAX_READINGS = 60;
 const BUN_OBJECTS = /Timeout|Timer|Socket|Listener|Worker|MessagePort|Immediate/;
 
 /** Lets threads and sockets that are about to end do so, collects garbage and looks. */
-export async function sampleProcess(): Promise<ProcessSample> {
+export async function sampleProcess() {
   let [last, reading] = ["", ""];
   for (let readings = 0, same = 0; readings < MAX_READINGS && same < SAME_READINGS; readings++, last = reading) {
     // Twice: what finalizers let go of is garbage for the next time.
     for (let i = 0; i < 2; i++) {
       collectGarbage();
-      await new Promise((resolve) => setTimeout(resolve, READING_INTERVAL_MS / 2));
+      await rest(READING_INTERVAL_MS / 2);
     }
-    reading = JSON.stringify([threadNames(), socketsAndOthers()]);
+    reading = JSON.stringify([threadNames(), descriptors()]);
     same = reading === last ? same + 1 : 0;
   }
-  const { rss, heapUsed } = process.memoryUsage();
-  const [names, resources] = [threadNames(), await resourceNames()];
-  const [sockets, otherDescriptors] = socketsAndOthers();
+  const { rss: residentBytes, heapUsed: heapBytes } = process.memoryUsage();
+  const [threads, resources] = [threadNames(), await resourceNames()];
   return {
-    threads: names.length,
-    sockets,
-    otherDescriptors,
-    residentBytes: rss,
-    heapBytes: heapUsed,
+    ...descriptors(),
+    residentBytes,
+    /** Of the main thread, garbage collected. */
+    heapBytes,
+    /** Those of the operating system. */
+    threads: threads.length,
+    /** What the runtime says it waits for: handles of Node and Deno, objects of Bun. */
     resources: resources.length,
-    names: [...names, ...resources],
+    names: [...threads, ...resources],
   };
 }
 
@@ -66,11 +55,11 @@ function threadNames(): string[] {
   return readdirSync("/proc/self/task").map((task) => look(() => readFileSync(`/proc/self/task/${task}/comm`, "utf8")));
 }
 
-/** The descriptor of the folder that is read is gone when it is followed. */
-function socketsAndOthers(): [sockets: number, others: number] {
+function descriptors() {
+  // The descriptor of the folder that is read is gone when it is followed.
   const targets = readdirSync("/proc/self/fd").map((fd) => look(() => readlinkSync(`/proc/self/fd/${fd}`)));
   const sockets = targets.filter((target) => target.startsWith("socket:")).length;
-  return [sockets, targets.length - sockets];
+  return { sockets, otherDescriptors: targets.length - sockets };
 }
 
 function look(at: () => string): string {

@@ -1,5 +1,5 @@
 /**
- * What the soak asks: of the process of its servers, and of the servers, what each request must be answered, and how an
+ * What the soak asks of the process of its servers and of the servers, what each request must be answered, and how an
  * exchange has ended.
  *
  * @module
@@ -11,64 +11,30 @@ import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
 import type { SoakCommand } from "./soak_server.ts";
 
-/** A model with its numbers. */
+/** A model with its numbers, and whether the handler is handed over as a module or as a function. */
 export interface Contestant {
   readonly title: string;
   readonly options: Readonly<Record<string, string | number>>;
-  /** Whether the handler is handed over as a module or as a function. */
   readonly asModule: boolean;
 }
 
 /** A process in which servers of the soak are started and stopped. */
 export class SoakProgram extends ChildProgram {
-  /** Starts no server yet. */
   constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {
     const env = { BENCH_LAUNCH: JSON.stringify({ trivet, options, asModule }), SOAK_JOURNAL: journal };
     super([...command, `${folder}/bench/soak/soak_server.ts`], env);
   }
 
-  /**
-   * Tells it something, and gives its answer.
-   *
-   * @throws {Error} It has failed.
-   */
-  async tell<T>(command: SoakCommand): Promise<T> {
-    const answer = await this.ask<T | { error: string }>(command, PATIENCE_MS);
-    if (typeof answer === "object" && answer !== null && "error" in answer) throw new Error(answer.error);
-    return answer as T;
+  tell<T>(command: SoakCommand): Promise<T> {
+    return this.ask<T>(command, PATIENCE_MS);
   }
 }
 
 /** What is asked for. The last two end a thread. */
 export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
 
-/**
- * How an exchange has ended, as far as it matters: with a 503 because the thread was lost, because the handler took too
- * long, or for another reason; with a connection that was closed before a byte, or in the middle of a response.
- */
-export type Ending =
-  | "right"
-  | "503 lost"
-  | "503 timeout"
-  | "503 other"
-  | "cut before"
-  | "cut within"
-  | "hung"
-  | "wrong";
-
 /** One exchange. */
-export interface Entry {
-  readonly id: number;
-  readonly kind: RequestKind;
-  /** In milliseconds since 1970, which the server's process counts in too. */
-  readonly beganAtMs: number;
-  readonly endedAtMs: number;
-  readonly ending: Ending;
-  /** Whether the connection may be used again. */
-  readonly persists: boolean;
-  /** What came, where it was wrong. */
-  readonly got: string;
-}
+export type Entry = ReturnType<typeof entryOf>;
 
 /** Far longer than the server's own deadlines and pauses. */
 const PATIENCE_MS = 30_000;
@@ -78,16 +44,11 @@ const UPLOAD = new Uint8Array(300_000).fill(121);
 let lastId = 0;
 
 /** Sends one request on a connection and waits for the end of the exchange. */
-export async function exchange(
-  connection: WireConnection,
-  kind: RequestKind,
-  waitMs = 0,
-  how: Crash = "throw",
-): Promise<Entry> {
+export async function exchange(connection: WireConnection, kind: RequestKind, waitMs = 0, how: Crash = "throw") {
   const [id, beganAtMs] = [++lastId, Date.now()];
-  const start = startOf(kind, id, waitMs, how);
   const content = kind === "upload" ? UPLOAD : new Uint8Array(0);
-  return entryOf(id, kind, beganAtMs, await connection.upload(start, content, PATIENCE_MS));
+  const outcome = await connection.upload(startOf(kind, id, waitMs, how), content, PATIENCE_MS);
+  return entryOf(id, kind, beganAtMs, outcome);
 }
 
 /** Sends a request whose handler holds it, and gives what waits for its end, once the handler is under way. */
@@ -123,21 +84,25 @@ function expectedContent(kind: RequestKind, id: number): string {
   return start;
 }
 
-function entryOf(id: number, kind: RequestKind, beganAtMs: number, outcome: Outcome): Entry {
+function entryOf(id: number, kind: RequestKind, beganAtMs: number, outcome: Outcome) {
   const ending = endingOf(outcome, expectedContent(kind, id));
   const got = ending === "wrong" ? JSON.stringify(outcome).slice(0, 300) : "";
   const persists = outcome.kind === "answered" && outcome.persists;
+  // In milliseconds since 1970, which the server's process counts in too.
   return { id, kind, beganAtMs, endedAtMs: Date.now(), ending, persists, got };
 }
 
-function endingOf(outcome: Outcome, expected: string): Ending {
+/**
+ * How an exchange has ended, as far as it matters: with a 503 because the thread was lost, because the handler took too
+ * long, or for another reason; with a connection that was closed before a byte, or in the middle of a response.
+ */
+function endingOf(outcome: Outcome, expected: string) {
   if (outcome.kind === "malformed") return "wrong";
   if (outcome.kind !== "answered") {
-    if (outcome.kind === "hung") return "hung";
-    return outcome.receivedBytes === 0 ? "cut before" : "cut within";
+    return outcome.kind === "hung" ? "hung" : outcome.receivedBytes === 0 ? "cut before" : "cut within";
   }
   const { status, content } = outcome;
-  if (status === 200) return content === expected ? "right" : "wrong";
+  if (status === 200 && content === expected) return "right";
   if (status !== 503) return "wrong";
   // The response says what a peer may know: nothing but the status of a lost thread.
   if (content === "Service Unavailable\n") return "503 lost";

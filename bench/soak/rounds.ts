@@ -4,10 +4,11 @@
  * @module
  */
 
-import { messageOf, mib } from "../report.ts";
+import { setTimeout as rest } from "node:timers/promises";
+import { get, WireConnection } from "../clients/wire_connection.ts";
+import { countEach, messageOf, mib, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { rest, WireConnection } from "../clients/wire_connection.ts";
-import { timesEach, type Trial, type TrialOptions, type TrialProgram } from "../trials.ts";
+import type { TrialOptions, TrialProgram } from "../trials.ts";
 import type { ProcessSample } from "./process_sample.ts";
 import { beginHeld, type Contestant, type Entry, exchange, type RequestKind, SoakProgram } from "./requests.ts";
 import type { StopReport } from "./soak_server.ts";
@@ -23,16 +24,13 @@ const CONTESTANTS: readonly Contestant[] = [
 
 /** Rounds before anything is measured: code is compiled, and allocators and pools of threads reach their size. */
 const WARM_UP_ROUNDS = 20;
-const QUICK_ROUNDS = 10;
-const QUICK_WARM_UP_ROUNDS = 3;
+const [QUICK_ROUNDS, QUICK_WARM_UP_ROUNDS] = [10, 3];
 /** Between the first and the last measurement of memory there are so many more. */
 const SAMPLES = 4;
 /** Of so many rounds, one is ended by a stop during a graceful one. */
 const CUT_EVERY = 5;
-/** Longer than it takes to begin the stop. */
-const HELD_MS = 50;
-/** Far longer than a round: only being cut off ends it. */
-const HELD_FOR_EVER_MS = 60_000;
+/** Longer than it takes to begin the stop; and far longer than a round, so that only being cut off ends it. */
+const [HELD_MS, HELD_FOR_EVER_MS] = [50, 60_000];
 const PATIENCE_MS = 10_000;
 const MAX_VIOLATIONS = 20;
 const REQUESTS: readonly RequestKind[] = ["get", "put", "upload", "stream"];
@@ -59,24 +57,29 @@ const MAX_END_MS = 1_500;
 export const ROUNDS: TrialProgram = {
   name: "rounds",
   title: "Start and stop",
-  describe: ({ rounds, isQuick }) =>
-    `${isQuick ? QUICK_ROUNDS : rounds} servers are started and stopped one after another in one process, after ` +
-    `${
-      isQuick ? QUICK_WARM_UP_ROUNDS : WARM_UP_ROUNDS
-    } more to warm up. Each gets a few requests: text, content that ` +
-    "comes back, an upload, a stream. When it is told to stop one handler is under way, which has to be waited for, one " +
-    "connection is idle, which has to be closed, and in the model blocking one waits in line, which has to be served " +
-    "when its turn comes. " +
-    `Every ${CUT_EVERY}th graceful stop is overtaken by a hard one while a handler holds its request. Threads and ` +
-    "descriptors are those of the operating system; memory is measured after garbage collection. At most " +
-    `${MAX_MORE_THREADS} threads, ${MAX_MORE_DESCRIPTORS} descriptors and no socket may be more than after the warm-up; ` +
-    `in the second half the heap may grow by ${MAX_HEAP_BYTES_PER_ROUND / 1024} KiB a round and resident memory by ` +
-    `${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`,
+  describe: (options) => {
+    const { rounds, warmUpRounds } = howMany(options);
+    return `${rounds} servers are started and stopped one after another in one process, after ${warmUpRounds} more to ` +
+      "warm up. Each gets a few requests: text, content that comes back, an upload, a stream. When it is told to stop " +
+      "one handler is under way, which has to be waited for, one connection is idle, which has to be closed, and in the " +
+      "model blocking one waits in line, which has to be served when its turn comes. " +
+      `Every ${CUT_EVERY}th graceful stop is overtaken by a hard one while a handler holds its request. Threads and ` +
+      "descriptors are those of the operating system; memory is measured after garbage collection. At most " +
+      `${MAX_MORE_THREADS} threads, ${MAX_MORE_DESCRIPTORS} descriptors and no socket may be more than after the ` +
+      `warm-up; in the second half the heap may grow by ${MAX_HEAP_BYTES_PER_ROUND / 1024} KiB a round and resident ` +
+      `memory by ${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`;
+  },
   cases: CONTESTANTS.map((each) => ({
     title: each.title,
     run: (runtime, options, say) => new RoundsTrial(each, runtime, options).run(say),
   })),
 };
+
+function howMany({ rounds, isQuick }: TrialOptions) {
+  return isQuick
+    ? { rounds: QUICK_ROUNDS, warmUpRounds: QUICK_WARM_UP_ROUNDS }
+    : { rounds, warmUpRounds: WARM_UP_ROUNDS };
+}
 
 /** All rounds of one model on one runtime. */
 class RoundsTrial {
@@ -90,34 +93,29 @@ class RoundsTrial {
   #threadsAtStop = 0;
   #longestStopMs = 0;
 
-  constructor(contestant: Contestant, runtime: BenchRuntime, { rounds, isQuick }: TrialOptions) {
+  constructor(contestant: Contestant, runtime: BenchRuntime, options: TrialOptions) {
     this.#title = contestant.title;
     this.#isBlocking = contestant.options.model === "blocking";
-    this.#rounds = isQuick ? QUICK_ROUNDS : rounds;
-    this.#warmUpRounds = isQuick ? QUICK_WARM_UP_ROUNDS : WARM_UP_ROUNDS;
+    ({ rounds: this.#rounds, warmUpRounds: this.#warmUpRounds } = howMany(options));
     this.#program = new SoakProgram(runtime, contestant);
   }
 
   async run(say: (line: string) => void): Promise<Trial> {
     const samples: ProcessSample[] = [];
-    let endMs = Infinity;
     try {
       for (let round = 0; round < this.#warmUpRounds; round++) await this.#runRound(round);
-      samples.push(await this.#program.tell("measure"));
-      for (let part = 0; part < SAMPLES; part++) {
-        const until = Math.round(this.#rounds * (part + 1) / SAMPLES);
-        for (let round = Math.round(this.#rounds * part / SAMPLES); round < until; round++) await this.#runRound(round);
-        samples.push(await this.#program.tell("measure"));
-        say(`${until} rounds, ${mib(samples[samples.length - 1].residentBytes, 1)} MiB`);
+      for (let part = 0, round = 0; part <= SAMPLES; part++) {
+        for (; round < Math.round(this.#rounds * part / SAMPLES); round++) await this.#runRound(round);
+        const sample = await this.#program.tell<ProcessSample>("measure");
+        samples.push(sample);
+        say(`${round} rounds, ${mib(sample.residentBytes, 1)} MiB`);
       }
     } catch (error) {
       this.#violations.push(messageOf(error));
-    } finally {
-      const stopBeganMs = performance.now();
-      await this.#program.stop();
-      endMs = performance.now() - stopBeganMs;
     }
-    return this.#conclude(samples, endMs);
+    const stopBeganMs = performance.now();
+    await this.#program.stop();
+    return this.#conclude(samples, performance.now() - stopBeganMs);
   }
 
   async #runRound(round: number): Promise<void> {
@@ -139,18 +137,16 @@ class RoundsTrial {
     this.#expect(held.hasBegun, "a handler that holds its request did not begin");
     const inLine = this.#isBlocking ? await this.#openInLine(port) : null;
     const stopping = this.#program.tell<StopReport>(isCut ? "cut" : "drain");
-    const [entry] = await Promise.all([
-      held.ended(),
-      this.#isBlocking ? null : this.#awaitClose(connection),
-      inLine === null ? null : this.#awaitTurn(inLine, isCut),
-    ]);
+    const other = inLine === null ? this.#awaitClose(connection) : this.#awaitTurn(inLine, isCut);
+    const [entry] = await Promise.all([held.ended(), other]);
     const isRight = isCut ? entry.ending.startsWith("cut") : entry.ending === "right";
     this.#expect(isRight, `when stopped, ${describe(entry)}`);
     holding.close();
     const report = await stopping;
     // The one that is idle or waits in line may have closed in order before a hard stop.
     this.#expect(isCut ? report.aborted > 0 : report.aborted === 0, `a stop reported ${JSON.stringify(report)}`);
-    this.#expect(await refusesConnections(port), "a stopped server accepts connections");
+    const isRefused = await WireConnection.open(port).then((accepted) => accepted.close(), () => true);
+    this.#expect(isRefused === true, "a stopped server accepts connections");
     this.#threadsAtStop = Math.max(this.#threadsAtStop, report.threadsAtEnd);
     this.#longestStopMs = Math.max(this.#longestStopMs, report.durationMs);
   }
@@ -158,7 +154,7 @@ class RoundsTrial {
   /** A connection that was accepted while another one is served. */
   async #openInLine(port: number): Promise<WireConnection> {
     const connection = await WireConnection.open(port);
-    await connection.send("GET /get/0 HTTP/1.1\r\nHost: soak.example\r\n\r\n");
+    await connection.send(get("/get/0"));
     const untilMs = performance.now() + PATIENCE_MS;
     while (await this.#program.tell<number>("waiting") === 0) {
       // On a machine that is held up the one that is served may be done before this one is seen to wait.
@@ -191,54 +187,47 @@ class RoundsTrial {
   }
 
   #conclude(samples: readonly ProcessSample[], endMs: number): Trial {
-    const title = this.#title;
-    const violations = timesEach(this.#violations);
-    if (this.#program.printedErrors !== "") violations.push(`it printed: ${this.#program.printedErrors}`);
-    if (samples.length <= SAMPLES) return { title, figures: {}, violations, details: samples };
+    const problems = timesEach(this.#violations);
+    if (this.#program.printedErrors !== "") problems.push(`it printed: ${this.#program.printedErrors}`);
+    if (samples.length <= SAMPLES) return { title: this.#title, figures: {}, problems, details: samples };
     const [first, middle, last] = [samples[0], samples[SAMPLES / 2], samples[SAMPLES]];
-    const perRound = (of: (sample: ProcessSample) => number) => (of(last) - of(middle)) / (this.#rounds / 2);
-    const residentGrowth = perRound(({ residentBytes }) => residentBytes);
+    type Count = Exclude<keyof ProcessSample, "names">;
+    const more = (of: Count) => last[of] - first[of];
+    const perRound = (of: Count) => (last[of] - middle[of]) / (this.#rounds / 2);
     const isLong = this.#rounds >= MIN_ROUNDS_FOR_MEMORY;
-    const bounds: readonly [what: string, more: number, allowed: number][] = [
-      ["threads", last.threads - first.threads, MAX_MORE_THREADS],
-      ["sockets", last.sockets - first.sockets, MAX_MORE_SOCKETS],
-      ["other descriptors", last.otherDescriptors - first.otherDescriptors, MAX_MORE_DESCRIPTORS],
-      ["active resources", last.resources - first.resources, MAX_MORE_THREADS],
+    const bounds: readonly [what: string, found: number, allowed: number][] = [
+      ["threads", more("threads"), MAX_MORE_THREADS],
+      ["sockets", more("sockets"), MAX_MORE_SOCKETS],
+      ["other descriptors", more("otherDescriptors"), MAX_MORE_DESCRIPTORS],
+      ["active resources", more("resources"), MAX_MORE_THREADS],
       ["milliseconds until the process ended", endMs, MAX_END_MS],
-      ["bytes of heap a round", isLong ? perRound(({ heapBytes }) => heapBytes) : 0, MAX_HEAP_BYTES_PER_ROUND],
-      ["bytes of resident memory a round", isLong ? residentGrowth : 0, MAX_RESIDENT_BYTES_PER_ROUND],
+      ["bytes of heap a round", isLong ? perRound("heapBytes") : 0, MAX_HEAP_BYTES_PER_ROUND],
+      ["bytes of resident memory a round", isLong ? perRound("residentBytes") : 0, MAX_RESIDENT_BYTES_PER_ROUND],
     ];
-    for (const [what, more, allowed] of bounds) {
-      if (more > allowed) violations.push(`${Math.round(more)} more ${what}, allowed are ${allowed}`);
+    for (const [what, found, allowed] of bounds) {
+      if (found > allowed) problems.push(`${Math.round(found)} more ${what}, allowed are ${allowed}`);
     }
-    return {
-      title,
-      figures: {
-        rounds: this.#rounds,
-        threads: `${first.threads} → ${last.threads}`,
-        "most at stop": this.#threadsAtStop,
-        sockets: `${first.sockets} → ${last.sockets}`,
-        "other fds": `${first.otherDescriptors} → ${last.otherDescriptors}`,
-        resources: `${first.resources} → ${last.resources}`,
-        "heap MiB": samples.map(({ heapBytes }) => mib(heapBytes, 1)).join(" "),
-        "RSS MiB": samples.map(({ residentBytes }) => mib(residentBytes)).join(" "),
-        "RSS KiB/round": Math.round(residentGrowth / 1024),
-        "longest stop ms": this.#longestStopMs,
-        "ended in ms": Math.round(endMs),
-      },
-      violations,
-      details: samples,
+    const figures = {
+      rounds: this.#rounds,
+      threads: `${first.threads} → ${last.threads}`,
+      "most at stop": this.#threadsAtStop,
+      sockets: `${first.sockets} → ${last.sockets}`,
+      "other fds": `${first.otherDescriptors} → ${last.otherDescriptors}`,
+      resources: `${first.resources} → ${last.resources}`,
+      "heap MiB": samples.map(({ heapBytes }) => mib(heapBytes, 1)).join(" "),
+      "RSS MiB": samples.map(({ residentBytes }) => mib(residentBytes)).join(" "),
+      "RSS KiB/round": Math.round(perRound("residentBytes") / 1024),
+      "longest stop ms": this.#longestStopMs,
+      "ended in ms": Math.round(endMs),
     };
+    return { title: this.#title, figures, problems, details: samples };
   }
 }
 
-async function refusesConnections(port: number): Promise<boolean> {
-  try {
-    (await WireConnection.open(port)).close();
-    return false;
-  } catch {
-    return true;
-  }
+/** Each text that is not empty once, with how often it came. */
+export function timesEach(texts: readonly string[]): string[] {
+  const counts = countEach(texts.filter((text) => text !== ""));
+  return [...counts].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
 }
 
 function describe({ kind, ending, got }: Entry): string {

@@ -6,16 +6,14 @@
  * @module
  */
 
-import process from "node:process";
+import { setTimeout as rest } from "node:timers/promises";
 import type { ServeInit, Server, ServerStats, ShutdownReport } from "../../mod.ts";
-import { readLaunch } from "../servers/launch.ts";
+import { obey } from "../obey.ts";
+import { HOSTNAME, readLaunch } from "../servers/launch.ts";
 import { sampleProcess, threadCount } from "./process_sample.ts";
 
-/** How a server has stopped. */
-export interface StopReport extends ShutdownReport {
-  /** Threads of the process in the moment in which the stop was told to be over. */
-  readonly threadsAtEnd: number;
-}
+/** How a server has stopped, and the threads of the process in the moment in which that was told. */
+export type StopReport = ShutdownReport & { readonly threadsAtEnd: number };
 
 /** What a server has counted. */
 export interface SoakStats {
@@ -40,16 +38,7 @@ const handler = asModule ? { module: handlerUrl } : { fetch: (await import(handl
 
 const losses: { atMs: number; lost: number }[] = [];
 const readyMs: number[] = [];
-let watchedAtMs = Date.now();
 let server: Server;
-
-function watch(): void {
-  const nowMs = Date.now();
-  const { lost, ready } = server.stats().threads;
-  if (lost > (losses.at(-1)?.lost ?? 0)) losses.push({ atMs: nowMs, lost });
-  readyMs[ready] = (readyMs[ready] ?? 0) + nowMs - watchedAtMs;
-  watchedAtMs = nowMs;
-}
 
 async function stopped(stopping: Promise<ShutdownReport>): Promise<StopReport> {
   const report = await stopping;
@@ -60,34 +49,33 @@ async function stopped(stopping: Promise<ShutdownReport>): Promise<StopReport> {
 
 const COMMANDS = {
   async start() {
-    server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, ...options, ...handler } as ServeInit);
+    server = serve({ port: 0, hostname: HOSTNAME, onListen: () => {}, ...options, ...handler } as ServeInit);
     await server.ready();
     return { port: server.port };
   },
   /** With threads watched. */
   async watched() {
     const started = await COMMANDS.start();
-    watchedAtMs = Date.now();
-    setInterval(watch, WATCH_INTERVAL_MS);
+    let watchedAtMs = Date.now();
+    setInterval(() => {
+      const nowMs = Date.now();
+      const { lost, ready } = server.stats().threads;
+      if (lost > (losses.at(-1)?.lost ?? 0)) losses.push({ atMs: nowMs, lost });
+      readyMs[ready] = (readyMs[ready] ?? 0) + nowMs - watchedAtMs;
+      watchedAtMs = nowMs;
+    }, WATCH_INTERVAL_MS);
     return started;
   },
   drain: () => stopped(server.shutdown({ closeIdle: true })),
   async cut() {
     const graceful = server.shutdown({ closeIdle: true });
-    await new Promise((resolve) => setTimeout(resolve, OVERTAKEN_AFTER_MS));
+    await rest(OVERTAKEN_AFTER_MS);
     await server.stop();
     return await stopped(graceful);
   },
   waiting: () => server.stats().queue.waiting,
   measure: sampleProcess,
   stats: (): SoakStats => ({ stats: server.stats(), losses, readyMs: Array.from(readyMs, (ms) => ms ?? 0) }),
-  end: () => process.exit(0),
 };
 
-process.stdin.on("data", async (line: Uint8Array) => {
-  try {
-    console.log(JSON.stringify(await COMMANDS[new TextDecoder().decode(line).trim() as SoakCommand]()));
-  } catch (error) {
-    console.log(JSON.stringify({ error: String((error as Error).stack ?? error) }));
-  }
-});
+obey(COMMANDS);
