@@ -31,6 +31,8 @@ export interface Mark {
   readonly note: string;
 }
 
+type Place = (value: number) => number;
+
 const [WIDTH, LABEL_WIDTH, TOP, LEGEND_STEP] = [900, 260, 92, 110];
 const [STEP, BAR, GROUP_GAP] = [14, 10, 12];
 const [NOTE_SIZE, NOTE_CHAR_WIDTH] = [11, 6];
@@ -50,9 +52,8 @@ const STYLE = [
 /** Draws it. */
 export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, versions: Record<string, string>): string {
   const marks = groups.flatMap((group) => group.marks);
-  const noteWidth = 20 + NOTE_CHAR_WIDTH * Math.max(...marks.map(({ note }) => note.length));
-  const plotWidth = WIDTH - LABEL_WIDTH - noteWidth;
-  const { place, ticks } = axisOf(scale, base, marks, plotWidth);
+  const noteAt = WIDTH - 6 - NOTE_CHAR_WIDTH * Math.max(...marks.map(({ note }) => note.length));
+  const { place, ticks } = axisOf(scale, base, marks, noteAt - 14 - LABEL_WIDTH);
   const left = base === undefined ? LABEL_WIDTH : place(base);
   const height = groups.reduce((sum, group) => sum + group.marks.length * STEP + GROUP_GAP, TOP);
   const parts = [text(16, 24, "start", title, 15), text(16, 44, "start", subtitle, 12, "note")];
@@ -63,8 +64,7 @@ export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, ver
     parts.push(text(x + 16, 64, "start", `${name} ${versions[name]}`));
   });
   for (const tick of ticks) {
-    const kind = tick === base ? "axis" : "grid";
-    parts.push(line(kind, place(tick), TOP - 6, place(tick), height - GROUP_GAP / 2));
+    parts.push(line(tick === base ? "axis" : "grid", place(tick), TOP - 6, place(tick), height - GROUP_GAP / 2));
     parts.push(text(place(tick), TOP - 12, "middle", tick.toLocaleString("en-US"), NOTE_SIZE, "note"));
   }
   parts.push(text(LABEL_WIDTH - 12, TOP - 12, "end", unit, NOTE_SIZE, "note"));
@@ -73,7 +73,7 @@ export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, ver
     parts.push(text(LABEL_WIDTH - 12, top + marks.length * STEP / 2 + 4, "end", title));
     for (const mark of marks) {
       parts.push(...drawn(mark, place, left, top + STEP / 2));
-      parts.push(text(WIDTH - noteWidth + 14, top + STEP / 2 + 4, "start", mark.note, NOTE_SIZE, "note"));
+      parts.push(text(noteAt, top + STEP / 2 + 4, "start", mark.note, NOTE_SIZE, "note"));
       top += STEP;
     }
     top += GROUP_GAP;
@@ -93,21 +93,19 @@ function axisOf(scale: Chart["scale"], base: number | undefined, marks: readonly
   if (scale === "percent") {
     return { place: (value: number) => LABEL_WIDTH + width * value / 100, ticks: [0, 25, 50, 75, 100] };
   }
-  const known = marks.flatMap(({ from, to, ceiling }) => [from, to, ceiling]).filter((each) => (each ?? 0) > 0);
-  const values = [...known, base].filter((value) => value !== undefined && value !== null);
+  const known = marks.flatMap(({ from, to, ceiling }) => [from ?? 0, to ?? 0, ceiling ?? 0]).filter((each) => each > 0);
+  const values = base === undefined ? known : [...known, base];
   // Ratios are told in powers of two, everything else in powers of ten. A bar has to have a length.
   const power = base === undefined ? 10 : 2;
   const log = (value: number) => Math.log2(value) / Math.log2(power);
   const hasBars = base === undefined && marks.some(({ from, to }) => from === undefined && to !== null);
   const low = Math.floor(log(Math.min(...values) / (hasBars ? 2 : 1)) - 1e-9);
   const high = Math.max(low + 1, Math.ceil(log(Math.max(...values))));
-  return {
-    place: (value: number) => LABEL_WIDTH + width * (log(Math.max(value, power ** low)) - low) / (high - low),
-    ticks: Array.from({ length: high - low + 1 }, (_, index) => power ** (low + index)),
-  };
+  const place: Place = (value) => LABEL_WIDTH + width * (log(Math.max(value, power ** low)) - low) / (high - low);
+  return { place, ticks: Array.from({ length: high - low + 1 }, (_, index) => power ** (low + index)) };
 }
 
-function drawn({ runtime, from, to, ceiling }: Mark, place: (value: number) => number, left: number, y: number) {
+function drawn({ runtime, from, to, ceiling }: Mark, place: Place, left: number, y: number): string[] {
   const parts: string[] = [];
   if (to !== null && from === undefined) {
     const [start, end] = [left, place(to)].sort((a, b) => a - b);
@@ -119,10 +117,9 @@ function drawn({ runtime, from, to, ceiling }: Mark, place: (value: number) => n
     parts.push(`<circle class="${runtime}" cx="${end.toFixed(1)}" cy="${y}" r="4"/>`);
     parts.push(`<circle class="${runtime} hollow" cx="${start.toFixed(1)}" cy="${y}" r="4" stroke-width="1.5"/>`);
   }
-  if (ceiling !== undefined) {
-    parts.push(line('axis" stroke-width="2', place(ceiling), y - STEP / 2, place(ceiling), y + STEP / 2));
-  }
-  return parts;
+  if (ceiling === undefined) return parts;
+  const x = place(ceiling);
+  return [...parts, line('axis" stroke-width="2', x, y - STEP / 2, x, y + STEP / 2)];
 }
 
 function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {

@@ -36,12 +36,10 @@ export interface Packages {
 
 export const NO_PACKAGES: Packages = { folder: "", versions: {}, problem: "" };
 
+const DENO_FLAGS = ["run", "--quiet", "--allow-all", "--no-check", "--no-lock", "--v8-flags=--expose-gc"];
 /** How each is found in the table of the tests, and started. */
 const RUNTIMES: Readonly<Record<RuntimeName, { found: string; flags: readonly string[] }>> = {
-  deno: {
-    found: "deno",
-    flags: ["run", "--quiet", "--allow-all", "--no-check", "--no-lock", "--v8-flags=--expose-gc"],
-  },
+  deno: { found: "deno", flags: DENO_FLAGS },
   bun: { found: "bun", flags: ["run"] },
   node: { found: "node@24", flags: ["--expose-gc", "--disable-warning=ExperimentalWarning"] },
 };
@@ -65,7 +63,7 @@ export async function findRuntimes(
   names: readonly RuntimeName[],
   root: string,
   folder: string,
-  before: string | null = null,
+  before: string | null,
 ): Promise<BenchRuntime[]> {
   const emits = names.includes("node");
   await takeSource('cp -r mod.ts src runtime bench "$1"', root, folder);
@@ -80,17 +78,9 @@ export async function findRuntimes(
   for (const name of names) {
     const { path, version } = await findProgram(name, root);
     const command = [path, ...RUNTIMES[name].flags];
-    const module = name === "node" ? "emitted/mod.js" : "mod.ts";
-    const trivetBefore = before === null ? null : `file://${folderBefore}/${module}`;
-    found.push({
-      name,
-      title: RUNTIME_TITLES[name],
-      version,
-      command,
-      folder,
-      trivet: `file://${folder}/${module}`,
-      trivetBefore,
-    });
+    const urlIn = (folder: string) => `file://${folder}/${name === "node" ? "emitted/mod.js" : "mod.ts"}`;
+    const modules = { trivet: urlIn(folder), trivetBefore: before === null ? null : urlIn(folderBefore) };
+    found.push({ name, title: RUNTIME_TITLES[name], version, command, folder, ...modules });
   }
   return found;
 }
@@ -125,13 +115,10 @@ export async function packagedModule({ name, folder, trivet }: BenchRuntime): Pr
 /** Installs the packages of npm below a folder. */
 export async function installPackages(folder: string): Promise<Packages> {
   const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
-  const result = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
-  if (result.exitCode !== 0) {
-    return { ...NO_PACKAGES, problem: result.output.trim().split("\n").slice(0, 3).join(" ") };
-  }
+  const { exitCode, output } = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
+  if (exitCode !== 0) return { ...NO_PACKAGES, problem: output.trim().split("\n").slice(0, 3).join(" ") };
   const versions: Record<string, string> = {};
-  for (const specifier of PACKAGES) {
-    const name = specifier.slice(0, specifier.lastIndexOf("@"));
+  for (const name of PACKAGES.map((specifier) => specifier.slice(0, specifier.lastIndexOf("@")))) {
     versions[name] = JSON.parse(await Deno.readTextFile(`${folder}/node_modules/${name}/package.json`)).version;
   }
   return { folder, versions, problem: "" };

@@ -7,21 +7,15 @@
  * @module
  */
 
+// deno-lint-ignore-file no-explicit-any -- the types of the packages of npm are not here
+
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
 /** The names of the handlers. */
-export type HandlerName =
-  | "hello"
-  | "json"
-  | "echo"
-  | "stream"
-  | "count"
-  | "flood"
-  | "who"
-  | "hono-text"
-  | "hono-json"
-  | "h3-json";
+export type HandlerName = "hello" | "json" | "echo" | "stream" | "count" | "flood" | "who" | FrameworkName;
+/** Those of applications that are written with a framework. */
+export type FrameworkName = "hono-text" | "hono-json" | "h3-json";
 
 /** A handler that every fetch server takes. */
 export type FetchHandler = (request: Request) => Response | Promise<Response>;
@@ -37,11 +31,9 @@ export const HELLO = "Hello, world!";
 /** The two fields that "json" and the applications of frameworks add to their answers. */
 export const JSON_FIELDS = { "cache-control": "no-store", "x-frame-options": "DENY" } as const;
 
-const STREAM_CHUNKS = 16;
 const CHUNK_BYTES = 64 * 1024;
-/** Bytes of the answer of "stream". */
-export const STREAM_BYTES: number = STREAM_CHUNKS * CHUNK_BYTES;
-/** Bytes of the answer of "flood". */
+/** Bytes of the answers of "stream" and of "flood". */
+export const STREAM_BYTES: number = 16 * CHUNK_BYTES;
 export const FLOOD_BYTES: number = 1024 ** 3;
 
 /** A chunk of streamed content: every byte tells its place in a chunk, so that a lost or doubled piece shows. */
@@ -80,7 +72,7 @@ export async function createHandler(
     case "stream":
       return () => new responseClass(streamOf(STREAM_BYTES));
     case "count":
-      return async (request) => new responseClass(String(await countBytes(request.body)));
+      return async (request) => new responseClass(String(await countBytes(request)));
     case "flood":
       return () => new responseClass(streamOf(FLOOD_BYTES));
     case "who":
@@ -104,17 +96,14 @@ export function importPackage(packages: string, name: string) {
 async function honoApp(packages: string): Promise<FetchHandler> {
   const { Hono } = await importPackage(packages, "hono");
   const app = new Hono();
-  // deno-lint-ignore no-explicit-any -- the types of the package are not here
   app.use(async (c: any, next: () => Promise<void>) => {
     await next();
     c.res.headers.set("x-frame-options", JSON_FIELDS["x-frame-options"]);
   });
-  // deno-lint-ignore no-explicit-any -- as above
   app.get("/text/:id", (c: any) => {
     c.header("cache-control", JSON_FIELDS["cache-control"]);
     return c.text(greet(c.req.param("id")));
   });
-  // deno-lint-ignore no-explicit-any -- as above
   app.get("/users/:id", (c: any) => {
     c.header("cache-control", JSON_FIELDS["cache-control"]);
     return c.json({ id: c.req.param("id"), name: c.req.query("name"), userAgent: c.req.header("user-agent") });
@@ -124,23 +113,16 @@ async function honoApp(packages: string): Promise<FetchHandler> {
 
 /** The same in h3. */
 async function h3App(packages: string): Promise<FetchHandler> {
-  const { getQuery, H3 } = await importPackage(packages, `h3/${runtimeName()}`);
+  const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
+  const { getQuery, H3 } = await importPackage(packages, `h3/${runtime}`);
   const app = new H3();
-  // deno-lint-ignore no-explicit-any -- the types of the package are not here
-  app.use((event: any) => {
-    event.res.headers.set("x-frame-options", JSON_FIELDS["x-frame-options"]);
-  });
-  // deno-lint-ignore no-explicit-any -- as above
+  app.use((event: any) => void event.res.headers.set("x-frame-options", JSON_FIELDS["x-frame-options"]));
   app.get("/users/:id", (event: any) => {
     event.res.headers.set("cache-control", JSON_FIELDS["cache-control"]);
     const { headers } = event.req;
     return { id: event.context.params.id, name: getQuery(event).name, userAgent: headers.get("user-agent") };
   });
   return (request) => app.fetch(request);
-}
-
-function runtimeName(): string {
-  return "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
 }
 
 /** Content of so many bytes, a whole number of chunks, made when it is asked for. */
@@ -156,7 +138,8 @@ function streamOf(byteLength: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-async function countBytes(body: ReadableStream<Uint8Array> | null): Promise<number> {
+/** Reads the content of a request piece by piece. */
+export async function countBytes({ body }: Request): Promise<number> {
   let byteLength = 0;
   for await (const chunk of body ?? []) byteLength += chunk.byteLength;
   return byteLength;

@@ -7,7 +7,16 @@
  */
 
 import type { ContenderName } from "./contenders.ts";
-import { CHUNK, describeRequest, greet, type HandlerName, HELLO, JSON_FIELDS, STREAM_BYTES } from "./handlers.ts";
+import {
+  CHUNK,
+  describeRequest,
+  type FrameworkName,
+  greet,
+  type HandlerName,
+  HELLO,
+  JSON_FIELDS,
+  STREAM_BYTES,
+} from "./handlers.ts";
 
 /** One kind of load. */
 export interface Scenario {
@@ -150,7 +159,7 @@ function hello(name: string, title: string, contenders: readonly ContenderName[]
 }
 
 /** The application of a framework, whose handler has the name of the scenario. */
-function framework(name: "hono-text" | "hono-json" | "h3-json", title: string): Scenario {
+function framework(name: FrameworkName, title: string): Scenario {
   return { ...JSON_LOAD, name, title, handler: name, expected: APPLICATION_ANSWER, contenders: FRAMEWORK };
 }
 

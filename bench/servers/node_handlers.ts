@@ -37,14 +37,12 @@ export async function createNodeHandler(name: string, fetch: () => Promise<Fetch
     case "echo":
       return (request, response) => {
         const chunks: Uint8Array[] = [];
-        request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
-        request.on("end", () => response.end(Buffer.concat(chunks)));
+        request.on("data", (chunk) => chunks.push(chunk)).on("end", () => response.end(Buffer.concat(chunks)));
       };
     case "count":
       return (request, response) => {
         let byteLength = 0;
-        request.on("data", (chunk: Uint8Array) => byteLength += chunk.byteLength);
-        request.on("end", () => response.end(String(byteLength)));
+        request.on("data", (chunk) => byteLength += chunk.byteLength).on("end", () => response.end(`${byteLength}`));
       };
     case "stream":
     case "flood": {

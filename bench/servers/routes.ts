@@ -10,8 +10,10 @@
 
 import { appendFileSync } from "node:fs";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread, parentPort } from "node:worker_threads";
 import type { HandlerInfo } from "../../mod.ts";
+import { countBytes } from "../load/handlers.ts";
 
 /** How a thread may be ended. */
 export type Crash = "throw" | "reject" | "exit";
@@ -33,8 +35,7 @@ const FNV_PRIME = 0x01000193;
 /** How many chunks a stream has, and how long it waits before each. */
 export const STREAM_CHUNKS = 12;
 const STREAM_GAP_MS = 3;
-/** What a bomb allocates at a time, 8 MiB, and when it pauses. */
-const BOMB_ITEMS = 2 ** 20;
+/** What a bomb allocates at a time. */
 const BOMB_MIB = 8;
 const BOMB_PAUSE_MS = 5;
 
@@ -43,18 +44,13 @@ const THREAD = crypto.randomUUID().slice(0, 8);
 const journal = process.env.SOAK_JOURNAL ?? "";
 let calls = 0;
 
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
 const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promise<string | Response>>> = {
   hello: () => "hello",
   thread: () => THREAD,
   calls: () => `${THREAD} ${calls}`,
   method: ({ request }) => request.method,
   hash: ({ number }) => hash(number),
-  sleep: async ({ number }) => {
-    await sleep(number);
-    return "slept";
-  },
+  sleep: ({ number }) => sleep(number, "slept"),
   compute({ number }) {
     const untilMs = performance.now() + number;
     while (performance.now() < untilMs);
@@ -79,7 +75,8 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
   held({ info, id, waitMs, request }) {
     // Tells the client that the handler is under way.
     info.inform(103);
-    return hold(`held ${id}`, waitMs, request.signal);
+    // It stops waiting when nothing waits for the response any more: a timer of its own would be left behind.
+    return sleep(waitMs, `held ${id}`, { signal: request.signal }).catch(() => "given up");
   },
 
   // Going wrong.
@@ -90,10 +87,9 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
   spin: () => {
     for (;;);
   },
-  reject: async () => {
+  reject() {
     Promise.reject(new Error("No part of the handler waits for this."));
-    await sleep(100);
-    return "rejected";
+    return sleep(100, "rejected");
   },
   throw: () => {
     throw new Error("A handler that throws.");
@@ -109,7 +105,7 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
   bomb: async ({ number }) => {
     const kept: number[][] = [];
     for (let i = 0; i < number / BOMB_MIB; i++) {
-      kept.push(new Array(BOMB_ITEMS).fill(i + 0.5));
+      kept.push(new Array(BOMB_MIB * 2 ** 17).fill(i + 0.5));
       await sleep(BOMB_PAUSE_MS);
     }
     return String(kept.length);
@@ -150,12 +146,6 @@ async function answerContent({ request, id, waitMs }: Call): Promise<string> {
   return `${request.method.toLowerCase()} ${id} ${content}`;
 }
 
-async function countBytes({ body }: Request): Promise<number> {
-  let bytes = 0;
-  for await (const chunk of body!) bytes += chunk.byteLength;
-  return bytes;
-}
-
 function streamLines(line: string): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let sent = 0;
@@ -165,17 +155,6 @@ function streamLines(line: string): ReadableStream<Uint8Array> {
       controller.enqueue(encoder.encode(`${line} ${sent}\n`));
       if (++sent === STREAM_CHUNKS) controller.close();
     },
-  });
-}
-
-/** Waits, and stops waiting when nothing waits for the response any more: a timer of its own would be left behind. */
-function hold(text: string, ms: number, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(text), ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve(text);
-    });
   });
 }
 

@@ -7,7 +7,6 @@
  */
 
 import { createServer } from "node:http";
-import type { ServerWebSocket } from "../../mod.ts";
 import { importPackage } from "../load/handlers.ts";
 import { announce, BACKLOG, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
 
@@ -26,19 +25,17 @@ async function serveTrivet(): Promise<void> {
   const { serve }: typeof import("../../mod.ts") = await import(trivet);
   const server = serve(LISTEN, (request, info) => {
     const { response, socket } = info.upgradeWebSocket();
+    const path = pathOf(request);
     socket.binaryType = "arraybuffer";
-    use(socket, pathOf(request));
+    if (path === "/echo") socket.onmessage = (event) => socket.send(event.data);
+    if (path === "/all") {
+      socket.subscribe(TOPIC);
+      socket.onmessage = (event) => server.publish(TOPIC, event.data);
+    }
     return response;
   });
   await server.ready();
   announce(server.port, () => ({ stats: server.stats() }));
-
-  function use(socket: ServerWebSocket, path: string): void {
-    if (path === "/echo") socket.onmessage = (event) => socket.send(event.data);
-    if (path !== "/all") return;
-    socket.subscribe(TOPIC);
-    socket.onmessage = (event) => server.publish(TOPIC, event.data);
-  }
 }
 
 function serveDeno(): void {
