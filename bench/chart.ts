@@ -6,7 +6,6 @@
  * @module
  */
 
-/** What is drawn. */
 export interface Chart {
   readonly title: string;
   readonly subtitle: string;
@@ -18,7 +17,6 @@ export interface Chart {
   readonly groups: readonly { readonly title: string; readonly marks: readonly Mark[] }[];
 }
 
-/** One mark. */
 export interface Mark {
   /** The name of a runtime, which is its color. */
   readonly runtime: string;
@@ -49,7 +47,6 @@ const STYLE = [
   "}",
 ].join("");
 
-/** Draws it. */
 export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, versions: Record<string, string>): string {
   const marks = groups.flatMap((group) => group.marks);
   const noteAt = WIDTH - 6 - NOTE_CHAR_WIDTH * Math.max(...marks.map(({ note }) => note.length));

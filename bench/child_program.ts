@@ -15,15 +15,12 @@ const MAX_PRINTED_CHARS = 1_000;
 /** Raises the number of files a program may have open to what it is allowed to, and becomes the program. */
 export const WITH_MANY_FILES: readonly string[] = ["bash", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "bash"];
 
-/** A running program. */
 export class ChildProgram {
-  /** The beginning of what it printed as errors. */
   printedErrors = "";
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
   readonly #ended: Promise<unknown>;
 
-  /** Starts it. */
   constructor(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const [shell, ...args] = [...WITH_MANY_FILES, ...argv];
     this.#child = spawn(shell, args, { env: { ...process.env, ...env } });
@@ -36,7 +33,6 @@ export class ChildProgram {
     });
   }
 
-  /** The process. */
   get pid(): number {
     return this.#child.pid!;
   }
@@ -59,7 +55,6 @@ export class ChildProgram {
     return answer;
   }
 
-  /** Sends it a line and waits for its answer. */
   async ask<T>(line: string, deadlineMs: number): Promise<T> {
     this.#child.stdin.write(`${line}\n`);
     return await this.answer(deadlineMs);

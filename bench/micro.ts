@@ -198,7 +198,6 @@ async function timeOf([, run]: Case, count: number): Promise<number> {
   return performance.now() - startMs;
 }
 
-/** Times one case: enough repetitions for the clock, enough samples for a median; the first ones warm up. */
 async function measure(one: Case): Promise<number[]> {
   let count = 1;
   while (await timeOf(one, count) < SAMPLE_MS) count *= 2;

@@ -21,9 +21,7 @@ export interface Option<T> {
 type Options = Readonly<Record<string, Option<unknown>>>;
 type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
 
-/** Where a run takes place. */
 export interface Site {
-  /** The checkout. */
   readonly root: string;
   /** For this run's files; removed at its end. */
   readonly folder: string;

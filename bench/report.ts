@@ -7,10 +7,8 @@
 import { type Chart, type Mark, svgOf } from "./chart.ts";
 import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 
-/** What a run has found. */
 export interface Report {
   readonly title: string;
-  /** How it was measured. */
   readonly method: string;
   /** Of what takes part beside the runtimes and Trivet. */
   readonly versions?: Readonly<Record<string, string>>;
@@ -21,7 +19,6 @@ export interface Report {
   readonly figures: unknown;
 }
 
-/** A part of a report. */
 export interface Section {
   readonly title: string;
   readonly text?: string;
@@ -32,13 +29,11 @@ export interface Section {
   readonly chart?: { readonly suffix: string; readonly drawing: Chart };
 }
 
-/** What was found in one case. */
 export interface Trial {
   /** The case, such as a model with its numbers. */
   readonly title: string;
   /** What was counted and measured, by the titles of the columns. */
   readonly figures: Readonly<Record<string, string | number>>;
-  /** What must not be. */
   readonly problems: readonly string[];
   /** What explains the figures. */
   readonly notes?: readonly string[];
@@ -127,12 +122,10 @@ export function figure(value: number | null | undefined, decimals = 0): string {
   return value === null || value === undefined || !Number.isFinite(value) ? "" : value.toFixed(decimals);
 }
 
-/** Memory in MiB. */
 export function mib(bytes: number, decimals = 0): string {
   return (bytes / 2 ** 20).toFixed(decimals);
 }
 
-/** A part in percent. */
 export function percent(share: number): string {
   const parts = 100 * share;
   return `${parts > 0 && parts < 1 || parts > 99 && parts < 100 ? parts.toFixed(1) : Math.round(parts)} %`;

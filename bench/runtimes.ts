@@ -9,10 +9,8 @@ import { emit } from "../scripts/emit.ts";
 import { bundleModules } from "../scripts/npm_bundle.ts";
 import { type RuntimeProgram, TEST_RUNTIMES } from "../scripts/test_runtimes.ts";
 
-/** The runtimes that are measured. */
 export type RuntimeName = "deno" | "bun" | "node";
 
-/** A runtime, ready to run servers. */
 export interface BenchRuntime {
   readonly name: RuntimeName;
   readonly title: string;
@@ -85,7 +83,6 @@ export async function findRuntimes(
   return found;
 }
 
-/** The program of a runtime, and its version. */
 export function findProgram(name: RuntimeName, root: string): Promise<RuntimeProgram> {
   return TEST_RUNTIMES.find((each) => each.name === RUNTIMES[name].found)!.find(root);
 }
@@ -112,7 +109,6 @@ export async function packagedModule({ name, folder, trivet }: BenchRuntime): Pr
   return joined ? `file://${folder}/esm/mod.js` : trivet;
 }
 
-/** Installs the packages of npm below a folder. */
 export async function installPackages(folder: string): Promise<Packages> {
   const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
   const { exitCode, output } = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });

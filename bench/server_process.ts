@@ -22,9 +22,7 @@ const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do 
   "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
   `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
 
-/** A running server. */
 export class ServerProcess {
-  /** Where it listens. */
   readonly port: number;
   readonly pid: number;
   readonly #program: ChildProgram;
@@ -69,17 +67,14 @@ export class ServerProcess {
     }
   }
 
-  /** The beginning of what it printed as errors. */
   get printedErrors(): string {
     return this.#program.printedErrors;
   }
 
-  /** The time all threads have had on a processor. */
   cpuTime(): ReturnType<CpuClock["read"]> {
     return this.#clock.read();
   }
 
-  /** The memory now. */
   memory(): ReturnType<typeof memoryOf> {
     return memoryOf(this.pid);
   }

@@ -8,7 +8,6 @@ import { amount, choice, runProgram, TEXT } from "./program.ts";
 import { type Finding, problemsOf, sectionOf, type Trial } from "./report.ts";
 import type { BenchRuntime } from "./runtimes.ts";
 
-/** How long and how often, and whether a run only shows that the programs work. */
 export interface TrialOptions {
   readonly rounds: number;
   readonly seconds: number;
@@ -30,7 +29,6 @@ export interface TrialProgram {
   readonly sharesMachine?: boolean;
 }
 
-/** Runs programs as the command line tells, and ends the process. */
 export function runTrials(title: string, programs: readonly TrialProgram[]): Promise<never> {
   const names = programs.map(({ name }) => name);
   const options = { only: choice(names), case: TEXT, rounds: amount(100), seconds: amount(60) };

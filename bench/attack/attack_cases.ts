@@ -20,7 +20,6 @@ const COMPUTE_MS = 200;
 const COMPUTING = 5;
 const CHUNKED = "HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/** Pipelines without pause on so many connections. */
 function pipelining(connections: number): Attack {
   return {
     part: 1,
@@ -168,7 +167,6 @@ function descriptors(openFiles: number, connections: number): Attack {
   };
 }
 
-/** Methods that a fetch handler can't be given. */
 function methods(name: string, options: Attack["options"], takesModule: boolean): Attack {
   return {
     part: 17,
@@ -209,7 +207,6 @@ function output(standardError: Attack["standardError"]): Attack {
   };
 }
 
-/** Attacks on the loop and on limits. */
 export const LOOP_ATTACKS: readonly Attack[] = [
   pipelining(1),
   pipelining(16),

@@ -11,10 +11,8 @@ import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 
-/** Whose server is attacked. */
 export type Attacked = "trivet" | "native";
 
-/** One attack. */
 export interface Attack {
   /** The number of what was found, by which attacks are known. */
   readonly part: number;
@@ -26,9 +24,7 @@ export interface Attack {
   readonly takesModule?: boolean;
   /** Whether errors go where they go without options. */
   readonly printsErrors?: boolean;
-  /** How many files the server may have open. */
   readonly openFiles?: number;
-  /** Where standard error goes. */
   readonly standardError?: "a full disk" | "a reader that is gone";
   /** What is allowed of Trivet: the worst wait of another client, and memory beyond that of the idle server. */
   readonly maxWaitMs?: number;
@@ -40,11 +36,9 @@ export interface Attack {
   run(site: AttackSite): Promise<AttackOutcome>;
 }
 
-/** What an attack found. */
 export interface AttackOutcome {
   /** How long another client has waited at most; absent where none is there. */
   readonly worstWaitMs?: number;
-  /** What was answered, in words. */
   readonly answered: string;
   /** What must not be, whatever the machine: looked at for Trivet only. */
   readonly violations?: readonly Finding[];
@@ -52,7 +46,6 @@ export interface AttackOutcome {
   readonly late?: readonly Finding[];
 }
 
-/** What is wrong, or `false` where it is not. */
 type Finding = string | false;
 
 /** How long a client waits that behaves. */
@@ -69,7 +62,6 @@ const SETTLE_MS = 200;
  */
 const QUICK_MEMORY_FACTOR = 3;
 
-/** A request of a client that behaves, and how long it took. */
 export interface Asked {
   readonly outcome: Outcome;
   readonly waitMs: number;
@@ -78,7 +70,6 @@ export interface Asked {
 /** Requests of clients that behave: how each has ended, the worst wait, and all of them in words. */
 export type AskedMany = ReturnType<typeof together>;
 
-/** A server under attack. */
 export class AttackSite {
   readonly server: ServerProcess;
   readonly runtime: BenchRuntime;
@@ -92,7 +83,6 @@ export class AttackSite {
     return WireConnection.open(this.server.port);
   }
 
-  /** Uses so many connections, and closes them. */
   async withConnections<T>(count: number, use: (connections: WireConnection[]) => Promise<T>): Promise<T> {
     const connections = await Promise.all(Array.from({ length: count }, () => this.connect()));
     try {
@@ -102,7 +92,6 @@ export class AttackSite {
     }
   }
 
-  /** Uses one connection, and closes it. */
   withConnection<T>(use: (connection: WireConnection) => Promise<T>): Promise<T> {
     return this.withConnections(1, ([connection]) => use(connection));
   }
@@ -116,7 +105,6 @@ export class AttackSite {
       })));
   }
 
-  /** Asks once on a connection of its own. */
   async ask(target: string, patienceMs: number = PATIENCE_MS): Promise<Asked> {
     const beganAtMs = performance.now();
     const outcome = await this.withConnection((connection) => connection.exchange(get(target), patienceMs))
@@ -124,7 +112,6 @@ export class AttackSite {
     return { outcome, waitMs: performance.now() - beganAtMs };
   }
 
-  /** Asks so often at the same time. */
   async askMany(count: number, target: string, patienceMs: number = PATIENCE_MS): Promise<AskedMany> {
     return together(await Promise.all(Array.from({ length: count }, () => this.ask(target, patienceMs))));
   }
@@ -144,13 +131,11 @@ export class AttackSite {
     return { result: await done, worstWaitMs };
   }
 
-  /** What Trivet counts. */
   stats(): Promise<{ readonly stats: ServerStats; readonly warnings: Readonly<Record<string, number>> }> {
     return this.server.stats();
   }
 }
 
-/** Puts together how requests have ended. */
 export function together(asked: readonly Asked[]) {
   const outcomes = asked.map(({ outcome }) => outcome);
   const worstWaitMs = Math.max(...asked.map(({ waitMs }) => waitMs));
@@ -232,7 +217,6 @@ export async function runAttack(
   }
 }
 
-/** Starts the server of an attack. */
 export function startServer(
   { options = {}, takesModule = false, printsErrors = false, openFiles, standardError }: Attack,
   attacked: Attacked,
@@ -251,12 +235,10 @@ export function startServer(
   });
 }
 
-/** What it printed, in one line. */
 function firstLines({ printedErrors }: ServerProcess): string {
   return printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
 }
 
-/** What an error says, without its lists. */
 function firstClause(error: unknown): string {
   return String(error).split(/[,\n]/, 1)[0];
 }

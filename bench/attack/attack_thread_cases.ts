@@ -65,7 +65,6 @@ function messages(model: "hybrid" | "worker-pool"): Attack {
   };
 }
 
-/** Attacks on threads. */
 export const THREAD_ATTACKS: readonly Attack[] = [
   onThreads({
     part: 6,

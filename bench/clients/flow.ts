@@ -34,7 +34,6 @@ export interface FlowSpec {
 export type FlowTimes = Readonly<Record<"warmUpSeconds" | "seconds" | "lingerSeconds", number>>;
 /** What became of one flow in the measured time. */
 export type FlowReport = ReturnType<Flow["stop"]>;
-/** What was found in one run. */
 export type FlowsReport = Awaited<ReturnType<typeof runFlows>>;
 
 /** What a client does that was refused or cut off: try again, but not at once. */
@@ -45,7 +44,6 @@ const LINGER_STEP_MS = 20;
 /** The same gaps in every run. */
 const SEED = 0x2545f491;
 
-/** Runs flows beside each other against a server. */
 export async function runFlows(server: ServerProcess, specs: Readonly<Record<string, FlowSpec>>, times: FlowTimes) {
   const { warmUpSeconds, seconds, lingerSeconds } = times;
   const startMs = performance.now();
@@ -102,7 +100,6 @@ class Flow {
     this.#request = spec.request.startsWith("/") ? get(spec.request) : spec.request;
   }
 
-  /** Begins to send. */
   start(startMs: number): void {
     const { arrivals } = this.#spec;
     if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs);
@@ -126,7 +123,6 @@ class Flow {
     for (const connection of this.#open) connection.close();
     const [answered, refused, unanswered] = [this.#answeredMs.length, this.#refusedMs.length, waiting.length];
     return {
-      /** Requests that were due. */
       sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong.length + unanswered,
       answered,
       refused,

@@ -30,7 +30,6 @@ const all: Held[] = [];
 let ended = 0;
 let group = 0;
 
-/** One connection. */
 class Held {
   answered = 0;
   connection: WireConnection | null = null;

@@ -7,7 +7,6 @@
 
 import { get, writeAll } from "./wire_connection.ts";
 
-/** What came of it. */
 export type PipelinerReport = Readonly<Record<"responses" | "closed", number>>;
 
 const REQUESTS = new TextEncoder().encode(get("/hello").repeat(2_000));

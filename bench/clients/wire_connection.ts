@@ -6,7 +6,6 @@
  * @module
  */
 
-/** How an exchange has ended. */
 export type Outcome =
   /** With a final response; its head has no empty line and is in lower case. */
   | { kind: "answered"; status: number; head: string; content: string; persists: boolean }
@@ -17,14 +16,12 @@ export type Outcome =
 
 /** Small, since there may be ten thousand connections. */
 const READ_BYTES = 8 * 1024;
-/** A piece of an upload. */
 const WRITE_BYTES = 16 * 1024;
 const INFORMATIONAL = /^http\/1\.1 1\d\d/;
 
 const decoder = new TextDecoder("latin1");
 const encoder = new TextEncoder();
 
-/** One connection. */
 export class WireConnection {
   readonly #conn: Deno.TcpConn | Deno.TlsConn;
   readonly #buffer = new Uint8Array(READ_BYTES);
@@ -52,7 +49,6 @@ export class WireConnection {
     await writeAll(this.#conn, encoder.encode(request)).catch(() => {});
   }
 
-  /** Sends a request and waits for the final response. */
   async exchange(request: string, patienceMs: number): Promise<Outcome> {
     await this.send(request);
     return await this.finalResponse(patienceMs);
@@ -166,7 +162,6 @@ export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void
   for (let at = 0; at < bytes.byteLength;) at += await conn.write(bytes.subarray(at));
 }
 
-/** The head of a GET. */
 export function get(target: string, ...lines: readonly string[]): string {
   return `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
 }

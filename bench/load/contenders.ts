@@ -11,7 +11,6 @@ import { BACKLOG, type ServerLaunch } from "../servers/launch.ts";
 import type { Peers } from "./peers.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** A server that is compared with others. */
 export interface Contender {
   readonly title: string;
   /** The file of the server, or the program that is built, for all runtimes. */
@@ -63,10 +62,8 @@ export const CONTENDERS = {
   "nginx": peer("nginx, return 200", "nginx"),
 } as const satisfies Record<string, Contender>;
 
-/** The name of a contender. */
 export type ContenderName = keyof typeof CONTENDERS;
 
-/** A contender by its name. */
 export function contenderOf(name: ContenderName): Contender {
   return CONTENDERS[name];
 }
@@ -88,7 +85,6 @@ export interface Found {
 /** How many processes of Bun share a port: the own servers of the others start theirs themselves. */
 const COPIES: Readonly<Record<RuntimeName, number>> = { deno: 1, bun: 2, node: 1 };
 
-/** Starts the server of a contender. */
 export async function startContender(
   name: ContenderName,
   scenario: Pick<Scenario, "handler" | "target" | "fields" | "content" | "isTls" | "webSocket">,
@@ -126,7 +122,6 @@ export async function startContender(
   return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], launch);
 }
 
-/** A port that is free now. */
 function freePort(): number {
   using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   return listener.addr.port;

@@ -17,7 +17,6 @@ import { besideServers } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** What a load generator found. */
 export interface LoadResult {
   /** Of WebSockets messages. */
   readonly requests: number;
@@ -96,7 +95,6 @@ export function startWebSockets({ folder, node }: GeneratorPlace): ChildProgram 
   return new ChildProgram(besideServers([node, "--disable-warning=ExperimentalWarning", client]));
 }
 
-/** Tells the client of WebSockets a line. */
 export function askWebSockets(client: ChildProgram, line: string): Promise<LoadReport> {
   return client.ask<LoadReport>(line, ASK_DEADLINE_MS);
 }
@@ -126,7 +124,6 @@ async function openWebSockets(
   return { problems, warmUp, load, stop: () => client.stop() };
 }
 
-/** How a load of requests is run. */
 interface LoadOptions {
   readonly port: number;
   readonly scenario: Scenario;

@@ -12,12 +12,10 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-/** The names of the handlers. */
 export type HandlerName = "hello" | "json" | "echo" | "stream" | "count" | "flood" | "who" | FrameworkName;
 /** Those of applications that are written with a framework. */
 export type FrameworkName = "hono-text" | "hono-json" | "h3-json";
 
-/** A handler that every fetch server takes. */
 export type FetchHandler = (request: Request) => Response | Promise<Response>;
 
 /** The global `Response` or a class with its interface. */
@@ -26,7 +24,6 @@ export interface ResponseClass {
   json(value: unknown, init?: ResponseInit): Response;
 }
 
-/** What the handler "hello" answers. */
 export const HELLO = "Hello, world!";
 /** The two fields that "json" and the applications of frameworks add to their answers. */
 export const JSON_FIELDS = { "cache-control": "no-store", "x-frame-options": "DENY" } as const;
@@ -47,7 +44,6 @@ export function describeRequest(url: URL, userAgent: string | null, language: st
   return { path: url.pathname, name: url.searchParams.get("name"), userAgent, language };
 }
 
-/** What "hono-text" answers. */
 export function greet(id: string): string {
   return `Hello, ${id}!`;
 }
@@ -138,7 +134,6 @@ function streamOf(byteLength: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-/** Reads the content of a request piece by piece. */
 export async function countBytes({ body }: Request): Promise<number> {
   let byteLength = 0;
   for await (const chunk of body ?? []) byteLength += chunk.byteLength;

@@ -16,30 +16,25 @@ import type { Scenario } from "./scenarios.ts";
 /** One round of one contender, with the time of the server's processes on a processor, and what of it is the system's. */
 export type Round = Omit<LoadResult, "problems"> & Readonly<Record<"cpuSeconds" | "systemSeconds", number>>;
 
-/** What was found of one contender in a scenario. */
 export interface Measurement extends Finding {
   readonly contender: ContenderName;
   /** One that has failed has fewer of them. */
   readonly rounds: Round[];
-  /** Resident memory after the last round. */
   residentBytes: number;
   /** Connections that each process or thread got, where there is more than one. */
   shares: number[];
   readonly problems: string[];
 }
 
-/** How it is measured. */
 export interface Method extends Found, GeneratorPlace {
   readonly rounds: number;
   readonly seconds: number;
-  /** How often each server is started anew. */
   readonly starts: number;
   /** Seconds of load before the first round, in which each content is compared. */
   readonly warmUpSeconds: number;
   readonly contenders: readonly ContenderName[];
 }
 
-/** A server that runs, and what loads it. */
 interface Running {
   readonly found: Measurement;
   readonly server: ServerProcess;
@@ -95,7 +90,6 @@ function contendersOf({ contenders, handler, webSocket }: Scenario, runtime: Ben
   );
 }
 
-/** Starts a contender and warms it up. */
 async function launch(found: Measurement, scenario: Scenario, runtime: BenchRuntime, method: Method): Promise<Running> {
   const server = await startContender(found.contender, scenario, runtime, method);
   let generator: Generator | undefined;

@@ -6,7 +6,6 @@
 
 import { runCommand } from "../../scripts/command.ts";
 
-/** Servers that are not of JavaScript. */
 export interface Peers {
   /** The command for a port, by the file of the contender. */
   readonly commands: Readonly<Record<string, (port: number) => string[]>>;

@@ -18,7 +18,6 @@ import {
   STREAM_BYTES,
 } from "./handlers.ts";
 
-/** One kind of load. */
 export interface Scenario {
   /** The name by which `--scenario` selects it. */
   readonly name: string;
@@ -29,7 +28,6 @@ export interface Scenario {
   readonly target: string;
   readonly fields: Readonly<Record<string, string>>;
   readonly content: Uint8Array<ArrayBuffer> | null;
-  /** Connections that are open at the same time. */
   readonly connections: number;
   /** Requests that are sent on a connection before the first response is awaited. */
   readonly pipelining: number;
@@ -109,7 +107,6 @@ const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
 /** A low one: each request wakes its server. */
 const LOW = { connections: 8, requestsPerSecond: 400 } as const;
 
-/** Every scenario. */
 export const SCENARIOS: readonly Scenario[] = [
   hello("hello", "hello (text)", [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"], {
     isQuick: true,

@@ -166,7 +166,6 @@ function chartOf(title: string, rows: ReturnType<typeof rowsOf>) {
   return { title, subtitle, unit: "times", scale: "logarithmic", base: 1, groups } as const;
 }
 
-/** One line for the terminal. */
 export function progressLine(scenario: Scenario, runtime: string, measurements: readonly Measurement[]): string {
   const figures = measurements.map(({ contender, rounds, problems }) =>
     `${contender} ${figure(1e6 * median(rounds.map(cpuOf)), 2) || "failed"}${problems.length === 0 ? "" : "!"}`

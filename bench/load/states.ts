@@ -19,7 +19,6 @@ import { CHUNK, FLOOD_BYTES, type HandlerName, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
 import { HELLO_LOAD } from "./scenarios.ts";
 
-/** What is measured of a server in some state. */
 interface State {
   /** The name by which `--scenario` selects it. */
   readonly name: string;
@@ -29,11 +28,9 @@ interface State {
   measure(bench: StateBench): Promise<Pick<Trial, "figures" | "problems">>;
 }
 
-/** How a state is measured. */
 interface StateBench {
   readonly isQuick: boolean;
   readonly contender: ContenderName;
-  /** Starts a server, uses it and ends it. */
   with<T>(handler: HandlerName, use: (server: ServerProcess) => Promise<T>, patient?: boolean): Promise<T>;
   /** The same of a server of WebSockets, and their client. */
   withWebSockets<T>(use: (server: ServerProcess, client: ChildProgram) => Promise<T>): Promise<T>;
@@ -58,7 +55,6 @@ const PROBE: FlowSpec = { request: "/", expected: HELLO, arrivals: { perSecond: 
 const OWN: readonly ContenderName[] = ["trivet", "before", "native"];
 const MANY = CONNECTIONS.toLocaleString("en");
 
-/** All of them. */
 export const STATES: readonly State[] = [
   {
     name: "start",
@@ -179,7 +175,6 @@ export const STATES: readonly State[] = [
   },
 ];
 
-/** Measures one state on the runtimes, contender by contender. */
 export async function measureState(
   { name, contenders, measure }: State,
   runtimes: readonly BenchRuntime[],
@@ -244,7 +239,6 @@ async function transfer(server: ServerProcess, way: "up" | "down", run: (url: st
   };
 }
 
-/** Returns how long it took. */
 async function upload(url: string): Promise<number> {
   const content = async function* () {
     for (let sentBytes = 0; sentBytes < FLOOD_BYTES; sentBytes += CHUNK.byteLength) yield CHUNK;

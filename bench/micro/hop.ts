@@ -46,7 +46,6 @@ function answer(received: SentBatch, outgoing: OutgoingBatch): void {
   }
 }
 
-/** A thread that answers. */
 export class Hop {
   readonly #fields: FieldSection;
   readonly #outgoing = new OutgoingBatch();
@@ -55,12 +54,10 @@ export class Hop {
   #awaited = 0;
   #settle: () => void = () => {};
 
-  /** @param fields Of every call. */
   constructor(fields: FieldSection) {
     this.#fields = fields;
   }
 
-  /** Starts the thread. */
   async start(): Promise<void> {
     const thread = await runtime.startThread(import.meta.url, {
       onMessage: (message) => {

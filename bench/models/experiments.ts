@@ -23,13 +23,11 @@ import {
   WAITING,
 } from "./lab.ts";
 
-/** One experiment. */
 export interface Experiment {
   /** The name by which `--experiment` selects it, and of its chart. */
   readonly name: string;
   readonly title: string;
   readonly contestants: readonly ContestantName[];
-  /** Who takes part in a quick run. */
   readonly quick: readonly ContestantName[];
   /** What is done, for a reader of the results. */
   readonly text: string;
@@ -64,7 +62,6 @@ const latencyOf = ({ load }: Round, flow: string, prefix = "") => ({
   [`${prefix}p50 ms`]: formatMs(load.flows[flow].latency?.p50),
   [`${prefix}p99 ms`]: formatMs(load.flows[flow].latency?.p99),
 });
-/** What became of a flow's requests. */
 const fateOf = ({ load }: Round, flow: string) => {
   const { sent, answered, refused, cut, unanswered } = load.flows[flow];
   return {

@@ -13,11 +13,9 @@ import { ServerProcess } from "../server_process.ts";
 import { BACKLOG } from "../servers/launch.ts";
 import { hash } from "../servers/routes.ts";
 
-/** A model with its options. */
 export interface Contestant {
   readonly title: string;
   readonly options: Readonly<Record<string, string | number>>;
-  /** Whether it gets the handler as a module. */
   readonly asModule?: true;
   /** How many handlers can wait for something at the same time; where it is absent only the clients bound it. */
   readonly handlersAtOnce?: number;
@@ -28,7 +26,6 @@ export interface Round {
   /** The case, where an experiment has more than one; else empty. */
   readonly case: string;
   readonly load: FlowsReport;
-  /** The most memory the server had until the end. */
   readonly peakBytes: number;
   /** Figures of this experiment beside the load. */
   readonly facts: Readonly<Record<string, number>>;
@@ -62,10 +59,8 @@ export const CONTESTANTS = {
   "hybrid": { title: `hybrid, ${CORES} threads`, options: { model: "hybrid", threads: CORES }, asModule: true },
 } as const satisfies Record<string, Contestant>;
 
-/** The name of a contestant. */
 export type ContestantName = keyof typeof CONTESTANTS;
 
-/** A contestant by its name. */
 export function contestantOf(name: ContestantName): Contestant {
   return CONTESTANTS[name];
 }
@@ -104,7 +99,6 @@ export function health(perSecond: number, connections: Connections): FlowSpec {
   return { request: HEALTH_PATH, expected: null, arrivals: { perSecond }, connections };
 }
 
-/** Where one runtime is measured. */
 export class Lab {
   readonly runtime: BenchRuntime;
   readonly isQuick: boolean;
@@ -114,18 +108,15 @@ export class Lab {
   clientPerSecond = 0;
   clientCpuShare = 0;
 
-  /** Nothing is started yet. */
   constructor(runtime: BenchRuntime, isQuick: boolean) {
     [this.runtime, this.isQuick] = [runtime, isQuick];
   }
 
-  /** Requests whose handler computes. */
   heavy(arrivals: Arrivals, connections: Connections): FlowSpec {
     const { computeRounds } = this;
     return { request: `/hash?${computeRounds}`, expected: hash(computeRounds), arrivals, connections };
   }
 
-  /** Starts the server of a contestant, uses it and ends it. */
   async withServer<T>(name: ContestantName, use: (server: ServerProcess) => Promise<T>, further = {}): Promise<T> {
     const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
@@ -185,7 +176,6 @@ export class Lab {
   }
 }
 
-/** Requests that were answered, in a second. */
 export function answeredPerSecond({ flows, seconds }: FlowsReport, flow: string): number {
   return flows[flow].answered / seconds;
 }

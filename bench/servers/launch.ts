@@ -47,7 +47,6 @@ const LIFETIME_MS = 20 * 60_000;
 // deno-lint-ignore no-explicit-any -- the types of Bun are not here, and those of its garbage collection nowhere
 export const { Bun, gc } = globalThis as any;
 
-/** Reads what this server is told. */
 export function readLaunch(): ServerLaunch {
   return JSON.parse(process.env.BENCH_LAUNCH ?? "null");
 }

@@ -18,7 +18,6 @@ const CR = 0x0d;
 const LF = 0x0a;
 const READ_BYTES = 16 * 1024;
 
-/** Finds the empty lines of one connection. */
 export class EmptyLineFinder {
   /** How many bytes of CR LF CR LF were seen last. */
   #matched = 0;

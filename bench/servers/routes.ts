@@ -15,10 +15,8 @@ import { isMainThread, parentPort } from "node:worker_threads";
 import type { HandlerInfo } from "../../mod.ts";
 import { countBytes } from "../load/handlers.ts";
 
-/** How a thread may be ended. */
 export type Crash = "throw" | "reject" | "exit";
 
-/** What is done for a path. */
 interface Call {
   readonly request: Request;
   readonly info: HandlerInfo;
@@ -29,7 +27,6 @@ interface Call {
   readonly how: Crash;
 }
 
-/** The offset and the prime of the hash FNV-1a. */
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 /** How many chunks a stream has, and how long it waits before each. */

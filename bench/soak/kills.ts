@@ -69,7 +69,6 @@ const MAX_IDLE_CPU_SHARE = 0.2;
 /** Pools of the runtimes may have grown by a thread or two. */
 const MAX_MORE_THREADS = 3;
 
-/** The program. */
 export const KILLS: TrialProgram = {
   name: "kills",
   title: "Killed threads",

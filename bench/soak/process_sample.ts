@@ -9,7 +9,6 @@ import process from "node:process";
 import { setTimeout as rest } from "node:timers/promises";
 import { collectGarbage } from "../servers/launch.ts";
 
-/** What there is. */
 export type ProcessSample = Awaited<ReturnType<typeof sampleProcess>>;
 
 /** Readings that are the same one after another show that nothing is on its way out any more. */
@@ -38,7 +37,6 @@ export async function sampleProcess() {
     residentBytes,
     /** Of the main thread, garbage collected. */
     heapBytes,
-    /** Those of the operating system. */
     threads: threads.length,
     /** What the runtime says it waits for: handles of Node and Deno, objects of Bun. */
     resources: resources.length,

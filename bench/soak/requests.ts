@@ -18,7 +18,6 @@ export interface Contestant {
   readonly asModule: boolean;
 }
 
-/** A process in which servers of the soak are started and stopped. */
 export class SoakProgram extends ChildProgram {
   constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {
     const env = { BENCH_LAUNCH: JSON.stringify({ trivet, options, asModule }), SOAK_JOURNAL: journal };
@@ -33,7 +32,6 @@ export class SoakProgram extends ChildProgram {
 /** What is asked for. The last two end a thread. */
 export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
 
-/** One exchange. */
 export type Entry = ReturnType<typeof entryOf>;
 
 /** Far longer than the server's own deadlines and pauses. */
@@ -60,7 +58,6 @@ export async function beginHeld(connection: WireConnection, holdMs: number) {
   return { hasBegun, ended };
 }
 
-/** Sends one request on a connection of its own. */
 export async function sendOne(port: number, kind: RequestKind, waitMs: number, how?: Crash): Promise<Entry> {
   const connection = await WireConnection.open(port);
   const entry = await exchange(connection, kind, waitMs, how);

@@ -53,7 +53,6 @@ const MIN_ROUNDS_FOR_MEMORY = 50;
 /** A process that nothing keeps alive is gone well within this. */
 const MAX_END_MS = 1_500;
 
-/** The program. */
 export const ROUNDS: TrialProgram = {
   name: "rounds",
   title: "Start and stop",
@@ -81,7 +80,6 @@ function howMany({ rounds, isQuick }: TrialOptions) {
     : { rounds, warmUpRounds: WARM_UP_ROUNDS };
 }
 
-/** All rounds of one model on one runtime. */
 class RoundsTrial {
   readonly #title: string;
   /** In the model blocking no connection persists, and a further one waits in line while a request is under way. */

@@ -15,7 +15,6 @@ import { sampleProcess, threadCount } from "./process_sample.ts";
 /** How a server has stopped, and the threads of the process in the moment in which that was told. */
 export type StopReport = ShutdownReport & { readonly threadsAtEnd: number };
 
-/** What a server has counted. */
 export interface SoakStats {
   readonly stats: ServerStats;
   /** How many threads were lost until when, in milliseconds since 1970, each time the number had changed. */
@@ -24,7 +23,6 @@ export interface SoakStats {
   readonly readyMs: readonly number[];
 }
 
-/** What it may be told. */
 export type SoakCommand = keyof typeof COMMANDS;
 
 /** A graceful stop that is overtaken has begun for so long. */
@@ -53,7 +51,6 @@ const COMMANDS = {
     await server.ready();
     return { port: server.port };
   },
-  /** With threads watched. */
   async watched() {
     const started = await COMMANDS.start();
     let watchedAtMs = Date.now();
