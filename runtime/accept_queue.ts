@@ -59,9 +59,9 @@ const ROUND_MS = 25;
 const MOMENT_MS = 0.05;
 const MOMENT_DOUBLES_MS = 40;
 
-/** Takes what a listener accepts, and empties its queue before it closes. */
+/** Empties the queue of a listener before it closes. */
 export class AcceptQueue {
-  /** Whether what is accepted may be held back. */
+  /** Whether what is accepted has to be held back; else it is opened at once. */
   isEmptying = false;
   readonly #held: Held[] = [];
   /** The peers of our own connections that are to be accepted yet. */
@@ -69,18 +69,14 @@ export class AcceptQueue {
   #onSeen: (held: Held | null) => void = () => {};
 
   /**
-   * Takes an accepted connection.
+   * Holds an accepted connection back while the queue is being emptied.
    *
-   * @param findPeer Tells its peer's address.
-   * @param open Opens it for the core, at once unless the queue is being emptied.
+   * @param address Its peer's address.
+   * @param open Opens it for the core.
    * @param discard Closes it, which the core has never heard of.
    */
-  take(findPeer: () => Address, open: () => void, discard: () => void): void {
-    if (!this.isEmptying) {
-      open();
-      return;
-    }
-    const peer = nameOf(findPeer());
+  hold(address: Address, open: () => void, discard: () => void): void {
+    const peer = nameOf(address);
     if (this.#expected.delete(peer)) {
       discard();
       this.#onSeen(null);

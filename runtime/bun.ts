@@ -129,11 +129,12 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
     open(socket) {
       acceptedCount++;
       const connection = socket.data = new BunConnection(socket, events, address);
-      const isHeld = queue.isEmptying;
-      if (isHeld) socket.pause();
-      const findPeer = (): Address => remoteAddressOf(socket, address);
-      const open = (): void => connection.open(isHeld);
-      queue.take(findPeer, open, () => socket.terminate());
+      if (!queue.isEmptying) {
+        connection.open();
+        return;
+      }
+      socket.pause();
+      queue.hold(remoteAddressOf(socket, address), () => connection.open(true), () => socket.terminate());
     },
     data: (socket, bytes) => socket.data.takeData(bytes),
     drain: (socket) => socket.data.takeDrain(),

@@ -140,14 +140,14 @@ export class Acceptor {
     this.#isAccepting = false;
     this.#acceptedCount++;
     this.#delayMs = MIN_ACCEPT_DELAY_MS;
-    this.#queue.take(() => addressOf(conn.remoteAddr), () => this.#open(conn), () => closeQuietly(conn));
-    if (this.#queue.isEmptying) this.#goOnLater();
-    else if (this.#isShared && !this.#isHurrying) this.#goOnInTurns();
-    else this.accept();
-  }
-
-  #open(conn: Deno.Conn): void {
+    if (this.#queue.isEmptying) {
+      this.#queue.hold(addressOf(conn.remoteAddr), () => this.#onConnection(conn), () => closeQuietly(conn));
+      this.#goOnLater();
+      return;
+    }
     this.#onConnection(conn);
+    if (this.#isShared && !this.#isHurrying) this.#goOnInTurns();
+    else this.accept();
   }
 
   /** In the same turn it may become known that the connection was our own: then no accept may wait. */

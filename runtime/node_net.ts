@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { AddressInfo, Server, Socket, SocketConstructorOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/runtime.ts";
 import { acceptedAll, AcceptQueue, type Dialled, EMPTYING_LIMIT_MS, reachable } from "./accept_queue.ts";
@@ -19,12 +19,16 @@ import { type HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
+/** The peer's FIN does not end what is being sent to it. */
+const SOCKET_OPTIONS = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
 /** Room for one read, as much as Node itself gives one. */
 const READ_BYTES = 64 * 1024;
 /** How often a listener is told to listen again that may have stopped accepting. */
 const RELISTEN_MS = 500;
 /** The length of a queue that is not asked for, as `node:net` has it. */
 const DEFAULT_BACKLOG = 511;
+
+const CONNECTION = Symbol("connection");
 
 /** In what `node:net` differs between the runtimes. */
 export interface NetTraits {
@@ -63,11 +67,12 @@ export async function listenOverNet(
     return new NetConnection(socket, events, listener.address, acceptor, traits);
   };
   const queue = new AcceptQueue();
-  const take = (socket: Socket, open: () => void): void => {
-    queue.take(() => remoteAddressOf(socket, listener.address), open, () => socket.destroy());
-  };
-  const server = await createServer(take, attach, traits.ownsHandles && acceptor === null);
-  const { connect } = await import("node:net");
+  const { connect, createServer, Socket } = await import("node:net");
+  const server = createServer({ ...SOCKET_OPTIONS, noDelay: true, pauseOnConnect: true }, (socket) => {
+    const open = (): void => attach(socket).openEventful();
+    if (!queue.isEmptying) open();
+    else queue.hold(remoteAddressOf(socket, listener.address), open, () => socket.destroy());
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     const atAddress = path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog };
@@ -79,6 +84,7 @@ export async function listenOverNet(
   // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
   server.on("error", (cause: Error) => events.onAcceptError(cause));
   if (traits.stopsAcceptingAtLimit) keepAccepting(server, backlog);
+  if (traits.ownsHandles && acceptor === null) takeHandles(server, (options) => attach(new Socket(options)));
   const address = toListenAddress(server.address());
   const close = (): void => void server.close();
   const listener: Listener = {
@@ -147,54 +153,48 @@ function dial(connect: typeof import("node:net").connect, { hostname: host, port
   });
 }
 
-/** Takes an accepted socket, and has it opened when it is known that it is a client's. */
-type Take = (socket: Socket, open: () => void) => void;
-
 /**
  * Node gives each read 64 KiB of fresh memory and leaves them to the collector. All connections can read into the same
  * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
- * an option of sockets and not of servers. So the descriptor of an accepted socket is handed to one with that option.
+ * an option of sockets and not of servers. So what the listener accepts is given to a socket with that option before the
+ * server makes one of its own. Where Node does not hand it out like this, the server does.
  */
-async function createServer(
-  take: Take,
-  attach: (socket: Socket) => NetConnection,
-  movesHandles: boolean,
-): Promise<Server> {
-  const { createServer, Socket } = await import("node:net");
-  const options = { allowHalfOpen: true, highWaterMark: HIGH_WATER_BYTES };
+function takeHandles(server: ServerWithHandle, attach: (options: SocketConstructorOpts) => NetConnection): void {
+  const { _handle: listening } = server;
+  const makeSocket = listening?.onconnection;
+  if (typeof makeSocket !== "function") return;
   const buffer = new Uint8Array(READ_BYTES);
-  const server = createServer({ ...options, noDelay: true, pauseOnConnect: true });
-  return server.on("connection", (accepted: AcceptedSocket) => {
-    take(accepted, () => {
-      const { _handle: handle } = accepted;
-      if (!movesHandles || handle === null || handle === undefined) {
-        attach(accepted).openEventful();
-        return;
-      }
-      accepted._handle = null;
-      const callback = (readBytes: number): boolean => {
-        connection.takeData(buffer, readBytes);
-        return true;
-      };
-      const connection = attach(new Socket({ ...options, handle, onread: { buffer, callback } } as object));
-      connection.open();
-    });
-  });
+  listening!.onconnection = function (status, handle) {
+    if (status !== 0 || handle === undefined) return makeSocket.call(this, status, handle);
+    handle.setNoDelay?.(true);
+    const callback = (readBytes: number): boolean => {
+      connection.takeData(buffer, readBytes);
+      return true;
+    };
+    const connection = attach({ ...SOCKET_OPTIONS, handle, onread: { buffer, callback } } as SocketConstructorOpts);
+    connection.open();
+  };
 }
 
-/** What a server and a socket wrap, as far as a queue is emptied by it; Node documents none of it. */
+/** What a server and a socket wrap, as far as it is used here; Node documents none of it. */
 interface ServerWithHandle extends Server {
-  _handle?: { listen?(backlog: number): number } | null;
+  _handle?: ListeningHandle | null;
+}
+interface ListeningHandle {
+  listen?(backlog: number): number;
+  /** Called with what was accepted, or with the number of an error. */
+  onconnection?(this: ListeningHandle, status: number, handle?: { setNoDelay?(isOn: boolean): unknown }): void;
 }
 interface SocketWithHandle extends Socket {
   _handle?: { getpeername?(into: object): number } | null;
 }
 
-/** A socket of Node with what it wraps, which Node documents nowhere and its own modules hand on like this. */
+/** A socket of Node with what it wraps, and the connection that stands on it. */
 interface AcceptedSocket extends Socket {
   _handle?: { readStart(): void; readStop(): void } | null;
   /** The TCP socket below one for TLS. */
   _parent?: Socket | null;
+  [CONNECTION]?: NetConnection;
 }
 
 /** Resets a connection, unless it is gone or of a kind that has no reset. */
@@ -276,19 +276,10 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
     this.close(cause);
   }
 
-  /** Once a socket for TLS stands in its place, what one has to say beside an error is not listened to. */
-  #listenTo(socket: Socket): void {
-    socket
-      .on("drain", () => {
-        if (this.socket === socket) this.#takeDrain();
-      })
-      .on("end", () => {
-        if (this.socket === socket && this.#security !== "begun") this.inputEnded();
-      })
-      .on("error", (error) => this.#cause = error)
-      .on("close", () => {
-        if (this.socket === socket) this.#takeClose();
-      });
+  /** Listens without a closure for each connection: Node calls what listens as methods of the socket. */
+  #listenTo(socket: AcceptedSocket): void {
+    socket[CONNECTION] = this;
+    socket.on("drain", onDrain).on("end", onEnd).on("finish", onFinish).on("error", onError).on("close", onClose);
   }
 
   #readFrom(socket: Socket): void {
@@ -313,7 +304,7 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
   }
 
   protected endSocket(): void {
-    this.socket.once("finish", () => this.outputEnded()).end();
+    this.socket.end();
   }
 
   protected destroySocket(manner: CloseManner): void {
@@ -340,16 +331,51 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
     if (!this.isClosed) this.events.onData(this, bytes, end);
   }
 
-  #takeDrain(): void {
-    if (!this.isClosed) this.events.onDrain(this);
+  // What the sockets tell. Once one for TLS stands in the place of another, that has nothing to say but an error.
+
+  takeDrain(socket: Socket): void {
+    if (this.socket === socket && !this.isClosed) this.events.onDrain(this);
   }
 
-  #takeClose(): void {
+  takeEnd(socket: Socket): void {
+    if (this.socket === socket && this.#security !== "begun") this.inputEnded();
+  }
+
+  takeFinish(socket: Socket): void {
+    if (this.socket === socket && this.output === "ending") this.outputEnded();
+  }
+
+  takeError(cause: Error): void {
+    this.#cause = cause;
+  }
+
+  takeClose(socket: Socket): void {
+    if (this.socket !== socket) return;
     // A socket closes by itself when both directions have ended, even if the core has yet to be told of the FIN.
     const mustTellEnd = this.input === "end-held" || this.input === "end-due";
     if (this.#cause === undefined && this.output === "ended" && mustTellEnd) return;
     this.close(this.#cause);
   }
+}
+
+function onDrain(this: AcceptedSocket): void {
+  this[CONNECTION]!.takeDrain(this);
+}
+
+function onEnd(this: AcceptedSocket): void {
+  this[CONNECTION]!.takeEnd(this);
+}
+
+function onFinish(this: AcceptedSocket): void {
+  this[CONNECTION]!.takeFinish(this);
+}
+
+function onError(this: AcceptedSocket, cause: Error): void {
+  this[CONNECTION]!.takeError(cause);
+}
+
+function onClose(this: AcceptedSocket): void {
+  this[CONNECTION]!.takeClose(this);
 }
 
 function toListenAddress(address: AddressInfo | string | null): Address {

@@ -60,13 +60,15 @@ export function toRequest(source: RequestSource, treated = treatment): Request {
     if (!nativeRequestTakes(source.method)) return new LoneRequest(source);
     return treated === "asked" ? new LazyRequest(source) : toNativeRequest(source);
   }
-  const isNative = treated === "refused" && source.content.present && mayBeRemade(source);
+  // The method first: content that none asks for is not made for each GET.
+  const isNative = treated === "refused" && !refusesContent(source.method) && source.content.present &&
+    mayBeRemade(source);
   return isNative ? toNativeRequest(source) : new LazyRequest(source);
 }
 
 function mayBeRemade({ fields, method }: RequestSource): boolean {
   return (fields.has("transfer-encoding") || METHOD_OVERRIDES.some((name) => fields.has(name))) &&
-    nativeRequestTakes(method) && !refusesContent(method);
+    nativeRequestTakes(method);
 }
 
 /**

@@ -21,7 +21,9 @@ async function empty(dial: (accept: (peer: TcpAddress) => void) => Promise<Diall
   const done: string[] = [];
   const accept = (peer: TcpAddress): void => {
     const name = peer === OWN ? "own" : "client";
-    queue.take(() => peer, () => void done.push(`${name} opened`), () => void done.push(`${name} discarded`));
+    const open = (): void => void done.push(`${name} opened`);
+    if (queue.isEmptying) queue.hold(peer, open, () => void done.push(`${name} discarded`));
+    else open();
   };
   let isClosed = false;
   const close = (): void => {
