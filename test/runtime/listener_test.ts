@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { connect, createServer, Server } from "node:net";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -53,6 +54,11 @@ const CLIENTS = `
   parentPort.once("message", () => isOver = true);
   Promise.all(Array.from({ length: 40 }, run)).then(() => parentPort.postMessage(lost));
 `;
+
+/** What Node listens with, as far as tests call it. */
+interface ServerOfNode extends Server {
+  _handle: { onconnection(status: number): void };
+}
 
 /** A listener, its events and what it takes to end with both. */
 class Site {
@@ -273,15 +279,32 @@ describe(`listening on ${runtime.name}`, () => {
   });
 
   if (runtime.name === "node") {
-    at("a failure of the listening socket is told, and it goes on accepting", async (site) => {
-      const port = portOf(await site.listen());
+    /** What `node:net` listens with at a port. */
+    const findServer = (port: number): ServerOfNode => {
       const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
       const servers = handles.filter((handle) => handle instanceof Server);
-      const server = servers.find((server) => (server.address() as { port: number } | null)?.port === port);
-      const cause = Object.assign(new Error("accept ENFILE"), { code: "ENFILE" });
-      server!.emit("error", cause);
-      assert.deepEqual(site.recorder.acceptErrors, [cause]);
+      return servers.find((server) => (server.address() as TcpAddress | null)?.port === port) as ServerOfNode;
+    };
+
+    at("a failure of the listening socket is told, and it goes on accepting", async (site) => {
+      const port = portOf(await site.listen());
+      const { _handle: handle } = findServer(port);
+      handle.onconnection(-constants.errno.ENFILE);
+      assert.deepEqual(site.recorder.acceptErrors.map((error) => (error as { code?: string }).code), ["ENFILE"]);
       await roundTrip(await site.connect({ port }), "hello");
+    });
+
+    at("a socket that the server is given by Node itself is served like one that was accepted", async (site) => {
+      const server = findServer(portOf(await site.listen()));
+      const options = { allowHalfOpen: true, pauseOnConnect: true };
+      const other = createServer(options, (socket) => server.emit("connection", socket)).listen(0, "127.0.0.1");
+      await once(other, "listening");
+      const client = await site.connect({ port: (other.address() as TcpAddress).port });
+      other.close();
+      await roundTrip(client, "hello");
+      client.end();
+      const [connection] = site.recorder.connections;
+      await connection.until("end");
     });
   }
 
