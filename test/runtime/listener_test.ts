@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
-import { connect, createServer, Server } from "node:net";
+import { type AddressInfo, connect, createServer, Server } from "node:net";
 import { constants, tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "node:path";
@@ -283,7 +283,7 @@ describe(`listening on ${runtime.name}`, () => {
     const findServer = (port: number): ServerOfNode => {
       const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
       const servers = handles.filter((handle) => handle instanceof Server);
-      return servers.find((server) => (server.address() as TcpAddress | null)?.port === port) as ServerOfNode;
+      return servers.find((server) => (server.address() as AddressInfo | null)?.port === port) as ServerOfNode;
     };
 
     at("a failure of the listening socket is told, and it goes on accepting", async (site) => {
@@ -299,7 +299,7 @@ describe(`listening on ${runtime.name}`, () => {
       const options = { allowHalfOpen: true, pauseOnConnect: true };
       const other = createServer(options, (socket) => server.emit("connection", socket)).listen(0, "127.0.0.1");
       await once(other, "listening");
-      const client = await site.connect({ port: (other.address() as TcpAddress).port });
+      const client = await site.connect({ port: (other.address() as AddressInfo).port });
       other.close();
       await roundTrip(client, "hello");
       client.end();
