@@ -64,7 +64,7 @@ export async function findRuntimes(
   before: string | null,
 ): Promise<BenchRuntime[]> {
   const emits = names.includes("node");
-  await takeSource('cp -r mod.ts src runtime bench "$1"', root, folder);
+  await takeSource('cp -r mod.ts src runtime bench "$1" && cp -r --parents test/support "$1"', root, folder);
   await Deno.writeTextFile(`${folder}/package.json`, '{ "type": "module" }');
   if (emits) await emit(root, `${folder}/emitted`);
   const folderBefore = `${folder}/before`;

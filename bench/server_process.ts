@@ -22,15 +22,10 @@ const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do 
   "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
   `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
 
-export class ServerProcess {
-  readonly port: number;
-  readonly pid: number;
-  readonly #program: ChildProgram;
-  readonly #clock: CpuClock;
-
-  private constructor(program: ChildProgram, port: number) {
-    [this.#program, this.port, this.pid, this.#clock] = [program, port, program.pid, new CpuClock(program.pid)];
-  }
+export class ServerProcess extends ChildProgram {
+  /** Where it listens. */
+  port = 0;
+  readonly #clock = new CpuClock(this.pid);
 
   /**
    * Starts a file of the folder `servers` and waits until it listens.
@@ -58,19 +53,17 @@ export class ServerProcess {
   }
 
   static async #started(argv: readonly string[], launch: object): Promise<ServerProcess> {
-    const program = new ChildProgram(argv, { BENCH_LAUNCH: JSON.stringify(launch) });
+    const server = new ServerProcess(argv, { BENCH_LAUNCH: JSON.stringify(launch) });
     try {
-      return new ServerProcess(program, (await program.answer<{ port: number }>(START_DEADLINE_MS)).port);
+      ({ port: server.port } = await server.answer<{ port: number }>(START_DEADLINE_MS));
+      return server;
     } catch (error) {
-      await program.stop();
+      await server.stop();
       throw error;
     }
   }
 
-  get printedErrors(): string {
-    return this.#program.printedErrors;
-  }
-
+  /** The time all threads have had on a processor. */
   cpuTime(): ReturnType<CpuClock["read"]> {
     return this.#clock.read();
   }
@@ -86,15 +79,11 @@ export class ServerProcess {
 
   /** Makes the server collect garbage, and waits until it has. */
   collectGarbage(): Promise<unknown> {
-    return this.#program.ask("collect", ASK_DEADLINE_MS);
+    return this.ask("collect", ASK_DEADLINE_MS);
   }
 
   /** What the server counts itself, as it is; `null` from one that counts nothing. */
   stats<T>(): Promise<T> {
-    return this.#program.ask("stats", ASK_DEADLINE_MS);
-  }
-
-  stop(): Promise<void> {
-    return this.#program.stop();
+    return this.ask("stats", ASK_DEADLINE_MS);
   }
 }

@@ -7,7 +7,7 @@
 import { setTimeout as rest } from "node:timers/promises";
 import { startClient, using } from "../child_program.ts";
 import type { PipelinerReport } from "../clients/pipeliner.ts";
-import { get, type WireConnection } from "../clients/wire_connection.ts";
+import { get, type WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach } from "../report.ts";
 import type { Asked, Attack, AttackSite } from "./attack_site.ts";
 import { nameOf, PATIENCE_MS, startServer, tally, together, unless } from "./attack_site.ts";
@@ -80,7 +80,7 @@ async function upload(site: AttackSite, uploads: number, chunks: number) {
   const outcomes = await site.withConnections(
     uploads,
     (connections) =>
-      Promise.all(connections.map((each) => each.upload(`POST /read-late?20 ${CHUNKED}`, content, DEADLINE_MS))),
+      Promise.all(connections.map((each) => each.exchange(`POST /read-late?20 ${CHUNKED}`, DEADLINE_MS, content))),
   );
   const cpuSeconds = Math.max(0.01, site.server.cpuTime().seconds - cpuBefore);
   return { answered: tally(outcomes), secondsPerChunk: cpuSeconds / (uploads * chunks) };
@@ -221,7 +221,7 @@ export const LOOP_ATTACKS: readonly Attack[] = [
       site.withConnection(async (connection) => {
         const content = tinyChunks(site.isQuick ? 100_000 : 1_000_000);
         const beganAtMs = performance.now();
-        const uploaded = connection.upload(`POST /read-stream ${CHUNKED}`, content, DEADLINE_MS);
+        const uploaded = connection.exchange(`POST /read-stream ${CHUNKED}`, DEADLINE_MS, content);
         const { result, worstWaitMs } = await site.probeDuring(uploaded);
         const seconds = (performance.now() - beganAtMs) / 1000;
         return { worstWaitMs, answered: `${nameOf(result)} in ${seconds.toFixed(2)} s` };

@@ -6,7 +6,7 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import type { ServerStats } from "../../mod.ts";
-import { get, type Outcome, WireConnection } from "../clients/wire_connection.ts";
+import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";

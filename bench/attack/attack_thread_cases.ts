@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { get } from "../clients/wire_connection.ts";
+import { get } from "../../test/support/wire_connection.ts";
 import { type Asked, type Attack, nameOf, PATIENCE_MS, tally, together, unless } from "./attack_site.ts";
 
 const LIGHT = 40;

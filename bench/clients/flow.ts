@@ -11,7 +11,7 @@ import { createRandom } from "../../test/support/random.ts";
 import { CpuClock, cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { distributionOf } from "./distribution.ts";
-import { get, type Outcome, WireConnection } from "./wire_connection.ts";
+import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 
 /** Requests of one kind that are sent beside others. */
 export interface FlowSpec {

@@ -10,7 +10,7 @@
  */
 
 import { obey } from "../obey.ts";
-import { get, WireConnection } from "./wire_connection.ts";
+import { get, WireConnection } from "../../test/support/wire_connection.ts";
 
 /** Connections that are open, requests that were answered on each, at least, and how many the server has ended. */
 export type HolderReport = Readonly<Record<"open" | "answered" | "ended", number>>;

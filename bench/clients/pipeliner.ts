@@ -5,7 +5,7 @@
  * @module
  */
 
-import { get, writeAll } from "./wire_connection.ts";
+import { get, writeAll } from "../../test/support/wire_connection.ts";
 
 export type PipelinerReport = Readonly<Record<"responses" | "closed", number>>;
 

@@ -11,6 +11,7 @@
 
 import { connect, type Socket } from "node:net";
 import { setTimeout as rest } from "node:timers/promises";
+import { concat, frame } from "../../test/support/websocket_frames.ts";
 import { obey } from "../obey.ts";
 
 /** Messages that came in a load, and what was wrong; empty where nothing was. */
@@ -23,7 +24,7 @@ export interface LoadReport {
 const LIFETIME_MS = 10 * 60_000;
 const OPENING_AT_ONCE = 200;
 const DRAIN_DEADLINE_MS = 5_000;
-const MASK = [0x11, 0x22, 0x33, 0x44];
+const MASK_BYTES = 4;
 const HANDSHAKE = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -35,15 +36,11 @@ const payloadOf = (bytes: number) => Uint8Array.from({ length: bytes }, (_, i) =
 
 /** A frame of a client: long ones are binary, others text. */
 function frameOf(bytes: number): Uint8Array {
-  const head = [bytes > 10_000 ? 0x82 : 0x81];
-  if (bytes < 126) head.push(0x80 | bytes);
-  else if (bytes < 65_536) head.push(0x80 | 126, bytes >> 8, bytes & 255);
-  else head.push(0x80 | 127, 0, 0, 0, 0, 0, bytes >> 16, (bytes >> 8) & 255, bytes & 255);
-  return new Uint8Array([...head, ...MASK, ...payloadOf(bytes).map((byte, i) => byte ^ MASK[i % 4])]);
+  return frame({ opcode: bytes > 10_000 ? 2 : 1, payload: payloadOf(bytes) });
 }
 
 /** What the server sends for it: as long, less the mask. */
-const answerBytes = (bytes: number): number => frameOf(bytes).byteLength - MASK.length;
+const answerBytes = (bytes: number): number => frameOf(bytes).byteLength - MASK_BYTES;
 
 function openOne(port: number, path: string, at: number): Promise<void> {
   return new Promise((resolve) => {
@@ -99,16 +96,15 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
 
 /** Sends so many messages on each connection, and for each answer another one. */
 async function echo(bytes: number, window: number, ms: number): Promise<LoadReport> {
-  const frame = frameOf(bytes);
-  const frames = new Uint8Array(frame.byteLength * window);
-  for (let i = 0; i < window; i++) frames.set(frame, i * frame.byteLength);
+  const one = frameOf(bytes);
+  const frames = concat(...new Array<Uint8Array>(window).fill(one));
   const expected = answerBytes(bytes);
-  await check(bytes, sockets.map((_, at) => at), () => sockets.forEach((socket) => socket.write(frame)));
+  await check(bytes, sockets.map((_, at) => at), () => sockets.forEach((socket) => socket.write(one)));
   const partial = new Array<number>(sockets.length).fill(0);
   let [underWay, messages] = [0, 0];
   const send = (at: number, count: number): void => {
     underWay += count;
-    sockets[at].write(frames.subarray(0, count * frame.byteLength));
+    sockets[at].write(frames.subarray(0, count * one.byteLength));
   };
   return await timed(
     ms,
@@ -128,15 +124,15 @@ async function echo(bytes: number, window: number, ms: number): Promise<LoadRepo
 
 /** Sends messages that go to all connections which are read, so many under way at a time. */
 async function publish(bytes: number, window: number, ms: number): Promise<LoadReport> {
-  const frame = frameOf(bytes);
+  const one = frameOf(bytes);
   const expected = answerBytes(bytes);
   const readers = sockets.map((_, at) => at).filter((at) => !sockets[at].isPaused());
-  await check(bytes, readers, () => sockets[0].write(frame));
+  await check(bytes, readers, () => sockets[0].write(one));
   const bytesEach = expected * readers.length;
   let [receivedBytes, published] = [0, 0];
   const send = (): void => {
     published++;
-    sockets[0].write(frame);
+    sockets[0].write(one);
   };
   return await timed(
     ms,

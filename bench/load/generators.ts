@@ -12,7 +12,7 @@ import { runCommand } from "../../scripts/command.ts";
 import { TEST_AUTHORITY } from "../../test/support/test_certificates.ts";
 import { ChildProgram, WITH_MANY_FILES } from "../child_program.ts";
 import type { LoadReport } from "../clients/websocket.ts";
-import { WireConnection } from "../clients/wire_connection.ts";
+import { WireConnection } from "../../test/support/wire_connection.ts";
 import { besideServers } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -219,7 +219,7 @@ async function verifyResponse(port: number, scenario: Scenario) {
   for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`;
   if (content !== null) head += `Content-Length: ${content.byteLength}\r\n`;
   const connection = await WireConnection.open(port, isTls ? TEST_AUTHORITY : null);
-  const outcome = await connection.upload(`${head}\r\n`, content ?? new Uint8Array(0), PATIENCE_MS);
+  const outcome = await connection.exchange(`${head}\r\n`, PATIENCE_MS, content ?? undefined);
   connection.close();
   if (outcome.kind !== "answered" || outcome.status !== 200) {
     throw new Error(`The response is not the expected one: ${JSON.stringify(outcome).slice(0, 300)}`);

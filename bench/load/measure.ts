@@ -4,7 +4,7 @@
  * @module
  */
 
-import { get, WireConnection } from "../clients/wire_connection.ts";
+import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { pin } from "../process_figures.ts";
 import { countEach, type Finding, messageOf } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";

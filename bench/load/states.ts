@@ -9,7 +9,7 @@ import { setTimeout as rest } from "node:timers/promises";
 import { type ChildProgram, startClient, using } from "../child_program.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
-import { get, WireConnection } from "../clients/wire_connection.ts";
+import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { figure, type Finding, median, messageOf, mib, type Trial } from "../report.ts";
 import { type BenchRuntime, packagedModule } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { WireConnection } from "../clients/wire_connection.ts";
+import { WireConnection } from "../../test/support/wire_connection.ts";
 import { CpuClock } from "../process_figures.ts";
 import { countEach, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";

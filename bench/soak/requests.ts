@@ -6,7 +6,7 @@
  */
 
 import { ChildProgram } from "../child_program.ts";
-import { type Outcome, WireConnection } from "../clients/wire_connection.ts";
+import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
 import type { SoakCommand } from "./soak_server.ts";
@@ -44,8 +44,8 @@ let lastId = 0;
 /** Sends one request on a connection and waits for the end of the exchange. */
 export async function exchange(connection: WireConnection, kind: RequestKind, waitMs = 0, how: Crash = "throw") {
   const [id, beganAtMs] = [++lastId, Date.now()];
-  const content = kind === "upload" ? UPLOAD : new Uint8Array(0);
-  const outcome = await connection.upload(startOf(kind, id, waitMs, how), content, PATIENCE_MS);
+  const content = kind === "upload" ? UPLOAD : undefined;
+  const outcome = await connection.exchange(startOf(kind, id, waitMs, how), PATIENCE_MS, content);
   return entryOf(id, kind, beganAtMs, outcome);
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { get, WireConnection } from "../clients/wire_connection.ts";
+import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach, messageOf, mib, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { TrialOptions, TrialProgram } from "../trials.ts";

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { WireConnection } from "../support/wire_connection.ts";
+
 /** How requests were answered. */
 export interface LoadCount {
   total: number;
@@ -17,9 +19,9 @@ export interface LoadCount {
 /** The content of each request; `app.ts` answers with it and a word. */
 const CONTENT = "a line of content\n";
 const EXPECTED = `got ${CONTENT}`;
-const REQUEST = new TextEncoder().encode(
-  `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${CONTENT.length}\r\n\r\n${CONTENT}`,
-);
+const REQUEST = `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${CONTENT.length}\r\n\r\n${CONTENT}`;
+/** Longer than any proxy waits for a server. */
+const PATIENCE_MS = 60_000;
 
 /** Lets so many clients POST until the signal aborts. */
 export async function load(port: number, clients: number, signal: AbortSignal): Promise<LoadCount> {
@@ -29,42 +31,25 @@ export async function load(port: number, clients: number, signal: AbortSignal): 
 }
 
 async function runClient(port: number, signal: AbortSignal, count: LoadCount): Promise<void> {
-  let conn: Deno.Conn | null = null;
+  let connection: WireConnection | null = null;
   while (!signal.aborted) {
     count.total++;
+    let way = "";
     try {
-      conn ??= await Deno.connect({ hostname: "127.0.0.1", port });
-      await conn.write(REQUEST);
-      const { status, content, persists } = await readResponse(conn);
-      if (status !== 200 || content !== EXPECTED) {
-        count.lost++;
-        count.ways.add(`${status} ${JSON.stringify(content.slice(0, 60))}`);
+      connection ??= await WireConnection.open(port);
+      const outcome = await connection.exchange(REQUEST, PATIENCE_MS);
+      const isAnswered = outcome.kind === "answered";
+      if (!isAnswered || outcome.status !== 200 || outcome.content !== EXPECTED) way = JSON.stringify(outcome);
+      if (!isAnswered || !outcome.persists) {
+        connection.close();
+        connection = null;
       }
-      if (persists) continue;
     } catch (error) {
-      count.lost++;
-      count.ways.add(String(error));
+      way = String(error);
     }
-    conn?.close();
-    conn = null;
+    if (way === "") continue;
+    count.lost++;
+    count.ways.add(way.slice(0, 200));
   }
-  conn?.close();
-}
-
-async function readResponse(conn: Deno.Conn): Promise<{ status: number; content: string; persists: boolean }> {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(4 * 1024);
-  for (let received = "";;) {
-    const readBytes = await conn.read(buffer);
-    if (readBytes === null) throw new Error(`The connection ended after ${received.length} bytes of a response.`);
-    received += decoder.decode(buffer.subarray(0, readBytes));
-    const end = received.indexOf("\r\n\r\n");
-    if (end < 0) continue;
-    const head = received.slice(0, end);
-    const length = Number(/^content-length: (\d+)/im.exec(head)?.[1]);
-    if (Number.isNaN(length)) throw new Error(`A response without a length: ${head.split("\r\n")[0]}`);
-    const content = received.slice(end + 4);
-    if (content.length < length) continue;
-    return { status: Number(head.slice(9, 12)), content, persists: !/^connection: close/im.test(head) };
-  }
+  connection?.close();
 }

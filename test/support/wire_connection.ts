@@ -6,6 +6,7 @@
  * @module
  */
 
+/** How an exchange has ended. */
 export type Outcome =
   /** With a final response; its head has no empty line and is in lower case. */
   | { kind: "answered"; status: number; head: string; content: string; persists: boolean }
@@ -16,12 +17,15 @@ export type Outcome =
 
 /** Small, since there may be ten thousand connections. */
 const READ_BYTES = 8 * 1024;
+/** A piece of an upload. */
 const WRITE_BYTES = 16 * 1024;
+const NO_CONTENT: Uint8Array = new Uint8Array(0);
 const INFORMATIONAL = /^http\/1\.1 1\d\d/;
 
 const decoder = new TextDecoder("latin1");
 const encoder = new TextEncoder();
 
+/** One connection. Made by {@linkcode WireConnection.open}. */
 export class WireConnection {
   readonly #conn: Deno.TcpConn | Deno.TlsConn;
   readonly #buffer = new Uint8Array(READ_BYTES);
@@ -49,20 +53,12 @@ export class WireConnection {
     await writeAll(this.#conn, encoder.encode(request)).catch(() => {});
   }
 
-  async exchange(request: string, patienceMs: number): Promise<Outcome> {
-    await this.send(request);
-    return await this.finalResponse(patienceMs);
-  }
-
-  /** Sends a head and after it content in pieces, while the response is waited for: it may come early. */
-  async upload(head: string, content: Uint8Array, patienceMs: number): Promise<Outcome> {
-    const sent = (async () => {
-      await this.send(head);
-      for (let at = 0; at < content.byteLength && !this.#isClosed; at += WRITE_BYTES) {
-        await writeAll(this.#conn, content.subarray(at, at + WRITE_BYTES));
-      }
-    })().catch(() => {});
-    return await this.finalResponse(patienceMs, sent);
+  /**
+   * Sends a head and what is with it in one write and after it content in pieces, while the response is waited for: it may
+   * come early.
+   */
+  async exchange(request: string, patienceMs: number, content = NO_CONTENT): Promise<Outcome> {
+    return await this.finalResponse(patienceMs, this.#sendAll(request, content).catch(() => {}));
   }
 
   /** Waits for the head of an informational response. Returns its status, or 0 when something else has come. */
@@ -85,9 +81,17 @@ export class WireConnection {
     return this.#received === "" ? outcome : { kind: "malformed", text: this.#received };
   }
 
+  /** Closes it. */
   close(): void {
     if (!this.#isClosed) this.#conn.close();
     this.#isClosed = true;
+  }
+
+  async #sendAll(request: string, content: Uint8Array): Promise<void> {
+    await this.send(request);
+    for (let at = 0; at < content.byteLength && !this.#isClosed; at += WRITE_BYTES) {
+      await writeAll(this.#conn, content.subarray(at, at + WRITE_BYTES));
+    }
   }
 
   /** Closes the connection when the time is over, so that whatever waits for it ends. */
@@ -162,6 +166,7 @@ export async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void
   for (let at = 0; at < bytes.byteLength;) at += await conn.write(bytes.subarray(at));
 }
 
+/** A GET. */
 export function get(target: string, ...lines: readonly string[]): string {
   return `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
 }
