@@ -83,7 +83,6 @@ export async function pin(pid: number): Promise<void> {
   }
 }
 
-/** A process and those it has started. */
 function familyOf(pid: number): number[] {
   const children = tasksOf(pid).flatMap((task) => textOf(`${pid}/task/${task}/children`).split(" ").filter(Boolean));
   return [pid, ...children.flatMap((child) => familyOf(Number(child)))];

@@ -6,7 +6,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { markdownOf, type Report, svgFilesOf } from "./report.ts";
+import { svgOf } from "./chart.ts";
+import { markdownOf, type Report } from "./report.ts";
 import { type BenchRuntime, findRuntimes, RUNTIME_NAMES, versionsOf } from "./runtimes.ts";
 
 /** The command line asks for what there is not. */
@@ -26,9 +27,7 @@ export interface Site {
   /** For this run's files; removed at its end. */
   readonly folder: string;
   readonly runtimes: readonly BenchRuntime[];
-  /** Of the runtimes and of Trivet. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Prints a line, with the time since the start. */
   say(line: string): void;
 }
 
@@ -116,7 +115,10 @@ export async function runProgram<O extends Options>(
 async function write(report: Report, name: string, folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(`${folder}/${name}.md`, markdownOf(report, name));
-  for (const [file, svg] of svgFilesOf(report, name)) await Deno.writeTextFile(`${folder}/${file}`, svg);
+  for (const { chart, rows } of report.sections) {
+    if (chart === undefined || rows.length === 0) continue;
+    await Deno.writeTextFile(`${folder}/${name}${chart.suffix}.svg`, svgOf(chart.drawing, report.versions ?? {}));
+  }
   await Deno.writeTextFile(`${folder}/${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
   console.log(`Written to bench/results/${name}.*`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Chart, type Mark, svgOf } from "./chart.ts";
+import type { Chart, Mark } from "./chart.ts";
 import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 
 export interface Report {
@@ -15,7 +15,6 @@ export interface Report {
   readonly sections: readonly Section[];
   /** What must not be; it fails the run. */
   readonly problems: readonly string[];
-  /** Everything that was measured, for the file of figures. */
   readonly figures: unknown;
 }
 
@@ -30,16 +29,12 @@ export interface Section {
 }
 
 export interface Trial {
-  /** The case, such as a model with its numbers. */
   readonly title: string;
   /** What was counted and measured, by the titles of the columns. */
   readonly figures: Readonly<Record<string, string | number>>;
   readonly problems: readonly string[];
-  /** What explains the figures. */
   readonly notes?: readonly string[];
-  /** What is drawn of it. */
   readonly mark?: Omit<Mark, "runtime">;
-  /** All there is to know, for the file of figures. */
   readonly details?: unknown;
 }
 
@@ -70,12 +65,10 @@ export function sectionOf(
   };
 }
 
-/** What must not be, each with where it was found. */
 export function problemsOf(findings: readonly Finding[]): string[] {
   return findings.flatMap((finding) => finding.problems.map((problem) => `${nameOf(finding)}: ${problem}`));
 }
 
-/** By what a finding is called. */
 export function nameOf({ runtime, title }: Finding): string {
   return `${RUNTIME_TITLES[runtime]}, ${title}`;
 }
@@ -103,13 +96,6 @@ export function markdownOf({ title, method, versions = {}, sections, problems }:
   return `${parts.join("\n\n")}\n`;
 }
 
-/** The charts of a report, each with the name of its file. */
-export function svgFilesOf({ sections, versions = {} }: Report, name: string): [file: string, svg: string][] {
-  return sections.flatMap(({ chart, rows }) =>
-    chart === undefined || rows.length === 0 ? [] : [[`${name}${chart.suffix}.svg`, svgOf(chart.drawing, versions)]]
-  );
-}
-
 /** The middle value, or the mean of the two in the middle; no number where there are none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -131,12 +117,10 @@ export function percent(share: number): string {
   return `${parts > 0 && parts < 1 || parts > 99 && parts < 100 ? parts.toFixed(1) : Math.round(parts)} %`;
 }
 
-/** What an error says, for a list of problems. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** How often each text is there, in the order in which they came first. */
 export function countEach(texts: readonly string[]): Map<string, number> {
   return new Map([...Map.groupBy(texts, (text) => text)].map(([text, all]) => [text, all.length]));
 }

@@ -16,7 +16,6 @@ export interface TrialOptions {
 
 /** A program of cases, each of which runs by itself. */
 export interface TrialProgram {
-  /** The name by which `--only` selects it. */
   readonly name: string;
   readonly title: string;
   /** What is done and what must not be, for a reader of the results. */

@@ -31,13 +31,11 @@ export interface Attack {
   readonly maxMemoryMiB?: number;
   /** How many requests of ordinary clients were answered before the server counts as idle; a few unless given. */
   readonly ordinaryRequests?: number;
-  /** What explains the figures of Trivet on a runtime. */
   readonly notes?: Readonly<Partial<Record<RuntimeName, string>>>;
   run(site: AttackSite): Promise<AttackOutcome>;
 }
 
 export interface AttackOutcome {
-  /** How long another client has waited at most; absent where none is there. */
   readonly worstWaitMs?: number;
   readonly answered: string;
   /** What must not be, whatever the machine: looked at for Trivet only. */
@@ -67,7 +65,6 @@ export interface Asked {
   readonly waitMs: number;
 }
 
-/** Requests of clients that behave: how each has ended, the worst wait, and all of them in words. */
 export type AskedMany = ReturnType<typeof together>;
 
 export class AttackSite {

@@ -32,7 +32,6 @@ export interface FlowSpec {
 
 /** How long flows last, and how long the answers to what was sent in the measured time are waited for afterwards. */
 export type FlowTimes = Readonly<Record<"warmUpSeconds" | "seconds" | "lingerSeconds", number>>;
-/** What became of one flow in the measured time. */
 export type FlowReport = ReturnType<Flow["stop"]>;
 export type FlowsReport = Awaited<ReturnType<typeof runFlows>>;
 

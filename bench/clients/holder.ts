@@ -54,7 +54,6 @@ class Held {
     else if (kind === "slow") this.open();
   }
 
-  /** Completes a request, and waits for its answer. */
   async finish(): Promise<void> {
     if (!this.#isSlow) return await this.#ask();
     this.connection?.send(`${SLOW_HEAD.slice(this.#sentBytes)}\r\n\r\n`);
@@ -66,7 +65,6 @@ class Held {
     await this.#settle();
   }
 
-  /** Waits for a response, and sees whether the connection is left. */
   async #settle(): Promise<void> {
     const outcome = await this.connection?.finalResponse(LIFETIME_MS);
     if (outcome?.kind === "answered" && outcome.persists) return void this.answered++;

@@ -107,7 +107,6 @@ async function honoApp(packages: string): Promise<FetchHandler> {
   return (request) => app.fetch(request);
 }
 
-/** The same in h3. */
 async function h3App(packages: string): Promise<FetchHandler> {
   const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
   const { getQuery, H3 } = await importPackage(packages, `h3/${runtime}`);

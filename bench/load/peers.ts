@@ -15,28 +15,11 @@ export interface Peers {
 }
 
 const BUILD_DEADLINE_MS = 120_000;
-/** How each is built into `$1` from the folder of sources, unless it is there, and what prints its version. */
-const PEER_BUILDS: Readonly<Record<string, { build: string; version: string; title: string }>> = {
-  beast: {
-    title: "Boost.Beast",
-    build: '[ "$1/beast" -nt beast.cpp ] || g++ -std=c++17 -O2 -o "$1/beast" beast.cpp -pthread',
-    version: "sed -n 's/.*BOOST_LIB_VERSION \"\\(.*\\)\"/\\1/p' /usr/include/boost/version.hpp",
-  },
-  httplib: {
-    title: "cpp-httplib",
-    build: '[ "$1/httplib" -nt httplib.cpp ] || g++ -std=c++17 -O2 -o "$1/httplib" httplib.cpp -pthread -lcpp-httplib',
-    version: "sed -n 's/#define CPPHTTPLIB_VERSION \"\\(.*\\)\"/\\1/p' /usr/include/httplib.h",
-  },
-  go: {
-    title: "Go",
-    build: '[ "$1/go" -nt net_http.go ] || GO111MODULE=off go build -o "$1/go" net_http.go',
-    version: "go version",
-  },
-  nginx: {
-    title: "nginx",
-    build: "command -v nginx || { echo nginx: command not found; false; }",
-    version: "nginx -v 2>&1",
-  },
+const TITLES: Readonly<Record<string, string>> = {
+  beast: "Boost.Beast",
+  httplib: "cpp-httplib",
+  go: "Go",
+  nginx: "nginx",
 };
 
 /** Builds the peers whose tools are installed, and keeps what is built for the next run: a minute for a compiler. */
@@ -49,15 +32,15 @@ export async function buildPeers(names: readonly string[], beside: string): Prom
   const cwd = decodeURIComponent(new URL("../servers/peers", import.meta.url).pathname);
   const options = { cwd, deadlineMs: BUILD_DEADLINE_MS };
   for (const name of names) {
-    const { title, build, version } = PEER_BUILDS[name];
-    const { exitCode, output } = await runCommand(["bash", "-c", build, "bash", folder], options);
+    const title = TITLES[name];
+    const make = (target: string) => runCommand(["make", "--silent", `OUT=${folder}`, target], options);
+    const { exitCode, output } = await make(`${folder}/${name}`);
     if (exitCode !== 0) {
       missing.push(`${title} is left out, since it can't be built: ${output.trim().split("\n", 1)[0]}`);
       continue;
     }
     commands[name] = name === "nginx" ? (port) => nginx(folder, port) : (port) => [`${folder}/${name}`, `${port}`];
-    const told = await runCommand(["bash", "-c", version], options);
-    versions[title] = /\d+[._]\d+([._]\d+)?/.exec(told.output)?.[0] ?? "";
+    versions[title] = /\d+[._]\d+([._]\d+)?/.exec((await make(`version-${name}`)).output)?.[0] ?? "";
   }
   return { commands, versions, missing };
 }

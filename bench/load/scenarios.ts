@@ -21,7 +21,6 @@ import {
 export interface Scenario {
   /** The name by which `--scenario` selects it. */
   readonly name: string;
-  /** What it is, for a reader of the results. */
   readonly title: string;
   readonly handler: HandlerName;
   readonly method: "GET" | "POST";
@@ -104,7 +103,6 @@ const APPLICATION_ANSWER = jsonOf({ id: "42", name: "trivet", userAgent: BROWSER
 const CLOSE = { fields: { "Connection": "close" } } as const;
 /** A load that every server bears, so that latency is what it takes to answer and not what there is to answer. */
 const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
-/** A low one: each request wakes its server. */
 const LOW = { connections: 8, requestsPerSecond: 400 } as const;
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -185,7 +183,6 @@ function echo(name: string, title: string, byteLength: number): Scenario {
   return hello(name, title, contenders, { handler: "echo", method: "POST", content, expected });
 }
 
-/** The chunk of the handlers, over and over. */
 function cycled(byteLength: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(byteLength).map((_, index) => CHUNK[index % CHUNK.byteLength]);
 }

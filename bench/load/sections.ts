@@ -25,7 +25,6 @@ interface Comparison {
   readonly isOfWebSockets?: boolean;
 }
 
-/** CPU time per request, in seconds. */
 const cpuOf = ({ cpuSeconds, requests }: Round): number => cpuSeconds / requests;
 /** The time between two requests or messages that are answered, in seconds. */
 const gapOf = ({ seconds, requests }: Round): number => seconds / requests;

@@ -33,7 +33,6 @@ if (parent !== null) {
   });
 }
 
-/** Answers every call of a batch: with its content if it has some. */
 function answer(received: SentBatch, outgoing: OutgoingBatch): void {
   const { messages, bytes, texts } = readBatch(received);
   for (const message of messages) {

@@ -5,7 +5,9 @@
  */
 
 import type { Chart, Mark } from "../chart.ts";
+import { startClient, using } from "../child_program.ts";
 import { formatMs, type Quantile } from "../clients/distribution.ts";
+import type { HolderReport } from "../clients/holder.ts";
 import { mib, percent } from "../report.ts";
 import {
   answeredPerSecond,
@@ -29,9 +31,7 @@ export interface Experiment {
   readonly title: string;
   readonly contestants: readonly ContestantName[];
   readonly quick: readonly ContestantName[];
-  /** What is done, for a reader of the results. */
   readonly text: string;
-  /** Runs it for one contestant: a round for each case. */
   measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
   figures(round: Round): Readonly<Record<string, string>>;
   readonly chart: Omit<Chart, "groups">;
@@ -49,6 +49,7 @@ const HEADERS_TIMEOUT_MS = 1_000;
 const PROBES_PER_SECOND = 50;
 /** What is not a slow connection and takes descriptors as well. */
 const OTHER_FILES = 1_000;
+const GROW_DEADLINE_MS = 30_000;
 const TIMES_CAPACITY = 2;
 /** What the bound of a line is worth, at full capacity. */
 const LINE_SECONDS = 1;
@@ -175,17 +176,21 @@ const SLOW: Experiment = {
     "ended with a 408 after 15 s: each measurement is shorter than that. Where connections stand in line (`maxQueue` " +
     "1000) the deadline of one begins when its turn comes.",
   measure: (lab, contestant) =>
-    lab.withServer(contestant, (server) =>
-      lab.withAttack(server, async (grow) => {
-        const rounds: Round[] = [];
-        for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
-          const { open } = await grow(Math.min(size, openFileLimit() - OTHER_FILES));
-          const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
-          const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
-          rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
-        }
-        return rounds;
-      })),
+    lab.withServer(
+      contestant,
+      (server) =>
+        using(startClient("holder.ts", `${server.port}`, "slow"), async (attackers) => {
+          const rounds: Round[] = [];
+          for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
+            const count = Math.min(size, openFileLimit() - OTHER_FILES);
+            const { open } = await attackers.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS);
+            const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
+            const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
+            rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
+          }
+          return rounds;
+        }),
+    ),
   figures: (round) => ({
     "answered within 1 s": percent(inTime(round)),
     ...latencyOf(round, "light"),
@@ -284,5 +289,4 @@ function openFileLimit(): number {
   return Number(limit ?? 1024);
 }
 
-/** Every experiment, in the order in which they are made. */
 export const EXPERIMENTS: readonly Experiment[] = [LATENCY, CPU, SLOW, OVERLOAD];

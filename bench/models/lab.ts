@@ -4,9 +4,8 @@
  * @module
  */
 
-import { startClient, using } from "../child_program.ts";
+import { using } from "../child_program.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
-import type { HolderReport } from "../clients/holder.ts";
 import { HELLO } from "../load/handlers.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
@@ -27,14 +26,11 @@ export interface Round {
   readonly case: string;
   readonly load: FlowsReport;
   readonly peakBytes: number;
-  /** Figures of this experiment beside the load. */
   readonly facts: Readonly<Record<string, number>>;
-  /** What must not be, such as answers with wrong content. */
   readonly problems: readonly string[];
 }
 
 const CORES = navigator.hardwareConcurrency;
-/** The workers of the pool that takes part in every experiment. */
 export const POOL_WORKERS = 8;
 
 function pool(workers: number, asModule?: true): Contestant {
@@ -46,7 +42,6 @@ function eventDriven(title: string, options: Contestant["options"] = {}, asModul
   return { title: `event-driven, ${title}`, options: { model: "event-driven", ...options }, asModule };
 }
 
-/** The models, each with the numbers that make it what it is, by the name that `--model` selects. */
 export const CONTESTANTS = {
   "blocking": { title: "blocking", options: { model: "blocking" }, handlersAtOnce: 1 },
   "pool-8": pool(POOL_WORKERS),
@@ -67,13 +62,11 @@ export function contestantOf(name: ContestantName): Contestant {
 
 /** Clients that keep their connection and send the next request when the last one is answered. */
 export const CLIENTS = 1_000;
-/** How long the handler waits that does. */
 export const WAIT_MS = 100;
 /** How long the computing handler computes, on a core of its own. */
 export const COMPUTE_MS = 20;
 /** The path that the server answers itself, without the handler. */
 const HEALTH_PATH = "/health";
-const GROW_DEADLINE_MS = 30_000;
 /** The first guess of the calibration, and how often the compiled code is timed. */
 const FIRST_ROUNDS = 1_000_000;
 const CALIBRATION_RUNS = 9;
@@ -81,12 +74,10 @@ const CALIBRATION_RUNS = 9;
 type Arrivals = FlowSpec["arrivals"];
 type Connections = FlowSpec["connections"];
 
-/** Requests whose handler does nothing. */
 export function light(arrivals: Arrivals, connections: Connections): FlowSpec {
   return { request: "/hello", expected: "hello", arrivals, connections };
 }
 
-/** Requests whose handler waits for a timer. */
 export const WAITING: FlowSpec = {
   request: `/sleep?${WAIT_MS}`,
   expected: "slept",
@@ -102,7 +93,6 @@ export function health(perSecond: number, connections: Connections): FlowSpec {
 export class Lab {
   readonly runtime: BenchRuntime;
   readonly isQuick: boolean;
-  /** Rounds of the computing handler, as calibrated. */
   computeRounds = FIRST_ROUNDS;
   /** Requests in a second that the client itself is able to make, against raw TCP, and what it takes of a core. */
   clientPerSecond = 0;
@@ -121,14 +111,6 @@ export class Lab {
     const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
     return await using(ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule }), use);
-  }
-
-  /** Begins an attack with slow heads, without any yet, uses it and ends it. */
-  async withAttack<T>({ port }: ServerProcess, use: (grow: (count: number) => Promise<HolderReport>) => Promise<T>) {
-    return await using(
-      startClient("holder.ts", `${port}`, "slow"),
-      (attack) => use((count) => attack.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS)),
-    );
   }
 
   /** Runs a load and puts together what was found. A flow that is listed must not be cut off. */

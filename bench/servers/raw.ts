@@ -71,7 +71,6 @@ async function listenOnDeno(): Promise<void> {
   for await (const conn of listener) serveOnDeno(conn);
 }
 
-/** What is used of a socket, on Bun and on Node. */
 interface Socket {
   data: EmptyLineFinder;
   write(bytes: Uint8Array): unknown;

@@ -55,7 +55,6 @@ function serveDeno(): void {
   announce(server.addr.port);
 }
 
-/** What is used of a socket of Bun. */
 interface BunSocket {
   readonly data: { readonly path: string };
   send(message: string | Uint8Array): void;
@@ -84,7 +83,6 @@ function serveBun(): void {
   announce(server.port);
 }
 
-/** What is used of a socket of ws. */
 interface WsSocket {
   on(event: string, listener: (data: Uint8Array, isBinary: boolean) => void): void;
   send(data: Uint8Array, options: { binary: boolean }): void;

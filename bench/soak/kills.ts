@@ -6,11 +6,12 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import { WireConnection } from "../../test/support/wire_connection.ts";
+import type { Contestant } from "../models/lab.ts";
 import { CpuClock } from "../process_figures.ts";
 import { countEach, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { TrialOptions, TrialProgram } from "../trials.ts";
-import { type Contestant, type Entry, exchange, type RequestKind, sendOne, SoakProgram } from "./requests.ts";
+import { type Entry, exchange, type RequestKind, sendOne, SoakProgram } from "./requests.ts";
 import { timesEach } from "./rounds.ts";
 import type { SoakStats } from "./soak_server.ts";
 
@@ -39,11 +40,9 @@ const POOL: Killed = {
   maxFuseMs: 60,
 };
 const CRASHES = ["throw", "reject", "exit"] as const;
-/** How often each kind comes up, in percent. */
 const KINDS: Readonly<Partial<Record<RequestKind, number>>> = { get: 40, put: 20, post: 25, upload: 5, stream: 10 };
 /** Kinds for which calling the handler twice does no harm, and all it needs to be called again is there. */
 const SAFE_KINDS: readonly RequestKind[] = ["get", "put", "stream"];
-/** Kinds that are made once. */
 const UNSAFE_KINDS: readonly RequestKind[] = ["post", "kill", "spin"];
 
 const QUICK_SECONDS = 8;
@@ -144,7 +143,6 @@ async function runLoad({ clients, maxFuseMs }: Killed, port: number, seconds: nu
   return entries;
 }
 
-/** What the server is like when the load is over. */
 type Aftermath = Awaited<ReturnType<typeof lookAfter>>;
 
 async function lookAfter(program: SoakProgram, port: number, threadsBefore: number) {

@@ -44,7 +44,6 @@ export async function sampleProcess() {
   };
 }
 
-/** How many threads the operating system has for this process now. */
 export function threadCount(): number {
   return readdirSync("/proc/self/task").length;
 }

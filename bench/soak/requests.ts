@@ -7,16 +7,10 @@
 
 import { ChildProgram } from "../child_program.ts";
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
+import type { Contestant } from "../models/lab.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
 import type { SoakCommand } from "./soak_server.ts";
-
-/** A model with its numbers, and whether the handler is handed over as a module or as a function. */
-export interface Contestant {
-  readonly title: string;
-  readonly options: Readonly<Record<string, string | number>>;
-  readonly asModule: boolean;
-}
 
 export class SoakProgram extends ChildProgram {
   constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {

@@ -6,18 +6,19 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
+import type { Contestant } from "../models/lab.ts";
 import { countEach, messageOf, mib, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { TrialOptions, TrialProgram } from "../trials.ts";
 import type { ProcessSample } from "./process_sample.ts";
-import { beginHeld, type Contestant, type Entry, exchange, type RequestKind, SoakProgram } from "./requests.ts";
+import { beginHeld, type Entry, exchange, type RequestKind, SoakProgram } from "./requests.ts";
 import type { StopReport } from "./soak_server.ts";
 
 const CONTESTANTS: readonly Contestant[] = [
-  { title: "blocking", options: { model: "blocking" }, asModule: false },
-  { title: "worker-pool, function", options: { model: "worker-pool", workers: 3 }, asModule: false },
+  { title: "blocking", options: { model: "blocking" } },
+  { title: "worker-pool, function", options: { model: "worker-pool", workers: 3 } },
   { title: "worker-pool, 3 threads", options: { model: "worker-pool", workers: 3 }, asModule: true },
-  { title: "event-driven", options: { model: "event-driven" }, asModule: false },
+  { title: "event-driven", options: { model: "event-driven" } },
   { title: "event-driven, 2 loops", options: { model: "event-driven", loops: 2 }, asModule: true },
   { title: "hybrid, 2 threads", options: { model: "hybrid", threads: 2 }, asModule: true },
 ];
