@@ -11,6 +11,7 @@
 
 import { runCommand } from "./command.ts";
 import { emit } from "./emit.ts";
+import { groupTestFiles, writeTestGroups } from "./node_test_groups.ts";
 import { compareWays, findListedWays, readTakenWays, RECORDS_VARIABLE, type Way } from "./state_ways.ts";
 import { readTestReport, type TestCase } from "./test_report.ts";
 import { TestProgress } from "./test_progress.ts";
@@ -24,6 +25,13 @@ interface Options {
   readonly filters: readonly string[];
 }
 
+/** The tests as JavaScript. */
+interface Emitted {
+  readonly folder: string;
+  /** The modules, relative to the folder, that are to have a process each. */
+  readonly modules: readonly string[];
+}
+
 /** What is common to all runtimes of one call. */
 interface Suite {
   readonly root: string;
@@ -31,8 +39,8 @@ interface Suite {
   readonly deadlineMs: number;
   /** A folder of this call's own: the reports, and the emitted JavaScript. */
   readonly folder: string;
-  /** The folder of the emitted JavaScript, once it is written. */
-  readonly emitted: Promise<string>;
+  /** The emitted JavaScript, once it is written. */
+  readonly emitted: Promise<Emitted>;
   /** The ways that every runtime has to take through the states; `null` where only some of the tests run. */
   readonly listedWays: readonly Way[] | null;
   readonly progress: TestProgress;
@@ -104,6 +112,11 @@ async function testFilesBelow(root: string, folder: string): Promise<string[]> {
   return files.sort();
 }
 
+async function emitTests(root: string, folder: string, files: readonly string[]): Promise<Emitted> {
+  await emit(root, folder);
+  return { folder, modules: await writeTestGroups(folder, await groupTestFiles(folder, files)) };
+}
+
 async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
   let title = runtime.name;
   const reportPath = `${suite.folder}/${runtime.name}.xml`;
@@ -112,8 +125,9 @@ async function runTests(runtime: TestRuntime, suite: Suite): Promise<Result> {
   try {
     const program = await runtime.find(suite.root);
     title = `${runtime.name} (${program.version})`;
-    cwd = runtime.emitted ? await suite.emitted : suite.root;
-    argv = runtime.command(program.path, suite.files, reportPath, suite.deadlineMs);
+    const { folder, modules } = runtime.emitted ? await suite.emitted : { folder: suite.root, modules: suite.files };
+    cwd = folder;
+    argv = runtime.command(program.path, modules, reportPath);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { name: runtime.name, title, cases: [], problems: ["could not be started"], seconds: 0, output: reason };
@@ -230,8 +244,9 @@ async function main(): Promise<number> {
     Deno.addSignalListener(signal, () => Deno.exit(exitCode));
   }
   const needsEmit = options.runtimes.some((runtime) => runtime.emitted);
-  const javascript = `${folder}/javascript`;
-  const emitted = needsEmit ? emit(root, javascript).then(() => javascript) : Promise.resolve(javascript);
+  const emitted = needsEmit
+    ? emitTests(root, `${folder}/javascript`, files)
+    : Promise.resolve({ folder: root, modules: files });
   // Each runtime that waits for it reports a failure itself.
   emitted.catch(() => undefined);
 

@@ -7,6 +7,7 @@
  */
 
 import { runCommand } from "./command.ts";
+import { withFiles } from "./node_test_groups.ts";
 import { type TestCase, withoutGroups } from "./test_report.ts";
 
 /** A runtime's program on this machine. */
@@ -25,8 +26,8 @@ export interface TestRuntime {
   readonly emitted: boolean;
   /** Finds the program, downloading it if need be; rejects with the reason where there is none. */
   find(root: string): Promise<RuntimeProgram>;
-  /** The command that runs these files, in less than the deadline, and writes a JUnit report. */
-  command(program: string, files: readonly string[], reportPath: string, deadlineMs: number): string[];
+  /** The command that runs these modules and writes a JUnit report. */
+  command(program: string, modules: readonly string[], reportPath: string): string[];
   /** Whether a line of the runner's output only says that something went well. */
   isGoodNews(line: string): boolean;
   /** Lines of the runner's output that say that the tests of another file begin, that one has passed or failed. */
@@ -47,7 +48,7 @@ export interface TestRun {
 
 /** Long enough to download a runtime on a slow line. */
 const FIND_DEADLINE_MS = 180_000;
-/** Nothing of this suite takes a tenth of it; with Bun's own 5 s a busy machine would fail. */
+/** Nothing of this suite takes a tenth of it; with Bun's own 5 s a busy machine would fail. Deno and Node have none. */
 const TEST_TIMEOUT_MS = 60_000;
 const OLDEST_NODE = 20;
 
@@ -113,42 +114,26 @@ function nodeRuntime(name: string, find: (root: string) => Promise<RuntimeProgra
     name,
     emitted: true,
     find,
-    command: (program, files, reportPath, deadlineMs) => [
+    command: (program, modules, reportPath) => [
       program,
       "--enable-source-maps",
       "--test",
-      // One file at a time, as Deno and Bun do it: tests that measure time are not to disturb each other.
+      // One process at a time, as Deno and Bun have one file: tests that measure time are not to disturb each other.
       "--test-concurrency=1",
-      // Node 20 takes this as the time of a whole file.
-      `--test-timeout=${Math.max(TEST_TIMEOUT_MS, deadlineMs / 2)}`,
       "--test-reporter=spec",
-      "--test-reporter-destination=stdout",
-      "--test-reporter=./scripts/node_test_files.js",
       "--test-reporter-destination=stdout",
       "--test-reporter=junit",
       `--test-reporter-destination=${reportPath}`,
-      ...files.map((file) => file.replace(/\.ts$/, ".js")),
+      ...modules,
     ],
-    isGoodNews: (line) => /^\s*[✔﹣▶] |^file: /.test(line),
-    lines: { file: /^file: /, passed: /^\s*✔ /, failed: /^\s*✖ (?!failing tests:)/ },
-    // Node fails the file's own test for such an error.
+    isGoodNews: (line) => /^\s*[✔﹣▶] /.test(line),
+    lines: { file: /^✔ file: /, passed: /^\s*✔ (?!file: )/, failed: /^\s*✖ (?!failing tests:)/ },
+    // Node fails the process's own test for such an error.
     strayErrors: /(?!)/g,
-    read: readNodeRun,
-  };
-}
-
-/**
- * Node makes a test of a file in which it found none: it passes if the file merely ran, and fails if the file threw.
- * A file that threw has failed already and is not missing as well.
- */
-function readNodeRun(cases: readonly TestCase[], files: readonly string[]): TestRun {
-  const fileOf = ({ name }: TestCase): string | undefined =>
-    files.map((file) => file.replace(/\.ts$/, ".js")).find((file) => name === file || name.endsWith(`/${file}`));
-  const filesWithoutTest = cases.filter(({ outcome }) => outcome === "passed").map(fileOf)
-    .filter((file) => file !== undefined).map((file) => file.replace(/\.js$/, ".ts"));
-  return {
-    cases: cases.filter((testCase) => testCase.outcome !== "passed" || fileOf(testCase) === undefined),
-    filesWithoutTest,
+    read: (cases, files) => {
+      const tests = withFiles(cases);
+      return { cases: tests, filesWithoutTest: filesMissingFrom(tests, files) };
+    },
   };
 }
 

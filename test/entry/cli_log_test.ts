@@ -12,8 +12,7 @@ import { Program } from "./program.ts";
 const CLI = new URL("../../src/entry/cli.ts", import.meta.url);
 const HANDLERS = fileURLToPath(new URL("../fixtures/handlers_module.ts", import.meta.url));
 const ANYWHERE = ["--port", "0", "--host", "127.0.0.1"];
-/** A file is looked after at most every two seconds. */
-const ROTATION_MS = 2_100;
+/** Long enough for a busy machine; that a file was renamed is noticed within two seconds. */
 const DEADLINE_MS = 30_000;
 
 async function serving(...args: readonly string[]): Promise<{ program: Program; url: string }> {
@@ -31,8 +30,8 @@ async function ask(url: string, path: string): Promise<void> {
 async function stop(program: Program): Promise<readonly string[]> {
   program.signal("SIGTERM");
   const { code, output, errors } = await program.ended;
-  // An old Node says that it has one loop only.
-  assert.deepEqual([code, errors.filter((line) => !line.includes("can't share a port"))], [0, []]);
+  // An old Node says that it has one loop only, and a busy machine that requests wait.
+  assert.deepEqual([code, errors.filter((line) => !/can't share a port| are busy, and /.test(line))], [0, []]);
   return output;
 }
 
@@ -128,11 +127,16 @@ describe("trivet --log-file", () => {
       await ask(url, "text?1");
       await linesOf(file, 1);
       await rename(file, `${file}.1`);
-      await new Promise((resolve) => setTimeout(resolve, ROTATION_MS));
-      await ask(url, "text?2");
-      assert.match((await linesOf(file, 1))[0], /GET \/text\?2 HTTP/);
-      assert.match((await linesOf(`${file}.1`, 1))[0], /GET \/text\?1 HTTP/);
+      const paths = ["text?1"];
+      for (const deadlineMs = performance.now() + DEADLINE_MS; !existsSync(file);) {
+        assert.ok(performance.now() < deadlineMs, "no new file was begun");
+        paths.push(`text?${paths.length + 1}`);
+        await ask(url, paths.at(-1)!);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
       await stop(program);
+      const lines = [...await linesOf(`${file}.1`, 1), ...await linesOf(file, 1)];
+      assert.deepEqual(lines.map((line) => /GET \/(\S+) HTTP/.exec(line)?.[1]), paths);
     });
   });
 

@@ -43,7 +43,7 @@ const NO_EVENTS = {
   onClose() {},
   onAcceptError() {},
 };
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 20_000;
 
 /** Acceptors at one port, each with how many connections it took. */
 function startAcceptors(count: number, isShared: boolean): { port: Port; taken: number[]; close: () => void } {
@@ -83,11 +83,13 @@ describe("accepting on Deno", () => {
 
   test("a port that is never quiet is accepted from as fast as turns can get", async () => {
     const { port, taken, close } = startAcceptors(1, true);
-    const beginMs = performance.now();
+    let turns = 0;
+    const counting = setInterval(() => turns++, 1);
     port.receive(5_000);
     await until(() => taken[0] === 5_000);
-    // One a turn would take ten times as long.
-    assert.ok(performance.now() - beginMs < 2_500);
+    clearInterval(counting);
+    // One a turn would take 5,000 of them; turns of a busy machine are long, not many.
+    assert.ok(turns < 1_000, `${turns} turns`);
     close();
   });
 

@@ -22,14 +22,10 @@ const MANY_LINES = 3_000;
 
 /** What the program reports of its printing. */
 interface Report {
-  /** How long the calls took. */
-  readonly printedMs: number;
   /** Lines dropped of the many. */
   readonly firstDropped: number;
   /** Lines dropped of the many and of the ten behind them. */
   readonly dropped: number;
-  /** How much later the timers came than they were due. */
-  readonly lateMs: number;
 }
 
 /** How the program ended. */
@@ -98,12 +94,8 @@ describe(`printing on ${runtime.name}`, () => {
       const { output, report } = await printed(row);
       assert.equal(output, "done\n");
       assert.ok(report !== null, "the process reached its end");
-      const { printedMs, firstDropped, dropped, lateMs } = report;
       // A pipe that is waited for would be waited for until the deadline.
-      assert.ok(
-        printedMs < 3_000 && lateMs < 5_000,
-        `printing took ${printedMs} ms, the timers were ${lateMs} ms late`,
-      );
+      const { firstDropped, dropped } = report;
       if (drops === "none") assert.ok(firstDropped < MANY_LINES && dropped === firstDropped);
       if (drops === "all") assert.deepEqual([firstDropped, dropped], [MANY_LINES, MANY_LINES + 10]);
       if (drops === "most") assert.ok(firstDropped > MANY_LINES / 2, `${firstDropped} lines were dropped`);

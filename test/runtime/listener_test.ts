@@ -266,16 +266,16 @@ describe(`listening on ${runtime.name}`, () => {
     };
     site.recorder.hooks = { onData: writeTwice };
     const client = await site.connect({ port: portOf(await site.listen()) });
-    // At first the system confirms everything at once; later it waits for 40 ms, which is what is measured here.
-    const tripsMs: number[] = [];
-    for (let trip = 1; trip <= 40; trip++) {
+    // At first the system confirms everything at once; later it waits for 40 ms, which no trip is to take less than
+    // if the second write is held back. Without that one of many is quick on any machine.
+    let fastestMs = Infinity;
+    for (let trip = 1; trip <= 25 || (trip <= 300 && fastestMs >= 30); trip++) {
       const beginMs = performance.now();
       client.send(".");
       await client.receiveUntil(2 * trip, DEADLINE_MS);
-      tripsMs.push(performance.now() - beginMs);
+      if (trip > 25) fastestMs = Math.min(fastestMs, performance.now() - beginMs);
     }
-    const fastestMs = Math.min(...tripsMs.slice(-15));
-    assert.ok(fastestMs < 30, `the fastest of 15 took ${fastestMs} ms`);
+    assert.ok(fastestMs < 30, `the fastest took ${fastestMs} ms`);
   });
 
   if (runtime.name === "node") {

@@ -50,11 +50,13 @@ async function until(holds: () => boolean, what: string): Promise<void> {
 async function settled(read: () => number, what: string): Promise<number> {
   let last = -1;
   let since = Date.now();
+  let looks = 0;
   await until(() => {
     const now = read();
-    if (now !== last) since = Date.now();
+    if (now !== last) [since, looks] = [Date.now(), 0];
     last = now;
-    return now > 0 && Date.now() - since > 150;
+    // A busy machine may let much time pass in which nothing is done.
+    return ++looks > 20 && now > 0 && Date.now() - since > 150;
   }, `${what} to stop changing`);
   return last;
 }

@@ -143,7 +143,8 @@ describe("the end of a scope", () => {
 describe("a graceful stop", () => {
   test("finishes the exchange in flight, says that the connection closes, and reports", async () => {
     const { server, client, answer } = await startBusy();
-    const stopping = server.shutdown({ timeout: 5_000 });
+    const beganMs = performance.now();
+    const stopping = server.shutdown({ timeout: 60_000 });
     assert.equal(server.stats().state, "draining");
     answer.open();
     const received = (await client.receiveAll()).replace(IMF_FIXDATE, "Date: <date>\r");
@@ -151,7 +152,8 @@ describe("a graceful stop", () => {
     client.end();
     const report = await stopping;
     assert.deepEqual([report.drained, report.aborted], [1, 0]);
-    assert.ok(report.durationMs >= 0 && report.durationMs < 5_000);
+    const tookMs = performance.now() - beganMs;
+    assert.ok(report.durationMs >= 0 && report.durationMs <= tookMs + 1, `${report.durationMs} of ${tookMs} ms`);
     assert.equal(server.stats().state, "stopped");
     await server.finished;
   });
@@ -182,13 +184,13 @@ describe("a graceful stop", () => {
     assert.equal(aborted, 0);
   });
 
-  test("does not wait for a client that keeps its side open for more than a second", async () => {
+  test("does not wait for its deadline where a client keeps its side open", async () => {
     const server = await start();
     const client = await connectRaw({ port: server.port });
     client.send(get("/"));
     await client.receiveUntil((received) => received.endsWith("hello"));
-    const { durationMs } = await server.shutdown({ closeIdle: true });
-    assert.ok(durationMs < 5_000, `${durationMs} ms`);
+    const { durationMs } = await server.shutdown({ closeIdle: true, timeout: 60_000 });
+    assert.ok(durationMs < 30_000, `${durationMs} ms`);
     client.destroy();
   });
 
@@ -326,7 +328,7 @@ describe("a Unix domain socket", () => {
 
 /** Waits for later turns of the event loop until a condition holds. */
 async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 20_000;
   while (!holds()) {
     assert.ok(Date.now() < deadline, "the condition did not hold in time");
     await new Promise((resolve) => setTimeout(resolve, 1));

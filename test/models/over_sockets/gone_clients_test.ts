@@ -23,6 +23,8 @@ const RELEASED_WITHIN_MS = IS_MEASUREMENT ? 2_000 : 8_000;
 const CONNECTED_AT_ONCE = 50;
 /** What has not changed for so long will not: handlers are called within milliseconds. */
 const STABLE_MS = 120;
+/** A busy machine may let so much time pass in which nothing is done. */
+const STABLE_LOOKS = 20;
 const SETTLED_WITHIN_MS = 20_000;
 const DOWNLOAD_BYTES = IS_MEASUREMENT ? 200 * 2 ** 20 : 32 * 2 ** 20;
 /** Shorter than `halfCloseTimeout`, which is as it is by default for the whole number, and long for any machine. */
@@ -195,14 +197,16 @@ async function untilSettled({ server }: AppServer, accepted: number, phase: Phas
   const look = () => `${server.stats().connections.accepted} ${server.stats().bytesReceived} ${watch.lines().length}`;
   let last = look();
   let sinceMs = performance.now();
+  let looks = 0;
   await until(
     () => {
       const present = look();
-      if (present !== last) sinceMs = performance.now();
+      if (present !== last) [sinceMs, looks] = [performance.now(), 0];
+      looks++;
       last = present;
       const isAccepted = server.stats().connections.accepted >= accepted;
       const isCalled = !phase.isCalled || watch.lines().includes("called");
-      return isAccepted && isCalled && performance.now() - sinceMs > STABLE_MS;
+      return isAccepted && isCalled && looks > STABLE_LOOKS && performance.now() - sinceMs > STABLE_MS;
     },
     () => `It has not come to rest: ${last}, of ${accepted}`,
     SETTLED_WITHIN_MS,
