@@ -31,26 +31,24 @@ function record(table: string, from: string, to: string): void {
  * @returns What the function returns.
  */
 export function withoutRecording<T>(call: () => T): T {
+  const before = transitionRecorder.record;
   transitionRecorder.record = null;
   try {
     return call();
   } finally {
-    startRecording();
+    transitionRecorder.record = before;
   }
 }
 
 /** The same for what takes turns of the event loop; faults of a connection are not thrown on meanwhile. */
 export async function withoutRecordingLater(call: () => Promise<void>): Promise<void> {
+  const before = transitionRecorder.record;
   transitionRecorder.record = null;
   try {
     await call();
   } finally {
-    startRecording();
+    transitionRecorder.record = before;
   }
 }
 
-function startRecording(): void {
-  transitionRecorder.record = record;
-}
-
-startRecording();
+transitionRecorder.record = record;
