@@ -25,6 +25,8 @@ export interface CommandOptions {
   readonly cwd: string;
   /** When the command is ended. */
   readonly deadlineMs: number;
+  /** Whether the deadline begins anew with whatever the command prints. */
+  readonly mayGoOnWhilePrinting?: boolean;
   /** What its environment has beside this program's. */
   readonly env?: Readonly<Record<string, string>>;
   /** Told what the command prints, as it comes. */
@@ -55,6 +57,7 @@ export async function runCommand(argv: readonly string[], options: CommandOption
   const take = (text: string): void => {
     chunks.push(text);
     options.onOutput?.(text);
+    if (options.mayGoOnWhilePrinting) setDeadline();
   };
   const child = new Deno.Command("sh", {
     args: ["-c", LIFELINE, "sh", ...argv],
@@ -67,14 +70,23 @@ export async function runCommand(argv: readonly string[], options: CommandOption
     detached: true,
   }).spawn();
 
-  const output = Promise.all([collect(child.stdout, take), collect(child.stderr, take)]);
   let timedOut = false;
-  const deadline = setTimeout(() => {
-    timedOut = true;
-    signalGroup(child.pid, "SIGTERM");
-  }, options.deadlineMs);
-  const lastResort = setTimeout(() => signalGroup(child.pid, "SIGKILL"), options.deadlineMs + GRACE_MS);
+  let isOver = false;
+  let deadline: ReturnType<typeof setTimeout> | undefined;
+  let lastResort: ReturnType<typeof setTimeout> | undefined;
+  const setDeadline = (): void => {
+    if (timedOut || isOver) return;
+    clearTimeout(deadline);
+    deadline = setTimeout(() => {
+      timedOut = true;
+      signalGroup(child.pid, "SIGTERM");
+      lastResort = setTimeout(() => signalGroup(child.pid, "SIGKILL"), GRACE_MS);
+    }, options.deadlineMs);
+  };
+  setDeadline();
+  const output = Promise.all([collect(child.stdout, take), collect(child.stderr, take)]);
   const status = await child.status;
+  isOver = true;
   clearTimeout(deadline);
   clearTimeout(lastResort);
 

@@ -45,8 +45,17 @@ export async function groupTestFiles(folder: string, files: readonly string[]): 
   return together.length === 0 ? apart : [...apart, together];
 }
 
-/** Looks through the modules of tests that a file imports; what is tested is not looked into. */
-async function standsApart(path: string, importsOf: (path: string) => Promise<string[]>): Promise<boolean> {
+/**
+ * Whether a test file opens sockets, or starts threads or programs. It looks through the modules of tests that the file
+ * imports; what is tested is not looked into.
+ *
+ * @param path The emitted module.
+ * @param importsOf What a module imports: packages by name, modules by their path relative to the repository.
+ */
+export async function standsApart(
+  path: string,
+  importsOf: (path: string) => Promise<readonly string[]>,
+): Promise<boolean> {
   const found = new Set([path]);
   for (const module of found) {
     if (APART.test(module)) return true;
@@ -56,7 +65,6 @@ async function standsApart(path: string, importsOf: (path: string) => Promise<st
   return false;
 }
 
-/** What a module imports: packages by name, modules by their path relative to the folder. */
 function findImports(path: string, text: string): string[] {
   const base = new URL(path, "file:///");
   return Array.from(

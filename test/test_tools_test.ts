@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { standsApart, withFiles } from "../scripts/node_test_groups.ts";
 import { rewriteSpecifiers } from "../scripts/specifiers.ts";
 import { compareWays, readWays, type Way, waysOfConnections, waysOfTables, writeWay } from "../scripts/state_ways.ts";
 import { readTestReport, type TestCase, withoutGroups } from "../scripts/test_report.ts";
@@ -190,6 +191,42 @@ const LIGHTS = new StateTable<"green" | "yellow" | "red">("a light", "green", {
 const GREEN_TO_YELLOW: Way = ["a light", "green", "yellow"];
 const YELLOW_TO_RED: Way = ["a light", "yellow", "red"];
 const RED_TO_GREEN: Way = ["a light", "red", "green"];
+
+/** Modules of tests, each with what it imports. */
+const MODULES: Readonly<Record<string, readonly string[]>> = {
+  "test/pure_test.js": ["node:test", "src/pure.js"],
+  "test/socket_test.js": ["test/support/client.js"],
+  "test/support/client.js": ["node:net", "test/support/client.js"],
+  "test/server_test.js": ["mod.js"],
+  "test/memory_test.js": ["test/support/memory_runtime.js", "src/pure.js"],
+  "test/support/memory_runtime.js": ["runtime/detect.js"],
+  "src/pure.js": ["node:net"],
+};
+
+describe("test files on Node", () => {
+  for (
+    const [path, isApart] of [
+      ["test/pure_test.js", false],
+      ["test/memory_test.js", false],
+      ["test/socket_test.js", true],
+      ["test/server_test.js", true],
+    ] as const
+  ) {
+    test(`${path} ${isApart ? "has a process of its own" : "shares a process"}`, async () => {
+      assert.equal(await standsApart(path, (module) => Promise.resolve(MODULES[module])), isApart);
+    });
+  }
+
+  test("that share a process are told apart by the test in front of each", () => {
+    const names = ["file: test/a_test.ts", "one", "group > two", "file: test/b_test.ts", "file: test/c_test.ts", "one"];
+    const cases = names.map((name): TestCase => ({ name, file: undefined, outcome: "passed" }));
+    assert.deepEqual(withFiles(cases).map(({ name, file }) => [name, file]), [
+      ["one", "test/a_test.ts"],
+      ["group > two", "test/a_test.ts"],
+      ["one", "test/c_test.ts"],
+    ]);
+  });
+});
 
 describe("the comparison of tables of states with the ways that were taken", () => {
   const rows: { name: string; taken: Way[]; unlisted: string[]; untaken: string[] }[] = [
