@@ -91,14 +91,12 @@ describe("a handler that keeps allocating, with maxThreadMemory", () => {
 describe("threads that crash one after another, hybrid", () => {
   const options: ServeOptions = { model: "hybrid", threads: 2 };
 
-  // Each request to /exit ends a thread of its own, which takes a while to start on a busy machine.
-  for (const [target, count] of [["/throw-in-a-timer", 20], ["/exit", 8]] as const) {
-    test(`a burst of ${count} requests to ${target}: each gets 503 once, and the threads are back soon`, async () => {
-      const outcome = await run({ options, targets: Array(count).fill(target) });
-      assert.deepEqual(statusesOf(outcome), { [target]: Array(count).fill(503) });
-      assert.ok(outcome.lost <= count, `${outcome.lost}`);
-      // Below a second on an idle machine; what must not be is the minute and a half of a back-off that doubles.
-      assert.ok(outcome.recoveredMs < 30_000, `${outcome.recoveredMs} ms`);
+  // How soon the next thread is started, be they many, is a matter of `thread_lifetimes_test.ts`.
+  for (const target of ["/throw-in-a-timer", "/exit"]) {
+    test(`a burst of 8 requests to ${target}: each gets 503 once, and the threads are back`, async () => {
+      const outcome = await run({ options, targets: Array(8).fill(target) });
+      assert.deepEqual(statusesOf(outcome), { [target]: Array(8).fill(503) });
+      assert.ok(outcome.lost <= 8, `${outcome.lost}`);
     });
   }
 });
