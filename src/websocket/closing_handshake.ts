@@ -47,9 +47,9 @@ export class ClosingHandshake {
     this.#deadlines.closing();
   }
 
-  /** The server closes because what it was to send can't be sent. */
+  /** What was to be sent can't be: the Close says so, also in place of one that waited behind it and is dropped. */
   giveUp(): void {
-    this.enter("closing");
+    if (this.state === "open") this.enter("closing");
     this.#outgoing.addControl(encodeCloseFrame(CLOSE_INTERNAL_ERROR, ""));
     this.#deadlines.closing();
   }

@@ -76,6 +76,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       compressor,
       thresholdBytes,
       () => this.#sendReady(),
+      (cause) => this.#sendFailed(cause),
     );
     this.#closing = new ClosingHandshake(this.#outgoing, this.#deadlines);
   }
@@ -319,16 +320,19 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     this.#receiver.failed(new TrivetError("websocket-violation", `${reason} (${code})`));
   }
 
-  /** A message could not be compressed, or what was to be sent could not be read; or frames that waited can leave. */
+  /** Frames that had to wait can leave. */
   #sendReady(): void {
     if (this.#closing.state === "closed") return;
-    if (this.#outgoing.hasFailed && this.#closing.state === "open") {
-      this.#closing.giveUp();
-      this.#receiver.failed(new TrivetError("handler-failed", "A message could not be read or compressed."));
-    }
     this.#flush();
     if (this.#outgoing.isIdle) this.#receiver.drained();
     this.#decode();
+  }
+
+  /** A message could not be compressed, or what was to be sent could not be read; a Close may have waited behind it. */
+  #sendFailed(cause: unknown): void {
+    this.#closing.giveUp();
+    this.#receiver.failed(new TrivetError("handler-failed", "A message could not be read or compressed.", { cause }));
+    this.#sendReady();
   }
 
   /** What is sent within a turn leaves together; what is sent while messages are taken, behind the last of them. */

@@ -43,6 +43,7 @@ export class OutgoingFrames {
   readonly #compressor: MessageCompressor | null;
   readonly #thresholdBytes: number;
   readonly #onReady: () => void;
+  readonly #onFailed: (cause: unknown) => void;
   #channel: ByteChannel | null = null;
   #first: Piece | null = null;
   #last: Piece | null = null;
@@ -59,14 +60,15 @@ export class OutgoingFrames {
   /** What the thread knows to wait here. */
   #toldBytes = 0;
   #isClosed = false;
-  #hasFailed = false;
 
   /**
    * @param slab Of the thread.
    * @param turns Of the thread: told how much waits.
    * @param compressor Compresses messages, where that was agreed on.
    * @param thresholdBytes Shorter messages are not compressed.
-   * @param onReady Called when something that had to wait can be flushed, or could not be made.
+   * @param onReady Called when something that had to wait can be flushed.
+   * @param onFailed Called when a message could not be made, and what waited behind it is dropped; only a control frame
+   * makes sense then.
    */
   constructor(
     slab: FrameSlab,
@@ -74,22 +76,19 @@ export class OutgoingFrames {
     compressor: MessageCompressor | null,
     thresholdBytes: number,
     onReady: () => void,
+    onFailed: (cause: unknown) => void,
   ) {
     this.#slab = slab;
     this.#turns = turns;
     this.#compressor = compressor;
     this.#thresholdBytes = thresholdBytes;
     this.#onReady = onReady;
+    this.#onFailed = onFailed;
   }
 
   /** Bytes of messages that the client has not taken. */
   get bufferedBytes(): number {
     return Math.min(this.#payloadBytes, this.#keptBytes);
-  }
-
-  /** Whether a message could not be made, so that nothing can be sent any more. */
-  get hasFailed(): boolean {
-    return this.#hasFailed;
   }
 
   /** Whether everything is handed over and the client keeps up. */
@@ -243,7 +242,7 @@ export class OutgoingFrames {
       this.#isPreparing = true;
       if (content instanceof SharedFrame) this.#takeShared(content);
       else if (content instanceof Uint8Array) this.#compress(opcode, content);
-      else this.#read(opcode, content);
+      else void this.#read(opcode, content);
       if (this.#isPreparing) return;
     }
   }
@@ -261,12 +260,17 @@ export class OutgoingFrames {
     });
   }
 
-  #read(opcode: number, blob: Blob): void {
-    blob.arrayBuffer().then((buffer) => {
-      if (this.#isClosed) return;
-      this.#compress(opcode, new Uint8Array(buffer));
-      if (!this.#isPreparing) this.#goOn();
-    }, () => this.#fail());
+  async #read(opcode: number, blob: Blob): Promise<void> {
+    let payload: Uint8Array<ArrayBuffer>;
+    try {
+      payload = new Uint8Array(await blob.arrayBuffer());
+    } catch (cause) {
+      this.#fail(cause);
+      return;
+    }
+    if (this.#isClosed) return;
+    this.#compress(opcode, payload);
+    if (!this.#isPreparing) this.#goOn();
   }
 
   #compress(opcode: number, payload: Uint8Array<ArrayBuffer>): void {
@@ -278,7 +282,7 @@ export class OutgoingFrames {
     this.#compressor.compress(payload, (compressed) => {
       if (this.#isClosed) return;
       if (compressed === null) {
-        this.#fail();
+        this.#fail(undefined);
         return;
       }
       this.#prepared(this.#slab.makeBytes(opcode, compressed, true));
@@ -298,12 +302,12 @@ export class OutgoingFrames {
     this.#onReady();
   }
 
-  /** What waits behind it would be a gap: none of it is sent. */
-  #fail(): void {
-    this.#hasFailed = true;
+  /** Behind it there would be a gap: nothing of what waits is sent. */
+  #fail(cause: unknown): void {
+    if (this.#isClosed) return;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#onReady();
+    this.#onFailed(cause);
   }
 
   #addPiece(piece: Piece): void {

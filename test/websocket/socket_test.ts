@@ -355,20 +355,46 @@ describe("what a handler does wrong", () => {
     assert.deepEqual(reported.map(({ code }) => code), ["too-late"]);
   });
 
-  test("one that sends what can't be read loses that connection, in order and at once", async () => {
-    const { client, clock, reported } = await start();
-    const { socket, send, shown, peer } = await client();
-    const unreadable = new Blob(["x"]);
-    unreadable.arrayBuffer = () => Promise.reject(new Error("gone"));
-    socket.send("before");
-    socket.send(unreadable);
-    socket.send("behind");
-    await clock.settle();
-    assert.deepEqual(shown(), ["text before", "close 1011"]);
-    assert.deepEqual(reported.map(({ code }) => code), ["handler-failed"]);
-    await send(close(1011));
-    assert.equal(peer.serverSide, "ended", "nothing else is waited for");
-  });
+  const unreadables: Record<string, () => Promise<ArrayBuffer>> = {
+    "can't be read": () => Promise.reject(new Error("gone")),
+    "throws when it is read": () => {
+      throw new Error("gone");
+    },
+  };
+  for (const [what, arrayBuffer] of Object.entries(unreadables)) {
+    const unreadable = Object.assign(new Blob(["x"]), { arrayBuffer });
+    const goes: Record<string, (client: Client) => unknown> = {
+      "loses that connection, in order and at once": () => {},
+      "loses it although it has closed it behind that": ({ socket }) => socket.close(4000),
+      "loses it although its client has closed it": ({ send }) => send(close(1000)),
+      "loses it although its client has broken the protocol": ({ send }) => send(frame({ opcode: 3 })),
+    };
+    for (const [how, go] of Object.entries(goes)) {
+      test(`one that sends what ${what} ${how}`, async () => {
+        const events: string[] = [];
+        const { client, clock, reported, server } = await start((socket) => {
+          socket.onerror = ({ error }) => events.push(error.code);
+          socket.onclose = ({ code }) => events.push(`close ${code}`);
+        });
+        const one = await client();
+        one.socket.send("before");
+        one.socket.send(unreadable);
+        one.socket.send("behind");
+        const went = go(one);
+        await clock.settle();
+        await went;
+        assert.deepEqual(one.shown(), ["text before", "close 1011"]);
+        assert.deepEqual(reported.map(({ code, cause }) => `${code} ${cause}`), ["handler-failed Error: gone"]);
+        await one.send(close(1011));
+        assert.equal(one.peer.serverSide, "ended", "nothing else is waited for");
+        one.peer.end();
+        await clock.settle();
+        assert.equal(events.filter((event) => event === "handler-failed").length, 1);
+        assert.equal(events.filter((event) => event.startsWith("close")).length, 1);
+        assert.equal(server.stats().connections.open, 0);
+      });
+    }
+  }
 
   test("one that sends behind the close event is told so, one that does not know yet is not", async () => {
     const { client, clock, reported } = await start();
