@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import zlib from "node:zlib";
 import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
-import type { DeflateStream } from "../../src/runtime.ts";
-import { createMemoryRuntime, type MemoryPeer, type MemoryRuntime } from "../support/memory_runtime.ts";
+import { createCountingRuntime } from "../support/counting_runtime.ts";
+import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, createMemoryServer, type Gate, type MemoryServer } from "../support/memory_server.ts";
 import { closePayload, frame } from "../support/websocket_frames.ts";
 import { webSocketRequest } from "../support/websocket_wire.ts";
@@ -222,37 +222,6 @@ const ENDS: readonly End[] = [
   },
 ];
 
-/** A runtime that counts streams of zlib, whose work waits for a gate, and how often text was encoded. */
-function createCountingRuntime(gate: Gate) {
-  const runtime = createMemoryRuntime();
-  const counts = { openStreams: 0, encoded: 0 };
-  const counted = (stream: DeflateStream): DeflateStream => {
-    let isOpen = true;
-    counts.openStreams++;
-    return {
-      run: (...args) => void gate.opened.then(() => isOpen && stream.run(...args)),
-      close: () => {
-        if (isOpen) counts.openStreams--;
-        isOpen = false;
-        stream.close();
-      },
-    };
-  };
-  const counting: MemoryRuntime = {
-    ...runtime,
-    deflate: {
-      ...runtime.deflate,
-      createCompressor: (windowBits, level) => counted(runtime.deflate.createCompressor(windowBits, level)),
-      createDecompressor: (windowBits) => counted(runtime.deflate.createDecompressor(windowBits)),
-    },
-    encodeUtf8: (...args) => {
-      counts.encoded++;
-      return runtime.encodeUtf8(...args);
-    },
-  };
-  return { runtime: counting, counts };
-}
-
 async function play(phase: Phase, end: End): Promise<void> {
   const gate = createGate();
   const { runtime, counts } = createCountingRuntime(gate);
@@ -260,7 +229,6 @@ async function play(phase: Phase, end: End): Promise<void> {
   const log: string[] = [];
   const rejections: unknown[] = [];
   let socket!: ServerWebSocket;
-  let peer!: MemoryPeer;
   const memory = createMemoryServer(runtime, {}, async (_request, info) => {
     const upgrade = info.upgradeWebSocket(phase.options);
     socket = upgrade.socket;
@@ -275,7 +243,7 @@ async function play(phase: Phase, end: End): Promise<void> {
     return upgrade.response;
   });
   await memory.server.ready();
-  peer = memory.connect();
+  const peer = memory.connect();
   peer.send(webSocketRequest("/", "Sec-WebSocket-Extensions: permessage-deflate"));
   for (let turns = 0; socket === undefined; turns++) {
     assert.ok(turns < 1_000, "the handler was called");
