@@ -370,8 +370,15 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     }
   }
 
-  /** One message may be longer than what may wait. */
+  /** What is gathered until the turn is over does not wait for the client: it is handed over before that is judged. */
   #hasRoomFor(bytes: number): boolean {
+    if (this.#mayWait(bytes)) return true;
+    this.#flush();
+    return this.#mayWait(bytes);
+  }
+
+  /** One message may be longer than what may wait. */
+  #mayWait(bytes: number): boolean {
     const { bufferedBytes } = this.#outgoing;
     return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
   }

@@ -4,11 +4,13 @@
  * @module
  */
 
+import type { InflateRaw } from "node:zlib";
+import { constants } from "node:zlib";
 import type { Handler } from "../../src/api/handler.ts";
 import type { WebSocketOptions } from "../../src/api/websocket.ts";
 import { type Found, hex } from "../fixtures/websocket_frames.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
-import { parseServerFrames, type ServerFrame } from "./websocket_frames.ts";
+import { concat, parseServerFrames, type ServerFrame } from "./websocket_frames.ts";
 
 /** The key of RFC 6455 section 1.3, and what proves that it was read. */
 export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -90,4 +92,21 @@ export function answersTo(found: readonly Found[]): Found[] {
 /** Whether a connection ends by what is found. */
 export function endsIt(found: readonly Found[]): boolean {
   return found.some((what) => /^(?:close|fail) /.test(what));
+}
+
+/** The payload of a message, by a stream that has had those before, to which it may refer. */
+export function inflateNext(inflater: InflateRaw, payload: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const pieces: Uint8Array[] = [];
+    const take = (piece: Uint8Array): void => void pieces.push(piece);
+    inflater.on("data", take);
+    inflater.once("error", reject);
+    // RFC 7692 section 7.2.2: these four bytes were not sent.
+    inflater.write(concat(payload, Uint8Array.of(0, 0, 0xff, 0xff)));
+    inflater.flush(constants.Z_SYNC_FLUSH, () => {
+      inflater.off("data", take);
+      inflater.off("error", reject);
+      resolve(concat(...pieces));
+    });
+  });
 }

@@ -7,14 +7,13 @@ import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.
 import { createCountingRuntime } from "../support/counting_runtime.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, createMemoryServer, type Gate } from "../support/memory_server.ts";
-import { closePayload, concat, frame } from "../support/websocket_frames.ts";
-import { framesOf, webSocketRequest } from "../support/websocket_wire.ts";
+import { closePayload, frame } from "../support/websocket_frames.ts";
+import { framesOf, inflateNext, webSocketRequest } from "../support/websocket_wire.ts";
 
 /** More than compress at a time. */
 const CLIENTS = 25;
 const TAKES_OVER: WebSocketOptions = { compress: { contextTakeover: true, threshold: 0 } };
 const STANDS_ALONE: WebSocketOptions = { compress: { threshold: 0 } };
-const TAIL = Uint8Array.of(0, 0, 0xff, 0xff);
 const SYNC = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
 /** Beyond what is compressed at once. */
 const LONG = "again and ".repeat(4_000);
@@ -45,16 +44,20 @@ async function start(options: WebSocketOptions) {
 }
 
 /** What came until the Close, and that; messages of clients that take over refer to those before. */
-function shown(peer: MemoryPeer): string[] {
-  let window = new Uint8Array(0);
-  return framesOf(peer.received()).map(({ opcode, rsv, payload }) => {
-    if (opcode === 8) return `close ${payload[0] * 256 + payload[1]}`;
-    if (rsv === 0) return new TextDecoder().decode(payload);
-    const options = { ...SYNC, ...(window.byteLength > 0 ? { dictionary: window } : {}) };
-    const bytes = new Uint8Array(zlib.inflateRawSync(concat(payload, TAIL), options));
-    window = concat(window, bytes).subarray(-32_768);
-    return new TextDecoder().decode(bytes);
-  });
+async function shown(peer: MemoryPeer): Promise<string[]> {
+  const inflater = zlib.createInflateRaw();
+  const all: string[] = [];
+  for (const { opcode, rsv, payload } of framesOf(peer.received())) {
+    if (opcode === 8) all.push(`close ${payload[0] * 256 + payload[1]}`);
+    else all.push(new TextDecoder().decode(rsv === 0 ? payload : await inflateNext(inflater, payload)));
+  }
+  inflater.close();
+  return all;
+}
+
+/** Whether a Close came, which is the last frame. */
+function hasClose(peer: MemoryPeer): boolean {
+  return framesOf(peer.received()).at(-1)?.opcode === 8;
 }
 
 /** Streams of zlib work on threads of the runtime. */
@@ -124,12 +127,12 @@ describe("a server that stops sends first", () => {
       await clock.settle();
       for (const { socket, peer } of clients) {
         assert.equal(socket.readyState, 2);
-        assert.ok(!shown(peer).includes("close 1001"));
+        assert.ok(!hasClose(peer));
         socket.send("too late");
       }
       gate.open();
-      await until(() => clock.settle(), () => clients.every(({ peer }) => shown(peer).at(-1) === "close 1001"));
-      assert.deepEqual(clients.map(({ peer }) => shown(peer)), expected);
+      await until(() => clock.settle(), () => clients.every(({ peer }) => hasClose(peer)));
+      assert.deepEqual(await Promise.all(clients.map(({ peer }) => shown(peer))), expected);
       for (const { peer } of clients) {
         peer.send(frame({ opcode: 8, payload: closePayload(1001) }));
         peer.end();
@@ -169,7 +172,7 @@ test("a server that stops hears the client's Close behind a message that is deco
   const stopped = server.shutdown({ timeout: 30_000 });
   await clock.settle();
   for (const { peer } of clients) {
-    assert.deepEqual(shown(peer), ["close 1001"], "nothing was to be sent before it");
+    assert.deepEqual(await shown(peer), ["close 1001"], "nothing was to be sent before it");
     peer.send(frame({ opcode: 8, payload: closePayload(1001) }));
   }
   await clock.settle();

@@ -426,6 +426,19 @@ describe("what a handler does wrong", () => {
     assert.deepEqual(other.shown(), ["text still here"]);
   });
 
+  test("one that sends more within a turn than may wait loses no client that keeps up", async () => {
+    const { client, clock, server } = await start();
+    const { socket, frames } = await client({ maxBufferedAmount: 10_000 });
+    socket.subscribe("news");
+    for (let i = 0; i < 20; i++) {
+      socket.send("x".repeat(3_000));
+      server.publish("news", new Uint8Array(3_000));
+    }
+    await clock.settle();
+    assert.equal(frames().length, 40);
+    assert.equal(socket.readyState, 1);
+  });
+
   test("one message may be longer than what may wait", async () => {
     const { client, clock } = await start();
     const { socket, frames } = await client({ maxBufferedAmount: 1_000 });
