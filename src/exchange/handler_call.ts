@@ -10,7 +10,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerInfo, PeerAddress, UpgradeAnswer } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
-import { forEachListElement } from "../http/token_list.ts";
+import { hasListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
 import { readTraceContext, type TraceContext } from "../http/trace_context.ts";
 import type { Address, TlsInfo } from "../runtime.ts";
@@ -21,8 +21,20 @@ import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
 import { callTraced, requestChannel } from "./tracing.ts";
 
-/** Calls a handler with an exchange, which takes the result. */
+/** Calls a handler with an exchange, which takes the result; sometimes when what it may need is loaded. */
 export function callHandler(handler: Handler, exchange: Exchange): void {
+  const { head, connection } = exchange;
+  const loaded = head.upgrade === null ? null : connection.services.webSockets.load(head);
+  if (loaded === null) callNow(handler, exchange);
+  else loaded.then(() => callLater(handler, exchange), (cause) => exchange.fail(cause));
+}
+
+/** Its client may have gone meanwhile, or its time be over. */
+function callLater(handler: Handler, exchange: Exchange): void {
+  if (exchange.progress === "awaited") callNow(handler, exchange);
+}
+
+function callNow(handler: Handler, exchange: Exchange): void {
   let result: Response | Promise<Response>;
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);
@@ -156,9 +168,5 @@ export class ExchangeInfo implements HandlerInfo {
 
 /** `Upgrade = #protocol`, `protocol = protocol-name [ "/" protocol-version ]` (RFC 9110 section 7.8). */
 function offers(upgrade: string | null, protocol: string): boolean {
-  let isOffered = false;
-  forEachListElement(upgrade ?? "", (offered) => {
-    if (offered === protocol.toLowerCase()) isOffered = true;
-  });
-  return isOffered;
+  return upgrade !== null && hasListElement(upgrade, protocol.toLowerCase());
 }

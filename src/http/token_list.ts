@@ -22,6 +22,15 @@ export function forEachListElement(value: string, callback: (lowerCaseElement: s
   }
 }
 
+/** Whether a list has an element, which is given in lower case. */
+export function hasListElement(value: string, lowerCaseElement: string): boolean {
+  let has = false;
+  forEachListElement(value, (element) => {
+    if (element === lowerCaseElement) has = true;
+  });
+  return has;
+}
+
 /** Removes `OWS = *( SP / HTAB )` at both ends; `String.prototype.trim` would also remove what OWS is not. */
 export function trimOws(value: string): string {
   let start = 0;

@@ -1,5 +1,5 @@
 /**
- * The opening handshake (RFC 6455 section 4.2): whether a request asks for a WebSocket, and what is answered.
+ * The opening handshake (RFC 6455 section 4.2) of a request that asks for a WebSocket, and what is answered.
  *
  * It decides which requests are refused and why, and which protocol is spoken. It must not know how the connection is
  * taken over.
@@ -11,7 +11,7 @@ import { TrivetError } from "../api/errors.ts";
 import type { WebSocketOptions } from "../api/websocket.ts";
 import { isToken } from "../http/grammar.ts";
 import type { RequestHead } from "../http/request_head.ts";
-import { forEachListElement, trimOws } from "../http/token_list.ts";
+import { trimOws } from "../http/token_list.ts";
 import { type ExtensionOffer, parseExtensions } from "./codec/extensions.ts";
 
 /** RFC 6455 section 1.3. */
@@ -31,7 +31,7 @@ export interface Handshake {
 }
 
 /**
- * Reads the handshake of a request.
+ * Reads the handshake of a request: GET, with `websocket` in Upgrade.
  *
  * @param head The head of the request.
  * @param uri Its target URI.
@@ -46,10 +46,6 @@ export function readHandshake(
   sha1: (bytes: Uint8Array) => Uint8Array,
 ): Handshake {
   const { fields } = head;
-  if (head.method !== "GET") throw invalid("A WebSocket is asked for with GET.");
-  if (!asksForWebSocket(head.upgrade)) {
-    throw upgradeRequired("This is for WebSockets: Upgrade must be websocket, and Connection must have upgrade.");
-  }
   if (head.contentLength !== 0) throw invalid("A request for a WebSocket has no content.");
   if (fields.get("sec-websocket-version") !== VERSION) throw upgradeRequired("Sec-WebSocket-Version must be 13.");
   const key = fields.get("sec-websocket-key");
@@ -62,14 +58,6 @@ export function readHandshake(
   }
   const accept = toBase64(sha1(new TextEncoder().encode(key + KEY_SUFFIX)));
   return { accept, protocol: chooseProtocol(protocols, options.protocol), extensions };
-}
-
-function asksForWebSocket(upgrade: string | null): boolean {
-  let asks = false;
-  forEachListElement(upgrade ?? "", (protocol) => {
-    if (protocol === "websocket") asks = true;
-  });
-  return asks;
 }
 
 /** RFC 6455 section 4.1, item 10: tokens, each of them once. */

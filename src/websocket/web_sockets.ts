@@ -1,45 +1,38 @@
 /**
- * The WebSockets of one thread.
+ * The WebSockets of one thread, as servers and handlers see them. What makes them is loaded with the first request that
+ * asks for one: it is a seventh of the package, and most servers never need it.
  *
- * It decides how a request becomes a socket: what is answered, what was agreed on, and when it opens. It is handed to
- * whatever carries exchanges, since a room below this one calls it.
+ * It decides when that is loaded, and refuses what asks for no WebSocket. It is handed to whatever carries exchanges,
+ * since a room below this one calls it.
  *
  * @module
  */
 
-import type { HandlerInfo, UpgradedConnection } from "../api/handler.ts";
+import { TrivetError } from "../api/errors.ts";
+import type { HandlerInfo } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
-import type { ByteChannel, ByteConnection, ByteReceiver } from "../exchange/byte_channel.ts";
 import type { Exchange, WebSocketUpgrades } from "../exchange/exchange.ts";
 import type { Publication } from "../exchange/publication.ts";
-import type { Runtime } from "../runtime.ts";
-import { agreeOnDeflate } from "./codec/extensions.ts";
-import { WebSocketConnection } from "./connection.ts";
-import type { SocketService } from "./socket_service.ts";
-import { readHandshake } from "./handshake.ts";
-import { CompressionJobs, type CompressionTools } from "./message_compression.ts";
-import { FrameSlab } from "./frame_slab.ts";
-import { OpenSockets } from "./open_sockets.ts";
-import { SendTurns } from "./send_turns.ts";
-import { ServerSocket, toPublished } from "./server_socket.ts";
-import { resolveWebSocketOptions } from "./settings.ts";
-import { type FrameTools, SharedMessage } from "./shared_frames.ts";
-import { StreamChannel } from "./stream_channel.ts";
-import { type Subscriber, Topics } from "./topics.ts";
+import type { RequestHead } from "../http/request_head.ts";
+import { hasListElement } from "../http/token_list.ts";
+import { toPublication } from "./payload.ts";
+import type { SocketUpgrades, WebSocketRuntime } from "./socket_upgrades.ts";
 
-/** What is asked of a runtime. */
-export type WebSocketRuntime = Pick<Runtime, "clock" | "sha1" | "deflate" | "encodeUtf8" | "decodeLatin1">;
+/** What makes WebSockets, once it is loaded. */
+let Upgrades: typeof SocketUpgrades | null = null;
 
-/** Makes WebSockets of exchanges. */
+/** Loads what makes WebSockets, so that no request has to wait for it. */
+export async function loadWebSockets(): Promise<void> {
+  Upgrades = (await import("./socket_upgrades.ts")).SocketUpgrades;
+}
+
+/** The WebSockets of one thread. */
 export class WebSockets implements WebSocketUpgrades {
   readonly #runtime: WebSocketRuntime;
-  readonly #service: SocketService;
-  readonly #jobs = new CompressionJobs();
-  readonly #tools: FrameTools;
-  /** Tells what was published here to the sockets of other threads. */
   readonly #tellElsewhere: (publication: Publication) => void;
-  /** Tells that the server drains: one signal for all exchanges of the thread, asked for with the first WebSocket. */
-  #draining: AbortSignal | null = null;
+  /** `null` until a request has asked for a WebSocket. */
+  #upgrades: SocketUpgrades | null = null;
+  #onCountChanged: (count: number) => void = () => {};
 
   /**
    * @param runtime The runtime.
@@ -48,88 +41,55 @@ export class WebSockets implements WebSocketUpgrades {
   constructor(runtime: WebSocketRuntime, tellElsewhere: (publication: Publication) => void) {
     this.#runtime = runtime;
     this.#tellElsewhere = tellElsewhere;
-    const open = new OpenSockets(runtime.clock);
-    const slab = new FrameSlab(runtime.encodeUtf8);
-    this.#tools = { slab, deflate: runtime.deflate, jobs: this.#jobs };
-    this.#service = {
-      open,
-      slab,
-      turns: new SendTurns(runtime.clock.defer, open),
-      topics: new Topics(),
-      decodeLatin1: runtime.decodeLatin1,
-      publish: (topic, message, except) => this.#publish(topic, message, except),
-    };
   }
 
   /** How many are open. */
   get count(): number {
-    return this.#service.open.count;
+    return this.#upgrades?.count ?? 0;
   }
 
   /** Calls back with how many are open when that has changed. */
   onCountChanged(callback: (count: number) => void): void {
-    this.#service.open.onCountChanged = callback;
+    this.#onCountChanged = callback;
+  }
+
+  load({ upgrade }: RequestHead): Promise<void> | null {
+    if (Upgrades !== null || upgrade === null || !hasListElement(upgrade, "websocket")) return null;
+    return loadWebSockets();
   }
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
-    this.#publish(topic, toPublished(message), null);
-  }
-
-  /** Gives what was published on another thread to the sockets of this one. */
-  deliver({ topic, message }: Publication, except: Subscriber | null = null): void {
-    const { topics, turns } = this.#service;
-    if (!topics.has(topic)) return;
-    topics.publish(topic, new SharedMessage(message, this.#tools), except);
-    turns.relieve();
-  }
-
-  upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer {
-    const settings = resolveWebSocketOptions(options);
-    const uri = exchange.url();
-    const { accept, protocol, extensions: offers } = readHandshake(exchange.head, uri, options, this.#runtime.sha1);
-    const { compression } = settings;
-    const agreement = compression === null ? null : agreeOnDeflate(offers, compression);
-    const extensions = agreement?.answer ?? "";
-    const tools: CompressionTools | null = agreement === null
-      ? null
-      : { deflate: this.#runtime.deflate, jobs: this.#jobs, level: compression!.level, ...agreement };
-
-    const headers = new Headers({ "sec-websocket-accept": accept });
-    if (protocol !== "") headers.set("sec-websocket-protocol", protocol);
-    if (extensions !== "") headers.set("sec-websocket-extensions", extensions);
-    const { response, connection: upgraded } = info.upgrade("websocket", { headers });
-    let connection!: WebSocketConnection;
-    const socket = new ServerSocket(
-      { url: uri.replace(/^http/, "ws"), protocol, extensions },
-      (receiver) => connection = new WebSocketConnection(this.#service, settings, tools, receiver),
-      (error) => exchange.connection.responder.reportLateError(exchange, error),
-    );
-    const draining = this.#watchDraining(info);
-    upgraded.then((connected) => {
-      connection.open((receiver) => bytesOf(connected, receiver));
-      if (draining.aborted) connection.goAway();
-    }, () => connection.abandon());
-    return { response, socket };
-  }
-
-  #publish(topic: string, message: string | Uint8Array<ArrayBuffer>, except: Subscriber | null): void {
-    if (typeof topic !== "string") throw new TypeError(`A topic is a string, got ${typeof topic}.`);
-    const publication: Publication = { topic, message };
-    this.deliver(publication, except);
+    const publication = toPublication(topic, message);
+    this.deliver(publication);
     this.#tellElsewhere(publication);
   }
 
-  #watchDraining(info: HandlerInfo): AbortSignal {
-    if (this.#draining === null) {
-      this.#draining = info.draining;
-      this.#draining.addEventListener("abort", () => this.#service.open.goAway(), { once: true });
+  /** Gives what was published on another thread to the sockets of this one. */
+  deliver(publication: Publication): void {
+    this.#upgrades?.deliver(publication);
+  }
+
+  upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer {
+    rejectUnasked(exchange.head);
+    return this.#makeUpgrades().upgrade(exchange, info, options);
+  }
+
+  #makeUpgrades(): SocketUpgrades {
+    if (this.#upgrades === null) {
+      // Whoever calls the handler of a request that asks for a WebSocket has waited for load().
+      this.#upgrades = new Upgrades!(this.#runtime, this.#tellElsewhere);
+      this.#upgrades.onCountChanged(this.#onCountChanged);
     }
-    return this.#draining;
+    return this.#upgrades;
   }
 }
 
-/** The bytes of an upgraded connection, without its streams where they can be had. */
-function bytesOf(connected: UpgradedConnection, receiver: ByteReceiver): ByteChannel {
-  if ("takeBytes" in connected) return (connected as ByteConnection).takeBytes(receiver);
-  return new StreamChannel(connected, receiver);
+/** Refuses what is no request for a WebSocket (RFC 6455 section 4.2.1, items 1, 3 and 4). */
+function rejectUnasked({ method, upgrade }: RequestHead): void {
+  if (method !== "GET") throw new TrivetError("websocket-request-invalid", "A WebSocket is asked for with GET.");
+  if (upgrade !== null && hasListElement(upgrade, "websocket")) return;
+  throw new TrivetError(
+    "websocket-upgrade-required",
+    "This is for WebSockets: Upgrade must be websocket, and Connection must have upgrade.",
+  );
 }
