@@ -15,7 +15,7 @@ import { remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { acceptLast, type SystemCalls } from "./listen_filter.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import type { CloseManner } from "./socket_connection.ts";
-import { type HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
+import type { HandshakeEvents, TlsAcceptor } from "./tls_acceptor.ts";
 
 /** Bytes that wait in a socket before `write` returns false. Node's own 16 KiB is less than most single responses. */
 const HIGH_WATER_BYTES = 128 * 1024;
@@ -60,7 +60,7 @@ export async function listenOverNet(
   traits: NetTraits,
 ): Promise<Listener> {
   const { hostname: host, port, unixPath: path, descriptor, tcpBacklog: backlog, reusePort, tls } = options;
-  const acceptor = tls === undefined ? null : await TlsAcceptor.create(tls);
+  const acceptor = tls === undefined ? null : await (await import("./tls_acceptor.ts")).TlsAcceptor.create(tls);
   let acceptedCount = 0;
   const attach = (socket: Socket): NetConnection => {
     acceptedCount++;

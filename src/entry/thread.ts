@@ -8,7 +8,6 @@
 
 import { TrivetError } from "../api/errors.ts";
 import { handlerOf, loadHandlerModule } from "../server/load_handler.ts";
-import { LoopHost } from "./loop_host.ts";
 import { openRequestChannel } from "../exchange/tracing.ts";
 import type { ParentThread, Runtime } from "../runtime.ts";
 import { copyError } from "../threads/error_copy.ts";
@@ -50,6 +49,7 @@ async function begin(
 ): Promise<(message: unknown) => void> {
   if (orders.fastResponse) installFastResponse();
   if (orders.role === "loop") {
+    const { LoopHost } = await import("./loop_host.ts");
     const host = new LoopHost(runtime, parent, orders);
     await host.load();
     if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));

@@ -11,8 +11,13 @@ import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Histogram, QueueStats, ThreadStats, WorkerStats } from "../api/stats.ts";
-import type { Address } from "../runtime.ts";
-import type { Announcement, LoopCounts } from "./loops/loop_protocol.ts";
+import type { TrivetError } from "../api/errors.ts";
+import type { Handler } from "../api/handler.ts";
+import type { Model } from "../api/options.ts";
+import type { ResolvedOptions } from "../api/resolve_options.ts";
+import type { Warnings } from "../api/warnings.ts";
+import type { Address, Runtime } from "../runtime.ts";
+import type { Announcement, LoopCounts, LoopOrders } from "./loops/loop_protocol.ts";
 
 /** One concurrency model at work for one server. */
 export interface Scheduler {
@@ -73,3 +78,37 @@ export interface SchedulerStats {
   /** What other event loops count. */
   readonly elsewhere: LoopCounts;
 }
+
+/** What models are made of. */
+export interface ModelParts {
+  readonly options: ResolvedOptions;
+  readonly runtime: Runtime;
+  /** Calls the user's handler on this loop; a model that runs it on threads has no use for it. */
+  readonly handler: Handler;
+  /** Where a handler that runs on a thread comes from; `null` where it was given as a function. */
+  readonly module: string | null;
+  /** The URL of the module that a thread starts from. */
+  readonly threadEntry: string;
+  /** The options of a server on another thread. */
+  readonly loopOrders: LoopOrders;
+  readonly warnings: Warnings;
+  /** Tells the user of an error that belongs to no exchange. */
+  readonly reportError: (error: TrivetError) => void;
+  /** Tells the WebSockets of this thread what was published on another one. */
+  readonly onPublished: (publication: Publication) => void;
+}
+
+/** One concurrency model, as the table has it. */
+export interface ModelEntry {
+  /** Whether the handler is called on the loop of this thread, so that its module has to be loaded here. */
+  readonly callsHandlerHere: boolean;
+  /**
+   * Makes the model.
+   *
+   * @throws {TypeError} It runs handlers on threads, and the handler is a function.
+   */
+  create(parts: ModelParts): Scheduler;
+}
+
+/** The models by name. */
+export type ModelTable = Readonly<Record<Model, ModelEntry>>;

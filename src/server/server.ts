@@ -14,7 +14,7 @@ import type { ServerStats } from "../api/stats.ts";
 import { VERSION } from "../api/version.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import { type MetricsFormat, writeMetrics } from "../observe/exposition.ts";
+import type { MetricsFormat } from "../observe/exposition.ts";
 import type { Address, Runtime, TransportEvents } from "../runtime.ts";
 import type { Certificates } from "./certificates.ts";
 import { collectStats } from "./collect_stats.ts";
@@ -152,6 +152,7 @@ export class HttpServer implements Server {
       throw new TypeError("Nothing was measured: metrics() needs a server with the option metrics: true.");
     }
     const { name: runtime } = this.#runtime;
+    const { writeMetrics } = await import("../observe/exposition.ts");
     return await writeMetrics(stats, stats.measured, { version: VERSION, runtime }, format);
   }
 

@@ -19,7 +19,6 @@ import {
   toFieldLines,
 } from "./field_lines.ts";
 import { toByteStream } from "./foreign_response.ts";
-import { parseFormData } from "./form_data.ts";
 import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
@@ -271,7 +270,9 @@ export class HttpResponse implements Response {
 
   /** The fields of a form in the content. */
   async formData(): Promise<FormData> {
-    return parseFormData(new Uint8Array(await this.arrayBuffer()), this.headers.get("content-type"));
+    const content = new Uint8Array(await this.arrayBuffer());
+    const { parseFormData } = await import("./form_data.ts");
+    return parseFormData(content, this.headers.get("content-type"));
   }
 
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { parseFormData } from "./form_data.ts";
 import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes } from "./native_body.ts";
 import { usedResponse } from "./native_body.ts";
 import { makeNativeRequest, refusesContent } from "./native_request.ts";
@@ -115,7 +114,9 @@ export class LazyRequest extends Foundation implements Request {
    * runtime, strictly by RFC 7578. Rejects with a `TypeError` when the content is no such form.
    */
   async formData(): Promise<FormData> {
-    return parseFormData(await this.#collect(), this.headers.get("content-type"));
+    const content = await this.#collect();
+    const { parseFormData } = await import("./form_data.ts");
+    return parseFormData(content, this.headers.get("content-type"));
   }
 
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { parseFormData } from "./form_data.ts";
 import { toBytes } from "./native_body.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
@@ -38,8 +37,11 @@ export function makeNativeRequest(source: RequestSource, headers: Headers, body:
 
 /** Gives one object another way of reading forms than its class has: that of every runtime. */
 function readFormsAlike(native: Request): void {
-  const value = async (): Promise<FormData> =>
-    parseFormData(toBytes(await native.arrayBuffer()), native.headers.get("content-type"));
+  const value = async (): Promise<FormData> => {
+    const content = toBytes(await native.arrayBuffer());
+    const { parseFormData } = await import("./form_data.ts");
+    return parseFormData(content, native.headers.get("content-type"));
+  };
   Object.defineProperty(native, "formData", { configurable: true, writable: true, value });
 }
 

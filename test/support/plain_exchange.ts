@@ -50,6 +50,7 @@ export function createExchange(method = "GET"): PlainExchange {
       toRequest: toLazyRequest,
       drainSignal: new DrainSignal(),
       webSockets: {
+        load: () => null,
         upgrade: () => {
           throw new Error("No WebSocket is asked for.");
         },

@@ -1,0 +1,95 @@
+/**
+ * A model that is loaded when its server starts.
+ *
+ * It decides nothing but when; there are no connections before, and nothing to count.
+ *
+ * @module
+ */
+
+import type { Connection } from "../exchange/connection.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Publication } from "../exchange/publication.ts";
+import type { Address } from "../runtime.ts";
+import type { Announcement } from "./loops/loop_protocol.ts";
+import type { Scheduler, SchedulerStats, StopCounts } from "./scheduler.ts";
+
+/** Stands in place of a model. */
+export class DeferredModel implements Scheduler {
+  readonly #load: () => Promise<Scheduler>;
+  #model: Scheduler | null = null;
+  #isStopped = false;
+
+  /** @param load Loads and makes the model. */
+  constructor(load: () => Promise<Scheduler>) {
+    this.#load = load;
+  }
+
+  async start(): Promise<void> {
+    const model = await this.#load();
+    // A server that was stopped meanwhile has no use for threads.
+    if (this.#isStopped) return;
+    this.#model = model;
+    await model.start?.();
+  }
+
+  get sharesPort(): boolean {
+    return this.#model?.sharesPort === true;
+  }
+
+  admit(connection: Connection): void {
+    this.#model!.admit(connection);
+  }
+
+  run(exchange: Exchange, connection: Connection): void {
+    this.#model!.run(exchange, connection);
+  }
+
+  mayPersist(): boolean {
+    return this.#model!.mayPersist();
+  }
+
+  release(connection: Connection): void {
+    this.#model!.release(connection);
+  }
+
+  publish(publication: Publication): void {
+    this.#model?.publish?.(publication);
+  }
+
+  tick(): void {
+    this.#model?.tick?.();
+  }
+
+  async listening(address: Address): Promise<void> {
+    await this.#model?.listening?.(address);
+  }
+
+  async reloadTls(): Promise<void> {
+    await this.#model?.reloadTls?.();
+  }
+
+  announce(how: Announcement): void {
+    this.#model?.announce?.(how);
+  }
+
+  drain(): void {
+    this.#model?.drain?.();
+  }
+
+  async drained(): Promise<StopCounts> {
+    return await this.#model?.drained?.() ?? { drained: 0, aborted: 0 };
+  }
+
+  cutOff(): void {
+    this.#model?.cutOff?.();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#model?.stop?.();
+  }
+
+  stats(): Partial<SchedulerStats> {
+    return this.#model?.stats?.() ?? {};
+  }
+}
