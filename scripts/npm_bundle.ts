@@ -10,6 +10,7 @@
  */
 
 import { runCommand } from "./command.ts";
+import { filesBelow } from "./npm_finish.ts";
 import { emittedPath, ENTRY_POINTS, MODULE_FOLDER } from "./npm_package.ts";
 
 /** Pinned, so that the same sources give the same package. */
@@ -50,14 +51,30 @@ export async function bundleModules(output: string, emittedFolder: string): Prom
   await restoreNames(`${output}/${MODULE_FOLDER}`);
 }
 
-/** Has every entry point reach what the main one does: what is reached by all of them is put into one module. */
+/**
+ * Has every entry point, and every module that is loaded later, reach what the main one does: what is reached by all of
+ * them is put into one module.
+ */
 async function shareAll(emitted: string): Promise<void> {
   const [main, ...others] = ENTRY_POINTS.map(({ path }) => path.replace(/\.ts$/, ".js"));
-  for (const path of others) {
+  for (const path of [...others, ...await loadedLater(emitted)]) {
     const up = "../".repeat(path.split("/").length - 1);
     // At the end, where it moves no line of the source map.
     await Deno.writeTextFile(`${emitted}/${path}`, `\nimport "${up}${main}";\n`, { append: true });
   }
+}
+
+/** The modules that others load when they need them, relative to the folder. */
+async function loadedLater(emitted: string): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const path of await filesBelow(emitted)) {
+    if (!path.endsWith(".js")) continue;
+    const text = await Deno.readTextFile(`${emitted}/${path}`);
+    for (const [, specifier] of text.matchAll(/\bimport\("(\.[^"]+)"\)/g)) {
+      found.add(new URL(specifier, `file:///${path}`).pathname.slice(1));
+    }
+  }
+  return found;
 }
 
 /**

@@ -132,7 +132,8 @@ async function readMap(path: string): Promise<SourceMap> {
   return JSON.parse(await Deno.readTextFile(path));
 }
 
-async function filesBelow(output: string, folder = ""): Promise<string[]> {
+/** The files in a folder and in those below it, relative to it, sorted. */
+export async function filesBelow(output: string, folder = ""): Promise<string[]> {
   const files: string[] = [];
   for await (const entry of Deno.readDir(`${output}/${folder}`)) {
     const path = `${folder}${entry.name}`;
