@@ -1,5 +1,5 @@
 /**
- * Builds the npm package: ES modules, declarations, source maps, the command, and the texts.
+ * Builds the npm package: ES modules, declarations, the command, and the texts.
  *
  * It is built with dnt. Where JSR, from which dnt comes, is out of reach, the same package is built from the same table
  * with what Deno itself has. The last line says which way was taken and why.
@@ -10,7 +10,7 @@
  */
 
 import { bundleModules } from "./npm_bundle.ts";
-import { finishPackage, nameSources, takeDeclarations } from "./npm_finish.ts";
+import { checkModules, finishPackage, takeDeclarations } from "./npm_finish.ts";
 import { readPackageDescription } from "./npm_package.ts";
 import { emitWithDeno } from "./npm_with_deno.ts";
 import { DntOutOfReachError, emitWithDnt } from "./npm_with_dnt.ts";
@@ -55,7 +55,7 @@ export async function buildNpmPackage(root: string, output: string, compiler?: C
     }
   }
   if (used === "deno") await emitWithDeno(root, emitted);
-  await nameSources(emitted);
+  await checkModules(emitted);
   await bundleModules(output, emitted);
   await takeDeclarations(output, emitted);
   await Deno.remove(scratch, { recursive: true });

@@ -1,8 +1,8 @@
 /**
  * Makes a package of emitted modules, the same one whichever compiler emitted them.
  *
- * It takes the declarations that a user can reach, makes the source maps speak of the repository, and writes what a
- * compiler does not: package.json, the line that makes a command of a module, and the texts.
+ * It takes the declarations that a user can reach, and writes what a compiler does not: package.json, the line that makes
+ * a command of a module, and the texts.
  *
  * @module
  */
@@ -16,13 +16,6 @@ import {
   type PackageDescription,
   packageJson,
 } from "./npm_package.ts";
-
-/** The part of a source map that is changed here. */
-interface SourceMap {
-  sourceRoot?: string;
-  sources: string[];
-  mappings: string;
-}
 
 const COMMAND_LINE = "#!/usr/bin/env node\n";
 /** A relative specifier in a declaration: behind `from`, `import` or `import(`. */
@@ -42,23 +35,18 @@ const PORTABLE_TYPES: readonly [name: RegExp, type: string][] = [
 ];
 
 /**
- * Has each source map name its source beside it, as if the sources stood in the folder of the emitted modules.
+ * Looks whether everything that was emitted is of the package.
  *
  * @param emitted The folder of the emitted modules.
  * @throws {Error} The compiler emitted something that is no module of the package.
  */
-export async function nameSources(emitted: string): Promise<void> {
+export async function checkModules(emitted: string): Promise<void> {
   for (const path of await filesBelow(emitted)) {
-    const source = path.replace(/\.(?:js|js\.map|d\.ts)$/, ".ts");
+    const source = path.replace(/\.(?:js|d\.ts)$/, ".ts");
     const isOfPackage = ENTRY_POINTS.some((entry) => entry.path === source) || /^(?:src|runtime)\/.*\.ts$/.test(source);
     if (!isOfPackage && path !== "package.json") {
       throw new Error(`The compiler emitted ${path}, which is no module of the package.`);
     }
-    if (!path.endsWith(".js.map")) continue;
-    const map = await readMap(`${emitted}/${path}`);
-    map.sourceRoot = "";
-    map.sources = [source.slice(source.lastIndexOf("/") + 1)];
-    await Deno.writeTextFile(`${emitted}/${path}`, JSON.stringify(map));
   }
 }
 
@@ -97,9 +85,6 @@ export async function finishPackage(
   output: string,
   description: PackageDescription,
 ): Promise<string[]> {
-  for (const path of await filesBelow(output)) {
-    if (path.endsWith(".js.map")) await placeSources(`${output}/${path}`, root);
-  }
   for (const { path, command } of ENTRY_POINTS) {
     if (command !== undefined) await makeCommand(`${output}/${emittedPath(path)}`);
   }
@@ -108,28 +93,9 @@ export async function finishPackage(
   return await filesBelow(output);
 }
 
-/** Names the sources as they stand in the repository, whose top is the package's; their text is in the map. */
-async function placeSources(path: string, root: string): Promise<void> {
-  const map = await readMap(path);
-  map.sources = await Promise.all(map.sources.map(async (source) => {
-    const name = /(?:^|\/)(mod\.ts|(?:src|runtime)\/.*)$/.exec(source)?.[1] ?? source;
-    await Deno.stat(`${root}/${name}`);
-    return `../${name}`;
-  }));
-  await Deno.writeTextFile(path, JSON.stringify(map));
-}
-
 async function makeCommand(path: string): Promise<void> {
   await Deno.writeTextFile(path, COMMAND_LINE + await Deno.readTextFile(path));
   await Deno.chmod(path, 0o755);
-  const map = await readMap(`${path}.map`);
-  // A line of the module ends at each semicolon.
-  map.mappings = `;${map.mappings}`;
-  await Deno.writeTextFile(`${path}.map`, JSON.stringify(map));
-}
-
-async function readMap(path: string): Promise<SourceMap> {
-  return JSON.parse(await Deno.readTextFile(path));
 }
 
 /** The files in a folder and in those below it, relative to it, sorted. */

@@ -20,7 +20,7 @@ interface Graph {
 }
 
 /**
- * Emits JavaScript with declarations and source maps.
+ * Emits JavaScript with declarations.
  *
  * @param root The repository.
  * @param folder The folder in which they stand as their sources do in the repository; it is empty.
@@ -32,7 +32,6 @@ export async function emitWithDeno(root: string, folder: string): Promise<void> 
     "transpile",
     "--quiet",
     "--declaration",
-    "--source-map=separate",
     `--outdir=${folder}`,
     ...modules,
   ]);
@@ -57,10 +56,7 @@ async function modulesOfPackage(root: string): Promise<string[]> {
 }
 
 async function completeModule(emitted: string): Promise<void> {
-  const source = await Deno.readTextFile(`${emitted}.js`);
-  const name = emitted.slice(emitted.lastIndexOf("/") + 1);
-  const text = rewriteSpecifiers(source).trimEnd();
-  await Deno.writeTextFile(`${emitted}.js`, `${text}\n//# sourceMappingURL=${name}.js.map\n`);
+  await Deno.writeTextFile(`${emitted}.js`, rewriteSpecifiers(await Deno.readTextFile(`${emitted}.js`)));
 }
 
 /** Takes out the directive in which the compiler names the file it read, with its path on this machine. */

@@ -25,7 +25,7 @@ const LOAD_DEADLINE_MS = 60_000;
 const TYPES_DEADLINE_MS = 30_000;
 
 /**
- * Emits JavaScript with declarations and source maps.
+ * Emits JavaScript with declarations.
  *
  * @param root The repository.
  * @param output The folder they are emitted below, which is empty.
@@ -57,8 +57,7 @@ export async function emitWithDnt(root: string, output: string, description: Pac
     compilerOptions: {
       target: "Latest",
       lib: ["ESNext", "DOM", "DOM.Iterable"],
-      sourceMap: true,
-      inlineSources: true,
+      sourceMap: false,
     },
   });
   return `${output}/${DNT_FOLDER}`;

@@ -21,8 +21,7 @@ import { collectStats } from "./collect_stats.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import { Lifetime, type LifetimeParts } from "./lifetime.ts";
 import { urlOf } from "./listening.ts";
-import { type LocalClient, LocalConnection } from "./local/local_connection.ts";
-import { fetchLocally, toRequest } from "./local/local_fetch.ts";
+import type { LocalPlace } from "./local/local_fetch.ts";
 import type { Observation } from "./observation.ts";
 import { SHOWN_STATES } from "./server_state.ts";
 
@@ -129,7 +128,8 @@ export class HttpServer implements Server {
     await this.ready();
     // One that was stopped before it could listen has none.
     const base = this.#lifetime.address?.transport === "tcp" ? this.url : LOCAL_URL;
-    return await fetchLocally(toRequest(input, init, base), this.#runtime, (client) => this.#connect(client));
+    const { fetchLocally, toRequest } = await import("./local/local_fetch.ts");
+    return await fetchLocally(toRequest(input, init, base), this.#runtime, () => this.#localPlace());
   };
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
@@ -171,12 +171,12 @@ export class HttpServer implements Server {
     });
   }
 
-  /** Opens no connection that would never be served. */
-  #connect(client: LocalClient): LocalConnection {
+  /** There is none for a connection that would never be served. */
+  #localPlace(): LocalPlace {
     if (!this.#lifetime.takesConnections) {
       throw new TrivetError("draining", "server.fetch() came after the server had begun to stop.");
     }
-    return new LocalConnection(this.#localEvents, client, this.addr, this.#runtime.clock.defer);
+    return { events: this.#localEvents, address: this.addr };
   }
 }
 

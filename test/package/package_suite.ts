@@ -136,16 +136,11 @@ for (const runtime of runtimes) {
       });
     }
 
-    // Deno and Bun read no source map of a package.
-    if (isNode) {
-      it("names the TypeScript in a stack, through its source maps", async () => {
-        await Deno.writeTextFile(`${user}/fail_inside.mjs`, FAIL_INSIDE);
-        const stack = await succeed([runtime.path, "--enable-source-maps", "fail_inside.mjs"], user);
-        const [, path, line] = /(src\/[\w/]+\.ts):(\d+):\d+/.exec(stack) ?? assert.fail(stack);
-        const source = (await Deno.readTextFile(`${ROOT}/${path}`)).split("\n")[Number(line) - 1];
-        assert.match(source, /throw|new RangeError/);
-      });
-    }
+    it("names its functions in a stack", async () => {
+      await Deno.writeTextFile(`${user}/fail_inside.mjs`, FAIL_INSIDE);
+      const stack = await succeed(runtime.command("fail_inside.mjs"), user);
+      assert.match(stack, /\bresolveOptions\b[^\n]*\n(?:.*\n)*.*\bserve\b/);
+    });
 
     it("has a command", async () => {
       const argv = isNode ? withFirstInPath(runtime, [COMMAND, "--version"]) : runtime.command(COMMAND, "--version");

@@ -73,7 +73,7 @@ serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => new Response("hel
 });
 `;
 
-/** Fails inside the package, at a line that the source map must find. */
+/** Fails inside the package. */
 export const FAIL_INSIDE = `import { serve } from "${PACKAGE_NAME}";
 try {
   serve({ port: -1 }, () => new Response());

@@ -14,8 +14,8 @@ import { decideRequestFraming } from "../../http1/codec/framing.ts";
 import { FieldSection } from "../../http/field_section.ts";
 import { nativeResponse } from "../../web/native_body.ts";
 import { joinPieces } from "../../web/pieces.ts";
-import type { Runtime } from "../../runtime.ts";
-import type { LocalClient, LocalConnection } from "./local_connection.ts";
+import type { Address, Runtime, TransportEvents } from "../../runtime.ts";
+import { type LocalClient, LocalConnection } from "./local_connection.ts";
 import { beginContent, type RequestContent, requestHead, sendContent } from "./request_bytes.ts";
 
 /** What was sent by the server itself needs no bounds. */
@@ -28,8 +28,13 @@ const STATUS_AT = 9;
 const REASON_AT = 13;
 const LF = 10;
 
-/** Makes a connection to the server, or throws when it takes none. */
-export type Connect = (client: LocalClient) => LocalConnection;
+/** Where connections to the server are made. */
+export interface LocalPlace {
+  /** Take what a client does. */
+  readonly events: TransportEvents;
+  /** Where the server listens. */
+  readonly address: Address;
+}
 
 /** The request that is meant: a path, a URL or a Request. */
 export function toRequest(input: string | URL | Request, init: RequestInit | undefined, base: string): Request {
@@ -42,9 +47,9 @@ export function toRequest(input: string | URL | Request, init: RequestInit | und
  *
  * @param request The request.
  * @param runtime The runtime of the server.
- * @param connect Makes the connection.
+ * @param place Tells where to connect, or throws when the server takes no connection.
  */
-export async function fetchLocally(request: Request, runtime: Runtime, connect: Connect): Promise<Response> {
+export async function fetchLocally(request: Request, runtime: Runtime, place: () => LocalPlace): Promise<Response> {
   if (request.headers.has("upgrade")) {
     throw new TypeError(
       "server.fetch() has no connection that could be upgraded. Connect to server.url for a WebSocket.",
@@ -54,7 +59,7 @@ export async function fetchLocally(request: Request, runtime: Runtime, connect: 
   const content = await beginContent(request, runtime.clock.defer);
   try {
     request.signal.throwIfAborted();
-    return await new LocalExchange(request, content, runtime, connect).response;
+    return await new LocalExchange(request, content, runtime, place()).response;
   } catch (error) {
     content?.reader.cancel(error).catch(ignore);
     throw error;
@@ -79,7 +84,7 @@ class LocalExchange implements LocalClient {
   #isAnswered = false;
   #isOver = false;
 
-  constructor(request: Request, content: RequestContent | null, runtime: Runtime, connect: Connect) {
+  constructor(request: Request, content: RequestContent | null, runtime: Runtime, place: LocalPlace) {
     this.#request = request;
     this.#content = content;
     this.#decodeLatin1 = runtime.decodeLatin1;
@@ -87,7 +92,7 @@ class LocalExchange implements LocalClient {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    this.#connection = connect(this);
+    this.#connection = new LocalConnection(place.events, this, place.address, runtime.clock.defer);
     request.signal.addEventListener("abort", this.#onAbort);
     this.#connection.open();
     this.#send().catch((error) => this.#fail(error));
