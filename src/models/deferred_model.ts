@@ -1,7 +1,8 @@
 /**
  * A model that is loaded when its server starts.
  *
- * It decides nothing but when; there are no connections before, and nothing to count.
+ * It decides nothing but when; there are no connections before, and nothing to count. What a model leaves out of the
+ * contract, this leaves out too: where there is nothing to wait for, a server goes on at once.
  *
  * @module
  */
@@ -60,8 +61,9 @@ export class DeferredModel implements Scheduler {
     this.#model?.tick?.();
   }
 
-  async listening(address: Address): Promise<void> {
-    await this.#model?.listening?.(address);
+  get listening(): ((address: Address) => Promise<void>) | undefined {
+    const model = this.#model;
+    return model?.listening === undefined ? undefined : (address) => model.listening!(address);
   }
 
   async reloadTls(): Promise<void> {
@@ -76,8 +78,9 @@ export class DeferredModel implements Scheduler {
     this.#model?.drain?.();
   }
 
-  async drained(): Promise<StopCounts> {
-    return await this.#model?.drained?.() ?? { drained: 0, aborted: 0 };
+  get drained(): (() => Promise<StopCounts>) | undefined {
+    const model = this.#model;
+    return model?.drained === undefined ? undefined : () => model.drained!();
   }
 
   cutOff(): void {
