@@ -44,7 +44,7 @@ export async function bundleModules(output: string, emittedFolder: string): Prom
   for (const { path } of ENTRY_POINTS) await Deno.stat(`${output}/${emittedPath(path)}`);
   // Lines stay lines: Node prints the one in which an error was thrown, and a debugger steps through them.
   const modules = (await filesBelow(folder)).map((name) => `${folder}/${name}`);
-  await runEsbuild(output, [...modules, "--allow-overwrite", `--outdir=${folder}`]);
+  await runEsbuild(output, [...modules, "--line-limit=120", "--allow-overwrite", `--outdir=${folder}`]);
   for (const path of modules) await restoreNames(path);
 }
 

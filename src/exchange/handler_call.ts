@@ -21,20 +21,9 @@ import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
 import { callTraced, requestChannel } from "./tracing.ts";
 
-/** Calls a handler with an exchange, which takes the result; sometimes when what it may need is loaded. */
+/** Calls a handler with an exchange, which takes the result; a turn or more later where what it may need is loaded first. */
 export function callHandler(handler: Handler, exchange: Exchange): void {
-  const { head, connection } = exchange;
-  const loaded = head.upgrade === null ? null : connection.services.webSockets.load(head);
-  if (loaded === null) callNow(handler, exchange);
-  else loaded.then(() => callLater(handler, exchange), (cause) => exchange.fail(cause));
-}
-
-/** Its client may have gone meanwhile, or its time be over. */
-function callLater(handler: Handler, exchange: Exchange): void {
-  if (exchange.progress === "awaited") callNow(handler, exchange);
-}
-
-function callNow(handler: Handler, exchange: Exchange): void {
+  if (exchange.head.upgrade !== null && waitsForUpgrade(handler, exchange)) return;
   let result: Response | Promise<Response>;
   try {
     const info: HandlerInfo = new ExchangeInfo(exchange);
@@ -51,6 +40,16 @@ function callNow(handler: Handler, exchange: Exchange): void {
   if (isPromiseLike(result)) {
     result.then((response) => exchange.respond(response), (thrown) => takeThrown(exchange, thrown));
   } else exchange.respond(result);
+}
+
+/** Whether the handler is called when what makes WebSockets is loaded, if the request is still to be answered then. */
+function waitsForUpgrade(handler: Handler, exchange: Exchange): boolean {
+  const loaded = exchange.connection.services.webSockets.load(exchange.head);
+  if (loaded === null) return false;
+  loaded.then(() => {
+    if (exchange.progress === "awaited") callHandler(handler, exchange);
+  }, (cause) => exchange.fail(cause));
+  return true;
 }
 
 /** A Response that is thrown is the response: frameworks throw redirects and refusals. */
