@@ -100,6 +100,7 @@ describe("a thread that never lacks work", () => {
       claims: claims.words,
     };
     const host = new HandlerHost(parent, slow, handler, orders, () => ({
+      load: () => null,
       upgrade: () => assert.fail("no WebSocket is asked for"),
       publish: () => {},
       deliver: () => {},
