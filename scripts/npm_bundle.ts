@@ -55,13 +55,21 @@ async function runEsbuild(cwd: string, args: readonly string[]): Promise<void> {
   if (result.exitCode !== 0) throw new Error(`esbuild failed.\n${result.output}`);
 }
 
+/** What each thread loads: it serves no connection, and what is only for those stays a module that it does not read. */
+const FOR_THREADS: ReadonlySet<string> = new Set([
+  "src/entry/thread_main.js",
+  "runtime/worker_threads.js",
+  "runtime/interruption.js",
+]);
+
 /**
  * Has every entry point, and every module that is loaded later, reach what the main one does: what is reached by all of
- * them is put into one module.
+ * them is put into one module, or into two where threads need only a part.
  */
 async function shareAll(emitted: string): Promise<void> {
   const [main, ...others] = ENTRY_POINTS.map(({ path }) => path.replace(/\.ts$/, ".js"));
   for (const path of [...others, ...await loadedLater(emitted)]) {
+    if (FOR_THREADS.has(path)) continue;
     const up = "../".repeat(path.split("/").length - 1);
     await Deno.writeTextFile(`${emitted}/${path}`, `\nimport "${up}${main}";\n`, { append: true });
   }
