@@ -54,7 +54,7 @@ export const EMPTYING_LIMIT_MS = 500;
 const QUIET_TURNS = 3;
 const QUIET_MS = 2;
 /** How long one round of dialling is waited for: the queue may be full. */
-const ROUND_MS = 25;
+export const ROUND_MS = 25;
 /** The moment between accepting and closing that is hoped for; after each of the second times it may be twice as long. */
 const MOMENT_MS = 0.05;
 const MOMENT_DOUBLES_MS = 40;
@@ -64,8 +64,12 @@ export class AcceptQueue {
   /** Whether what is accepted has to be held back; else it is opened at once. */
   isEmptying = false;
   readonly #held: Held[] = [];
-  /** The peers of our own connections that are to be accepted yet. */
+  /** The peers of our own connections that are to be accepted yet, those of earlier rounds included. */
   readonly #expected = new Set<string>();
+  /** Connections of our own that are being made; what is accepted meanwhile may be one of them. */
+  #dialling = 0;
+  /** Connections of our own that were not seen in their round: as long as they are open, the listener can name them. */
+  readonly #missed: Dialled[] = [];
   #onSeen: (held: Held | null) => void = () => {};
 
   /**
@@ -101,7 +105,12 @@ export class AcceptQueue {
       if (outcome === "failed") failures++;
     }
     await owner.close();
+    // A connection of our own that is named only now must not be opened as a client's, which a stop would count.
+    for (const untilMs = performance.now() + ROUND_MS; this.#dialling > 0 && performance.now() < untilMs;) {
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    }
     this.isEmptying = false;
+    for (const missed of this.#missed) missed.close();
     this.#openHeld();
   }
 
@@ -114,22 +123,32 @@ export class AcceptQueue {
         if (isOver) return;
         isOver = true;
         if (outcome === "closed") owner.close();
-        else this.#openHeld();
+        else if (this.#dialling === 0) this.#openHeld();
         clearTimeout(timer);
-        this.#expected.clear();
-        dialled?.close();
+        if (dialled !== null) this.#letGo(dialled);
         resolve(outcome);
       };
       this.#onSeen = (held) => {
         end(owner.acceptsRest || isRecent(held, momentMs) ? "closed" : "too-late");
       };
       const timer = setTimeout(() => end("missed"), ROUND_MS);
+      this.#dialling++;
       owner.dial(address).then((made) => {
+        this.#dialling--;
         dialled = made;
-        if (isOver) made.close();
-        else this.#expect(nameOf(made.address));
-      }, () => end("failed"));
+        this.#expect(nameOf(made.address));
+        if (isOver) this.#letGo(made);
+      }, () => {
+        this.#dialling--;
+        end("failed");
+      });
     });
+  }
+
+  /** Closes a connection of our own, unless it is to be accepted yet. */
+  #letGo(own: Dialled): void {
+    if (this.isEmptying && this.#expected.has(nameOf(own.address))) this.#missed.push(own);
+    else own.close();
   }
 
   /** A connection of our own is established; it may have been accepted already. */

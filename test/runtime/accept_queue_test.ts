@@ -8,6 +8,7 @@ import {
   EMPTYING_LIMIT_MS,
   type QueueOwner,
   reachable,
+  ROUND_MS,
 } from "../../runtime/accept_queue.ts";
 import type { TcpAddress } from "../../src/runtime.ts";
 
@@ -55,6 +56,26 @@ describe("emptying the queue of a listener", () => {
       return Promise.resolve(made);
     });
     assert.deepEqual(done.toSorted(), ["client opened", "client opened", "closed", "own discarded"]);
+  });
+
+  test("knows its own also when it is accepted after its round is over", async () => {
+    let dialledCount = 0;
+    const done = await empty((accept) => {
+      if (dialledCount++ > 0) return new Promise(() => {});
+      setTimeout(() => accept(OWN), 2 * ROUND_MS);
+      return Promise.resolve(made);
+    });
+    assert.deepEqual(done, ["own discarded", "closed", "client opened"]);
+  });
+
+  test("knows its own also when it is told of it after its round is over", async () => {
+    let dialledCount = 0;
+    const done = await empty((accept) => {
+      if (dialledCount++ > 0) return Promise.resolve({ address: CLIENT, close: () => {} });
+      accept(OWN);
+      return new Promise((resolve) => setTimeout(() => resolve(made), 2 * ROUND_MS));
+    });
+    assert.deepEqual(done.toSorted(), ["client opened", "closed", "own discarded"]);
   });
 
   test("closes it all the same when it can't be connected to, and opens what came", async () => {
