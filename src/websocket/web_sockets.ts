@@ -18,19 +18,14 @@ import { hasListElement } from "../http/token_list.ts";
 import { toPublication } from "./payload.ts";
 import type { SocketUpgrades, WebSocketRuntime } from "./socket_upgrades.ts";
 
-/** What makes WebSockets, once it is loaded. */
-let Upgrades: typeof SocketUpgrades | null = null;
-
-/** Loads what makes WebSockets, so that no request has to wait for it. */
-export async function loadWebSockets(): Promise<void> {
-  Upgrades = (await import("./socket_upgrades.ts")).SocketUpgrades;
-}
-
 /** The WebSockets of one thread. */
 export class WebSockets implements WebSocketUpgrades {
+  /** Loads what makes WebSockets. A test has it take its time, or fail. */
+  static importUpgrades = (): Promise<{ readonly SocketUpgrades: typeof SocketUpgrades }> =>
+    import("./socket_upgrades.ts");
   readonly #runtime: WebSocketRuntime;
   readonly #tellElsewhere: (publication: Publication) => void;
-  /** `null` until a request has asked for a WebSocket. */
+  /** `null` until a request has asked for a WebSocket and what makes it was loaded. */
   #upgrades: SocketUpgrades | null = null;
   #onCountChanged: (count: number) => void = () => {};
 
@@ -54,8 +49,8 @@ export class WebSockets implements WebSocketUpgrades {
   }
 
   load({ upgrade }: RequestHead): Promise<void> | null {
-    if (Upgrades !== null || upgrade === null || !hasListElement(upgrade, "websocket")) return null;
-    return loadWebSockets();
+    if (this.#upgrades !== null || upgrade === null || !hasListElement(upgrade, "websocket")) return null;
+    return this.#load();
   }
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
@@ -71,16 +66,18 @@ export class WebSockets implements WebSocketUpgrades {
 
   upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer {
     rejectUnasked(exchange.head);
-    return this.#makeUpgrades().upgrade(exchange, info, options);
+    // The handler of a request that asks for a WebSocket is called when load() is done.
+    return this.#upgrades!.upgrade(exchange, info, options);
   }
 
-  #makeUpgrades(): SocketUpgrades {
-    if (this.#upgrades === null) {
-      // Whoever calls the handler of a request that asks for a WebSocket has waited for load().
-      this.#upgrades = new Upgrades!(this.#runtime, this.#tellElsewhere);
-      this.#upgrades.onCountChanged(this.#onCountChanged);
-    }
-    return this.#upgrades;
+  /** Each request that comes before it is loaded asks anew, so that a load that failed is tried again with the next. */
+  async #load(): Promise<void> {
+    const { SocketUpgrades } = await WebSockets.importUpgrades().catch((cause) => {
+      throw new TrivetError("internal-error", "What makes WebSockets could not be loaded.", { cause });
+    });
+    if (this.#upgrades !== null) return;
+    this.#upgrades = new SocketUpgrades(this.#runtime, this.#tellElsewhere);
+    this.#upgrades.onCountChanged(this.#onCountChanged);
   }
 }
 

@@ -22,13 +22,11 @@ import type {
 } from "../../src/runtime.ts";
 import type { TlsInfo } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
-import { loadWebSockets } from "../../src/websocket/web_sockets.ts";
+// What a file takes to load is no virtual time; test/websocket/over_sockets_test.ts has servers that load it themselves.
+import "../../src/websocket/socket_upgrades.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
 import { VirtualClock } from "./virtual_clock.ts";
-
-// What a file takes to load is no virtual time; test/websocket/over_sockets_test.ts has servers that load it themselves.
-await loadWebSockets();
 
 /** Bytes that wait on the server's side before `write` returns false. */
 const HIGH_WATER_BYTES = 16 * 1024;
