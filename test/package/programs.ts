@@ -82,6 +82,41 @@ try {
 }
 `;
 
+/** Serves while what makes WebSockets is missing in the folder that is named, and when it is back. */
+export const MISSING_PART = `import { readdirSync, renameSync } from "node:fs";
+import { connect } from "node:net";
+import { serve } from "${PACKAGE_NAME}";
+const path = readdirSync(process.argv[2]).find((name) => name.startsWith("socket_upgrades-"));
+const place = process.argv[2] + "/" + path;
+const codes = [];
+const options = { port: 0, hostname: "127.0.0.1", onListen() {}, onError: ({ code }) => void codes.push(code) };
+const server = serve(options, (request, info) => {
+  return request.headers.has("upgrade") ? info.upgradeWebSocket().response : new Response("hello");
+});
+await server.ready();
+const ask = (...lines) => new Promise((resolve, reject) => {
+  let received = "";
+  const socket = connect(server.port, "127.0.0.1").on("error", reject).on("data", (bytes) => {
+    received += bytes;
+    if (!received.includes("\\r\\n\\r\\n")) return;
+    socket.destroy();
+    resolve([received.slice(9, 12), ...codes.splice(0)].join(" "));
+  });
+  socket.write(["GET / HTTP/1.1", "Host: a.test", ...lines, "", ""].join("\\r\\n"));
+});
+const webSocket = ["Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
+renameSync(place, place + ".away");
+try {
+  console.log(await ask(...webSocket));
+  console.log(await ask());
+} finally {
+  renameSync(place + ".away", place);
+}
+console.log(await ask(...webSocket));
+await server.stop();
+`;
+
 /** Uses the types as a strict user does. */
 export const TYPED_PROGRAM = `import {
   type Address,

@@ -5,7 +5,14 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { WebSockets } from "../../src/websocket/web_sockets.ts";
-import { createGate, type Gate, get, type MemoryServer, startMemoryServer, statuses } from "../support/memory_server.ts";
+import {
+  createGate,
+  type Gate,
+  get,
+  type MemoryServer,
+  startMemoryServer,
+  statuses,
+} from "../support/memory_server.ts";
 import { startThreadServer } from "../support/thread_server.ts";
 import { closePayload, frame } from "../support/websocket_frames.ts";
 import { framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
