@@ -229,7 +229,6 @@ export class Lifetime {
       : new TrivetError("internal-error", "The server could not start.", { cause });
     this.#failure = error;
     this.#ignoreSignal();
-    this.#services.announce();
     this.#closeListener();
     this.#services.drain();
     // Connections may have come already, when another event loop could not listen.
@@ -326,13 +325,12 @@ export class Lifetime {
   }
 
   #cutOffAfter(timeoutMs: number): void {
-    if (this.#hasEnded) return;
     this.#patience.bringForward(this.#runtime.clock.nowMs() + timeoutMs, () => this.#cutOff());
   }
 
   #cutOff(): void {
     this.#stopTaking();
-    if (this.#patience.isOver || this.#hasEnded) return;
+    if (this.#patience.isOver) return;
     const error = new TrivetError("shutdown-timeout", "The server has stopped before the exchange was complete.");
     this.#patience.giveUpSoon();
     this.#aborted += this.#services.open.abort(error);
@@ -379,10 +377,6 @@ export class Lifetime {
 
   get #isEnding(): boolean {
     return SHOWN_STATES[this.#phase] !== "starting" && this.#phase !== "listening";
-  }
-
-  get #hasEnded(): boolean {
-    return SHOWN_STATES[this.#phase] === "stopped";
   }
 
   #enter(phase: ServerPhase): void {

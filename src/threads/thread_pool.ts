@@ -136,7 +136,7 @@ export class ThreadPool {
     return count;
   }
 
-  /** Starts all threads. Rejects with a `TrivetError` when one can't be; then none is left. */
+  /** Starts all threads. Rejects with a `TrivetError` as soon as one can't be; then the pool is to be closed. */
   async start(): Promise<void> {
     this.#restTimer = this.#runtime.clock.every(REST_INTERVAL_MS, () => {
       for (const thread of this.#threads) {
@@ -145,11 +145,7 @@ export class ThreadPool {
         if (!thread.isIdle) this.#startWatching();
       }
     });
-    const results = await Promise.allSettled(this.#seats.map((seat) => this.#fill(seat)));
-    const failure = results.find((result) => result.status === "rejected");
-    if (failure === undefined) return;
-    await this.close();
-    throw failure.reason;
+    await Promise.all(this.#seats.map((seat) => this.#fill(seat)));
   }
 
   /** Gives a call to the thread of a seat, which must be ready. */
@@ -248,9 +244,7 @@ export class ThreadPool {
   /** Starts a thread for a seat. Rejects when that fails. */
   async #fill(seat: Seat): Promise<void> {
     const thread = new HandlerThread(this.#runtime, this.#options.orders, {
-      onFree: (free) => {
-        if (seat.thread === free) this.#events.onFree(seat);
-      },
+      onFree: () => this.#events.onFree(seat),
       onGone: (gone, returned, cause) => this.#onGone(seat, gone, returned, cause),
       onError: (error) => this.#events.onError(error),
       onTurn: (durationMs) => this.#noteTurn(durationMs),

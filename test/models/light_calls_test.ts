@@ -90,6 +90,35 @@ describe("a light call", () => {
     assert.equal(clock.pendingCount, 0);
   });
 
+  test("is no longer watched for when every thread is idle", async () => {
+    const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
+    const { pendingCount } = server.clock;
+    await callOften(server, 20, 1);
+    assert.equal(server.clock.pendingCount, pendingCount + 1);
+    await server.clock.advance(10);
+    assert.equal(server.clock.pendingCount, pendingCount);
+  });
+
+  test("that has waited longest behind computing threads is the first that is begun elsewhere", async () => {
+    const begun: string[] = [];
+    const server = await startThreadServer(({ url }, { thread }) => {
+      const { pathname } = new URL(url);
+      begun.push(pathname);
+      if (pathname === "/hold") thread.freeze();
+      return text("done");
+    }, { model: "hybrid", threads: 3 });
+    for (let i = 0; i < 3; i++) await server.send(get("/hold"));
+    await server.clock.advance(10);
+    for (const path of ["/first", "/second", "/third"]) {
+      await server.send(get(path));
+      await server.clock.advance(10);
+    }
+    begun.length = 0;
+    server.threads[2].thaw();
+    await server.clock.advance(10);
+    assert.deepEqual(begun, ["/third", "/first", "/second"], "its own, and then the others in their order");
+  });
+
   test("that waits while every thread computes is warned of", async () => {
     const server = await startThreadServer(compute, { model: "hybrid", threads: 2 });
     for (const thread of server.threads) thread.freeze();

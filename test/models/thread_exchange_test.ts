@@ -59,6 +59,14 @@ describe("an abort crosses to the thread", () => {
     assert.deepEqual(server.server.stats().workers, { total: 1, busy: 0 });
   });
 
+  test("that a call was delivered is told within half a second, though no other call follows", async () => {
+    const server = await start(() => text("hello"));
+    await server.send(get());
+    server.batches.length = 0;
+    await server.clock.advance(500);
+    assert.deepEqual(kindsSent(server), ["delivered"]);
+  });
+
   test("a call that nobody waits for any more when it is due to leave does not leave", async () => {
     const server = await start(() => text("hello"));
     const peer = server.connect();

@@ -79,6 +79,13 @@ for (const options of MODELS) {
       await assert.rejects(started.server.finished, (thrown) => thrown === error);
     });
 
+    test("fails as soon as one thread can't load the module, however long another one takes", async () => {
+      const [started, error] = await failToStart(options, { ...HANGING, lacksModule: (number) => number === 2 });
+      assert.equal(error.code, "module-invalid");
+      assert.equal(started.clock.nowMs(), 0);
+      assertNothingIsLeft(started);
+    });
+
     test("fails with module-invalid when a thread crashes while it loads the module", async () => {
       const [started, error] = await failToStart(options, {
         begin: (number, thread) => number === 3 ? thread.crash(boom) : undefined,
@@ -431,6 +438,31 @@ describe("maxRequestsPerThread", () => {
     await started.until(() => started.threads.length === 2);
     return started;
   }
+
+  test("a fresh thread that waits takes its place with the last call that the one before makes", async () => {
+    const { server, until, send, clock } = await nearlySpent();
+    for (let turn = 0; turn < 50; turn++) await clock.settle();
+    const numbers: string[] = [];
+    for (let call = 10; call <= 12; call++) numbers.push((await send(get())).received().at(-1)!);
+    assert.deepEqual(numbers, ["1", "2", "2"]);
+    await until(() => server.stats().threads.renewed === 1);
+    assert.equal(server.stats().threads.ready, 1);
+  });
+
+  test("what waits for a fresh thread that can't be started goes to the one before", async () => {
+    const second = createGate();
+    const started = await startThreadServer((_request, { number }) => text(String(number)), {
+      model: "hybrid",
+      threads: 1,
+      maxRequestsPerThread: 2,
+    }, { begin: (number) => number === 2 ? second.opened : undefined, lacksModule: (number) => number === 2 });
+    for (let call = 1; call <= 2; call++) await started.send(get());
+    const third = await started.send(get());
+    assert.equal(third.received(), "");
+    second.open();
+    await started.until(() => third.received() !== "");
+    assert.match(third.received(), /\r\n\r\n1$/);
+  });
 
   test("that is stopped while a fresh thread is being started leaves none", async () => {
     const { server, until, alive, clock } = await nearlySpent({

@@ -44,6 +44,16 @@ describe("a stop that is announced", () => {
     assert.equal(clock.pendingCount, 0);
   });
 
+  test("is over at once when a later call has no delay, and nothing of the delay is left", async () => {
+    const { clock, server, connect } = await startMemoryServer(hello);
+    const first = server.shutdown({ delay: 5_000 });
+    const second = server.shutdown({ delay: 0 });
+    await clock.settle();
+    assert.throws(connect, /There is no listener/);
+    assert.deepEqual(await first, await second);
+    assert.equal(clock.pendingCount, 0);
+  });
+
   test("has the delay and the time of the options, unless it is given others", async () => {
     for (
       const [given, delayMs, timeoutMs] of [[{}, 2_000, 3_000], [{ delay: 500, timeout: 700 }, 500, 700]] as const
@@ -299,6 +309,64 @@ describe("a server that drains", () => {
     assert.equal(idle.serverSide, "ended");
     idle.end();
     await disposed;
+  });
+});
+
+describe("a server that gives way to another one at its place", () => {
+  test("closes its listener and what is idle at once, and says that what is in flight is the last", async () => {
+    const gate = createGate();
+    const { send, clock, server } = await startMemoryServer(async ({ url }) => {
+      if (url.endsWith("/slow")) await gate.opened;
+      return text("hello");
+    });
+    const [idle, slow] = [await send(get()), await send(get("/slow"))];
+    await server.giveWay();
+    await assert.rejects(send(get()), /There is no listener/);
+    await clock.settle();
+    assert.deepEqual([idle.serverSide, slow.serverSide], ["ended", "open"]);
+    gate.open();
+    await clock.settle();
+    assert.equal(slow.received(), okText("hello", CLOSE));
+    for (const peer of [idle, slow]) peer.end();
+    await server.finished;
+    assert.equal(clock.pendingCount, 0);
+  });
+
+  test("cuts off what is in flight after a second", async () => {
+    const { send, clock, server } = await startMemoryServer(never);
+    const peer = await send(get());
+    server.giveWay();
+    await clock.advance(999);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(1);
+    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual(await server.shutdown(), { drained: 0, aborted: 1, durationMs: 1_000 });
+  });
+});
+
+test("certificates whose files are watched are let go of by each kind of stop", async () => {
+  for (const how of ["shutdown", "stop"] as const) {
+    const { server, clock } = await startMemoryServer(hello, { tls: { cert: "c", key: "k" }, tlsWatch: true });
+    assert.equal(clock.pendingCount, 1);
+    await server[how]();
+    assert.equal(clock.pendingCount, 0);
+    await assert.rejects(server.reloadTls(), { code: "not-listening" });
+  }
+});
+
+describe("the report of a stop", () => {
+  test("counts the connections that were open when it began, and none before them", async () => {
+    for (const how of ["shutdown", "stop"] as const) {
+      const { send, clock, server } = await startMemoryServer(hello);
+      for (let i = 0; i < 3; i++) (await send(get())).end();
+      await clock.settle();
+      const open = await send(get());
+      const report = server[how]({ closeIdle: true });
+      await clock.settle();
+      open.end();
+      await clock.settle();
+      assert.deepEqual(await report, { drained: 1, aborted: 0, durationMs: 0 });
+    }
   });
 });
 

@@ -35,13 +35,18 @@ const STARTING: readonly Step[] = ["prepare", "start", "listen", "listening"];
 type Behaviour = "rejects" | "never settles";
 
 /** A server whose every step can be made to fail. */
-function createServer(behaviours: Partial<Record<Step, Behaviour>> = {}, given: ServeOptions = {}) {
+function createServer(
+  behaviours: Partial<Record<Step, Behaviour>> = {},
+  given: ServeOptions = {},
+  awaited: Partial<Record<Step, Promise<void>>> = {},
+) {
   const reported: TrivetError[] = [];
   const asked: Step[] = [];
   const step = <T>(name: Step, value: T): Promise<T> => {
     asked.push(name);
     if (behaviours[name] === "rejects") return Promise.reject(new Error(`${name} has failed`));
-    return behaviours[name] === "never settles" ? new Promise(() => {}) : Promise.resolve(value);
+    if (behaviours[name] === "never settles") return new Promise(() => {});
+    return (awaited[name] ?? Promise.resolve()).then(() => value);
   };
   const memory = createMemoryRuntime();
   const references: string[] = [];
@@ -164,6 +169,35 @@ describe("a stop", () => {
     await clock.advance(1);
     assert.equal(outcomes.stop, "resolved");
   });
+
+  test("gives up each of its waits after three seconds, one after the other", async () => {
+    const { server, clock } = createServer({
+      listen: "never settles",
+      drained: "never settles",
+      stop: "never settles",
+    });
+    await clock.settle();
+    const outcomes = watch({ stop: server.stop() });
+    await clock.advance(8_999);
+    assert.equal(outcomes.stop, "pending");
+    await clock.advance(1);
+    assert.equal(outcomes.stop, "resolved");
+    assert.equal(clock.pendingCount, 0);
+  });
+
+  for (const step of ["drained", "stop"] as const) {
+    test(`takes no notice of ${step} when that ends after it was given up`, async () => {
+      const late = createGate();
+      const { server, clock, reported } = createServer({}, {}, { [step]: late.opened });
+      await clock.settle();
+      const outcomes = watch({ stop: server.stop() });
+      await clock.advance(3_000);
+      assert.equal(outcomes.stop, "resolved");
+      late.open();
+      await clock.settle();
+      assert.deepEqual([server.stats().state, reported], ["stopped", []]);
+    });
+  }
 
   test("by stop() ends one that is only announced, or empties the queue of the system, at once", async () => {
     for (const delay of [5_000, 0]) {

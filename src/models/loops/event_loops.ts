@@ -44,9 +44,7 @@ export class EventLoopsScheduler implements Scheduler {
   }
 
   async start(): Promise<void> {
-    const results = await Promise.allSettled(this.#others.map((loop) => loop.start()));
-    const failure = results.find((result) => result.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+    await Promise.all(this.#others.map((loop) => loop.start()));
     // One that was ready may have been lost while others were still loading.
     for (const loop of this.#others) loop.throwIfLost();
   }
