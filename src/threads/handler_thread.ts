@@ -84,9 +84,7 @@ export class HandlerThread {
       outgoing: () => this.#openOutgoing(),
       onEnded: () => this.#closeIfIdle(),
       onAbandoned: () => this.#life.ask(),
-      onOverdue: () => {
-        if (this.#state !== "closing") this.#life.suspect(tooLate());
-      },
+      onOverdue: () => this.#life.suspect(tooLate()),
       onError: (error) => events.onError(error),
     });
     this.#publications = new PublicationLink(
@@ -304,7 +302,6 @@ export class HandlerThread {
     this.#settleStart();
     this.#settleGone();
     const returned = this.#calls.giveUp(cause);
-    this.openSockets = 0;
     this.#events.onGone(this, returned, cause);
   }
 

@@ -180,6 +180,19 @@ describe("the start of several event loops", () => {
     });
   }
 
+  test("fails when a loop can't listen, and ends another that says nothing after a second", async () => {
+    const started = createThreadServer(() => text("hello"), { loops: 3 }, {
+      cannotListen: (number) => number === 2,
+      listens: () => started.threads[0].freeze(),
+    });
+    let failure: TrivetError | null = null;
+    started.server.ready().catch((error) => failure = error);
+    await started.until(() => started.server.stats().state !== "starting");
+    await started.clock.advance(1_000);
+    assert.equal((failure as TrivetError | null)?.code, "listen-failed");
+    assertNothingIsLeft(started);
+  });
+
   test("fails when a loop can't listen, and cuts off who has connected to another meanwhile", async () => {
     const early: MemoryPeer[] = [];
     const started = createThreadServer(() => text("hello"), { loops: 2 }, {
@@ -271,6 +284,33 @@ describe("a lost event loop", () => {
     await until(() => server.stats().state === "stopped");
     await report;
     assert.equal(clock.pendingCount, 0);
+  });
+
+  test("takes what was active there with it, and who waits for its certificates waits no longer", async () => {
+    const reloads = createGate<boolean>();
+    let asked = 0;
+    const started = await startThreadServer(() => new Promise(() => {}), {
+      loops: 2,
+      tls: { cert: "certificate", key: "key" },
+    }, { reloadTls: () => asked++ === 0 ? Promise.resolve(true) : reloads.opened });
+    const { server, threads, clock } = started;
+    let isReloaded = false;
+    server.reloadTls().then((hasChanged) => isReloaded = hasChanged);
+    await clock.settle();
+    assert.deepEqual([asked, isReloaded], [2, false]);
+    threads[0].crash(boom);
+    await clock.settle();
+    assert.equal(isReloaded, true);
+  });
+
+  test("has no active exchanges any more", async () => {
+    const { server, threads, clock, connectTo } = await start(() => new Promise(() => {}));
+    connectTo(1).send(get());
+    await clock.advance(COUNTS_INTERVAL_MS);
+    assert.equal(server.stats().activeExchanges, 1);
+    threads[0].crash(boom);
+    await clock.settle();
+    assert.equal(server.stats().activeExchanges, 0);
   });
 
   test("is not started again by a server that stops", async () => {

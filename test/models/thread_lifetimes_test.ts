@@ -248,6 +248,13 @@ describe("a thread that crashes", () => {
       await clock.advance(5_000);
       await until(() => waiting.received() !== "");
       assert.deepEqual(statuses(waiting.received()), [200]);
+      isMended = false;
+      const lostAtMs = clock.nowMs();
+      const triedBefore = startedAtMs.length;
+      threads.at(-1)!.crash(boom);
+      for (let tenths = 0; tenths < 8; tenths++) await clock.advance(100);
+      const againMs = startedAtMs.slice(triedBefore).map((atMs) => atMs - lostAtMs);
+      assert.deepEqual(againMs, [0, 100, 300, 700], "as soon as the first time");
       server.stop();
       await until(() => server.stats().state === "stopped");
       assert.equal(clock.pendingCount, 0);
@@ -362,14 +369,14 @@ describe("maxRequestsPerThread", () => {
     }, { lacksModule: (number) => number === 2 || number === 3 });
     const { send, until, server, alive, warned } = started;
     const numbers: string[] = [];
-    for (let call = 1; call <= 7; call++) {
+    for (let call = 1; call <= 9; call++) {
       const peer = await send(get());
       await until(() => peer.received() !== "" && alive().length === 1);
       numbers.push(peer.received().at(-1)!);
     }
-    assert.deepEqual(numbers, ["1", "1", "1", "1", "1", "1", "4"], "as many again, each time");
+    assert.deepEqual(numbers, [..."111111445"], "as many again, each time, and the next one no more than any");
     assert.deepEqual(warned, ["thread-not-started"]);
-    assert.equal(server.stats().threads.renewed, 1);
+    assert.equal(server.stats().threads.renewed, 2);
     assert.equal(server.stats().threads.lost, 0);
   });
 

@@ -9,7 +9,7 @@ import { THREAD_ENTRY } from "../../src/entry/thread_entry.ts";
 import { createServer } from "../../src/server/create_server.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Server } from "../../src/api/server.ts";
+import type { HttpServer } from "../../src/server/server.ts";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Warning, WarningCode } from "../../src/api/warnings.ts";
 import { createMemoryRuntime, type MemoryPeer, type MemoryRuntime } from "./memory_runtime.ts";
@@ -20,7 +20,7 @@ export const VIRTUAL_DATE = "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
 
 /** A server with everything a test wants to touch. */
 export interface MemoryServer {
-  readonly server: Server;
+  readonly server: HttpServer;
   readonly runtime: MemoryRuntime;
   readonly clock: VirtualClock;
   /** What onError was told. */

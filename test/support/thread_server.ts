@@ -70,6 +70,8 @@ export interface ThreadServerSetup {
   readonly cannotListen?: (number: number) => boolean;
   /** Why threads can't share a port. */
   readonly whyNotShared?: string;
+  /** What a listener does, of whichever thread, that is to read its certificates anew. */
+  readonly reloadTls?: () => Promise<boolean>;
   /** Says that the runtime will not start the thread with this number. */
   readonly isNotStarted?: (number: number) => boolean;
   /** Called when a thread with this number begins; what it returns is waited for before the thread hears anything. */
@@ -122,6 +124,7 @@ export function createThreadServer(
       await runThread(runtime);
     },
     whyNotShared: setup.whyNotShared ?? null,
+    reloadTls: setup.reloadTls,
   });
   const { clock } = memory;
   let asked = 0;

@@ -16,24 +16,30 @@ import type { HandlerOrders } from "../../src/threads/protocol.ts";
 import { RemoteCall } from "../../src/threads/remote_call.ts";
 import "../support/record_transitions.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createGate } from "../support/memory_server.ts";
 import { createExchange, type PlainExchange } from "../support/plain_exchange.ts";
 
 const HANDLER_TIMEOUT_MS = 1_000;
 
 /** One thread in memory, which says what the test has it say. */
-function createBench() {
+function createBench(comes: Promise<void> | null = null) {
   const parents: ParentThread[] = [];
   const heard: unknown[] = [];
   const errors: TrivetError[] = [];
   const returned: RemoteCall[] = [];
   const causes: (TrivetError | null)[] = [];
-  const runtime = createMemoryRuntime({
+  const memory = createMemoryRuntime({
     async thread(inside) {
       const parent = (await inside.parentThread())!;
       parents.push(parent);
       parent.listen((message) => void heard.push(message));
     },
   });
+  const startThread: typeof memory.startThread = async (entry, events) => {
+    await comes;
+    return await memory.startThread(entry, events);
+  };
+  const runtime = comes === null ? memory : { ...memory, startThread };
   const { clock } = runtime;
   const orders = {
     module: "./m.ts",
@@ -207,6 +213,23 @@ describe("a thread that runs handlers", () => {
         }
       });
     }
+  }
+});
+
+describe("a thread that the runtime gives when it is not wanted any more", () => {
+  for (const [name, end] of [["was closed", 0], ["was given up after 30 s", 30_000]] as const) {
+    test(`is ended, where it ${name}`, async () => {
+      const gate = createGate();
+      const { thread, runtime, clock, note, settled, heard } = createBench(gate.opened);
+      note("start", thread.start("file:///entry.ts"));
+      if (end === 0) note("close", thread.close());
+      await clock.advance(end);
+      assert.equal(settled.start, "module-invalid");
+      gate.open();
+      await clock.settle();
+      assert.deepEqual([runtime.threads.map(({ isAlive }) => isAlive), heard], [[false], []]);
+      assert.equal(clock.pendingCount, 0);
+    });
   }
 });
 
