@@ -27,6 +27,7 @@ const SUITES: readonly Suite[] = [
   { task: "test:websocket" },
   { task: "test:observe", needs: ["prometheus", "promtool", "chromium"] },
   { task: "test:deploy", args: ["--quick"], needs: ["nginx", "haproxy"], runsAlone: true },
+  { task: "test:splits" },
   { task: "test:proxy", needs: ["nginx"] },
   { task: "test:browser", needs: ["chromium"] },
   { task: "test:showcase", needs: ["chromium"], runsAlone: true },

@@ -1,6 +1,6 @@
 /**
- * Every fixture is fed whole, byte by byte, at every two-way split and followed by a pipelined request, and has to give
- * the same result each time.
+ * Every fixture is fed whole, byte by byte, in two pieces and followed by a pipelined request, and has to give the same
+ * result each time.
  */
 
 import assert from "node:assert/strict";
@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { CONTENTS } from "../../fixtures/contents.ts";
 import { REQUEST_HEADS, type RequestFixture } from "../../fixtures/request_heads.ts";
 import { latin1, parseRequests, type ParseResult } from "../../support/parse_requests.ts";
+import { splitsOf } from "../../support/splits.ts";
 
 const NEXT_REQUEST = "GET /next HTTP/1.1\r\nHost: next.test\r\n\r\n";
 const NEXT_URI = "http://next.test/next";
@@ -31,7 +32,7 @@ function assertFixture(fixture: RequestFixture): void {
 
   const byteByByte = parseRequests(Array.from(bytes, (_, i) => bytes.subarray(i, i + 1)));
   assert.deepEqual(byteByByte, whole, "byte by byte");
-  for (let at = 1; at < bytes.byteLength; at++) {
+  for (const at of splitsOf(bytes.byteLength)) {
     assert.deepEqual(parseRequests([bytes.subarray(0, at), bytes.subarray(at)]), whole, `split at ${at}`);
   }
 

@@ -6,9 +6,10 @@ import { Utf8Check } from "../../../src/websocket/codec/utf8_check.ts";
 import { FRAMES } from "../../fixtures/websocket_frames.ts";
 import { decodeFrames } from "../../support/decode_frames.ts";
 import { createRandom } from "../../support/random.ts";
+import { roundsOf } from "../../support/splits.ts";
 import { concat } from "../../support/websocket_frames.ts";
 
-const ROUNDS = 4_000;
+const ROUNDS = roundsOf(4_000);
 const SEED = 6455;
 
 describe("random input", () => {
