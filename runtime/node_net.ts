@@ -76,10 +76,7 @@ export async function listenOverNet(
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     const atAddress = path === undefined ? { host, port, backlog, reusePort } as object : { path, backlog };
-    server.listen(descriptor === undefined ? atAddress : { fd: descriptor, backlog }, () => {
-      server.off("error", reject);
-      resolve();
-    });
+    server.listen(descriptor === undefined ? atAddress : { fd: descriptor, backlog }, resolve);
   });
   // libuv closes a connection it has no descriptor for and goes on, so that there is nothing to wait for here.
   server.on("error", (cause: Error) => events.onAcceptError(cause));

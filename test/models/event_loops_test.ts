@@ -313,6 +313,21 @@ describe("a lost event loop", () => {
     assert.equal(server.stats().activeExchanges, 0);
   });
 
+  test("that was stopping leaves no connection in the counts, and what was active is reported as cut off", async () => {
+    const { server, threads, clock, until, connectTo } = await start(() => new Promise(() => {}));
+    connectTo(1).send(get());
+    const idle = connectTo(2);
+    await clock.advance(COUNTS_INTERVAL_MS);
+    const report = server.shutdown({ closeIdle: true });
+    await clock.settle();
+    idle.end();
+    threads[0].crash(boom);
+    await until(() => server.stats().state === "stopped");
+    assert.deepEqual(await report, { drained: 1, aborted: 1, durationMs: 0 });
+    const { connections, activeExchanges } = server.stats();
+    assert.deepEqual([connections, activeExchanges], [{ open: 0, accepted: 2, refused: 0 }, 0]);
+  });
+
   test("is not started again by a server that stops", async () => {
     const { server, threads, clock, until, alive } = await start(path);
     threads[0].crash(boom);

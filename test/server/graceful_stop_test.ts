@@ -370,6 +370,15 @@ describe("the report of a stop", () => {
   });
 });
 
+test("a client that is refused and not told yet is not counted as cut off by a stop", async () => {
+  const { send, connect, clock, server } = await startMemoryServer(hello, { maxConnections: 1 });
+  await send(get());
+  connect();
+  await clock.settle();
+  assert.equal(server.stats().connections.refused, 1);
+  assert.deepEqual(await server.stop(), { drained: 1, aborted: 0, durationMs: 0 });
+});
+
 test("a stop whose numbers are out of their range is refused, and the server goes on", async () => {
   const { server } = await startMemoryServer(hello);
   for (const name of ["delay", "timeout"]) {

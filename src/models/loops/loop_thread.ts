@@ -305,7 +305,9 @@ export class LoopThread {
   #onExit(thread: Thread, cause: Error | undefined): void {
     if (thread !== this.#thread) return;
     if (this.#state === "stopping") {
-      this.#thread = null;
+      // Had it stopped in order, it would count none.
+      this.#ended = { ...this.#ended, aborted: this.#ended.aborted + this.#counts.activeExchanges };
+      this.#loseConnections();
       this.#settle("stopped");
     } else if (this.#state === "starting") {
       this.#lose(moduleInvalid("A thread has ended while it loaded the module.", cause));
@@ -314,11 +316,20 @@ export class LoopThread {
     }
   }
 
-  /** The thread is of no use any more. What it has counted is kept; its connections are gone. */
+  /** The thread is of no use any more. */
   #lose(cause: TrivetError): void {
     const wasListening = this.#state === "listening";
     this.#lossCause = cause;
     this.#thread?.terminate();
+    this.#loseConnections();
+    this.#settle("lost");
+    if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
+    if (wasListening) this.#options.onCrash(cause);
+    else if (this.#hasListened) this.#options.onNotStarted(cause);
+  }
+
+  /** The thread is gone, and its connections with it. What it has counted is kept. */
+  #loseConnections(): void {
     this.#thread = null;
     this.#countsBefore = addCounts(this.#countsBefore, {
       ...this.#counts,
@@ -328,10 +339,6 @@ export class LoopThread {
       measured: withoutConnections(this.#counts.measured),
     });
     this.#counts = NO_COUNTS;
-    this.#settle("lost");
-    if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
-    if (wasListening) this.#options.onCrash(cause);
-    else if (this.#hasListened) this.#options.onNotStarted(cause);
   }
 
   /** Starts it again. What fails is tried again, since the loop is lost then. */
