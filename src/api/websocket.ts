@@ -230,6 +230,7 @@ export interface ServerWebSocket extends EventTarget, AsyncIterable<string | Uin
    *
    * @param payload At most 125 bytes.
    * @throws {RangeError} For more.
+   * @throws {TypeError} For a Blob.
    */
   ping(payload?: string | ArrayBufferLike | ArrayBufferView): void;
   /**

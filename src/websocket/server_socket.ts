@@ -13,7 +13,6 @@ import type { WebSocketConnection } from "./connection.ts";
 import type { Message } from "./incoming_frames.ts";
 import type { SocketReceiver } from "./socket_service.ts";
 import type { WebSocketState } from "./socket_states.ts";
-import { toPayload, toPublication } from "./payload.ts";
 import { IncomingMessages, OutgoingMessages } from "./message_streams.ts";
 import { SocketCloseEvent, SocketErrorEvent, SocketEvent, SocketEvents, SocketMessageEvent } from "./socket_events.ts";
 
@@ -160,17 +159,18 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   }
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
-    const { message: payload } = toPublication(topic, message);
-    this.#connection.publish(topic, payload);
+    this.#connection.publish(topic, toPublished(message));
   }
 
-  close(code?: number, reason = ""): void {
+  close(code?: number, givenReason = ""): void {
     if (code !== undefined && !isCloseCode(code)) {
       throw new DOMException(
         `The code of a close must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, got ${code}.`,
         "InvalidAccessError",
       );
     }
+    // As the Web does; encoders of some runtimes take nothing but a string.
+    const reason = String(givenReason);
     const reasonBytes = new TextEncoder().encode(reason).byteLength;
     if (reasonBytes > MAX_REASON_BYTES) {
       throw new DOMException(
@@ -184,7 +184,8 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
 
   ping(payload: string | ArrayBufferLike | ArrayBufferView = ""): void {
     const bytes = toPayload(payload);
-    const encoded = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes as Uint8Array;
+    if (bytes instanceof Blob) throw new TypeError("The payload of a Ping is text or bytes, and no Blob.");
+    const encoded = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
     if (encoded.byteLength > MAX_CONTROL_BYTES) {
       throw new RangeError(`The payload of a Ping has at most ${MAX_CONTROL_BYTES} bytes, got ${encoded.byteLength}.`);
     }
@@ -266,6 +267,29 @@ async function* iterate(
     reader.cancel().catch(() => {});
   }
 }
+
+/** What is sent, in the forms the connection takes; anything else is sent as the Web does: as text. */
+function toPayload(message: unknown): string | Uint8Array | Blob {
+  if (typeof message === "string" || message instanceof Uint8Array || message instanceof Blob) return message;
+  if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
+  if (message instanceof ArrayBuffer) return new Uint8Array(message);
+  if (typeof SharedArrayBuffer === "function" && message instanceof SharedArrayBuffer) return new Uint8Array(message);
+  return String(message);
+}
+
+/**
+ * What is published: there is no time to read a Blob.
+ *
+ * @throws {TypeError} For a Blob.
+ */
+export function toPublished(message: unknown): string | Uint8Array<ArrayBuffer> {
+  const payload = toPayload(message);
+  if (payload instanceof Blob) throw new TypeError(BLOB_PUBLISHED);
+  return payload as string | Uint8Array<ArrayBuffer>;
+}
+
+const BLOB_PUBLISHED = "Text or bytes can be published, and no Blob: read it first, or get bytes as they are with " +
+  '`socket.binaryType = "arraybuffer"`.';
 
 function closedError(): TrivetError {
   return new TrivetError("peer-disconnected", "The WebSocket is closed.");
