@@ -15,7 +15,6 @@ import { connectRaw } from "../support/raw_client.ts";
 import { type ExpectedHead, fetch, RESPONSE_KINDS, type ResponseKind } from "./response_kinds.ts";
 
 const HANDLER = { fetch, module: new URL("./response_kinds.ts", import.meta.url) };
-const DEADLINE_MS = 5_000;
 const runtime = detectRuntime();
 const CLASSES = ["Response", "HttpResponse"];
 
@@ -31,7 +30,7 @@ async function ask(port: number, bytes: string): Promise<string> {
   const client = await connectRaw({ port });
   try {
     client.send(bytes);
-    return (await client.receiveAll(DEADLINE_MS)).toString();
+    return (await client.receiveAll()).toString();
   } finally {
     client.destroy();
   }
@@ -87,7 +86,7 @@ for (const model of TESTED_MODELS) {
     let starting: Promise<Server> | undefined;
     const start = (): Promise<Server> =>
       serveUnder(model, { port: 0, hostname: "127.0.0.1", onListen: () => {} }, HANDLER).ready();
-    after(async () => void await (await starting)?.shutdown({ timeout: DEADLINE_MS }));
+    after(async () => void await (await starting)?.shutdown());
 
     for (const kind of RESPONSE_KINDS) {
       for (const className of CLASSES) {
@@ -114,7 +113,7 @@ describe("where a runtime tells nothing of its responses", () => {
     server = await createServer(silent, THREAD_ENTRY, options, fetch).ready();
   });
   after(async () => {
-    await server.shutdown({ timeout: DEADLINE_MS });
+    await server.shutdown();
     readContentsWith(runtime.responseContents(Response));
   });
 
