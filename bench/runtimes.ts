@@ -105,7 +105,10 @@ export async function versionsOf(runtimes: readonly BenchRuntime[], root: string
 /** The module of Trivet as the npm package has it, joined into few files; the emitted ones where that can't be done. */
 export async function packagedModule({ name, folder, trivet }: BenchRuntime): Promise<string> {
   if (name !== "node") return trivet;
-  const joined = await bundleModules(folder, `${folder}/emitted`).then(() => true, () => false);
+  // What is joined is changed, and what is emitted is more than the package.
+  const emitted = `${folder}/package`;
+  await takeSource('mkdir -p "$1" && cp -r mod.js src runtime package.json "$1"', `${folder}/emitted`, emitted);
+  const joined = await bundleModules(folder, emitted).then(() => true, () => false);
   return joined ? `file://${folder}/esm/mod.js` : trivet;
 }
 
