@@ -75,11 +75,11 @@ async function shareAll(emitted: string): Promise<void> {
   }
 }
 
-/** The modules that others load when they need them, relative to the folder. */
+/** The modules of the package that others load when they need them, relative to the folder, which may have more than it. */
 async function loadedLater(emitted: string): Promise<Set<string>> {
   const found = new Set<string>();
   for (const path of await filesBelow(emitted)) {
-    if (!path.endsWith(".js")) continue;
+    if (!/^(?:src|runtime)\/.*\.js$/.test(path)) continue;
     const text = await Deno.readTextFile(`${emitted}/${path}`);
     for (const [, specifier] of text.matchAll(/\bimport\("(\.[^"]+)"\)/g)) {
       found.add(new URL(specifier, `file:///${path}`).pathname.slice(1));
