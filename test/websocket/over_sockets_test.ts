@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { serve, type Server } from "../../mod.ts";
+import { type Handler, serve, type Server } from "../../mod.ts";
 import { COMPRESSED, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
 import { FRAMES, MAX_MESSAGE_BYTES } from "../fixtures/websocket_frames.ts";
 import { connectRaw } from "../support/raw_client.ts";
-import { closePayload, frame } from "../support/websocket_frames.ts";
+import { closePayload, concat, frame } from "../support/websocket_frames.ts";
 import { answersTo, bytewise, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
 const GOODBYE = frame({ opcode: 8, payload: closePayload(4321) });
@@ -21,6 +21,7 @@ before(async () => {
   const takesOver = echo({ maxMessageSize: MAX_COMPRESSED_BYTES, compress: { ...compress, contextTakeover: true } });
   server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
     const { pathname } = new URL(request.url);
+    if (pathname === "/looks") return tellOfBytes(request, info);
     return (pathname === "/" ? plain : pathname === "/compressed" ? compressed : takesOver)(request, info);
   });
   await server.ready();
@@ -29,6 +30,28 @@ before(async () => {
 
 after(async () => {
   await server.shutdown({ timeout: 1_000 });
+});
+
+/** Sends back what kind of object a message is, and how many bytes its buffer has. */
+const tellOfBytes: Handler = (_request, info) => {
+  const { response, socket } = info.upgradeWebSocket();
+  (async () => {
+    for await (const message of socket) {
+      const { constructor, buffer } = message as Uint8Array;
+      socket.send(`${constructor.name} ${buffer.byteLength}`);
+    }
+  })();
+  return response;
+};
+
+test("messages of bytes are plain bytes with memory of their own, whatever the runtime reads into", async () => {
+  const client = await connectRaw({ port });
+  const message = frame({ opcode: 2, payload: "bytes" });
+  client.send(webSocketRequest("/looks"));
+  await client.receiveUntil((received) => received.includes("\r\n\r\n"));
+  client.send(concat(message, message));
+  await client.receiveUntil((received) => received.split("Uint8Array 5").length === 3);
+  client.destroy();
 });
 
 /** Sends whole, or each byte for itself as far as the system lets it; `last` comes behind that. */

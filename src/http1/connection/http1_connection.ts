@@ -122,7 +122,7 @@ export class Http1Connection extends AcceptedConnection
     if (reading === State.CLOSED) return;
     this.services.counters.bytesReceived += end;
     if (reading === State.IN_UPGRADE) {
-      this.#raw!.push(borrowed.subarray(0, end));
+      this.#raw!.push(borrowed, end);
     } else if (reading >= State.DISCARDING) {
       if (!this.#decoder.discard(end)) this.transport.abort();
     } else {

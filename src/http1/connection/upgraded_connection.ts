@@ -119,15 +119,17 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   // What the connection tells.
 
-  /** Bytes came. */
-  push(borrowed: Uint8Array): void {
+  /** Bytes came, up to `end` of the buffer. */
+  push(borrowed: Uint8Array, end = borrowed.byteLength): void {
     if (this.#isReadingOver) return;
+    // A part of a Buffer, which is what Bun reads into, is a Buffer too, whose slice() is no copy.
+    const bytes = new Uint8Array(borrowed.buffer as ArrayBuffer, borrowed.byteOffset, end);
     if (this.#isTold) {
-      this.#receiver!.push(borrowed as Uint8Array<ArrayBuffer>);
+      this.#receiver!.push(bytes);
       return;
     }
-    this.#kept.push(borrowed.slice());
-    this.#keptBytes += borrowed.byteLength;
+    this.#kept.push(bytes.slice());
+    this.#keptBytes += end;
     if (this.#keptBytes > MAX_KEPT_BYTES) this.#transport.pause();
   }
 
