@@ -103,7 +103,10 @@ export class IncomingFrames {
       decoder.text = "";
     } else {
       const { bytes, start, end, isOwnBuffer } = decoder;
-      this.#message = isOwnBuffer ? bytes : bytes.slice(start, end);
+      // The buffer first: on Bun a small array makes its buffer, which events ask for, by copying once more.
+      this.#message = isOwnBuffer
+        ? bytes
+        : new Uint8Array(bytes.buffer.slice(bytes.byteOffset + start, bytes.byteOffset + end));
     }
     return FOUND_MESSAGE;
   }
