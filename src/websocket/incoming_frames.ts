@@ -103,10 +103,7 @@ export class IncomingFrames {
       decoder.text = "";
     } else {
       const { bytes, start, end, isOwnBuffer } = decoder;
-      // The buffer first: on Bun a small array makes its buffer, which events ask for, by copying once more.
-      this.#message = isOwnBuffer
-        ? bytes
-        : new Uint8Array(bytes.buffer.slice(bytes.byteOffset + start, bytes.byteOffset + end));
+      this.#message = isOwnBuffer ? bytes : bytes.slice(start, end);
     }
     return FOUND_MESSAGE;
   }

@@ -270,10 +270,9 @@ async function* iterate(
 
 /** What is sent, in the forms the connection takes; anything else is sent as the Web does: as text. */
 function toPayload(message: unknown): string | Uint8Array | Blob {
-  if (typeof message === "string" || message instanceof Uint8Array) return message;
-  if (message instanceof ArrayBuffer) return new Uint8Array(message);
-  if (message instanceof Blob) return message;
+  if (typeof message === "string" || message instanceof Uint8Array || message instanceof Blob) return message;
   if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
+  if (message instanceof ArrayBuffer) return new Uint8Array(message);
   if (typeof SharedArrayBuffer === "function" && message instanceof SharedArrayBuffer) return new Uint8Array(message);
   return String(message);
 }
