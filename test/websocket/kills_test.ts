@@ -157,7 +157,8 @@ for (const model of KILLED_MODELS) {
 
     if (!model.hasThreads && !model.hasLoops) return;
 
-    test("whose thread dies, in whatever phase: its client is told by the end of its connection", async () => {
+    test("whose thread dies, in whatever phase: its client is told by the end of its connection", async (t) => {
+      if (!model.hasThreads && server.stats().loops < 2) return t.skip("one loop, since the port can't be shared");
       await nothingIsLeft();
       const { lost } = server.stats().threads;
       const clients: RawClient[] = [];
