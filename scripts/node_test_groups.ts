@@ -11,8 +11,14 @@
 
 import type { TestCase } from "./test_report.ts";
 
-/** What is imported by a file that opens sockets, or starts threads or programs. */
-const APART = /^(?:node:(?:child_process|http|net|tls|worker_threads)|mod\.js|runtime\/(?:detect|files)\.js)$/;
+/**
+ * What is imported by a file that opens sockets, or starts threads or programs. Scripts may wait for something while they
+ * are loaded, so that the tests of a file that imports one would come behind those of others.
+ */
+const APART =
+  /^(?:node:(?:child_process|http|net|tls|worker_threads)|mod\.js|runtime\/(?:detect|files)\.js|scripts\/(?!state_ways)\w+\.js)$/;
+/** Hooks outside of a group are those of every test in the process, and a wait holds up the tests that come behind it. */
+const ALONE = /^(?:(?:before|after)(?:Each)?\(|(?:const .* = )?await )/m;
 /** What stands in for them: modules that take from a runtime what is neither. */
 const IN_MEMORY = /^test\/support\/memory_\w+\.js$/;
 /** Types are gone from what was emitted, so that all that is imported is loaded. */
@@ -39,7 +45,9 @@ export async function groupTestFiles(folder: string, files: readonly string[]): 
   const apart: string[][] = [];
   const together: string[] = [];
   for (const file of files) {
-    if (await standsApart(toEmitted(file), importsOf)) apart.push([file]);
+    const path = toEmitted(file);
+    const isAlone = ALONE.test(await Deno.readTextFile(`${folder}/${path}`));
+    if (isAlone || await standsApart(path, importsOf)) apart.push([file]);
     else together.push(file);
   }
   return together.length === 0 ? apart : [...apart, together];
