@@ -106,8 +106,8 @@ for (const model of KILLED_MODELS) {
       return answer.slice(answer.indexOf("\r\n\r\n") + 4);
     }
 
-    async function enter({ path, sends, isNotOpen, takesNothing, code }: Phase, count: number): Promise<RawClient[]> {
-      const before = server.stats();
+    async function enter(phase: Phase, count: number, staying = 0): Promise<RawClient[]> {
+      const { path, sends, isNotOpen, takesNothing, code } = phase;
       const clients: RawClient[] = [];
       for (let i = 0; i < count; i++) {
         const client = await connectRaw({ port: server.port });
@@ -117,10 +117,10 @@ for (const model of KILLED_MODELS) {
         if (sends !== undefined) client.send(sends);
         clients.push(client);
       }
-      const isOfClient = code !== undefined;
+      const leastOpen = staying + (code === undefined ? count : 0);
       await eventually(async () => {
         const { activeExchanges, webSockets } = server.stats();
-        if (!isNotOpen) assert.ok(webSockets.open >= before.webSockets.open + (isOfClient ? 0 : count));
+        if (!isNotOpen) assert.ok(webSockets.open >= leastOpen);
         else if (model.hasThreads) assert.equal(JSON.parse(await ask("/seen")).waiting, count);
         else assert.ok(activeExchanges >= count);
       });
@@ -145,8 +145,11 @@ for (const model of KILLED_MODELS) {
         await eventually(async () => {
           // Each loop has seen its own.
           const seen = JSON.parse(await ask("/seen"));
-          closes.push(...seen.closes);
-          assert.equal(closes.length, CLIENTS, closes.join());
+          // Where handlers may be left uncalled, another loop may tell of them in a later test.
+          closes.push(...seen.closes.filter((close: string) => close.startsWith(`${phase.path} `)));
+          assert.equal(seen.waiting + seen.loops, 0);
+          // A handler whose client has left before it was called is not called.
+          if (!phase.isNotOpen) assert.equal(closes.length, CLIENTS, closes.join());
         });
         for (const close of closes) assert.match(close, new RegExp(` (1006|${phase.code ?? 1006})$`));
         await nothingIsLeft();
@@ -162,7 +165,11 @@ for (const model of KILLED_MODELS) {
       await nothingIsLeft();
       const { lost } = server.stats().threads;
       const clients: RawClient[] = [];
-      for (const phase of PHASES) clients.push(...await enter(phase, 2));
+      let staying = 0;
+      for (const phase of PHASES) {
+        clients.push(...await enter(phase, 2, staying));
+        if (!phase.isNotOpen && phase.code === undefined) staying += 2;
+      }
       // With several loops one of them is the main thread's, which does not die.
       await eventually(async () => assert.notEqual(await ask("/ends-thread").catch(() => ""), "main"));
       if (model.hasThreads) {
