@@ -63,7 +63,9 @@ export class LoopTurns {
     const deferred = this.#deferred;
     this.#deferred = [];
     this.#isEndDue = false;
-    for (const callback of deferred) callback();
+    // Promises settle between two of them, as they do between callbacks of the loop: what one has begun may be whole then.
+    for (let i = 1; i < deferred.length; i++) setImmediate(deferred[i]);
+    deferred[0]();
     if (this.#isEndDue) this.#beganMs = beganMs;
   }
 }
