@@ -135,14 +135,19 @@ for (const runtime of runtimes) {
     for (const row of MODELS) {
       const form = row.takesModule ? "a module" : "a function";
       it(`serves a request with six lines, ${row.model}, ${form}`, async () => {
-        assert.equal(await lastLine(runtime, "six_lines.mjs", sixLines(row, PACKAGE_NAME)), "200 hello");
+        await Deno.writeTextFile(`${user}/six_lines.mjs`, sixLines(row, PACKAGE_NAME));
+        const printed = await succeed(runtime.command("six_lines.mjs"), user);
+        // Where the server listens is printed without waiting for the terminal, at times behind what is logged then.
+        assert.ok(printed.split("\n").includes("200 hello"), printed);
       });
     }
 
     it("names its functions in a stack", async () => {
       await Deno.writeTextFile(`${user}/fail_inside.mjs`, FAIL_INSIDE);
       const stack = await succeed(runtime.command("fail_inside.mjs"), user);
-      assert.match(stack, /\bresolveOptions\b[^]*\bcreateServer\b[^]*\bserve\b/);
+      assert.match(stack, /\bresolveOptions\b[^]*\bcreateServer\b/);
+      // The engine of Bun keeps no frame of a function whose last deed is a call, such as serve().
+      if (name !== "bun") assert.match(stack, /\bcreateServer\b[^]*\bserve\b/);
     });
 
     it("answers 500 where a part can't be loaded, serves others, and loads it later where the runtime tries again", async () => {
