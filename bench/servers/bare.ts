@@ -53,7 +53,8 @@ class BareConnection implements TransportSession {
     this.#request = { url, headers, arrayBuffer } as unknown as Request;
   }
 
-  onData(bytes: Uint8Array): void {
+  onData(borrowed: Uint8Array, end: number): void {
+    const bytes = borrowed.subarray(0, end);
     this.#isTaking = true;
     for (let at = 0; at < bytes.byteLength;) {
       if (this.#content === null) {
@@ -61,10 +62,10 @@ class BareConnection implements TransportSession {
         if (at < 0) break;
         if (contentBytes > 0) this.#content = new Uint8Array(contentBytes);
       } else {
-        const end = Math.min(bytes.byteLength, at + contentBytes - this.#contentEnd);
-        this.#content.set(bytes.subarray(at, end), this.#contentEnd);
-        this.#contentEnd += end - at;
-        at = end;
+        const contentEnd = Math.min(bytes.byteLength, at + contentBytes - this.#contentEnd);
+        this.#content.set(bytes.subarray(at, contentEnd), this.#contentEnd);
+        this.#contentEnd += contentEnd - at;
+        at = contentEnd;
       }
       if (this.#contentEnd < contentBytes) continue;
       const response = handle(this.#request);
@@ -132,7 +133,7 @@ function keepHead(status: number, fields: readonly string[], length: number): vo
 const events: TransportEvents = {
   onOpen: (transport) => void (transport.session = new BareConnection(transport)),
   onSecure: () => {},
-  onData: ({ session }, bytes, end) => session!.onData(bytes, end),
+  onData: ({ session }, borrowed, end) => session!.onData(borrowed, end),
   onDrain: ({ session }) => session!.onDrain(),
   onEnd: ({ session }) => session!.onEnd(),
   onClose: ({ session }) => session!.onClose(undefined),
