@@ -65,7 +65,8 @@ export class LoopTurns {
     this.#isEndDue = false;
     // Promises settle between two of them, as they do between callbacks of the loop: what one has begun may be whole then.
     for (let i = 1; i < deferred.length; i++) setImmediate(deferred[i]);
-    deferred[0]();
+    // There is none where it was only asked how long the turn lasts.
+    deferred[0]?.();
     if (this.#isEndDue) this.#beganMs = beganMs;
   }
 }

@@ -78,6 +78,16 @@ describe("the turns of reading on Deno", () => {
     assert.equal(sumOf(others), FULL_TURN);
   });
 
+  test("one that brings much is read again at once in a short turn, which ends without anything left to do", async () => {
+    const { turns, connections: [large] } = createConnections(1);
+    for (let turn = 1; turn <= 3; turn++) {
+      turns.goOn(large, true);
+      assert.equal(large.reads, turn);
+      await turnEnd();
+      await turnEnd();
+    }
+  });
+
   test("one that brings much is not read again in a turn that has lasted 4 ms, and others are", async () => {
     const { turns, connections: [large, small] } = createConnections(2);
     turns.goOn(large, true);
