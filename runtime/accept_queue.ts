@@ -135,9 +135,11 @@ export class AcceptQueue {
       this.#dialling++;
       owner.dial(address).then((made) => {
         this.#dialling--;
+        const isLate = isOver;
         dialled = made;
         this.#expect(nameOf(made.address));
-        if (isOver) this.#letGo(made);
+        // A round that is over does not let it go any more.
+        if (isLate) this.#letGo(made);
       }, () => {
         this.#dialling--;
         end("failed");

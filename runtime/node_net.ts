@@ -33,8 +33,8 @@ const CONNECTION = Symbol("connection");
 /** In what `node:net` differs between the runtimes. */
 export interface NetTraits {
   /**
-   * Whether handles are Node's own: that of an accepted socket can be given to another one, and that of a listener be told
-   * how long its queue is.
+   * Whether handles are Node's own: what a listener accepts can be given to a socket of ours, and the listener be told how
+   * long its queue is.
    */
   readonly ownsHandles: boolean;
   /**

@@ -69,8 +69,8 @@ const LONG_TURN_MS = 20;
  */
 const LONG_TURN_ECHO = 5;
 /**
- * And for no longer than this: a turn lasts for a millisecond without those that compute, so that where one comes more
- * rarely, it holds up less than one in a thousand of the others.
+ * And for no longer than this. Calls that compute nothing share a turn of about a millisecond: where a handler computes
+ * less often than once a second, fewer than one in a thousand of them are in the turn that it holds up.
  */
 const MAX_LONG_TURN_ECHO_MS = 1_000;
 
