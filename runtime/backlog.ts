@@ -19,9 +19,9 @@ export const HIGH_WATER_BYTES: number = 128 * 1024;
 const MAX_JOINED_BYTES = 72 * 1024;
 /** Processors copy ten times slower to where storage is not aligned to this, if they are unlucky with the addresses. */
 const ALIGNMENT_BYTES = 64;
-/** Storage for joined pieces that is kept for the next ones, because new memory costs as much as the copying. */
+/** Storage for joined pieces and copies that is kept for the next ones, because new memory costs as much as the copying. */
 const MAX_FREE_STORAGES = 32;
-/** Fewer bytes are joined in memory of their own. */
+/** Fewer bytes have memory of their own. */
 const MIN_SHARED_BYTES = 8 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
@@ -43,6 +43,8 @@ export class WriteBacklog {
   #taken = 0;
   /** Storage in which the bytes to write next are joined, while they are being written. */
   #storage: Uint8Array | null = null;
+  /** Storage in which the head lies where that is a copy, until all of it has left. */
+  #headStorage: Uint8Array | null = null;
 
   /** Adds bytes at the end. Returns whether there may be more. */
   add(bytes: Uint8Array): boolean {
@@ -58,6 +60,19 @@ export class WriteBacklog {
     return false;
   }
 
+  /** Adds a copy of bytes that are not the backlog's to keep. Returns whether there may be more. */
+  addCopy(bytes: Uint8Array, start: number, end: number): boolean {
+    const byteLength = end - start;
+    if (this.byteLength > 0 || byteLength < MIN_SHARED_BYTES || byteLength > MAX_JOINED_BYTES) {
+      return this.add(bytes.slice(start, end));
+    }
+    this.#headStorage = takeStorage();
+    const copyStart = start % ALIGNMENT_BYTES;
+    const copy = this.#headStorage.subarray(copyStart, copyStart + byteLength);
+    copy.set(bytes.subarray(start, end));
+    return this.add(copy);
+  }
+
   /** The bytes to write next, at least one of them unless the backlog is empty. They are valid until `advance`. */
   next(): Uint8Array {
     const tail = this.#tail;
@@ -71,10 +86,14 @@ export class WriteBacklog {
 
   /** So many bytes of {@linkcode next} have left, and are not looked at any more. */
   advance(writtenBytes: number): void {
-    if (this.#storage !== null && freeStorages.length < MAX_FREE_STORAGES) freeStorages.push(this.#storage);
+    giveStorage(this.#storage);
     this.#storage = null;
     this.byteLength -= writtenBytes;
     let leftBytes = writtenBytes;
+    if (leftBytes >= this.#head.byteLength) {
+      giveStorage(this.#headStorage);
+      this.#headStorage = null;
+    }
     while (leftBytes >= this.#head.byteLength && this.#tail !== NO_PIECES) {
       leftBytes -= this.#head.byteLength;
       this.#head = this.#tail[this.#taken++];
@@ -90,7 +109,7 @@ export class WriteBacklog {
     this.#head = NO_BYTES;
     this.#tail = NO_PIECES;
     this.#taken = 0;
-    this.#storage = null;
+    this.#storage = this.#headStorage = null;
     this.byteLength = 0;
     this.owesDrain = false;
   }
@@ -107,9 +126,17 @@ export class WriteBacklog {
   }
 
   #takeStorage(byteLength: number): Uint8Array {
-    this.#storage = freeStorages.pop() ?? new Uint8Array(MAX_JOINED_BYTES + ALIGNMENT_BYTES);
+    this.#storage = takeStorage();
     // Framing comes first as a rule, and the large piece behind it is the one to align.
     const start = ALIGNMENT_BYTES - this.#head.byteLength % ALIGNMENT_BYTES;
     return this.#storage.subarray(start, start + byteLength);
   }
+}
+
+function takeStorage(): Uint8Array {
+  return freeStorages.pop() ?? new Uint8Array(MAX_JOINED_BYTES + ALIGNMENT_BYTES);
+}
+
+function giveStorage(storage: Uint8Array | null): void {
+  if (storage !== null && freeStorages.length < MAX_FREE_STORAGES) freeStorages.push(storage);
 }

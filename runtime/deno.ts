@@ -166,6 +166,13 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     return isFree;
   }
 
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.output !== "open" || this.isClosed) return false;
+    const isFree = this.#backlog.addCopy(bytes, start, end);
+    if (!this.#isWriting && this.#backlog.byteLength > 0) this.#writeNext();
+    return isFree;
+  }
+
   writeAll(pieces: readonly Uint8Array[]): boolean {
     if (this.output !== "open" || this.isClosed) return false;
     let isFree = true;

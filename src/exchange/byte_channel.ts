@@ -16,8 +16,8 @@ export interface ByteChannel {
    * does not, `drained` is told once.
    */
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean;
-  /** Whether bytes are sent within a write, so that lending them spares a copy. */
-  readonly sendsAtOnce: boolean;
+  /** Whether lending bytes spares memory that would have to be made for them. */
+  readonly takesBorrowed: boolean;
   /** Does what `write` does with bytes that are the caller's again when it returns. */
   writeBorrowed(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean;
   /** Stops reading; at most one more `push` follows until `resume`. */

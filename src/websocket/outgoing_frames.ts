@@ -119,13 +119,13 @@ export class OutgoingFrames {
   /** Sends a long message that has nothing to wait for, where its frame need not be kept for that. */
   #sendAtOnce(message: string | Uint8Array): boolean {
     const channel = this.#channel;
-    if (message.length < MIN_LENT_LENGTH || channel === null || !channel.sendsAtOnce) return false;
+    if (message.length < MIN_LENT_LENGTH || channel === null || !channel.takesBorrowed) return false;
     this.flush();
     const piece = this.isIdle ? this.#slab.lend(message) : null;
-    if (piece === null || piece.end > MAX_WRITE_BYTES + MAX_REST_BYTES) return false;
-    if (channel.writeBorrowed(piece.bytes, 0, piece.end)) return true;
+    if (piece === null || piece.end - piece.start > MAX_WRITE_BYTES + MAX_REST_BYTES) return false;
+    if (channel.writeBorrowed(piece.bytes, piece.start, piece.end)) return true;
     this.isCongested = true;
-    this.#untakenBytes = piece.end;
+    this.#untakenBytes = piece.end - piece.start;
     this.#payloadBytes += piece.payloadBytes;
     this.#tell();
     return true;

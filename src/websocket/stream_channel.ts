@@ -37,7 +37,7 @@ export class StreamChannel implements ByteChannel {
     this.#read();
   }
 
-  get sendsAtOnce(): boolean {
+  get takesBorrowed(): boolean {
     return false;
   }
 

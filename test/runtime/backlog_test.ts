@@ -44,6 +44,34 @@ test("a piece alone leaves as it is", () => {
   assert.equal(backlog.next(), piece);
 });
 
+test("a copy keeps its bytes until all of it has left, whatever is copied meanwhile", () => {
+  for (const mostBytes of [1, 7 * KIB, 30 * KIB, Infinity]) {
+    const backlogs = Array.from({ length: 3 }, () => {
+      const backlog = new WriteBacklog();
+      for (const piece of numberedPieces([40 * KIB, 300, 20 * KIB])) {
+        const lent = Uint8Array.of(0, ...piece, 0);
+        backlog.addCopy(lent, 1, lent.byteLength - 1);
+        lent.fill(255);
+      }
+      return backlog;
+    });
+    for (const backlog of backlogs) drain(backlog, mostBytes);
+  }
+});
+
+test("a copy that was sent leaves its memory to the next", () => {
+  const [first, second] = [new WriteBacklog(), new WriteBacklog()];
+  const bytes = new Uint8Array(40 * KIB);
+  first.addCopy(bytes, 0, bytes.byteLength);
+  const { buffer } = first.next();
+  first.advance(30 * KIB);
+  second.addCopy(bytes, 0, bytes.byteLength);
+  assert.notEqual(second.next().buffer, buffer, "the first is not sent whole");
+  first.advance(10 * KIB);
+  first.addCopy(bytes, 0, bytes.byteLength);
+  assert.equal(first.next().buffer, buffer);
+});
+
 for (const mostBytes of [1, 7, 1000, 40 * KIB, 70 * KIB]) {
   test(`order is kept when a socket takes ${mostBytes} bytes at once`, () => {
     const sizes = mostBytes < 1000 ? [3, 9, 1, 300, 2] : [9, 64 * KIB, 2, 500, 100 * KIB, 7, 20 * KIB, 20 * KIB, 5];

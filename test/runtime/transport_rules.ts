@@ -278,10 +278,19 @@ function testWriting(rule: Rule): void {
     const { connection, peer } = await situation.open();
     const sent = numbered(8 * MIB);
     peer.pause();
-    for (let at = 0; at < sent.length; at += 100_000) connection.writeBorrowed(sent.slice(at, at + 100_000));
+    const sizes = [100_000, 60_000, 9_000, 300];
+    for (let at = 0, i = 0; at < sent.length; at += sizes[i++ % 4]) {
+      connection.writeBorrowed(sent.slice(at, at + sizes[i % 4]));
+    }
     peer.resume();
     assertSame(await peer.receive(sent.length), sent);
     await connection.until("drain");
+    for (const size of [60_000, 9_000, 300]) {
+      for (let at = 0; at < 10 * size; at += size) {
+        connection.writeBorrowed(sent.slice(at, at + size));
+        assertSame(await peer.receive(size), sent.slice(at, at + size));
+      }
+    }
     connection.end();
     assert.equal(connection.writeBorrowed("more"), false);
   });

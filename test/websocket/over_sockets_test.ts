@@ -6,7 +6,7 @@ import { type Handler, serve, type Server } from "../../mod.ts";
 import { COMPRESSED, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
 import { FRAMES, MAX_MESSAGE_BYTES } from "../fixtures/websocket_frames.ts";
 import { connectRaw } from "../support/raw_client.ts";
-import { closePayload, concat, frame } from "../support/websocket_frames.ts";
+import { closePayload, concat, frame, utf8 } from "../support/websocket_frames.ts";
 import { answersTo, bytewise, echo, endsIt, framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
 const GOODBYE = frame({ opcode: 8, payload: closePayload(4321) });
@@ -22,6 +22,7 @@ before(async () => {
   server = serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request, info) => {
     const { pathname } = new URL(request.url);
     if (pathname === "/looks") return tellOfBytes(request, info);
+    if (pathname === "/long") return echo({})(request, info);
     return (pathname === "/" ? plain : pathname === "/compressed" ? compressed : takesOver)(request, info);
   });
   await server.ready();
@@ -52,6 +53,24 @@ test("messages of bytes are plain bytes with memory of their own, whatever the r
   client.send(concat(message, message));
   await client.receiveUntil((received) => received.split("Uint8Array 5").length === 3);
   client.destroy();
+});
+
+test("long messages come back whole, whatever the width of their characters and however their heads grow", async () => {
+  const lengths = [8_191, 8_192, 21_845, 21_846, 65_529, 65_535, 65_536, 65_537, 72_000];
+  const texts = lengths.flatMap((length) => ["x", "\u00fc", "\u20ac"].map((character) => character.repeat(length)));
+  for (const text of texts) {
+    const binary = concat(utf8(text), Uint8Array.of(0));
+    const input = concat(frame({ opcode: 1, payload: text }), frame({ opcode: 2, payload: binary }), GOODBYE);
+    const client = await connectRaw({ port });
+    client.send(webSocketRequest("/long"));
+    client.send(input);
+    const [first, second, last] = framesOf(await client.receiveAll());
+    client.destroy();
+    const name = `${text.length} times ${text[0]}`;
+    assert.ok(new TextDecoder().decode(first.payload) === text, name);
+    assert.deepEqual([second.opcode, second.payload], [2, binary], name);
+    assert.equal(last.opcode, 8);
+  }
 });
 
 /** Sends whole, or each byte for itself as far as the system lets it; `last` comes behind that. */

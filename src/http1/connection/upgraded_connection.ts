@@ -84,7 +84,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
     return this.#owner.pass(bytes, start, end, false);
   }
 
-  get sendsAtOnce(): boolean {
+  get takesBorrowed(): boolean {
     return this.#transport.writeBorrowed !== undefined;
   }
 

@@ -74,7 +74,13 @@ function unmaskBytes(bytes: Uint8Array, start: number, end: number, key: number)
 function unmaskWords(words: Int32Array, start: number, end: number, key: number): number {
   const wordKey = IS_LITTLE_ENDIAN ? key : swapped(key);
   let bits = 0;
-  for (let at = start; at < end; at++) bits |= words[at] ^= wordKey;
+  let at = start;
+  // Four in a turn of the loop: V8 takes half the time for them, and JavaScriptCore no more.
+  for (const lastAt = end - 3; at < lastAt; at += 4) {
+    bits |= (words[at] ^= wordKey) | (words[at + 1] ^= wordKey) | (words[at + 2] ^= wordKey) |
+      (words[at + 3] ^= wordKey);
+  }
+  for (; at < end; at++) bits |= words[at] ^= wordKey;
   return bits;
 }
 
