@@ -13,7 +13,7 @@ import { frameHeadBytes, MAX_FRAME_HEAD_BYTES, writeFrameHead } from "./codec/fr
 
 const SLAB_BYTES = 64 * 1024;
 /** A frame that may be longer has a buffer of its own, so that a slab is not pinned by what waits. */
-const MAX_SLAB_FRAME_BYTES = 16 * 1024;
+export const MAX_SLAB_FRAME_BYTES = 16 * 1024;
 /** The longest message whose frame is lent: one such frame leaves in one write. */
 const MAX_LENT_BYTES = 64 * 1024;
 /**

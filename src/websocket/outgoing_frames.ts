@@ -9,7 +9,7 @@
 
 import type { ByteChannel } from "../exchange/byte_channel.ts";
 import { OP_BINARY, OP_TEXT } from "./codec/frame.ts";
-import { type FrameSlab, type Piece, toPiece } from "./frame_slab.ts";
+import { type FrameSlab, MAX_SLAB_FRAME_BYTES, type Piece, toPiece } from "./frame_slab.ts";
 import type { MessageCompressor } from "./message_compression.ts";
 import type { SendTurns } from "./send_turns.ts";
 import { SharedFrame, type SharedMessage } from "./shared_frames.ts";
@@ -315,7 +315,7 @@ export class OutgoingFrames {
     const last = this.#last;
     this.#pieceBytes += end - start;
     if (last !== null && last.bytes === bytes && last.end === start) last.end = end;
-    else if (this.isCongested && end - start < bytes.byteLength) this.#copy(piece);
+    else if (this.isCongested && end - start <= MAX_SLAB_FRAME_BYTES) this.#copy(piece);
     else this.#append(piece);
     if (this.isCongested) this.#tell();
   }

@@ -4,16 +4,30 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { HandlerInfo } from "../../src/api/handler.ts";
 import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
+import type { ByteChannel } from "../../src/exchange/byte_channel.ts";
 import type { Deflate } from "../../src/runtime.ts";
 import { CompressionJobs } from "../../src/websocket/message_compression.ts";
 import { FrameSlab } from "../../src/websocket/frame_slab.ts";
 import { OpenSockets } from "../../src/websocket/open_sockets.ts";
+import { OutgoingFrames } from "../../src/websocket/outgoing_frames.ts";
 import { MAX_KEPT_BYTES, SendTurns } from "../../src/websocket/send_turns.ts";
 import { SharedMessage } from "../../src/websocket/shared_frames.ts";
 import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
 import { type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
 import { closePayload, frame, type ServerFrame } from "../support/websocket_frames.ts";
 import { framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
+
+/** What asks nothing of a transport. */
+const NO_CHANNEL: ByteChannel = {
+  takesBorrowed: false,
+  write: () => true,
+  writeBorrowed: () => true,
+  pause() {},
+  resume() {},
+  end() {},
+  ignore() {},
+  abort() {},
+};
 
 interface Client {
   readonly peer: MemoryPeer;
@@ -254,6 +268,27 @@ describe("a subscriber that does not keep up", () => {
     assert.equal(server.stats().errors["websocket-backlog"], 1);
     assert.equal(fast.frames().length, 300);
     assert.equal(fast.socket.readyState, 1);
+  });
+
+  test("keeps the frames of long messages once for all that have to wait for them", () => {
+    const { encodeUtf8, clock } = createMemoryRuntime();
+    const slab = new FrameSlab(encodeUtf8);
+    const turns = new SendTurns(clock.defer, new OpenSockets(clock));
+    const payloads = [20_000, 70_000].map((length) => new Uint8Array(length));
+    const messages = [...payloads, "x".repeat(20_000), "\u00fc".repeat(20_000)]
+      .map((message) => new SharedMessage(message, { slab, deflate: null!, jobs: new CompressionJobs() }));
+    const kept = Array.from({ length: 3 }, () => {
+      const written = new Set<ArrayBuffer>();
+      const frames = new OutgoingFrames(slab, turns, null, 0, () => {}, () => {});
+      const write = ({ buffer }: Uint8Array<ArrayBuffer>) => (written.add(buffer), true);
+      frames.open({ ...NO_CHANNEL, write });
+      frames.isCongested = true;
+      for (const message of messages) frames.addShared(message);
+      frames.drained();
+      return [...written];
+    });
+    assert.equal(kept[0].length, messages.length);
+    for (const buffers of kept) assert.ok(buffers.every((buffer, i) => buffer === kept[0][i]));
   });
 
   test("may have its neighbours closed by the handler that hears of it", async () => {
