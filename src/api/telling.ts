@@ -22,7 +22,7 @@ const MAX_MESSAGE_LENGTH = 1_000;
 
 /** What belongs to a runtime itself. */
 const RUNTIME_FRAME = /(?:\(|\s)(?:node:|ext:|internal:|native:)|\[native code\]|\((?:unknown|:\d+)\)$|<anonymous>\)?$/;
-const OWN_PLACES = findOwnPlaces(import.meta.url);
+let ownPlaces: readonly string[] | null = null;
 
 /**
  * An error in a few lines: what it says, where in the user's code, and its causes.
@@ -107,7 +107,8 @@ function framesOf(error: Error): string[] {
   const frames = stack.split("\n").filter((line) => /^\s+at /.test(line)).map((line) => `    ${line.trim()}`);
   // A fault of ours is to be reported, and found.
   if (error instanceof TrivetError && error.code === "internal-error") return frames;
-  return frames.filter((frame) => !RUNTIME_FRAME.test(frame) && !OWN_PLACES.some((place) => frame.includes(place)));
+  const places = ownPlaces ??= findOwnPlaces(import.meta.url);
+  return frames.filter((frame) => !RUNTIME_FRAME.test(frame) && !places.some((place) => frame.includes(place)));
 }
 
 /** Where the modules of this package stand, as URLs and as paths: in the repository, or joined into a few in `esm/`. */
