@@ -6,6 +6,9 @@
  * @module
  */
 
+import { runCommand } from "./command.ts";
+import { pageOfRemote } from "./release_rules.ts";
+
 /** A module from which a user of the package, or the package itself, starts. */
 export interface EntryPoint {
   /** The TypeScript, relative to the repository. */
@@ -26,6 +29,8 @@ export interface PackageDescription {
   readonly version: string;
   /** Its licence, as SPDX names it. */
   readonly license: string;
+  /** The page of its repository, where that is known. */
+  readonly page: string | null;
 }
 
 /** Every entry point, the main one first. */
@@ -52,6 +57,7 @@ export const COPIED_FILES: readonly string[] = ["README.md", "LICENSE", "CHANGEL
 /** The oldest Node on which the tests run. */
 const OLDEST_NODE = 20;
 
+const GIT_DEADLINE_MS = 10_000;
 const SUMMARY = "One HTTP/1.1 server for Deno, Bun and Node, over raw TCP and without a dependency.";
 const KEYWORDS = [
   "http",
@@ -71,13 +77,17 @@ const KEYWORDS = [
 ];
 
 /**
- * Reads what both registries are told from the configuration of the one that reads TypeScript.
+ * Reads what both registries are told from the configuration of the one that reads TypeScript, and from git where the
+ * repository is: who publishes a fork names the fork.
  *
  * @param root The repository.
  */
 export async function readPackageDescription(root: string): Promise<PackageDescription> {
   const { name, version, license } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
-  return { name, version, license };
+  const origin = await runCommand(["git", "remote", "get-url", "origin"], { cwd: root, deadlineMs: GIT_DEADLINE_MS })
+    .catch(() => null);
+  const page = origin?.exitCode === 0 ? pageOfRemote(origin.output.trim()) : null;
+  return { name, version, license, page };
 }
 
 /** The path of an entry point's module, relative to the package. */
@@ -96,7 +106,7 @@ export function declarationPath(path: string): string {
  * There are ES modules only: `require` of every supported Node but the oldest releases takes them too, for which the
  * condition must be `default` and not `import`. `main` and `types` are for tools that do not read `exports`.
  */
-export function packageJson({ name, version, license }: PackageDescription): Record<string, unknown> {
+export function packageJson({ name, version, license, page }: PackageDescription): Record<string, unknown> {
   const [main] = ENTRY_POINTS;
   const exported = ENTRY_POINTS.filter(({ exportName }) => exportName !== undefined);
   const commands = ENTRY_POINTS.filter(({ command }) => command !== undefined);
@@ -110,6 +120,11 @@ export function packageJson({ name, version, license }: PackageDescription): Rec
     description: SUMMARY,
     keywords: KEYWORDS,
     license,
+    ...(page === null ? {} : {
+      homepage: `${page}#readme`,
+      repository: { type: "git", url: `git+${page}.git` },
+      bugs: { url: `${page}/issues` },
+    }),
     type: "module",
     main: `./${emittedPath(main.path)}`,
     types: `./${declarationPath(main.path)}`,

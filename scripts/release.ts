@@ -10,6 +10,7 @@
 
 import { buildNpmPackage, repositoryFolder } from "./build_npm.ts";
 import { runCommand } from "./command.ts";
+import { readPackageDescription } from "./npm_package.ts";
 import { refusalOfChangelog, refusalOfVersion, withVersion } from "./release_rules.ts";
 
 /** Something is not as a release needs it; its message is for the user. */
@@ -29,6 +30,12 @@ async function main(args: readonly string[]): Promise<void> {
   const refusal = refusalOfVersion(version, current) ??
     refusalOfChangelog(await Deno.readTextFile(`${root}/CHANGELOG.md`), version);
   if (refusal !== null) throw new NotReadyError(refusal);
+  const { page } = await readPackageDescription(root);
+  if (page === null) {
+    throw new NotReadyError(
+      "package.json says where the repository is: add its remote, `git remote add origin <URL>`.",
+    );
+  }
 
   await setVersion(root, version);
   for (const task of TASKS) await runTask(root, task);

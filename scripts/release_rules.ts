@@ -49,6 +49,18 @@ export function withVersion(text: string, version: string): string {
   return text.replace(place, `$1${version}$2`);
 }
 
+/**
+ * The page of a repository, by the address from which it is cloned. A password in that is left out.
+ *
+ * @param remote Of `git`: `https://host/owner/name.git`, `ssh://git@host/owner/name` or `git@host:owner/name.git`.
+ * @returns The address, or `null` where the remote is on no host, as a folder.
+ */
+export function pageOfRemote(remote: string): string | null {
+  const parts = /^(?:(?:https?|ssh|git):\/\/(?:[^@/]*@)?([\w.-]+)(?::\d+)?\/|[\w.-]+@([\w.-]+):)(\S+?)(?:\.git)?\/?$/
+    .exec(remote);
+  return parts === null ? null : `https://${parts[1] ?? parts[2]}/${parts[3]}`;
+}
+
 /** Whether a version comes before another. Pre-releases of one version are taken in any order. */
 function precedes(left: RegExpExecArray, right: RegExpExecArray): boolean {
   for (const index of [1, 2, 3]) {

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { refusalOfChangelog, refusalOfVersion, withVersion } from "../../scripts/release_rules.ts";
+import { packageJson } from "../../scripts/npm_package.ts";
+import { pageOfRemote, refusalOfChangelog, refusalOfVersion, withVersion } from "../../scripts/release_rules.ts";
 
 const VERSIONS: readonly (readonly [name: string, version: string, current: string, refusal: RegExp | null])[] = [
   ["takes the version that is set already", "1.2.3", "1.2.3", null],
@@ -24,6 +25,32 @@ const CHANGELOGS: readonly (readonly [name: string, changelog: string, refusal: 
   ["refuses a heading without a date", "## 1.2.3\n", /ends in its date/],
   ["refuses what is not released", "## 1.2.3, not released\n", /ends in its date/],
 ];
+
+const PAGE = "https://host.test/owner/name";
+
+const REMOTES: readonly (readonly [name: string, remote: string, page: string | null])[] = [
+  ["by https", "https://host.test/owner/name.git", PAGE],
+  ["by https without a suffix, with a slash", "https://host.test/owner/name/", PAGE],
+  ["by https, and leaves out who may", "https://me:secret@host.test/owner/name.git", PAGE],
+  ["by ssh", "ssh://git@host.test:2222/owner/name.git", PAGE],
+  ["by ssh in short", "git@host.test:owner/name.git", PAGE],
+  ["in a group of groups", "git@host.test:group/owner/na.me.git", "https://host.test/group/owner/na.me"],
+  ["in a folder, which has no page", "/srv/git/name.git", null],
+  ["at a file URL, which has no page", "file:///srv/git/name.git", null],
+  ["nowhere", "", null],
+];
+
+describe("the page of a repository that is cloned", () => {
+  for (const [name, remote, page] of REMOTES) test(name, () => assert.equal(pageOfRemote(remote), page));
+
+  test("is in package.json as its repository, homepage and bugs, and nothing where it is not known", () => {
+    const description = { name: "a", version: "1.0.0", license: "MIT" };
+    const { homepage, repository, bugs } = packageJson({ ...description, page: PAGE });
+    assert.deepEqual([homepage, bugs], [`${PAGE}#readme`, { url: `${PAGE}/issues` }]);
+    assert.deepEqual(repository, { type: "git", url: `git+${PAGE}.git` });
+    assert.equal("repository" in packageJson({ ...description, page: null }), false);
+  });
+});
 
 describe("a release", () => {
   for (const [name, version, current, refusal] of VERSIONS) {
