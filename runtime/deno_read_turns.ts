@@ -2,9 +2,9 @@
  * Fairness on Deno: when connections whose bytes were used are read again.
  *
  * Deno finishes at most 128 reads in a turn of its loop (the budget of a task of tokio). What is ready beyond them
- * waits, and in the next turn comes behind whatever has become ready since. So the peers who answer fastest are read
+ * waits, and in the next turn comes behind whatever has become ready since. So the peers that answer fastest are read
  * again and again, and with a thousand busy connections most of them would wait for a second. Therefore, once a turn has
- * brought as many reads as it can, those who had their turn are read again only when the others had theirs.
+ * brought as many reads as it can, those that had their turn are read again only when the others had theirs.
  *
  * Nor is a connection read again in a turn that has lasted long, if it brings more than fits in a small buffer: its bytes
  * are there before those of others are seen.
@@ -21,7 +21,7 @@ const CROWDED_READS = 96;
 /** Without a read for so long none is waiting. */
 const QUIET_MS = 1;
 
-/** Who is read again when it is their turn. */
+/** A connection that is read again when it is its turn. */
 export interface TurnTaker {
   /** Reads again, unless that is under way or not wanted any more. */
   readOn(): void;
@@ -37,7 +37,7 @@ export class ReadTurns {
   #reads = 0;
   /** `crowded` from a turn with as many reads as it can have, until none waits. */
   #state: "roomy" | "crowded" = "roomy";
-  /** Turns of the loop since those who wait were read the last time. */
+  /** Turns of the loop since those that wait were read the last time. */
   #turns = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #onTurnEnd = (): void => this.#endTurn();

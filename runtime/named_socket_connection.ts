@@ -22,7 +22,7 @@ export abstract class NamedSocketConnection<Socket extends PausableSocket> exten
 
   /**
    * @param socket The runtime's socket.
-   * @param events Who is told what happens.
+   * @param events Are told what happens.
    * @param listener Where the connection was accepted, for sockets that have no port.
    */
   constructor(socket: Socket, events: TransportEvents, listener: Address) {

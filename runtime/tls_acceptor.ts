@@ -13,7 +13,7 @@ import type { createSecureContext, createServer, SecureContext, Server, TLSSocke
 import type { PeerCertificate, TlsInfo, TlsOptions } from "../src/runtime.ts";
 import { type Crypto, loadTlsMaterial, type TlsMaterial, type TlsPair } from "./tls_material.ts";
 
-/** Who waits for a handshake. */
+/** How a handshake ends. */
 export interface HandshakeEvents {
   /** It is done: this socket stands in place of the one it was begun on. */
   onSecured(socket: TLSSocket): void;

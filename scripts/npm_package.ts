@@ -78,7 +78,7 @@ const KEYWORDS = [
 
 /**
  * Reads what both registries are told from the configuration of the one that reads TypeScript, and from git where the
- * repository is: who publishes a fork names the fork.
+ * repository is: a fork that is published names the fork.
  *
  * @param root The repository.
  */

@@ -10,7 +10,7 @@
  * - `"common"`: the Common Log Format of the first web servers, which every tool reads.
  * - `"combined"`: the same with Referer and User-Agent behind it, as nginx and Apache write by default.
  * - `"json"`: one object a line, with every member of {@linkcode AccessLogEntry} that there is.
- * - `"short"`: time of day, status, method, target, duration and bytes, for who looks on; coloured on a terminal.
+ * - `"short"`: time of day, status, method, target, duration and bytes, for reading on a screen; coloured on a terminal.
  */
 export type AccessLogFormat = "common" | "combined" | "json" | "short";
 

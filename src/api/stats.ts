@@ -44,7 +44,7 @@ export interface ServerStats {
   readonly errors: Readonly<Record<string, number>>;
   /** What waits for its turn. */
   readonly queue: QueueStats;
-  /** Who serves connections or runs handlers. */
+  /** The workers that serve connections, or the threads that run handlers. */
   readonly workers: WorkerStats;
   /** Threads that run handlers. */
   readonly threads: ThreadStats;
@@ -106,7 +106,7 @@ export interface QueueStats {
   readonly refused: number;
 }
 
-/** Who serves connections ("blocking", "worker-pool") or runs handlers ("hybrid"); none in "event-driven". */
+/** The workers ("blocking", "worker-pool") or the threads that run handlers ("hybrid"); none in "event-driven". */
 export interface WorkerStats {
   /** How many there are. */
   readonly total: number;

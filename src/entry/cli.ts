@@ -147,7 +147,7 @@ function mergeOptions(ofModule: ServeOptions, ofCommand: ServeOptions): ServeOpt
   return merged;
 }
 
-/** Where requests are logged: as the flags say, else as the module does, else for who looks on at a terminal. */
+/** Where requests are logged: as the flags say, else as the module does, else to a terminal, where the output is one. */
 function accessLogOf({ log, logFile }: Settings, ofModule: AccessLog | undefined, isTerminal: boolean): AccessLog {
   if (log === "none") return false;
   if (log === undefined && logFile === undefined) return ofModule ?? isTerminal;

@@ -60,7 +60,7 @@ export class LoopHost {
   readonly #runtime: Runtime;
   readonly #parent: ParentThread;
   readonly #orders: LoopOrders;
-  /** Who waits for what `onError` gives, by the number of the report. */
+  /** Takes what `onError` gives, by the number of the report. */
   readonly #reports = new Map<number, (response: ResponseCopy | null) => void>();
   #lastReportId = 0;
   #state: LoopHostState = LOOP_HOST_STATES.initial;
@@ -88,7 +88,7 @@ export class LoopHost {
     );
   }
 
-  /** Loads the module, so that what is wrong with it is known before anybody listens. */
+  /** Loads the module, so that what is wrong with it is known before the port is opened. */
   async load(): Promise<void> {
     await loadHandlerModule(this.#runtime.files, String(this.#orders.options.module));
   }

@@ -23,13 +23,13 @@ export interface ContentSupply {
   contentKeptChanged(): void;
 }
 
-/** Who takes the content. */
+/** What takes the content. */
 type Consumer = "none" | "collector" | "stream" | "discarded";
 
 /** Whether more content comes. */
 type Arrival = "arriving" | "complete" | "failed";
 
-/** Who waits for the whole content. */
+/** The promise of the whole content. */
 interface Collector {
   resolve(whole: Uint8Array<ArrayBuffer>): void;
   reject(error: TrivetError): void;

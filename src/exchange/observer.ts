@@ -13,7 +13,7 @@ import type { Exchange } from "./exchange.ts";
 
 /** Told of everything that happens on one event loop, within the call in which it happens. It must not throw. */
 export interface Observer {
-  /** A connection was accepted, and it was decided who speaks on it. */
+  /** A connection was accepted, and it was decided which protocol speaks on it. */
   connectionOpened(connection: Connection): void;
   /** A connection is gone. */
   connectionClosed(connection: Connection): void;

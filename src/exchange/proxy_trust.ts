@@ -13,7 +13,7 @@ import { type Hop, type HopReader, parseNode, readForwarded, readXForwarded } fr
 import type { Address } from "../runtime.ts";
 import { TrustedPeers } from "./trusted_peers.ts";
 
-/** Who asks. */
+/** The client that asks. */
 export interface Client {
   readonly address: Address;
   /** The scheme in which the client has asked; `null` where no proxy says. */
@@ -38,7 +38,7 @@ export class ProxyTrust {
     this.#takesHost = host;
   }
 
-  /** Who asks; `null` where that is the peer itself, or one that is not trusted. */
+  /** The client that asks; `null` where that is the peer itself, or one that is not trusted. */
   clientOf(fields: FieldSection, peer: Address): Client | null {
     if (this.#peers !== null && !this.#peers.includes(peer)) return null;
     const next = this.#read(fields);

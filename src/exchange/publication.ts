@@ -2,7 +2,7 @@
  * What is published to WebSockets, and how it gets to those of another thread.
  *
  * It decides how much of it may be on its way, and that what is published in one turn goes together. It must not know
- * who has subscribed, nor what kind of thread the other end is.
+ * which sockets have subscribed, nor what kind of thread the other end is.
  *
  * @module
  */

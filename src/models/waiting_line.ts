@@ -76,7 +76,7 @@ export class WaitingLine<T extends Waiter> {
     this.#seat(returned, --this.#first, Math.min(sinceMs, this.#clock.nowMs()));
   }
 
-  /** Those who have waited since before a time leave the line, in order. */
+  /** What has waited since before a time leaves the line, in order. */
   *leaveBefore(arrivedMs: number): Generator<T> {
     while (this.#length > 0 && this.#arrivedMs[this.#at(this.#first)] <= arrivedMs) yield this.next()!;
   }

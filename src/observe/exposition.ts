@@ -71,7 +71,7 @@ export function writeMetrics(
   const idle = workers.total - workers.busy;
   out.gauge(
     "trivet_workers",
-    "Who serves connections or runs handlers.",
+    "Workers that serve connections or threads that run handlers.",
     entries("state", { ...workers, idle }, ["busy", "idle"]),
   );
   out.gauge("trivet_threads", "Threads that are ready to run handlers.", [[{}, threads.ready]]);

@@ -98,7 +98,7 @@ function formatCommonTime(timeMs: number): string {
   return lastCommonTime;
 }
 
-/** The time on the clock of who looks on. */
+/** The time of the local clock. */
 function formatTimeOfDay(timeMs: number): string {
   const date = new Date(timeMs);
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");

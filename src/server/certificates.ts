@@ -39,7 +39,7 @@ export class Certificates {
   /**
    * @param clock The runtime's clock.
    * @param scheduler The concurrency model, which may have other loops.
-   * @param warnings Who is told of certificates that can't be used.
+   * @param warnings Where certificates are told that can't be used.
    */
   constructor(clock: Clock, scheduler: Scheduler, warnings: Warnings) {
     this.#clock = clock;

@@ -1,7 +1,7 @@
 /**
  * What the connections of one event loop share: the clock, parsers, memory, counts, and the way to the model.
  *
- * It decides nothing but who answers a health check; it puts the parts together and passes on what connections ask for.
+ * It decides nothing but what answers a health check; it puts the parts together and passes on what connections ask for.
  * It must not know what the parts do.
  *
  * @module
@@ -65,9 +65,9 @@ export class ConnectionServices implements ConnectionService {
   closesIdle = false;
   /** Called at each tick of the clock, while connections are open. */
   onTick: () => void = () => {};
-  /** Who is open. */
+  /** The connections that are open. */
   readonly open: OpenConnections;
-  /** Who is taken. */
+  /** Decides which connections are taken. */
   readonly admission: Admission;
   readonly model: Scheduler;
   /** The model, unless something has to be looked at before it. */
@@ -83,8 +83,8 @@ export class ConnectionServices implements ConnectionService {
    * @param options The user's options.
    * @param runtime The runtime the server stands on.
    * @param scheduler The concurrency model.
-   * @param reports Who is told of errors.
-   * @param observer Who is told of everything.
+   * @param reports Where errors are told.
+   * @param observer Is told of everything.
    */
   constructor(
     options: ResolvedOptions,

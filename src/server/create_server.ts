@@ -126,7 +126,7 @@ export interface AssemblyParts {
   readonly prepare: (() => Promise<void>) | null;
   /** What is seen of this event loop; nothing unless given. */
   readonly observation?: Observation;
-  /** Chooses who speaks on a connection; `http1` speaks HTTP/1.1. Default: HTTP/1.1 at once. */
+  /** Chooses the protocol of a connection; `http1` speaks HTTP/1.1. Default: HTTP/1.1 at once. */
   readonly choice?: (http1: Speaker) => ProtocolChoice;
 }
 

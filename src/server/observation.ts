@@ -1,7 +1,7 @@
 /**
  * What a server tells of its requests, as far as the user has asked for it.
  *
- * It decides who observes, and where what is seen goes; without an option that asks for it there is no observer at all.
+ * It decides what observes, and where what is seen goes; without an option that asks for it there is no observer at all.
  *
  * @module
  */

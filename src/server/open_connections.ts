@@ -1,5 +1,5 @@
 /**
- * The open connections of one event loop: who is open, and what is done to all of them.
+ * The open connections of one event loop: which they are, and what is done to all of them.
  *
  * It must not know which connections are taken, nor what they do with their bytes.
  *

@@ -31,7 +31,7 @@ import type { Reports } from "./reports.ts";
 export type Speaker = (transport: TransportConnection, source: Address | null) => HeldConnection;
 
 /**
- * Says who speaks on a connection, or `null` when it takes more bytes to tell.
+ * Says which protocol speaks on a connection, or `null` when it takes more bytes to tell.
  *
  * @param transport The connection.
  * @param bytes All that has come so far; they are given to the connection once it is decided.
@@ -67,7 +67,7 @@ export const BEGINNING_STATES: StateTable<Beginning> = new StateTable<Beginning>
     closed: "it has failed, or takes too long",
   },
   choice: {
-    decided: "it is known who speaks",
+    decided: "it is known which protocol speaks",
     closed: "it takes too many bytes to tell, or too long",
   },
   decided: {},
@@ -92,7 +92,7 @@ export interface PrefaceParts {
   readonly observer: Observer | null;
 }
 
-/** Takes the events of a listener, and passes those of a connection on to who speaks on it. */
+/** Takes the events of a listener, and passes those of a connection on to the protocol that speaks on it. */
 export class Preface implements TransportEvents {
   readonly #parts: PrefaceParts;
   /** Whether a connection begins with something else than its protocol. */
@@ -151,7 +151,7 @@ export class Preface implements TransportEvents {
     );
   }
 
-  /** It is decided who speaks. */
+  /** It is decided which protocol speaks. */
   decided(undecided: UndecidedConnection, transport: TransportConnection, connection: HeldConnection): void {
     this.#begin(transport, connection, undecided);
   }

@@ -87,7 +87,7 @@ export class HttpServer implements Server {
   }
 
   get finished(): Promise<void> {
-    // Who waits for the end hears of a failed start there.
+    // A caller that waits for the end hears of a failed start there.
     this.#ready.catch(ignore);
     return this.#lifetime.finished;
   }

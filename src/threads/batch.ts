@@ -6,7 +6,7 @@
  *
  * All messages are one JSON string, which all three runtimes clone faster than the arrays it stands for. Bytes go beside
  * it, and so do longer strings, which are cloned in a fraction of the time that it takes to escape them and to read them
- * again; a message names either by its number. Each string arrives as one of its own: who keeps a part of it keeps no
+ * again; a message names either by its number. Each string arrives as one of its own: a part that is kept keeps no
  * more than that. Few bytes are gathered in one buffer, since a buffer costs far more than the bytes in it, and are parted
  * again when they came.
  *
@@ -49,7 +49,7 @@ export class OutgoingBatch {
     this.#messages.push(message);
   }
 
-  /** Adds bytes that stay the caller's, who may change them at once, and gives the number by which a message names them. */
+  /** Adds bytes that stay the caller's, which may change them at once, and gives the number by which a message names them. */
   attachCopy(bytes: Uint8Array): number {
     return bytes.byteLength < MIN_MOVED_BYTES ? this.#gather(bytes) : this.attach(new Uint8Array(bytes));
   }

@@ -19,7 +19,7 @@ import { SignOfLife } from "./sign_of_life.ts";
 import { faultOf, ThreadCalls } from "./thread_calls.ts";
 import { THREAD_STATES, type ThreadState } from "./thread_states.ts";
 
-/** What a thread tells the one who keeps threads. */
+/** What a thread tells the pool. */
 export interface HandlerThreadEvents {
   /** The thread can be given calls, perhaps more than before. */
   onFree(thread: HandlerThread): void;

@@ -1,7 +1,7 @@
 /**
  * A response as `Response`, made of what the handler gave and of nothing else until it is asked for.
  *
- * It decides what a valid response is (status, reason phrase, field lines) and who owns its content. It must not know
+ * It decides what a valid response is (status, reason phrase, field lines) and what owns its content. It must not know
  * how a response is framed or sent.
  *
  * @module
@@ -326,7 +326,7 @@ export class HttpResponse implements Response {
   #takeContent(): string | Bytes | Response | null {
     const content = this.#content;
     if (content === null) return null;
-    // Whether its stream is locked is left to the one who reads it: looking would make the stream.
+    // Whether its stream is locked is left to what reads it: looking would make the stream.
     if (content === SENT || (isNative(content) && content.bodyUsed)) {
       throw new TrivetError("response-invalid", "The content of the response was read or sent already.");
     }

@@ -1,7 +1,7 @@
 /**
  * A request as `Request`, made from its parts at the moment a handler asks for them.
  *
- * It decides who owns the content: the source, until it is taken; then its taker, once. It must not know
+ * It decides what owns the content: the source, until it is taken; then its taker, once. It must not know
  * how the request came or how its content is framed.
  *
  * @module

@@ -14,7 +14,7 @@ import { streamTurns } from "./read_response.ts";
 /** One read of a stream. */
 export type StreamRead = Promise<ReadableStreamReadResult<Uint8Array>>;
 
-/** Who is told what the first turn has brought. Exactly one of these happens, unless the start is cancelled. */
+/** What the first turn has brought. Exactly one of these is called, unless the start is cancelled. */
 export interface StreamStartEvents {
   /** The stream has ended: this is all of it. */
   onWhole(content: Uint8Array): void;

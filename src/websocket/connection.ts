@@ -218,7 +218,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   drained(): void {
-    // Who takes what was sent is there, even if the Ping is still behind it.
+    // A client that takes what was sent is there, even if the Ping is still behind it.
     if (!this.#isPaused) this.#deadlines.heard();
     this.#outgoing.drained();
     if (this.#owedPong !== null && !this.#outgoing.isCongested) {

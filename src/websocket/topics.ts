@@ -1,7 +1,7 @@
 /**
  * Topics: which WebSockets of a thread get what is published.
  *
- * It decides who gets a message, and that one which does not keep up is lost. It must not know how messages are sent,
+ * It decides which sockets get a message, and that one which does not keep up is lost. It must not know how messages are sent,
  * nor of other threads.
  *
  * @module

@@ -104,7 +104,7 @@ export class ResponseHeadBuilder {
    */
   finish(framing: ResponseFraming, dateLine: string, connectionOption: string): string {
     const date = this.#hasDate ? "" : dateLine;
-    // RFC 9110 section 7.8: who sends Upgrade also sends the connection option "upgrade".
+    // RFC 9110 section 7.8: a sender of Upgrade also sends the connection option "upgrade".
     const upgrade = this.#hasUpgrade ? "upgrade" : "";
     const options = upgrade === "" || connectionOption === ""
       ? upgrade + connectionOption

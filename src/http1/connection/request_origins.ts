@@ -11,7 +11,7 @@ import type { RequestHead, Scheme } from "../../http/request_head.ts";
 import type { Address } from "../../runtime.ts";
 import { type ArrivalPlace, isAuthority, TargetUriComposer } from "../codec/request_target.ts";
 
-/** Who asks, and for what. */
+/** Which client asks, and for what. */
 export interface RequestOrigin {
   /** The target URI as the client has asked for it. */
   readonly uri: string;
@@ -26,7 +26,7 @@ export interface ArrivalEnds extends ArrivalPlace {
   readonly remoteAddress: Address;
 }
 
-/** Finds who asks. */
+/** Finds the client that asks. */
 export class RequestOrigins {
   readonly #trust: ProxyTrust;
   readonly #scheme: Scheme;

@@ -43,7 +43,7 @@ const textEncoder = new TextEncoder();
 
 type WholeContent = Exclude<ResponseContent, ReadableStream>;
 
-/** What writers share, and who is woken when a stream has come further. */
+/** What writers share. */
 export interface WriterHost {
   readonly headBuilder: ResponseHeadBuilder;
   readonly clock: CoarseClock;

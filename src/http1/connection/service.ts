@@ -70,10 +70,10 @@ export interface ConnectionService extends ExchangeServices {
   readonly goneClients: GoneClients;
   readonly headBuilder: ResponseHeadBuilder;
   readonly targetUris: TargetUriComposer;
-  /** What finds out who asks, in place of `targetUris`, where a proxy may say so. */
+  /** What finds out which client asks, in place of `targetUris`, where a proxy may say so. */
   readonly origins: RequestOrigins | null;
   readonly counters: ConnectionCounters;
-  /** Who is told of requests and responses, if anyone is. */
+  /** Is told of requests and responses, where something observes. */
   readonly observer: Observer | null;
   /** Where load balancers ask whether the server is alive, if they do. */
   readonly healthPath: string | undefined;
