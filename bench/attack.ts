@@ -9,28 +9,25 @@
  */
 
 import { LOOP_ATTACKS } from "./attack/attack_cases.ts";
-import { type Attacked, runAttack } from "./attack/attack_site.ts";
+import { runAttack } from "./attack/attack_site.ts";
 import { THREAD_ATTACKS } from "./attack/attack_thread_cases.ts";
-import { runTrials, type TrialProgram } from "./trials.ts";
+import { judge, runProgram } from "./program.ts";
 
-const ATTACKED: readonly Attacked[] = ["trivet", "native"];
-const ATTACK: TrialProgram = {
-  name: "attack",
-  title: "Attacks",
-  sharesMachine: true,
-  describe: ({ isQuick }) =>
+await runProgram({ case: "" }, ({ quick, case: part }, site) => {
+  const cases = [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a, b) => a.part - b.part).flatMap((attack) =>
+    (["trivet", "native"] as const).filter((attacked) => attacked === "trivet" || attack.alsoNative).map((
+      attacked,
+    ) => ({
+      title: `${attack.part} ${attack.title}: ${attacked === "trivet" ? "Trivet" : "its own"}`,
+      run: runAttack.bind(null, attack, attacked, quick),
+    }))
+  ).filter(({ title }) => title.includes(part));
+  const text =
     "Each attack has a server of its own, with the options of its row and else with default ones. The wait is that of " +
     "another client, which asks for what costs nothing, from connecting to the last byte; memory is the most that was " +
     "resident during the attack beyond the idle server, which before part 1 has answered 40,000 requests of 16 ordinary " +
     "clients, since V8 keeps what any load has it grow to; survived has a server that answers afterwards. Attacker and " +
-    `client share the cores with the server. ${isQuick ? "This is a quick run, in which no time is judged. " : ""}` +
-    "Violated is what is listed below, of Trivet; the runtime's own server is there to compare with.",
-  cases: [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a, b) => a.part - b.part).flatMap((attack) =>
-    ATTACKED.filter((attacked) => attacked === "trivet" || attack.alsoNative).map((attacked) => ({
-      title: `${attack.part} ${attack.title}: ${attacked}`,
-      run: (runtime, { isQuick }) => runAttack(attack, attacked, runtime, isQuick),
-    }))
-  ),
-};
-
-await runTrials("Attacks", [ATTACK]);
+    `client share the cores with the server. ${quick ? "This is a quick run, in which no time is judged. " : ""}` +
+    "Violated is what is listed below, of Trivet; the runtime's own server is there to compare with.";
+  return judge("Attacks", [{ name: "attack", title: "Attacks", text, cases }], site, quick);
+});

@@ -29,8 +29,6 @@ export interface Mark {
   readonly note: string;
 }
 
-type Place = (value: number) => number;
-
 const [WIDTH, LABEL_WIDTH, TOP, LEGEND_STEP] = [900, 260, 92, 110];
 const [STEP, BAR, GROUP_GAP] = [14, 10, 12];
 const [NOTE_SIZE, NOTE_CHAR_WIDTH] = [11, 6];
@@ -50,7 +48,8 @@ const STYLE = [
 export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, versions: Record<string, string>): string {
   const marks = groups.flatMap((group) => group.marks);
   const noteAt = WIDTH - 6 - NOTE_CHAR_WIDTH * Math.max(...marks.map(({ note }) => note.length));
-  const { place, ticks } = axisOf(scale, base, marks, noteAt - 14 - LABEL_WIDTH);
+  const { share, ticks } = axisOf(scale, base, marks);
+  const place = (value: number) => LABEL_WIDTH + (noteAt - 14 - LABEL_WIDTH) * share(value);
   const left = base === undefined ? LABEL_WIDTH : place(base);
   const height = groups.reduce((sum, group) => sum + group.marks.length * STEP + GROUP_GAP, TOP);
   const parts = [text(16, 24, "start", title, 15), text(16, 44, "start", subtitle, 12, "note")];
@@ -75,9 +74,9 @@ export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, ver
     }
     top += GROUP_GAP;
   }
+  const size = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
-    `font-family="system-ui, sans-serif" font-size="12" role="img">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="system-ui, sans-serif" font-size="12" role="img">`,
     `<title>${escaped(title)}</title>`,
     `<style>${STYLE}</style>`,
     `<rect class="ground" width="100%" height="100%"/>`,
@@ -86,23 +85,23 @@ export function svgOf({ title, subtitle, unit, scale, base, groups }: Chart, ver
   ].join("\n");
 }
 
-function axisOf(scale: Chart["scale"], base: number | undefined, marks: readonly Mark[], width: number) {
-  if (scale === "percent") {
-    return { place: (value: number) => LABEL_WIDTH + width * value / 100, ticks: [0, 25, 50, 75, 100] };
-  }
-  const known = marks.flatMap(({ from, to, ceiling }) => [from ?? 0, to ?? 0, ceiling ?? 0]).filter((each) => each > 0);
-  const values = base === undefined ? known : [...known, base];
+/** Which share of the width lies left of a figure, and the figures at the lines of the grid. */
+function axisOf(scale: Chart["scale"], base: number | undefined, marks: readonly Mark[]) {
+  if (scale === "percent") return { share: (value: number) => value / 100, ticks: [0, 25, 50, 75, 100] };
+  const known = marks.flatMap(({ from, to, ceiling }) => [from ?? 0, to ?? 0, ceiling ?? 0, base ?? 0]);
+  const values = known.filter((each) => each > 0);
   // Ratios are told in powers of two, everything else in powers of ten. A bar has to have a length.
   const power = base === undefined ? 10 : 2;
   const log = (value: number) => Math.log2(value) / Math.log2(power);
   const hasBars = base === undefined && marks.some(({ from, to }) => from === undefined && to !== null);
   const low = Math.floor(log(Math.min(...values) / (hasBars ? 2 : 1)) - 1e-9);
   const high = Math.max(low + 1, Math.ceil(log(Math.max(...values))));
-  const place: Place = (value) => LABEL_WIDTH + width * (log(Math.max(value, power ** low)) - low) / (high - low);
-  return { place, ticks: Array.from({ length: high - low + 1 }, (_, index) => power ** (low + index)) };
+  const share = (value: number) => (log(Math.max(value, power ** low)) - low) / (high - low);
+  return { share, ticks: Array.from({ length: high - low + 1 }, (_, index) => power ** (low + index)) };
 }
 
-function drawn({ runtime, from, to, ceiling }: Mark, place: Place, left: number, y: number): string[] {
+function drawn(mark: Mark, place: (value: number) => number, left: number, y: number): string[] {
+  const { runtime, from, to, ceiling } = mark;
   const parts: string[] = [];
   if (to !== null && from === undefined) {
     const [start, end] = [left, place(to)].sort((a, b) => a - b);

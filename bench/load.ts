@@ -16,32 +16,26 @@ import { type Measurement, measureScenario, type Method } from "./load/measure.t
 import { buildPeers } from "./load/peers.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
-import { measureState, STATES } from "./load/states.ts";
-import { amount, choice, runProgram, SWITCH } from "./program.ts";
+import { STATES, statesOf } from "./load/states.ts";
+import { chosen, runExperiments, runProgram } from "./program.ts";
 import { type Finding, problemsOf, sectionOf } from "./report.ts";
 import { findProgram, installPackages, NO_PACKAGES, RUNTIME_NAMES } from "./runtimes.ts";
 
 const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
-/** Its compilers are at work still, so that the figures of a quick run are not the ones to quote. */
-const QUICK_WARM_UP_SECONDS = 0.4;
-const QUICK_CONTENDERS: readonly ContenderName[] = ["trivet", "trivet-fast", "native"];
+/** Compilers are at work still, so that the figures of a quick run are not the ones to quote. */
+const QUICK = { rounds: 1, "warm-up": 0.4 };
+const QUICK_CONTENDERS = "trivet,trivet-fast,native";
 const MEASURED: readonly string[] = [...SCENARIOS, ...STATES].map(({ name }) => name);
-const QUICK_MEASURED: readonly string[] = SCENARIOS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
+const QUICK_MEASURED = SCENARIOS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
 
-const OPTIONS = {
-  scenario: choice<string>(MEASURED, []),
-  contender: choice<ContenderName>(CONTENDER_NAMES, []),
-  rounds: amount(3),
-  starts: amount(1),
-  seconds: amount(0.4),
-  "warm-up": amount(2),
-  add: SWITCH,
-};
+const OPTIONS = { scenario: "", contender: "", rounds: 3, starts: 1, seconds: 0.4, "warm-up": 2, add: false };
 
-await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, say }) => {
+await runProgram(OPTIONS, async (options, site) => {
+  const { root, folder, runtimes, say } = site;
   const { quick, seconds, starts, name } = options;
-  const selected = options.scenario.length > 0 ? options.scenario : quick ? QUICK_MEASURED : MEASURED;
-  const contenders = options.contender.length > 0 ? options.contender : quick ? QUICK_CONTENDERS : CONTENDER_NAMES;
+  const { rounds, "warm-up": warmUpSeconds } = quick ? QUICK : options;
+  const selected = chosen(options.scenario || (quick ? QUICK_MEASURED : MEASURED).join(), MEASURED);
+  const contenders = chosen(options.contender || (quick ? QUICK_CONTENDERS : CONTENDER_NAMES.join()), CONTENDER_NAMES);
   const scenarios = SCENARIOS.filter((each) => selected.includes(each.name));
   const { wrk, h2load } = await findGenerators(root);
   const needed = new Set(scenarios.flatMap((each) => each.contenders).filter((each) => contenders.includes(each)));
@@ -55,8 +49,6 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, sa
   }
   if (h2load === null) notes.push("Loads of so many requests a second are left out, since h2load is missing.");
   for (const note of notes) say(note);
-  const warmUpSeconds = quick ? QUICK_WARM_UP_SECONDS : options["warm-up"];
-  const rounds = quick ? 1 : options.rounds;
   const node = (await findProgram("node", root)).path;
   const servers = { packages: packages.folder, peers, folder, node, contenders };
   const method: Method = { ...servers, rounds, seconds, starts, warmUpSeconds };
@@ -70,29 +62,24 @@ await runProgram(OPTIONS, async (options, { root, folder, runtimes, versions, sa
       say(progressLine(scenario, runtime.title, found));
     }
   }
-  const states: Finding[] = [];
-  for (const state of STATES.filter((each) => selected.includes(each.name))) {
-    const found = await measureState(state, runtimes, method, quick);
-    states.push(...found);
-    say(`${state.title}: ${found.map((each) => `${each.title} ${Object.values(each.figures).join(" ")}`).join("; ")}`);
-  }
-  const ofAll = { ...versions, ...packages.versions, ...peers.versions, wrk, ...h2load !== null && { h2load } };
-  const found: Figures = { measurements, states, versions: ofAll };
-  const figures = options.add && name !== null ? await added(found, `${root}/bench/results/${name}.json`) : found;
+  const experiments = statesOf(method, quick).filter((each) => selected.includes(each.name));
+  const states = await runExperiments(experiments, site);
+  const versions = { ...site.versions, ...packages.versions, ...peers.versions, wrk, ...h2load !== null && { h2load } };
+  const found: Figures = { measurements, states, versions };
+  const figures = options.add && name !== "" ? await added(found, `${root}/bench/results/${name}.json`) : found;
   const all = [...figures.measurements, ...figures.states];
+  const ofLoads = sectionsOf(figures.measurements);
   return {
     title: "Load benchmark",
-    method: `Medians of ${rounds * starts} alternating rounds of ${seconds} s after ${warmUpSeconds} s of load, of ` +
-      `servers that were started ${
-        starts === 1 ? "once" : `${starts} times`
-      }, pinned to one processor where there are ` +
-      ["two.", ...notes].join(" "),
+    method: [
+      `Medians of ${
+        rounds * starts
+      } alternating rounds of ${seconds} s after ${warmUpSeconds} s of load, of servers that`,
+      `were started ${starts === 1 ? "once" : `${starts} times`}, pinned to one processor where there are two.`,
+      ...notes,
+    ].join(" "),
     versions: figures.versions,
-    sections: sectionsOf(figures.measurements).toSpliced(
-      -1,
-      0,
-      ...STATES.map((each) => sectionOf(each, figures.states)),
-    ),
+    sections: ofLoads.toSpliced(-1, 0, ...STATES.map((each) => sectionOf(each, figures.states))),
     problems: problemsOf(all.map((each) => ({ ...each, title: `${each.of}, ${each.title}` }))),
     figures,
   };

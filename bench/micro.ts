@@ -1,9 +1,9 @@
 /**
  * Micro benchmarks: what the parts cost, apart from sockets and load, on the runtime that runs this file, in wall-clock
- * time and in processor time of all its threads.
+ * time and in processor time of all its threads; and what a request allocates, which takes a minute more and V8.
  *
  * Usage: `deno run -A bench/micro.ts [filter]`, `bun bench/micro.ts [filter]` or `node bench/micro.ts [filter]` (Node
- * 22.18 or newer, which strips the types by itself).
+ * 22.18 or newer, which strips the types by itself), where the filter `allocations` is that of the latter.
  *
  * @module
  */
@@ -209,14 +209,26 @@ async function measure(one: Case): Promise<number[]> {
   return [nanoseconds[SAMPLES >> 1], nanoseconds[0], 1000 * (user + system) / (count * SAMPLES)];
 }
 
+/** Prints rows of figures one below the other, whose first column has the names. */
+function print(width: number, head: readonly string[], ...rows: readonly (readonly string[])[]): void {
+  for (const [name, ...figures] of rows) {
+    console.log(name.padEnd(width), ...figures.map((each, at) => each.padStart(head[at].length)));
+  }
+}
+
 const filter = process.argv[2] ?? "";
+const title = `${runtime.name} ${runtime.version}`;
+if (filter === "allocations") {
+  const { measureAllocations } = await import("./micro/allocations.ts");
+  const head = ["objects", "bytes", "us in Trivet", "in the runtime and the system", "elsewhere", "collecting"];
+  print(40, head, [title, ...head], ...await measureAllocations());
+  process.exit(0);
+}
 const width = Math.max(...CASES.map(([name]) => name.length));
+const head = ["   median", "    least", "processor", "ns"];
 const chosen = CASES.filter(([name]) => name.includes(filter));
 if (chosen.some(([name]) => name.startsWith("hop"))) await hop.start();
-console.log(`${runtime.name} ${runtime.version}`.padEnd(width), "   median", "    least", "processor", "ns");
-for (const one of chosen) {
-  const figures = await measure(one);
-  console.log(one[0].padEnd(width), ...figures.map((each) => each.toFixed(0).padStart(9)));
-}
+print(width, head, [title, ...head]);
+for (const one of chosen) print(width, head, [one[0], ...(await measure(one)).map((each) => each.toFixed(0))]);
 if (seen === undefined) console.log("Nothing was measured.");
 process.exit(0);

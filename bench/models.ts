@@ -8,57 +8,35 @@
  * @module
  */
 
-import { type Experiment, EXPERIMENTS } from "./models/experiments.ts";
-import { type ContestantName, contestantOf, CONTESTANTS, Lab, type Round } from "./models/lab.ts";
-import { amount, choice, runProgram, type Site } from "./program.ts";
-import { type Finding, messageOf, nameOf, percent, problemsOf, type Section, sectionOf } from "./report.ts";
-
-/** The round in the middle of a contestant on a runtime in one case. */
-interface Row extends Finding {
-  readonly contestant: ContestantName;
-  readonly details: Round["load"];
-}
+import { experimentsOf, NAMES } from "./models/experiments.ts";
+import { type ContestantName, CONTESTANTS, Lab, type Round } from "./models/lab.ts";
+import { chosen, runExperiments, runProgram } from "./program.ts";
+import { nameOf, percent, problemsOf, sectionOf } from "./report.ts";
 
 /** A round in which everything else took more than this part of a core is called disturbed. */
 const DISTURBED_SHARE = 0.3;
+const MODELS = Object.keys(CONTESTANTS) as ContestantName[];
 
-const OPTIONS = {
-  experiment: choice(EXPERIMENTS.map(({ name }) => name)),
-  model: choice(Object.keys(CONTESTANTS) as ContestantName[]),
-  rounds: amount(1),
-};
-
-await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions }, site) => {
-  const experiments = EXPERIMENTS.filter(({ name }) => experiment.includes(name));
-  const rows: Row[] = [];
-  const failures: string[] = [];
-  const client: string[][] = [];
-  for (const runtime of site.runtimes) {
-    const lab = new Lab(runtime, quick);
-    await lab.setUp();
-    const setUp = [String(Math.round(lab.clientPerSecond)), percent(lab.clientCpuShare), String(lab.computeRounds)];
-    site.say(`${runtime.title}: the client reaches ${setUp[0]} requests/s; ${setUp[2]} rounds are a heavy request`);
-    const found: Row[] = [];
-    for (const each of experiments) {
-      const contestants = (quick ? each.quick : each.contestants).filter((name) => model.includes(name));
-      found.push(...await measure(lab, each, contestants, repetitions, site, failures));
-    }
-    const most = (of: (load: Round["load"]) => number) => Math.max(0, ...found.map(({ details }) => of(details)));
-    const answered = most(({ flows, seconds }) =>
+await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, async (options, site) => {
+  const { quick, rounds } = options;
+  const names = chosen(options.experiment, NAMES);
+  const models = chosen(options.model, MODELS);
+  const labs = new Map(site.runtimes.map((runtime) => [runtime.name, new Lab(runtime, quick)]));
+  for (const lab of labs.values()) site.say(`${lab.runtime.title}: ${(await lab.setUp()).join(", ")}`);
+  const experiments = experimentsOf(labs, models, quick).filter(({ name }) => names.includes(name));
+  const rows = await runExperiments(experiments, site, { rounds });
+  const measured = rows.flatMap((row) => row.details === undefined ? [] : { row, load: row.details as Round["load"] });
+  const client = [...labs.values()].map(({ runtime, setUpFigures }) => {
+    const loads = measured.filter(({ row }) => row.runtime === runtime.name).map(({ load }) => load);
+    const answered = loads.map(({ flows, seconds }) =>
       Object.values(flows).reduce((sum, { answered, refused }) => sum + answered + refused, 0) / seconds
     );
-    const shares = [most((load) => load.clientCpuShare), most((load) => load.otherCpuShare)];
-    client.push([runtime.title, ...setUp, String(Math.round(answered)), ...shares.map(percent)]);
-    rows.push(...found);
-  }
-  const disturbed = rows.filter(({ details }) => details.otherCpuShare > DISTURBED_SHARE).map(nameOf);
-  const sections: Section[] = experiments.map((each) => {
-    // The runtimes of a contestant stand beside each other.
-    const rank = ({ contestant }: Row) => each.contestants.indexOf(contestant);
-    const titles = rows.filter(({ of }) => of === each.name).sort((a, b) => rank(a) - rank(b)).map((row) => row.title);
-    return sectionOf(each, rows.toSorted((a, b) => titles.indexOf(a.title) - titles.indexOf(b.title)));
+    const shares = [loads.map((load) => load.clientCpuShare), loads.map((load) => load.otherCpuShare)];
+    const most = shares.map((each) => percent(Math.max(0, ...each)));
+    return [runtime.title, ...setUpFigures, String(Math.round(Math.max(0, ...answered))), ...most];
   });
-  sections.push({
+  const disturbed = measured.filter(({ load }) => load.otherCpuShare > DISTURBED_SHARE).map(({ row }) => nameOf(row));
+  const limits = {
     title: "Whether the client limits the figures",
     text:
       "What it reaches against a listener on raw TCP that parses nothing, with the same connections, and at most in " +
@@ -68,51 +46,8 @@ await runProgram(OPTIONS, async ({ quick, experiment, model, rounds: repetitions
     notes: disturbed.length === 0
       ? []
       : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join("; ")}.`],
-  });
-  const method = repetitions === 1 ? "One round of each." : `The middle one of ${repetitions} rounds of each.`;
-  return {
-    title: "The models compared",
-    method,
-    sections,
-    problems: [...failures, ...problemsOf(rows)],
-    figures: rows,
   };
+  const method = rounds === 1 ? "One round of each." : `The middle one of ${rounds} rounds of each.`;
+  const sections = [...experiments.map((each) => sectionOf(each, rows)), limits];
+  return { title: "The models compared", method, sections, problems: problemsOf(rows), figures: rows };
 });
-
-async function measure(
-  lab: Lab,
-  experiment: Experiment,
-  contestants: readonly ContestantName[],
-  repetitions: number,
-  { say }: Site,
-  failures: string[],
-): Promise<Row[]> {
-  const found: Row[] = [];
-  for (let repetition = 0; repetition < repetitions; repetition++) {
-    // Every other time backwards, so that a machine that gets slower or faster favours no model.
-    for (const contestant of repetition % 2 === 0 ? contestants : contestants.toReversed()) {
-      const of = experiment.name;
-      const { title } = contestantOf(contestant);
-      try {
-        for (const round of await experiment.measure(lab, contestant)) {
-          const figures = experiment.figures(round);
-          const shown = Object.entries(figures).map((each) => each.join(" ")).join(", ");
-          say(`${lab.runtime.title}, ${of}, ${contestant} ${round.case}: ${shown}`);
-          const name = {
-            of,
-            runtime: lab.runtime.name,
-            contestant,
-            title: round.case ? `${title}, ${round.case}` : title,
-          };
-          found.push({ ...name, figures, mark: experiment.mark(round), problems: round.problems, details: round.load });
-        }
-      } catch (error) {
-        failures.push(`${lab.runtime.title}, ${of}, ${contestant}: ${messageOf(error)}`);
-      }
-    }
-  }
-  return [...Map.groupBy(found, (row) => row.title).values()].map((ofCase): Row => {
-    const sorted = ofCase.toSorted((a, b) => (a.mark?.to ?? 0) - (b.mark?.to ?? 0));
-    return { ...sorted[sorted.length >> 1], problems: ofCase.flatMap(({ problems }) => problems) };
-  });
-}

@@ -15,33 +15,30 @@ const TICKS_PER_SECOND = 100;
  */
 export class CpuClock {
   readonly #pid: number;
-  readonly #isAlone: boolean;
-  readonly #seen = new Map<number, number>();
+  readonly #seen = new Map<string, number>();
   #endedNanoseconds = 0;
 
-  /** Looks at nothing yet. @param isAlone Whether what the process has started is left out. */
-  constructor(pid: number, isAlone = false) {
-    [this.#pid, this.#isAlone] = [pid, isAlone];
+  /** Looks at nothing yet. */
+  constructor(pid: number) {
+    this.#pid = pid;
   }
 
   /** Reads it: the time in all, and what of it was spent in the system, to the nearest 10 ms. */
   read(): { seconds: number; systemSeconds: number } {
     let ticks = 0;
-    for (const pid of this.#isAlone ? [this.#pid] : familyOf(this.#pid)) {
+    for (const pid of familyOf(this.#pid)) {
       // The second field is the name of the program in parentheses, which may hold spaces; stime is the 15th.
       ticks += Number(textOf(`${pid}/stat`).replace(/^.*\) /s, "").split(" ").at(12) ?? 0);
-      for (const task of tasksOf(pid)) this.#look(pid, task);
+      for (const task of tasksOf(pid)) {
+        const nanoseconds = Number(textOf(`${pid}/task/${task}/schedstat`).split(" ", 1)[0]);
+        const before = this.#seen.get(task) ?? 0;
+        // Another thread has got its number.
+        if (nanoseconds < before) this.#endedNanoseconds += before;
+        this.#seen.set(task, nanoseconds);
+      }
     }
     const nanoseconds = this.#seen.values().reduce((sum, each) => sum + each, this.#endedNanoseconds);
     return { seconds: nanoseconds / 1e9, systemSeconds: ticks / TICKS_PER_SECOND };
-  }
-
-  #look(pid: number, task: string): void {
-    const nanoseconds = Number(textOf(`${pid}/task/${task}/schedstat`).split(" ", 1)[0]);
-    const before = this.#seen.get(Number(task)) ?? 0;
-    // Another thread has got its number.
-    if (nanoseconds < before) this.#endedNanoseconds += before;
-    this.#seen.set(Number(task), nanoseconds);
   }
 }
 
@@ -89,18 +86,18 @@ function familyOf(pid: number): number[] {
 }
 
 function tasksOf(pid: number): string[] {
-  return attempt(() => readdirSync(`/proc/${pid}/task`)) ?? [];
+  return attempt(() => readdirSync(`/proc/${pid}/task`), []);
 }
 
 function textOf(path: string): string {
-  return attempt(() => readFileSync(`/proc/${path}`, "utf8")) ?? "";
+  return attempt(() => readFileSync(`/proc/${path}`, "utf8"), "");
 }
 
 /** Processes and threads may end while they are looked at. */
-function attempt<T>(look: () => T): T | null {
+function attempt<T>(look: () => T, gone: T): T {
   try {
     return look();
   } catch {
-    return null;
+    return gone;
   }
 }

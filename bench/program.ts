@@ -1,26 +1,17 @@
 /**
- * What the programs of this folder have in common: options, a folder for a run's files, the runtimes, and what is left
- * of a run.
+ * What the programs of this folder have in common: options, a folder for a run's files, the runtimes, experiments made of
+ * cases, and what is left of a run.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
 import { svgOf } from "./chart.ts";
-import { markdownOf, type Report } from "./report.ts";
+import { type Experiment, type Finding, markdownOf, messageOf, problemsOf, type Report, sectionOf } from "./report.ts";
 import { type BenchRuntime, findRuntimes, RUNTIME_NAMES, versionsOf } from "./runtimes.ts";
 
 /** The command line asks for what there is not. */
 export class UsageError extends Error {}
-
-/** An option: what it is unless set, and how its value is read; one that reads none is a switch. */
-export interface Option<T> {
-  readonly unset: T;
-  readonly read?: (value: string) => T;
-}
-
-type Options = Readonly<Record<string, Option<unknown>>>;
-type Values<O extends Options> = { readonly [Name in keyof O]: O[Name]["unset"] };
 
 export interface Site {
   readonly root: string;
@@ -31,43 +22,36 @@ export interface Site {
   say(line: string): void;
 }
 
-export const SWITCH: Option<boolean> = { unset: false };
-export const TEXT: Option<string | null> = { unset: null, read: (value) => value };
-
-/** A positive number; all that is measured is bounded. */
-export function amount(unset: number, max = 999): Option<number> {
-  const read = (value: string): number => {
-    if (Number(value) > 0 && Number(value) <= max) return Number(value);
-    throw new UsageError(`A number above 0 and up to ${max} is expected, got "${value}".`);
-  };
-  return { unset, read };
-}
-
-/** Some of the names that are known, between commas; all of them unless set. */
-export function choice<T extends string>(known: readonly T[], unset = known): Option<readonly T[]> {
-  const read = (value: string): readonly T[] => {
-    const names = value.split(",");
-    const unknown = names.find((name) => !known.includes(name as T));
-    if (unknown === undefined) return known.filter((each) => names.includes(each));
-    throw new UsageError(`"${unknown}" is not known; known are ${known.join(", ")}.`);
-  };
-  return { unset, read };
-}
+/** What options are unless set: a text, a positive number, or a switch that is off. */
+type Options = Readonly<Record<string, string | number | boolean>>;
 
 /** What every program has: also the commit whose source is measured too, and the name of the files of results. */
-const COMMON = { quick: SWITCH, runtime: choice(RUNTIME_NAMES), before: TEXT, name: TEXT };
+const COMMON = { quick: false, runtime: RUNTIME_NAMES.join(), before: "", name: "" };
+/** All that is measured is bounded. */
+const MAX_AMOUNT = 999;
 
-function readOptions<O extends Options>(options: O): Values<O> {
-  const config = Object.entries(options).map(([name, { read }]) =>
-    [name, { type: read === undefined ? "boolean" : "string" }] as const
-  );
+/** Some of the names that are known, between commas; in the order in which they are known. */
+export function chosen<T extends string>(text: string, known: readonly T[]): readonly T[] {
+  const names = text.split(",");
+  const unknown = names.find((name) => !known.includes(name as T));
+  if (unknown === undefined) return known.filter((each) => names.includes(each));
+  throw new UsageError(`"${unknown}" is not known; known are ${known.join(", ")}.`);
+}
+
+function readOptions<O extends Options>(unset: O): O {
+  const names = Object.keys(unset);
+  const kindOf = (name: string) => typeof unset[name] === "boolean" ? "boolean" : "string";
+  const options = Object.fromEntries(names.map((name) => [name, { type: kindOf(name) } as const]));
   try {
-    const given = parseArgs({ args: Deno.args, options: Object.fromEntries(config) }).values;
-    const values = Object.entries(options).map(([name, { unset, read }]) => {
-      const value = given[name];
-      return [name, value === undefined ? unset : typeof value === "string" ? read!(value) : value];
-    });
-    return Object.fromEntries(values);
+    const given = { ...unset, ...parseArgs({ args: Deno.args, options }).values };
+    for (const name of names.filter((each) => typeof unset[each] === "number")) {
+      const amount = Number(given[name]);
+      if (!(amount > 0 && amount <= MAX_AMOUNT)) {
+        throw new UsageError(`--${name} takes a number above 0 and up to ${MAX_AMOUNT}, got "${given[name]}".`);
+      }
+      Object.assign(given, { [name]: amount });
+    }
+    return given;
   } catch (error) {
     throw error instanceof TypeError ? new UsageError(error.message) : error;
   }
@@ -81,7 +65,7 @@ function readOptions<O extends Options>(options: O): Values<O> {
  */
 export async function runProgram<O extends Options>(
   own: O,
-  run: (values: Values<O & typeof COMMON>, site: Site) => Promise<Report>,
+  run: (values: O & typeof COMMON, site: Site) => Promise<Report>,
 ): Promise<never> {
   const startMs = performance.now();
   const say = (line: string) =>
@@ -90,15 +74,14 @@ export async function runProgram<O extends Options>(
   try {
     if (Deno.build.os !== "linux") throw new UsageError("Times and memory are read from /proc, which only Linux has.");
     const values = readOptions({ ...COMMON, ...own });
-    const { runtime, before, name } = values as Values<typeof COMMON>;
-    if (!/^[\w-]+$/.test(name ?? "_")) throw new UsageError(`Files of results can't be called "${name}".`);
+    const { before, name } = values;
+    if (!/^[\w-]*$/.test(name)) throw new UsageError(`Files of results can't be called "${name}".`);
     const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
-    const runtimes = await findRuntimes(runtime, root, folder, before);
+    const runtimes = await findRuntimes(chosen(values.runtime, RUNTIME_NAMES), root, folder, before);
     const versions = await versionsOf(runtimes, root);
-    const found = await run(values, { root, folder, runtimes, versions, say });
-    const report = { ...found, versions: { ...versions, ...found.versions } };
+    const report = { versions, ...await run(values, { root, folder, runtimes, versions, say }) };
     console.log(`\n${markdownOf(report, name)}`);
-    if (name !== null) await write(report, name, `${root}/bench/results`);
+    if (name !== "") await write(report, name, `${root}/bench/results/${name}`);
     const { problems } = report;
     say(problems.length === 0 ? "Nothing was wrong." : `${problems.length} problems, listed above.`);
     Deno.exitCode = problems.length === 0 ? 0 : 1;
@@ -112,13 +95,60 @@ export async function runProgram<O extends Options>(
   Deno.exit();
 }
 
-async function write(report: Report, name: string, folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeTextFile(`${folder}/${name}.md`, markdownOf(report, name));
+async function write(report: Report, name: string, path: string): Promise<void> {
+  await Deno.writeTextFile(`${path}.md`, markdownOf(report, name));
   for (const { chart, rows } of report.sections) {
     if (chart === undefined || rows.length === 0) continue;
-    await Deno.writeTextFile(`${folder}/${name}${chart.suffix}.svg`, svgOf(chart.drawing, report.versions ?? {}));
+    await Deno.writeTextFile(`${path}${chart.suffix}.svg`, svgOf(chart.drawing, report.versions ?? {}));
   }
-  await Deno.writeTextFile(`${folder}/${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
+  await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 1)}\n`);
   console.log(`Written to bench/results/${name}.*`);
+}
+
+/** Runs every case of experiments on every runtime, so many times, of which the middle one is found. */
+export async function runExperiments(
+  experiments: readonly Experiment[],
+  { runtimes, say }: Site,
+  { rounds = 1, atOnce = false } = {},
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const runOn = async ({ name: of, cases }: Experiment, runtime: BenchRuntime): Promise<void> => {
+    const found: Finding[] = [];
+    for (let round = 0; round < rounds; round++) {
+      // Every other time backwards, so that a machine that gets slower or faster favours none.
+      for (const { title, run } of round % 2 === 0 ? cases : cases.toReversed()) {
+        const tell = (line: string) => say(`${runtime.title}, ${of}, ${title}: ${line}`);
+        const trials = await run(runtime, tell).catch((error) => [{ figures: {}, problems: [messageOf(error)] }]);
+        for (const trial of trials) {
+          found.push({ of, runtime: runtime.name, title, ...trial });
+          tell([...Object.entries(trial.figures).map((each) => each.join(" ")), ...trial.problems].join("; "));
+        }
+      }
+    }
+    for (const ofCase of Map.groupBy(found, ({ title }) => title).values()) {
+      const sorted = ofCase.toSorted((a, b) => (a.mark?.to ?? 0) - (b.mark?.to ?? 0));
+      findings.push({ ...sorted[sorted.length >> 1], problems: ofCase.flatMap(({ problems }) => problems) });
+    }
+  };
+  for (const experiment of experiments) {
+    if (atOnce) await Promise.all(runtimes.map((runtime) => runOn(experiment, runtime)));
+    else for (const runtime of runtimes) await runOn(experiment, runtime);
+  }
+  const order = runtimes.map(({ name }) => name);
+  return findings.sort((a, b) => order.indexOf(a.runtime) - order.indexOf(b.runtime));
+}
+
+/** A program whose cases show what must not happen: its report. */
+export async function judge(
+  title: string,
+  experiments: readonly Experiment[],
+  site: Site,
+  atOnce = false,
+): Promise<Report> {
+  const findings = (await runExperiments(experiments, site, { atOnce })).map((finding) => {
+    const violated = finding.problems.length === 0 ? "no" : "YES";
+    return { ...finding, figures: { ...finding.figures, violated } };
+  });
+  const sections = experiments.map((each) => sectionOf(each, findings));
+  return { title, method: "", sections, problems: problemsOf(findings), figures: findings };
 }

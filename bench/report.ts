@@ -5,12 +5,12 @@
  */
 
 import type { Chart, Mark } from "./chart.ts";
-import { RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
+import { type BenchRuntime, RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";
 
 export interface Report {
   readonly title: string;
   readonly method: string;
-  /** Of what takes part beside the runtimes and Trivet. */
+  /** Of all that takes part, where it is more than the runtimes and Trivet. */
   readonly versions?: Readonly<Record<string, string>>;
   readonly sections: readonly Section[];
   /** What must not be; it fails the run. */
@@ -28,8 +28,23 @@ export interface Section {
   readonly chart?: { readonly suffix: string; readonly drawing: Chart };
 }
 
-export interface Trial {
+/** What is measured in a table of its own; where it has a chart, the runtimes of a case stand beside each other. */
+export interface Experiment {
+  readonly name: string;
   readonly title: string;
+  /** What is done and what must not be, for a reader of the results. */
+  readonly text?: string;
+  readonly chart?: Omit<Chart, "groups">;
+  readonly cases: readonly {
+    readonly title: string;
+    /** Gives the rows of the table; none where it can't be measured on a runtime. */
+    run(runtime: BenchRuntime, say: (line: string) => void): Promise<readonly Trial[]>;
+  }[];
+}
+
+export interface Trial {
+  /** Where it is not that of the case. */
+  readonly title?: string;
   /** What was counted and measured, by the titles of the columns. */
   readonly figures: Readonly<Record<string, string | number>>;
   readonly problems: readonly string[];
@@ -38,20 +53,16 @@ export interface Trial {
   readonly details?: unknown;
 }
 
-/** What was found in one case on one runtime, by a program or in an experiment. */
-export interface Finding extends Trial {
-  readonly of: string;
-  readonly runtime: RuntimeName;
-}
+/** What was found in one case of an experiment on one runtime. */
+export type Finding = Trial & { readonly of: string; readonly runtime: RuntimeName; readonly title: string };
 
-/** The table of findings of one kind, with a column for each figure, and their chart. */
-export function sectionOf(
-  { name, title, text, chart }: { name: string; title: string; text?: string; chart?: Omit<Chart, "groups"> },
-  all: readonly Finding[],
-): Section {
-  const findings = all.filter(({ of }) => of === name);
+/** The table of an experiment, with a column for each figure, and its chart. */
+export function sectionOf({ name, title, text, chart }: Omit<Experiment, "cases">, all: readonly Finding[]): Section {
+  const ofIt = all.filter(({ of }) => of === name);
+  const byTitle = [...Map.groupBy(ofIt, (finding) => finding.title)];
+  const findings = chart === undefined ? ofIt : byTitle.flatMap(([, ofTitle]) => ofTitle);
   const columns = [...new Set(findings.flatMap(({ figures }) => Object.keys(figures)))];
-  const groups = [...Map.groupBy(findings, (finding) => finding.title)].map(([title, ofTitle]) => ({
+  const groups = byTitle.map(([title, ofTitle]) => ({
     title,
     marks: ofTitle.flatMap(({ runtime, mark }) => mark === undefined ? [] : [{ runtime, ...mark }]),
   }));
@@ -74,7 +85,7 @@ export function nameOf({ runtime, title }: Finding): string {
 }
 
 /** The report as Markdown; with links to its charts when it has a name. */
-export function markdownOf({ title, method, versions = {}, sections, problems }: Report, name: string | null): string {
+export function markdownOf({ title, method, versions = {}, sections, problems }: Report, name: string): string {
   const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown processor";
   const version = Object.entries(versions).map((each) => each.join(" ")).join(", ");
   const machine = `${navigator.hardwareConcurrency} cores of ${cpu}, Linux ${Deno.osRelease()}`;
@@ -84,16 +95,23 @@ export function markdownOf({ title, method, versions = {}, sections, problems }:
     `# ${title}`,
     `${day}: ${version}, on ${machine}. ${method} How to read and repeat this: see the README of the benchmarks.`,
   ];
-  for (const { title, text, head, rows, notes = [], chart } of sections) {
+  for (const { title, text = "", head, rows, notes = [], chart } of sections) {
     if (rows.length === 0) continue;
-    parts.push(`## ${title}`);
-    if (text !== undefined) parts.push(text);
-    if (chart !== undefined && name !== null) parts.push(`![${chart.drawing.title}](${name}${chart.suffix}.svg)`);
-    parts.push(table(head, rows));
-    if (notes.length > 0) parts.push(list(notes));
+    const image = chart === undefined || name === "" ? "" : `![${chart.drawing.title}](${name}${chart.suffix}.svg)`;
+    parts.push(`## ${title}`, text, image, table(head, rows), list(notes));
   }
   if (problems.length > 0) parts.push("## Problems", list([...new Set(problems)]));
-  return `${parts.join("\n\n")}\n`;
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+}
+
+/** A table of Markdown. Columns of figures are set to the right; the first one is always text. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column].length)));
+  const isFigure = head.map((_, column) => column > 0 && rows.every((row) => /^[\d.]*$/.test(row[column])));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => isFigure[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])).join(" | ")} |`;
+  const rule = widths.map((width, i) => isFigure[i] ? `${"-".repeat(width - 1)}:` : "-".repeat(width));
+  return [line(head), line(rule), ...rows.map(line)].join("\n");
 }
 
 /** The middle value, or the mean of the two in the middle; no number where there are none. */
@@ -123,14 +141,4 @@ export function messageOf(error: unknown): string {
 
 export function countEach(texts: readonly string[]): Map<string, number> {
   return new Map([...Map.groupBy(texts, (text) => text)].map(([text, all]) => [text, all.length]));
-}
-
-/** A table of Markdown. Columns of figures are set to the right; the first one is always text. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column].length)));
-  const isFigure = head.map((_, column) => column > 0 && rows.every((row) => /^[\d.]*$/.test(row[column])));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => isFigure[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])).join(" | ")} |`;
-  const rule = widths.map((width, i) => isFigure[i] ? `${"-".repeat(width - 1)}:` : "-".repeat(width));
-  return [line(head), line(rule), ...rows.map(line)].join("\n");
 }

@@ -55,50 +55,51 @@ const COPY_DEADLINE_MS = 10_000;
  * and emitted for Node, at the same time, so that all servers of a run are of the same state of the source whatever is
  * edited meanwhile. There the servers find the packages of npm, too.
  *
- * @param before A commit whose source is measured too.
+ * @param before A commit whose source is measured too; empty where there is none.
  */
 export async function findRuntimes(
   names: readonly RuntimeName[],
   root: string,
   folder: string,
-  before: string | null,
+  before: string,
 ): Promise<BenchRuntime[]> {
   const emits = names.includes("node");
-  await takeSource('cp -r mod.ts src runtime bench "$1" && cp -r --parents test/support "$1"', root, folder);
+  await shell('cp -r mod.ts src runtime bench "$1" && cp -r --parents test/support "$1"', root, folder);
   await Deno.writeTextFile(`${folder}/package.json`, '{ "type": "module" }');
   if (emits) await emit(root, `${folder}/emitted`);
   const folderBefore = `${folder}/before`;
-  if (before !== null) {
-    await takeSource('set -o pipefail; mkdir "$1" && git archive "$2" | tar -x -C "$1"', root, folderBefore, before);
+  if (before !== "") {
+    await shell('set -o pipefail; mkdir "$1" && git archive "$2" | tar -x -C "$1"', root, folderBefore, before);
     if (emits) await emit(folderBefore, `${folderBefore}/emitted`);
   }
-  const found: BenchRuntime[] = [];
-  for (const name of names) {
+  return await Promise.all(names.map(async (name) => {
     const { path, version } = await findProgram(name, root);
-    const command = [path, ...RUNTIMES[name].flags];
     const urlIn = (folder: string) => `file://${folder}/${name === "node" ? "emitted/mod.js" : "mod.ts"}`;
-    const modules = { trivet: urlIn(folder), trivetBefore: before === null ? null : urlIn(folderBefore) };
-    found.push({ name, title: RUNTIME_TITLES[name], version, command, folder, ...modules });
-  }
-  return found;
+    const modules = { trivet: urlIn(folder), trivetBefore: before === "" ? null : urlIn(folderBefore) };
+    return { name, title: RUNTIME_TITLES[name], version, command: [path, ...RUNTIMES[name].flags], folder, ...modules };
+  }));
 }
 
 export function findProgram(name: RuntimeName, root: string): Promise<RuntimeProgram> {
   return TEST_RUNTIMES.find((each) => each.name === RUNTIMES[name].found)!.find(root);
 }
 
-async function takeSource(script: string, root: string, ...args: readonly string[]): Promise<void> {
-  const taken = await runCommand(["bash", "-c", script, "bash", ...args], { cwd: root, deadlineMs: COPY_DEADLINE_MS });
-  if (taken.exitCode !== 0) throw new Error(`The source could not be copied.\n${taken.output}`);
+/** Runs a script that has to succeed, and gives what it prints. */
+async function shell(script: string, cwd: string, ...args: readonly string[]): Promise<string> {
+  const { exitCode, output } = await runCommand(["bash", "-c", script, "bash", ...args], {
+    cwd,
+    deadlineMs: COPY_DEADLINE_MS,
+  });
+  if (exitCode !== 0) throw new Error(`This has failed: ${script}\n${output}`);
+  return output.trim();
 }
 
 /** The versions of a run: of the runtimes, and of the source with its commit, marked where files of it differ. */
 export async function versionsOf(runtimes: readonly BenchRuntime[], root: string): Promise<Record<string, string>> {
-  const options = { cwd: root, deadlineMs: COPY_DEADLINE_MS };
   const { version } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
-  const commit = await runCommand(["git", "rev-parse", "--short", "HEAD"], options);
-  const changes = await runCommand(["git", "status", "--porcelain", "--", "mod.ts", "src", "runtime"], options);
-  const source = commit.exitCode !== 0 ? "" : ` (${commit.output.trim()}${changes.output.trim() && ", changed"})`;
+  const commit = await shell("git rev-parse --short HEAD 2>/dev/null || true", root);
+  const changes = await shell("git status --porcelain -- mod.ts src runtime 2>/dev/null || true", root);
+  const source = commit === "" ? "" : ` (${commit}${changes && ", changed"})`;
   return { ...Object.fromEntries(runtimes.map(({ title, version }) => [title, version])), Trivet: version + source };
 }
 
@@ -107,7 +108,7 @@ export async function packagedModule({ name, folder, trivet }: BenchRuntime): Pr
   if (name !== "node") return trivet;
   // What is joined is changed, and what is emitted is more than the package.
   const emitted = `${folder}/package`;
-  await takeSource('mkdir -p "$1" && cp -r mod.js src runtime package.json "$1"', `${folder}/emitted`, emitted);
+  await shell('mkdir -p "$1" && cp -r mod.js src runtime package.json "$1"', `${folder}/emitted`, emitted);
   const joined = await bundleModules(folder, emitted).then(() => true, () => false);
   return joined ? `file://${folder}/esm/mod.js` : trivet;
 }
@@ -116,9 +117,9 @@ export async function installPackages(folder: string): Promise<Packages> {
   const argv = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--prefer-offline", ...PACKAGES];
   const { exitCode, output } = await runCommand(argv, { cwd: folder, deadlineMs: INSTALL_DEADLINE_MS });
   if (exitCode !== 0) return { ...NO_PACKAGES, problem: output.trim().split("\n").slice(0, 3).join(" ") };
-  const versions: Record<string, string> = {};
-  for (const name of PACKAGES.map((specifier) => specifier.slice(0, specifier.lastIndexOf("@")))) {
-    versions[name] = JSON.parse(await Deno.readTextFile(`${folder}/node_modules/${name}/package.json`)).version;
-  }
+  const versions = Object.fromEntries(PACKAGES.map((specifier) => {
+    const name = specifier.slice(0, specifier.lastIndexOf("@"));
+    return [name, JSON.parse(Deno.readTextFileSync(`${folder}/node_modules/${name}/package.json`)).version];
+  }));
   return { folder, versions, problem: "" };
 }

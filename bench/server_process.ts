@@ -25,7 +25,7 @@ const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do 
 export class ServerProcess extends ChildProgram {
   /** Where it listens. */
   port = 0;
-  readonly #clock = new CpuClock(this.pid);
+  readonly #clock: CpuClock = new CpuClock(this.pid);
 
   /**
    * Starts a file of the folder `servers` and waits until it listens.
@@ -54,13 +54,11 @@ export class ServerProcess extends ChildProgram {
 
   static async #started(argv: readonly string[], launch: object): Promise<ServerProcess> {
     const server = new ServerProcess(argv, { BENCH_LAUNCH: JSON.stringify(launch) });
-    try {
-      ({ port: server.port } = await server.answer<{ port: number }>(START_DEADLINE_MS));
-      return server;
-    } catch (error) {
+    const { port } = await server.answer<{ port: number }>(START_DEADLINE_MS).catch(async (error) => {
       await server.stop();
       throw error;
-    }
+    });
+    return Object.assign(server, { port });
   }
 
   /** The time all threads have had on a processor. */

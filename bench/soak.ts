@@ -8,8 +8,22 @@
  * @module
  */
 
-import { KILLS } from "./soak/kills.ts";
-import { ROUNDS } from "./soak/rounds.ts";
-import { runTrials } from "./trials.ts";
+import { chosen, judge, runProgram } from "./program.ts";
+import { killsOf } from "./soak/kills.ts";
+import { roundsOf } from "./soak/rounds.ts";
 
-await runTrials("Soak", [ROUNDS, KILLS]);
+const QUICK = { rounds: 10, warmUpRounds: 3, seconds: 8 };
+/** Rounds before anything is measured: code is compiled, and allocators and pools of threads reach their size. */
+const WARM_UP_ROUNDS = 20;
+const NAMES = ["rounds", "kills"];
+
+await runProgram({ only: NAMES.join(), case: "", rounds: 100, seconds: 60 }, (options, site) => {
+  const { rounds, warmUpRounds, seconds } = options.quick ? QUICK : { ...options, warmUpRounds: WARM_UP_ROUNDS };
+  const names = chosen(options.only, NAMES);
+  const experiments = [roundsOf(rounds, warmUpRounds), killsOf(seconds)].filter(({ name }) => names.includes(name));
+  const ofCase = experiments.map((each) => ({
+    ...each,
+    cases: each.cases.filter(({ title }) => title.includes(options.case)),
+  }));
+  return judge("Soak", ofCase, site);
+});

@@ -11,8 +11,6 @@ import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 
-export type Attacked = "trivet" | "native";
-
 export interface Attack {
   /** The number of what was found, by which attacks are known. */
   readonly part: number;
@@ -35,16 +33,16 @@ export interface Attack {
   run(site: AttackSite): Promise<AttackOutcome>;
 }
 
-export interface AttackOutcome {
+interface AttackOutcome {
   readonly worstWaitMs?: number;
   readonly answered: string;
   /** What must not be, whatever the machine: looked at for Trivet only. */
-  readonly violations?: readonly Finding[];
+  readonly violated?: Verdict;
   /** What takes too long or costs too much; a quick run may share its machine with anything, and does not look at it. */
-  readonly late?: readonly Finding[];
+  readonly late?: Verdict;
 }
 
-type Finding = string | false;
+type Verdict = string | false;
 
 /** How long a client waits that behaves. */
 export const PATIENCE_MS = 15_000;
@@ -60,12 +58,8 @@ const SETTLE_MS = 200;
  */
 const QUICK_MEMORY_FACTOR = 3;
 
-export interface Asked {
-  readonly outcome: Outcome;
-  readonly waitMs: number;
-}
-
-export type AskedMany = ReturnType<typeof together>;
+/** What came of some requests: how each has ended, in one line how all have, and the longest wait. */
+export type Asked = ReturnType<typeof together>;
 
 export class AttackSite {
   readonly server: ServerProcess;
@@ -93,27 +87,34 @@ export class AttackSite {
     return this.withConnections(1, ([connection]) => use(connection));
   }
 
-  /** Has requests of ordinary clients answered, each behind the one before. */
-  async serveOrdinary(requests: number): Promise<void> {
+  /** Sends so many requests on kept connections, on each the next when the last was answered. */
+  async exchangeAll(requests: number, request: string, clients = 1): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
     let left = requests;
-    await this.withConnections(ORDINARY_CLIENTS, (connections) =>
+    await this.withConnections(clients, (connections) =>
       Promise.all(connections.map(async (connection) => {
-        while (left-- > 0) await connection.exchange(get("/hello"), PATIENCE_MS);
+        while (left-- > 0) outcomes.push(await connection.exchange(request, PATIENCE_MS));
       })));
+    return outcomes;
   }
 
-  async ask(target: string, patienceMs: number = PATIENCE_MS): Promise<Asked> {
-    const beganAtMs = performance.now();
-    const outcome = await this.withConnection((connection) => connection.exchange(get(target), patienceMs))
-      .catch((): Outcome => ({ kind: "cut", receivedBytes: 0 }));
-    return { outcome, waitMs: performance.now() - beganAtMs };
+  /** Asks on a new connection for each request, with so many under way at a time: all at once unless given. */
+  async ask(target: string, options: { count?: number; atOnce?: number; patienceMs?: number } = {}): Promise<Asked> {
+    const { count = 1, patienceMs = PATIENCE_MS } = options;
+    const asked: { outcome: Outcome; waitMs: number }[] = [];
+    let left = count;
+    await Promise.all(Array.from({ length: options.atOnce ?? count }, async () => {
+      while (left-- > 0) {
+        const beganAtMs = performance.now();
+        const outcome = await this.withConnection((connection) => connection.exchange(get(target), patienceMs))
+          .catch((): Outcome => ({ kind: "cut", receivedBytes: 0 }));
+        asked.push({ outcome, waitMs: performance.now() - beganAtMs });
+      }
+    }));
+    return together(asked.map(({ outcome }) => outcome), asked.map(({ waitMs }) => waitMs));
   }
 
-  async askMany(count: number, target: string, patienceMs: number = PATIENCE_MS): Promise<AskedMany> {
-    return together(await Promise.all(Array.from({ length: count }, () => this.ask(target, patienceMs))));
-  }
-
-  /** Asks again and again, each time on a new connection, while something else happens. */
+  /** Asks again and again while something else happens. */
   async probeDuring<T>(other: Promise<T>): Promise<{ result: T; worstWaitMs: number }> {
     let isOver = false;
     const done = other.finally(() => isOver = true);
@@ -124,7 +125,7 @@ export class AttackSite {
       pending.push(this.ask("/hello"));
       await rest(PROBE_INTERVAL_MS);
     }
-    const { worstWaitMs } = together(await Promise.all(pending));
+    const worstWaitMs = Math.max(...(await Promise.all(pending)).map((each) => each.worstWaitMs));
     return { result: await done, worstWaitMs };
   }
 
@@ -133,19 +134,14 @@ export class AttackSite {
   }
 }
 
-export function together(asked: readonly Asked[]) {
-  const outcomes = asked.map(({ outcome }) => outcome);
-  const worstWaitMs = Math.max(...asked.map(({ waitMs }) => waitMs));
-  return { names: outcomes.map(nameOf), worstWaitMs, answered: tally(outcomes) };
-}
-
-/** How outcomes were, in words: `38 x 200, 2 x 503, 1 x cut`. */
-export function tally(outcomes: readonly Outcome[]): string {
-  return [...countEach(outcomes.map(nameOf))].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
+export function together(outcomes: readonly Outcome[], waitsMs: readonly number[] = [0]) {
+  const names = outcomes.map(nameOf);
+  const answered = [...countEach(names)].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
+  return { outcomes, names, answered, worstWaitMs: Math.max(...waitsMs) };
 }
 
 /** What is wrong unless all have ended as they are allowed to. */
-export function unless(names: readonly string[], allowed: readonly string[]): Finding {
+export function unless({ names }: Pick<Asked, "names">, ...allowed: readonly string[]): Verdict {
   const others = names.filter((name) => !allowed.includes(name)).length;
   return others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`;
 }
@@ -157,58 +153,59 @@ export function nameOf(outcome: Outcome): string {
   return outcome.head.includes("\r\nretry-after:") ? "503" : "503 without Retry-After";
 }
 
+/** The content of a response, or how the exchange has ended. */
+export function contentOf(outcome: Outcome): string {
+  return outcome.kind === "answered" && outcome.status === 200 ? outcome.content : nameOf(outcome);
+}
+
 /** Starts a server, attacks it, and looks at what is left. */
 export async function runAttack(
   attack: Attack,
-  attacked: Attacked,
-  runtime: BenchRuntime,
+  attacked: "trivet" | "native",
   isQuick: boolean,
-): Promise<Trial> {
-  const title = `${attack.part} ${attack.title}: ${attacked === "trivet" ? "Trivet" : "its own"}`;
+  runtime: BenchRuntime,
+): Promise<Trial[]> {
   let server: ServerProcess;
   try {
-    server = await startServer(attack, attacked, runtime);
+    server = await startServer(attack, attacked === "native" ? "own" : "trivet", runtime);
   } catch (error) {
     const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
     const figures = { "another's wait ms": "-", survived: "-" };
-    return { title, figures, problems: [`it did not start: ${firstClause(reason)}`] };
+    return [{ figures, problems: [`it did not start: ${firstClause(reason)}`] }];
   }
   try {
     const site = new AttackSite(server, runtime, isQuick);
-    await site.serveOrdinary(isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS);
+    const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;
+    await site.exchangeAll(ordinaryRequests, get("/hello"), ORDINARY_CLIENTS);
     await rest(SETTLE_MS);
     const idleBytes = server.memory().residentBytes;
     server.forgetPeak();
     const cpuBefore = server.cpuTime().seconds;
-    const outcome = await attack.run(site).catch((error): AttackOutcome => ({
-      answered: "-",
-      violations: [`the attack could not go on: ${firstClause(error)}`],
-    }));
-    const { outcome: last } = await site.ask("/hello", LAST_PATIENCE_MS);
+    const { answered, worstWaitMs, violated = false, late = false } = await attack.run(site).catch(
+      (error): AttackOutcome => ({ answered: "-", violated: `the attack could not go on: ${firstClause(error)}` }),
+    );
+    const survived = unless(await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS }), "200") === false;
     const { peakBytes } = server.memory();
-    const isLeft = peakBytes > 0;
-    const survived = isLeft && nameOf(last) === "200";
     const memoryMiB = (peakBytes - idleBytes) / 2 ** 20;
     const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
-    const wrong: readonly Finding[] = attacked === "native" ? [] : [
-      ...outcome.violations ?? [],
-      !survived && `it did not survive, and printed: ${firstLines(server)}`,
+    const printed = server.printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
+    const wrong: readonly Verdict[] = [
+      violated,
+      !survived && `it did not survive, and printed: ${printed}`,
       tooMuch("the memory", "MiB", memoryMiB, maxMemoryMiB),
-      ...isQuick ? [] : outcome.late ?? [],
-      !isQuick && tooMuch("another client's wait", "ms", outcome.worstWaitMs, attack.maxWaitMs),
+      !isQuick && late,
+      !isQuick && tooMuch("another client's wait", "ms", worstWaitMs, attack.maxWaitMs),
     ];
-    return {
-      title,
-      figures: {
-        "another's wait ms": figure(outcome.worstWaitMs) || "-",
-        "memory MiB": figure(memoryMiB) || "-",
-        "processor s": isLeft ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
-        answered: outcome.answered,
-        survived: survived ? "yes" : "NO",
-      },
-      problems: wrong.filter((each) => each !== false),
-      notes: attacked === "trivet" ? [attack.notes?.[runtime.name] ?? []].flat() : [],
+    const figures = {
+      "another's wait ms": figure(worstWaitMs) || "-",
+      "memory MiB": figure(memoryMiB) || "-",
+      "processor s": peakBytes > 0 ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
+      answered,
+      survived: survived ? "yes" : "NO",
     };
+    if (attacked === "native") return [{ figures, problems: [] }];
+    const notes = [attack.notes?.[runtime.name] ?? []].flat();
+    return [{ figures, problems: wrong.filter((each) => each !== false), notes }];
   } finally {
     await server.stop();
   }
@@ -216,30 +213,27 @@ export async function runAttack(
 
 export function startServer(
   { options = {}, takesModule = false, printsErrors = false, openFiles, standardError }: Attack,
-  attacked: Attacked,
+  serves: "own" | "trivet",
   runtime: BenchRuntime,
 ): Promise<ServerProcess> {
   const limit = openFiles === undefined ? "" : `ulimit -Sn ${openFiles} && ulimit -Hn ${openFiles} && `;
   const redirections = { "a full disk": " 2>/dev/full", "a reader that is gone": " 2> >(true)" };
   const redirection = standardError === undefined ? "" : redirections[standardError];
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
+  const counted = printsErrors ? [] : ["onError", "onWarning"] as const;
   return ServerProcess.serve({ ...runtime, command }, {
-    serves: attacked === "native" ? "own" : "trivet",
+    serves,
     module: "routes.ts",
     options,
     asModule: takesModule,
-    counted: printsErrors ? [] : ["onError", "onWarning"],
+    counted,
   });
-}
-
-function firstLines({ printedErrors }: ServerProcess): string {
-  return printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
 }
 
 function firstClause(error: unknown): string {
   return String(error).split(/[,\n]/, 1)[0];
 }
 
-function tooMuch(what: string, unit: string, found = 0, max = Infinity): Finding {
+function tooMuch(what: string, unit: string, found = 0, max = Infinity): Verdict {
   return found > max && `${what} is ${Math.round(found)} ${unit}, allowed are ${max}`;
 }

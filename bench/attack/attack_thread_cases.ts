@@ -6,7 +6,8 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get } from "../../test/support/wire_connection.ts";
-import { type Asked, type Attack, nameOf, PATIENCE_MS, tally, together, unless } from "./attack_site.ts";
+import { untilServed } from "./attack_cases.ts";
+import { type Attack, contentOf, PATIENCE_MS, unless } from "./attack_site.ts";
 
 const LIGHT = 40;
 const SPIN_MS = 1_000;
@@ -25,26 +26,18 @@ function rejections(model: "hybrid" | "worker-pool"): Attack {
     options: { model, [model === "hybrid" ? "threads" : "workers"]: 3 },
     takesModule: true,
     async run(site) {
-      const neighbours = site.askMany(model === "hybrid" ? 6 : 2, "/sleep?400");
+      const asking = site.ask("/sleep?400", { count: model === "hybrid" ? 6 : 2 });
       await rest(50);
       const one = await site.ask("/reject");
-      const { names, answered } = await neighbours;
-      const beganAtMs = performance.now();
+      const neighbours = await asking;
       const limitMs = site.isQuick ? 6_000 : 20_000;
-      const burst = site.askMany(20, "/reject", limitMs);
-      let inRow = 0;
-      let recoveredMs = 0;
-      while (inRow < 10 && recoveredMs < limitMs) {
-        const { outcome } = await site.ask("/hello", 2_000);
-        inRow = nameOf(outcome) === "200" ? inRow + 1 : 0;
-        recoveredMs = performance.now() - beganAtMs;
-        if (inRow === 0) await rest(20);
-      }
+      const burst = site.ask("/reject", { count: 20, patienceMs: limitMs });
+      const recoveredMs = await untilServed(site, limitMs, 2_000, 10);
       return {
         worstWaitMs: recoveredMs,
-        answered: `neighbours ${answered}; it ${nameOf(one.outcome)}; burst ${(await burst).answered}`,
-        violations: [unless(names, ["200"])],
-        late: [recoveredMs > 1_000 && `10 in a row were served after ${Math.round(recoveredMs)} ms`],
+        answered: `neighbours ${neighbours.answered}; it ${one.names[0]}; burst ${(await burst).answered}`,
+        violated: unless(neighbours, "200"),
+        late: recoveredMs > 1_000 && `10 in a row were served after ${Math.round(recoveredMs)} ms`,
       };
     },
   };
@@ -57,10 +50,8 @@ function messages(model: "hybrid" | "worker-pool"): Attack {
     options: { model, [model === "hybrid" ? "threads" : "workers"]: 2 },
     takesModule: true,
     async run(site) {
-      const asked: Asked[] = [];
-      for (let i = 0; i < 5; i++) asked.push(await site.ask("/post-message", 2_000));
-      const { names, answered } = together(asked);
-      return { answered, violations: [unless(names, ["200"])] };
+      const asked = await site.ask("/post-message", { count: 5, atOnce: 1, patienceMs: 2_000 });
+      return { answered: asked.answered, violated: unless(asked, "200") };
     },
   };
 }
@@ -73,7 +64,7 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     async run(site) {
       const computing = site.ask(`/compute?${SPIN_MS}`);
       await rest(20);
-      const light = await site.askMany(LIGHT, "/hello");
+      const light = await site.ask("/hello", { count: LIGHT });
       await computing;
       return light;
     },
@@ -83,13 +74,13 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     title: "150 light requests to 2 threads that compute, maxQueue 0",
     options: { maxQueue: 0 },
     async run(site) {
-      const computing = site.askMany(2, `/compute?${SPIN_MS}`);
+      const computing = site.ask(`/compute?${SPIN_MS}`, { count: 2 });
       await rest(50);
-      const light = await site.askMany(150, "/hello");
+      const light = await site.ask("/hello", { count: 150 });
       await computing;
       const accepted = light.names.filter((name) => name === "200").length;
       // One in hand for each thread, which begins it next; and what comes late, when both have computed.
-      return { ...light, late: [accepted > 2 && `${accepted} were accepted`] };
+      return { ...light, late: accepted > 2 && `${accepted} were accepted` };
     },
   }),
   // At a steady pace, while one thread computes again and again.
@@ -116,11 +107,11 @@ export const THREAD_ATTACKS: readonly Attack[] = [
       };
       await Promise.all([compute(), ...Array.from({ length: clients }, (_, number) => light(number))]);
       waits.sort((a, b) => a - b);
-      const p99Ms = waits[Math.floor(waits.length * 0.99)];
+      const p99 = `${waits[Math.floor(waits.length * 0.99)].toFixed(1)} ms`;
       return {
         worstWaitMs: waits.at(-1)!,
-        answered: `${waits.length} light, p99 ${p99Ms.toFixed(1)} ms`,
-        late: [p99Ms > 10 && `p99 is ${p99Ms.toFixed(1)} ms`],
+        answered: `${waits.length} light, p99 ${p99}`,
+        late: parseFloat(p99) > 10 && `p99 is ${p99}`,
       };
     },
   }),
@@ -136,12 +127,9 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     async run(site) {
       const computing = site.ask("/compute?3000");
       await rest(50);
-      const { names, worstWaitMs, answered } = await site.askMany(5, "/hello");
-      return {
-        worstWaitMs,
-        answered: `${answered}; the one that computes ${tally([(await computing).outcome])}`,
-        violations: [unless(names, ["503"])],
-      };
+      const asked = await site.ask("/hello", { count: 5 });
+      const answered = `${asked.answered}; the one that computes ${(await computing).answered}`;
+      return { ...asked, answered, violated: unless(asked, "503") };
     },
   }),
   onThreads({
@@ -149,28 +137,26 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     title: "200 at a time with maxRequestsPerThread 10",
     options: { threads: 1, maxRequestsPerThread: 10 },
     async run(site) {
-      const asked = await Promise.all(Array.from({ length: site.isQuick ? 40 : 200 }, () => site.ask("/calls")));
-      const { worstWaitMs, answered } = together(asked);
-      const calls = asked.map(({ outcome }) => outcome.kind === "answered" ? Number(outcome.content.split(" ")[1]) : 0);
-      const most = Math.max(...calls.map((each) => each || 0));
-      return {
-        worstWaitMs,
-        answered: `${answered}, at most ${most} on a thread`,
-        violations: [most > 10 && `a thread made ${most} calls`],
-      };
+      const asked = await site.ask("/calls", { count: site.isQuick ? 40 : 200 });
+      const most = Math.max(...asked.outcomes.map((outcome) => Number(contentOf(outcome).split(" ")[1]) || 0));
+      const answered = `${asked.answered}, at most ${most} on a thread`;
+      return { ...asked, answered, violated: most > 10 && `a thread made ${most} calls` };
     },
   }),
   onThreads({
     part: 11,
     title: "every thread computes: is it warned of?",
     async run(site) {
-      const computing = site.askMany(4, "/compute?400");
+      const computing = site.ask("/compute?400", { count: 4 });
       await rest(100);
-      const { waitMs } = await site.ask("/hello");
+      const { worstWaitMs } = await site.ask("/hello");
       await computing;
-      const warnings = Object.keys((await site.stats()).warnings);
-      const answered = `warned: ${warnings.join(", ") || "nothing"}`;
-      return { worstWaitMs: waitMs, answered, violations: [warnings.length === 0 && "nothing was warned of"] };
+      const warnings = Object.keys((await site.stats()).warnings).join(", ") || "nothing";
+      return {
+        worstWaitMs,
+        answered: `warned: ${warnings}`,
+        violated: warnings === "nothing" && "nothing was warned of",
+      };
     },
   }),
   // Bounded here by a gigabyte.
@@ -180,10 +166,10 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     options: { maxThreadMemory: 256 * 2 ** 20 },
     async run(site) {
       const { result, worstWaitMs } = await site.probeDuring(site.ask(`/bomb?${site.isQuick ? 512 : 1_024}`));
-      const answered = nameOf(result.outcome);
+      const [answered] = result.names;
       // Deno and Bun can't bound the memory of a thread, and the option's documentation says so.
       const isUnbounded = site.runtime.name === "node" && answered === "200";
-      return { worstWaitMs, answered, violations: [isUnbounded && "the handler had all it wanted"] };
+      return { worstWaitMs, answered, violated: isUnbounded && "the handler had all it wanted" };
     },
   }),
 ];

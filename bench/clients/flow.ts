@@ -6,9 +6,10 @@
  * @module
  */
 
+import process from "node:process";
 import { setTimeout as rest } from "node:timers/promises";
 import { createRandom } from "../../test/support/random.ts";
-import { CpuClock, cpuSecondsOfMachine } from "../process_figures.ts";
+import { cpuSecondsOfMachine } from "../process_figures.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { distributionOf } from "./distribution.ts";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
@@ -53,8 +54,8 @@ export async function runFlows(server: ServerProcess, specs: Readonly<Record<str
   );
   for (const [, flow] of flows) flow.start(startMs);
   await until(measureFromMs);
-  const clocks = [new CpuClock(Deno.pid, true), new CpuClock(server.pid)];
-  const cpuSeconds = () => [...clocks.map((clock) => clock.read().seconds), cpuSecondsOfMachine()];
+  const clientCpuSeconds = () => Object.values(process.cpuUsage()).reduce((sum, each) => sum + each) / 1e6;
+  const cpuSeconds = () => [clientCpuSeconds(), server.cpuTime().seconds, cpuSecondsOfMachine()];
   const before = cpuSeconds();
   const since = () => cpuSeconds().map((cpu, index) => cpu - before[index]);
   await until(measureUntilMs);

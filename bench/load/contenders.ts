@@ -104,7 +104,7 @@ export async function startContender(
     // That all threads are busy is what is measured.
     counted: own.asModule ? ["onWarning"] : [],
     patient,
-    handler,
+    handler: webSocket === null ? handler : "ws",
     responses: "global",
     packages,
     sharedPort,
@@ -113,7 +113,7 @@ export async function startContender(
     ...own,
     options: { tcpBacklog: BACKLOG, ...own.options },
   };
-  if (name !== "native-twice") return await ServerProcess.launch(runtime, webSocket ? "websocket.ts" : file, launch);
+  if (name !== "native-twice") return await ServerProcess.launch(runtime, file, launch);
   const [deno] = runtime.command;
   const argv = runtime.name === "deno"
     ? [deno, "serve", "--quiet", "-A", "--no-check", "--no-lock", "--parallel", "--host=127.0.0.1"]

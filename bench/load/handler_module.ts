@@ -5,15 +5,19 @@
  */
 
 import { readLaunch } from "../servers/launch.ts";
-import { createHandler, type FetchHandler, importPackage, type ResponseClass } from "./handlers.ts";
+import { upgradeWithBun, upgradeWithDeno, upgradeWithTrivet } from "../servers/websocket.ts";
+import { createHandler, importPackage, type ResponseClass } from "./handlers.ts";
 
-const { handler, responses, trivet, packages } = readLaunch();
+const { serves, handler, responses, trivet, packages } = readLaunch();
 
 async function responseClass(): Promise<ResponseClass> {
   if (responses === "own") return (await import(trivet) as typeof import("../../mod.ts")).HttpResponse;
   return responses === "srvx" ? (await importPackage(packages, "srvx")).FastResponse : Response;
 }
 
-const fetch: FetchHandler = await createHandler(handler, await responseClass(), packages);
+async function find() {
+  if (handler !== "ws") return await createHandler(handler, await responseClass(), packages);
+  return serves === "trivet" ? upgradeWithTrivet : "Deno" in globalThis ? upgradeWithDeno : upgradeWithBun;
+}
 
-export default { fetch };
+export default { fetch: await find() };

@@ -10,8 +10,8 @@ import { type ChildProgram, startClient, using } from "../child_program.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
-import { figure, type Finding, median, messageOf, mib, type Trial } from "../report.ts";
-import { type BenchRuntime, packagedModule } from "../runtimes.ts";
+import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
+import { packagedModule } from "../runtimes.ts";
 import type { ServerProcess } from "../server_process.ts";
 import { type ContenderName, contenderOf, isThere, startContender } from "./contenders.ts";
 import { askWebSockets, startWebSockets } from "./generators.ts";
@@ -19,11 +19,8 @@ import { CHUNK, FLOOD_BYTES, type HandlerName, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
 import { HELLO_LOAD } from "./scenarios.ts";
 
-interface State {
-  /** The name by which `--scenario` selects it. */
-  readonly name: string;
-  readonly title: string;
-  readonly text: string;
+/** An experiment in which each contender is a case. */
+interface State extends Omit<Experiment, "cases"> {
   readonly contenders: readonly ContenderName[];
   measure(bench: StateBench): Promise<Pick<Trial, "figures" | "problems">>;
 }
@@ -175,33 +172,30 @@ export const STATES: readonly State[] = [
   },
 ];
 
-export async function measureState(
-  { name, contenders, measure }: State,
-  runtimes: readonly BenchRuntime[],
-  method: Method,
-  isQuick: boolean,
-): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const each of runtimes) {
-    const runtime = name === "start" ? { ...each, trivet: await packagedModule(each) } : each;
-    for (const contender of contenders) {
-      if (!method.contenders.includes(contender) || !isThere(contender, runtime, method)) continue;
-      const bench: StateBench = {
-        isQuick,
-        contender,
-        with: (handler, use, patient) =>
-          using(startContender(contender, { ...HELLO_LOAD, handler }, runtime, method, patient), use),
-        withWebSockets(use) {
-          const webSocket = { command: "echo", bytes: 0, window: 0 } as const;
-          const starting = startContender(contender, { ...HELLO_LOAD, webSocket }, runtime, method);
-          return using(starting, (server) => using(startWebSockets(method), (client) => use(server, client)));
-        },
-      };
-      const found = await measure(bench).catch((error) => ({ figures: {}, problems: [messageOf(error)] }));
-      findings.push({ of: name, runtime: runtime.name, title: contenderOf(contender).title, ...found });
-    }
-  }
-  return findings;
+/** The states as experiments, with the contenders that are there. */
+export function statesOf(method: Method, isQuick: boolean): Experiment[] {
+  return STATES.map(({ measure, contenders, ...state }) => ({
+    ...state,
+    cases: contenders.filter((contender) => method.contenders.includes(contender)).map((contender) => ({
+      title: contenderOf(contender).title,
+      async run(measured) {
+        const runtime = state.name === "start" ? { ...measured, trivet: await packagedModule(measured) } : measured;
+        if (!isThere(contender, runtime, method)) return [];
+        const start = (more: object, patient = false) =>
+          startContender(contender, { ...HELLO_LOAD, ...more }, runtime, method, patient);
+        const webSocket = { command: "echo", bytes: 0, window: 0 } as const;
+        return [
+          await measure({
+            isQuick,
+            contender,
+            with: (handler, use, patient) => using(start({ handler }, patient), use),
+            withWebSockets: (use) =>
+              using(start({ webSocket }), (server) => using(startWebSockets(method), (client) => use(server, client))),
+          }),
+        ];
+      },
+    })),
+  }));
 }
 
 /** Median and 99th percentile of ordinary requests, in milliseconds. */

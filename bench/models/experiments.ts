@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { Chart, Mark } from "../chart.ts";
+import type { Mark } from "../chart.ts";
 import { startClient, using } from "../child_program.ts";
 import { formatMs, type Quantile } from "../clients/distribution.ts";
 import type { HolderReport } from "../clients/holder.ts";
-import { mib, percent } from "../report.ts";
+import { type Experiment, mib, percent, type Trial } from "../report.ts";
+import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import {
   answeredPerSecond,
   CLIENTS,
@@ -25,16 +26,12 @@ import {
   WAITING,
 } from "./lab.ts";
 
-export interface Experiment {
-  /** The name by which `--experiment` selects it, and of its chart. */
-  readonly name: string;
-  readonly title: string;
+/** An experiment, made with some contestants and shown in the same way of each. */
+interface Plan extends Omit<Experiment, "cases"> {
   readonly contestants: readonly ContestantName[];
   readonly quick: readonly ContestantName[];
-  readonly text: string;
   measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
-  figures(round: Round): Readonly<Record<string, string>>;
-  readonly chart: Omit<Chart, "groups">;
+  figures(round: Round): Trial["figures"];
   mark(round: Round): Omit<Mark, "runtime">;
 }
 
@@ -64,14 +61,8 @@ const latencyOf = ({ load }: Round, flow: string, prefix = "") => ({
   [`${prefix}p99 ms`]: formatMs(load.flows[flow].latency?.p99),
 });
 const fateOf = ({ load }: Round, flow: string) => {
-  const { sent, answered, refused, cut, unanswered } = load.flows[flow];
-  return {
-    requests: `${sent}`,
-    answered: `${answered}`,
-    refused: `${refused}`,
-    "cut off": `${cut}`,
-    unanswered: `${unanswered}`,
-  };
+  const { sent: requests, answered, refused, cut, unanswered } = load.flows[flow];
+  return { requests, answered, refused, "cut off": cut, unanswered };
 };
 const costOf = ({ load, peakBytes }: Round) => ({
   "peak MiB": mib(peakBytes),
@@ -87,7 +78,7 @@ const spanOf = ({ load }: Round, flow: string) => {
 const waitingRate = ({ load }: Round): string => rate(answeredPerSecond(load, "waiting"));
 const reached = ({ load, facts }: Round): string => percent(answeredPerSecond(load, "waiting") / facts.ceiling);
 
-const LATENCY: Experiment = {
+const LATENCY: Plan = {
   name: "latency",
   title: `${CLIENTS} clients, a handler that waits for ${WAIT_MS} ms`,
   contestants: ["blocking", "pool-8", "pool-32", "event-driven", "event-driven-all", "hybrid"],
@@ -125,7 +116,7 @@ const LATENCY: Experiment = {
   }),
 };
 
-const CPU: Experiment = {
+const CPU: Plan = {
   name: "cpu",
   title: `Light requests beside ${COMPUTE_MS} ms of computing`,
   contestants: ["blocking", "pool-8", "pool-8-threads", "event-driven", "event-driven-all", "hybrid"],
@@ -165,7 +156,7 @@ const CPU: Experiment = {
 
 const inTime = ({ load }: Round): number => shareOf(load.flows.light.answeredWithinSecond, load.flows.light);
 
-const SLOW: Experiment = {
+const SLOW: Plan = {
   name: "attack",
   title: "An attack with slow heads",
   contestants: ["blocking", "pool-8", "event-driven", "hybrid"],
@@ -211,7 +202,7 @@ const SLOW: Experiment = {
   },
 };
 
-const OVERLOAD: Experiment = {
+const OVERLOAD: Plan = {
   name: "overload",
   title: "Twice the capacity",
   contestants: ["blocking", "pool-8-threads", "event-driven", "event-driven-bounded", "hybrid"],
@@ -289,4 +280,30 @@ function openFileLimit(): number {
   return Number(limit ?? 1024);
 }
 
-export const EXPERIMENTS: readonly Experiment[] = [LATENCY, CPU, SLOW, OVERLOAD];
+const PLANS: readonly Plan[] = [LATENCY, CPU, SLOW, OVERLOAD];
+
+/** The names by which `--experiment` selects, and of charts. */
+export const NAMES: readonly string[] = PLANS.map(({ name }) => name);
+
+/** The experiments with some models, in the laboratories of the runtimes. */
+export function experimentsOf(
+  labs: ReadonlyMap<RuntimeName, Lab>,
+  models: readonly ContestantName[],
+  isQuick: boolean,
+): Experiment[] {
+  return PLANS.map((plan) => ({
+    ...plan,
+    cases: (isQuick ? plan.quick : plan.contestants).filter((name) => models.includes(name)).map((name) => {
+      const { title } = contestantOf(name);
+      const run = async (runtime: BenchRuntime) =>
+        (await plan.measure(labs.get(runtime.name)!, name)).map((round) => ({
+          title: round.case === "" ? title : `${title}, ${round.case}`,
+          figures: plan.figures(round),
+          mark: plan.mark(round),
+          problems: round.problems,
+          details: round.load,
+        }));
+      return { title, run };
+    }),
+  }));
+}

@@ -7,6 +7,7 @@
 import { using } from "../child_program.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
 import { HELLO } from "../load/handlers.ts";
+import { percent } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../server_process.ts";
 import { BACKLOG } from "../servers/launch.ts";
@@ -94,9 +95,8 @@ export class Lab {
   readonly runtime: BenchRuntime;
   readonly isQuick: boolean;
   computeRounds = FIRST_ROUNDS;
-  /** Requests in a second that the client itself is able to make, against raw TCP, and what it takes of a core. */
-  clientPerSecond = 0;
-  clientCpuShare = 0;
+  /** Requests in a second that the client is able to make, against raw TCP, what it takes of a core, and the rounds. */
+  setUpFigures: readonly string[] = [];
 
   constructor(runtime: BenchRuntime, isQuick: boolean) {
     [this.runtime, this.isQuick] = [runtime, isQuick];
@@ -133,7 +133,7 @@ export class Lab {
   }
 
   /** Finds out how many rounds take the computing handler its time, and what the client is able to. */
-  async setUp(): Promise<void> {
+  async setUp(): Promise<readonly string[]> {
     await this.withServer("event-driven", async ({ port }) => {
       const timed = async (rounds: number) => {
         const startMs = performance.now();
@@ -152,9 +152,10 @@ export class Lab {
     await using(ServerProcess.launch(this.runtime, "raw.ts", {}), async (raw) => {
       const times = { warmUpSeconds: 1, seconds: this.isQuick ? 0.5 : 1, lingerSeconds: 0 };
       const load = await runFlows(raw, { waiting: { ...WAITING, request: "/", expected: HELLO } }, times);
-      this.clientPerSecond = answeredPerSecond(load, "waiting");
-      this.clientCpuShare = load.clientCpuShare;
+      const perSecond = String(Math.round(answeredPerSecond(load, "waiting")));
+      this.setUpFigures = [perSecond, percent(load.clientCpuShare), String(this.computeRounds)];
     });
+    return this.setUpFigures;
   }
 }
 

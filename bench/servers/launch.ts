@@ -25,8 +25,8 @@ export interface ServerLaunch {
   readonly counted: readonly ("onError" | "onWarning")[];
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean;
-  /** Of the handlers of the load benchmark: which one. */
-  readonly handler: HandlerName;
+  /** Of the handlers of the load benchmark: which one, or that of WebSockets. */
+  readonly handler: HandlerName | "ws";
   /** Which class makes the responses: Trivet's, the global one, the global one once it is Trivet's, or that of srvx. */
   readonly responses: "own" | "global" | "fast" | "srvx";
   /** The folder in which the packages of npm were installed, if they are needed. */
@@ -60,8 +60,9 @@ export function announce(port: number, stats: () => unknown = () => null): void 
 }
 
 /** Lets a server of Node listen, and tells its port. */
-export function listenOnNode(server: Server, options: { port?: number; backlog?: number } = {}): void {
-  server.listen({ port: 0, host: HOSTNAME, ...options }, () => announce((server.address() as AddressInfo).port));
+export function listenOnNode(server: Server, port = 0): void {
+  const tell = () => announce((server.address() as AddressInfo).port);
+  server.listen({ port, host: HOSTNAME, backlog: BACKLOG }, tell);
 }
 
 /** Needs `--expose-gc` on V8. */

@@ -5,12 +5,13 @@
  */
 
 import cluster from "node:cluster";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { ServeInit } from "../../mod.ts";
 import { type FetchHandler, importPackage } from "../load/handlers.ts";
-import { announce, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
+import { announce, BACKLOG, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
 import { createNodeHandler } from "./node_handlers.ts";
+import { BUN_WEB_SOCKETS, upgradeWithWs } from "./websocket.ts";
 
 /** Of what is measured, only the upload of a gigabyte is beyond the default. */
 const MAX_BODY_BYTES = 2 ** 31;
@@ -59,8 +60,8 @@ async function serveTrivet(): Promise<void> {
 }
 
 async function serveDeno(): Promise<void> {
-  const fetch = await handler();
-  Deno.serve({ port: 0, hostname: HOSTNAME, ...tls!, onListen: ({ port }) => announce(port) }, fetch);
+  const onListen = ({ port }: Deno.NetAddr) => announce(port);
+  Deno.serve({ port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, ...tls!, onListen }, await handler());
 }
 
 async function serveBun(): Promise<void> {
@@ -73,6 +74,7 @@ async function serveBun(): Promise<void> {
     maxRequestBodySize: MAX_BODY_BYTES,
     tls,
     fetch: await handler(),
+    ...name === "ws" && { websocket: BUN_WEB_SOCKETS },
   });
   announce(port);
 }
@@ -83,14 +85,15 @@ async function serveNode(): Promise<void> {
     for (let i = 0; i < PROCESSES; i++) cluster.fork();
     return;
   }
-  const answer = await createNodeHandler(name, handler);
+  const answer = name === "ws" ? undefined : await createNodeHandler(name, handler);
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
+  if (name === "ws") await upgradeWithWs(server as Server, launch.packages);
   if (patient) {
     server.headersTimeout = 0;
     server.requestTimeout = 0;
     server.keepAliveTimeout = PATIENCE_MS;
   }
-  listenOnNode(server, { port: sharedPort });
+  listenOnNode(server, sharedPort);
 }
 
 /** With the lightweight global classes that it installs when it starts: the handler is made when they are there. */

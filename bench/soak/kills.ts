@@ -5,15 +5,14 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
+import { using } from "../child_program.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
 import { CpuClock } from "../process_figures.ts";
-import { countEach, type Trial } from "../report.ts";
+import { countEach, type Experiment, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import type { TrialOptions, TrialProgram } from "../trials.ts";
-import { type Entry, exchange, type RequestKind, sendOne, SoakProgram } from "./requests.ts";
-import { timesEach } from "./rounds.ts";
-import type { SoakStats } from "./soak_server.ts";
+import type { SoakStats } from "../servers/soak_server.ts";
+import { type Entry, exchange, type RequestKind, sendOne, SoakProgram, timesEach } from "./requests.ts";
 
 /** A model whose threads are killed, and the longest time until a thread crashes that was told to. */
 interface Killed extends Contestant {
@@ -45,7 +44,6 @@ const KINDS: Readonly<Partial<Record<RequestKind, number>>> = { get: 40, put: 20
 const SAFE_KINDS: readonly RequestKind[] = ["get", "put", "stream"];
 const UNSAFE_KINDS: readonly RequestKind[] = ["post", "kill", "spin"];
 
-const QUICK_SECONDS = 8;
 /** A handler waits at random for up to so long, and a client rests for up to so long between requests. */
 const MAX_WAIT_MS = 20;
 const MAX_REST_MS = 10;
@@ -68,11 +66,8 @@ const MAX_IDLE_CPU_SHARE = 0.2;
 /** Pools of the runtimes may have grown by a thread or two. */
 const MAX_MORE_THREADS = 3;
 
-export const KILLS: TrialProgram = {
-  name: "kills",
-  title: "Killed threads",
-  describe: ({ seconds, isQuick }) =>
-    `For ${isQuick ? QUICK_SECONDS : seconds} s clients send one request after another over kept connections: GET, ` +
+export function killsOf(seconds: number): Experiment {
+  const text = `For ${seconds} s clients send one request after another over kept connections: GET, ` +
     "PUT and POST with content in one write, uploads of 300 kB, streams. Handlers wait for up to 20 ms. About once a " +
     "second a thread is killed: a request that is answered at once makes its thread throw, reject or exit up to " +
     `${HYBRID.maxFuseMs} ms later (${POOL.maxFuseMs} ms for worker-pool), so that no exchange in flight is to blame; ` +
@@ -82,31 +77,26 @@ export const KILLS: TrialProgram = {
     `for a request whose handler was not called, unless at least ${ATTEMPTS} threads were lost meanwhile; a POST ` +
     `carried out twice; a timeout before ${HANDLER_TIMEOUT_MS} ms, and one of GET, PUT or a stream at all, whose ` +
     `handlers are quick; not all threads ready ${MAX_HEALING_MS / 1000} s later; counts that do not agree; a thread ` +
-    "that goes on computing.",
-  cases: [HYBRID, POOL].map((each) => ({ title: each.title, run: (...where) => runTrial(each, ...where) })),
-};
+    "that goes on computing.";
+  const cases = [HYBRID, POOL].map((killed) => ({
+    title: killed.title,
+    run: async (runtime: BenchRuntime, say: (line: string) => void) => [await kill(killed, seconds, runtime, say)],
+  }));
+  return { name: "kills", title: "Killed threads", text, cases };
+}
 
-async function runTrial(
-  contestant: Killed,
-  runtime: BenchRuntime,
-  { seconds, isQuick }: TrialOptions,
-  say: (line: string) => void,
-): Promise<Trial> {
+async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say: (line: string) => void) {
   const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
-  const program = new SoakProgram(runtime, contestant, journal);
-  try {
+  return await using(new SoakProgram(runtime, killed, journal), async (program) => {
     const { port } = await program.tell<{ port: number }>("watched");
     await probe(port);
     const threadsBefore = threadsOf(program);
-    const entries = await runLoad(contestant, port, isQuick ? QUICK_SECONDS : seconds);
+    const entries = await runLoad(killed, port, seconds);
     say(`${entries.length} exchanges`);
     const aftermath = await lookAfter(program, port, threadsBefore);
     const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
-    return conclude(contestant.title, entries, calls, aftermath);
-  } finally {
-    await program.stop();
-    await Deno.remove(journal);
-  }
+    return conclude(entries, calls, aftermath);
+  }).finally(() => Deno.remove(journal));
 }
 
 /** Clients that send one request after another, and the killer; gives every exchange there was. */
@@ -117,12 +107,10 @@ async function runLoad({ clients, maxFuseMs }: Killed, port: number, seconds: nu
     let connection: WireConnection | null = null;
     while (Date.now() < untilMs) {
       connection ??= await WireConnection.open(port);
-      const entry = await exchange(connection, pickKind(), pickMs(0, MAX_WAIT_MS));
+      const entry: Entry = await exchange(connection, pickKind(), pickMs(0, MAX_WAIT_MS));
       entries.push(entry);
-      if (!entry.persists) {
-        connection.close();
-        connection = null;
-      }
+      if (!entry.persists) connection.close();
+      connection = entry.persists ? connection : null;
       await rest(pickMs(0, MAX_REST_MS));
     }
     connection?.close();
@@ -157,8 +145,7 @@ async function lookAfter(program: SoakProgram, port: number, threadsBefore: numb
   await rest(IDLE_MS);
   const idleCpuShare = (clock.read().seconds - cpuBefore) / (IDLE_MS / 1000);
   const found = await program.tell<SoakStats>("stats");
-  const { printedErrors: printed } = program;
-  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter: threadsOf(program), printed };
+  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter: threadsOf(program) };
 }
 
 /** Some requests at the same time, so that every thread has some. Returns how many were answered as they should. */
@@ -171,7 +158,7 @@ function threadsOf({ pid }: SoakProgram): number {
   return [...Deno.readDirSync(`/proc/${pid}/task`)].length;
 }
 
-function conclude(title: string, entries: readonly Entry[], calls: Map<string, number>, after: Aftermath): Trial {
+function conclude(entries: readonly Entry[], calls: Map<string, number>, after: Aftermath): Trial {
   const { stats, losses, readyMs, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter } = after;
   const callsOf = ({ id }: Entry) => calls.get(`${id}`) ?? 0;
   const { ready, started, lost } = stats.threads;
@@ -195,7 +182,6 @@ function conclude(title: string, entries: readonly Entry[], calls: Map<string, n
   const watchedMs = readyMs.reduce((sum, ms) => sum + ms, 0);
   const share = (ms = 0) => `${(100 * ms / watchedMs).toFixed(1)} %`;
   return {
-    title,
     figures: {
       exchanges: load.length,
       kills: entries.length - load.length,

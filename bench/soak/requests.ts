@@ -8,14 +8,15 @@
 import { ChildProgram } from "../child_program.ts";
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
+import { countEach } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
-import type { SoakCommand } from "./soak_server.ts";
+import type { SoakCommand } from "../servers/soak_server.ts";
 
 export class SoakProgram extends ChildProgram {
   constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {
     const env = { BENCH_LAUNCH: JSON.stringify({ trivet, options, asModule }), SOAK_JOURNAL: journal };
-    super([...command, `${folder}/bench/soak/soak_server.ts`], env);
+    super([...command, `${folder}/bench/servers/soak_server.ts`], env);
   }
 
   tell<T>(command: SoakCommand): Promise<T> {
@@ -39,8 +40,7 @@ let lastId = 0;
 export async function exchange(connection: WireConnection, kind: RequestKind, waitMs = 0, how: Crash = "throw") {
   const [id, beganAtMs] = [++lastId, Date.now()];
   const content = kind === "upload" ? UPLOAD : undefined;
-  const outcome = await connection.exchange(startOf(kind, id, waitMs, how), PATIENCE_MS, content);
-  return entryOf(id, kind, beganAtMs, outcome);
+  return entryOf(id, kind, beganAtMs, await connection.exchange(startOf(kind, id, waitMs, how), PATIENCE_MS, content));
 }
 
 /** Sends a request whose handler holds it, and gives what waits for its end, once the handler is under way. */
@@ -54,9 +54,13 @@ export async function beginHeld(connection: WireConnection, holdMs: number) {
 
 export async function sendOne(port: number, kind: RequestKind, waitMs: number, how?: Crash): Promise<Entry> {
   const connection = await WireConnection.open(port);
-  const entry = await exchange(connection, kind, waitMs, how);
-  connection.close();
-  return entry;
+  return await exchange(connection, kind, waitMs, how).finally(() => connection.close());
+}
+
+/** Each text that is not empty once, with how often it came. */
+export function timesEach(texts: readonly string[]): string[] {
+  const counts = countEach(texts.filter((text) => text !== ""));
+  return [...counts].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
 }
 
 function startOf(kind: RequestKind, id: number, waitMs: number, how: Crash): string {

@@ -7,12 +7,10 @@
 import { setTimeout as rest } from "node:timers/promises";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
-import { countEach, messageOf, mib, type Trial } from "../report.ts";
+import { type Experiment, messageOf, mib, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import type { TrialOptions, TrialProgram } from "../trials.ts";
-import type { ProcessSample } from "./process_sample.ts";
-import { beginHeld, type Entry, exchange, type RequestKind, SoakProgram } from "./requests.ts";
-import type { StopReport } from "./soak_server.ts";
+import type { ProcessSample, StopReport } from "../servers/soak_server.ts";
+import { beginHeld, type Entry, exchange, type RequestKind, SoakProgram, timesEach } from "./requests.ts";
 
 const CONTESTANTS: readonly Contestant[] = [
   { title: "blocking", options: { model: "blocking" } },
@@ -23,9 +21,6 @@ const CONTESTANTS: readonly Contestant[] = [
   { title: "hybrid, 2 threads", options: { model: "hybrid", threads: 2 }, asModule: true },
 ];
 
-/** Rounds before anything is measured: code is compiled, and allocators and pools of threads reach their size. */
-const WARM_UP_ROUNDS = 20;
-const [QUICK_ROUNDS, QUICK_WARM_UP_ROUNDS] = [10, 3];
 /** Between the first and the last measurement of memory there are so many more. */
 const SAMPLES = 4;
 /** Of so many rounds, one is ended by a stop during a graceful one. */
@@ -54,57 +49,45 @@ const MIN_ROUNDS_FOR_MEMORY = 50;
 /** A process that nothing keeps alive is gone well within this. */
 const MAX_END_MS = 1_500;
 
-export const ROUNDS: TrialProgram = {
-  name: "rounds",
-  title: "Start and stop",
-  describe: (options) => {
-    const { rounds, warmUpRounds } = howMany(options);
-    return `${rounds} servers are started and stopped one after another in one process, after ${warmUpRounds} more to ` +
-      "warm up. Each gets a few requests: text, content that comes back, an upload, a stream. When it is told to stop " +
-      "one handler is under way, which has to be waited for, one connection is idle, which has to be closed, and in the " +
-      "model blocking one waits in line, which has to be served when its turn comes. " +
-      `Every ${CUT_EVERY}th graceful stop is overtaken by a hard one while a handler holds its request. Threads and ` +
-      "descriptors are those of the operating system; memory is measured after garbage collection. At most " +
-      `${MAX_MORE_THREADS} threads, ${MAX_MORE_DESCRIPTORS} descriptors and no socket may be more than after the ` +
-      `warm-up; in the second half the heap may grow by ${MAX_HEAP_BYTES_PER_ROUND / 1024} KiB a round and resident ` +
-      `memory by ${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`;
-  },
-  cases: CONTESTANTS.map((each) => ({
-    title: each.title,
-    run: (runtime, options, say) => new RoundsTrial(each, runtime, options).run(say),
-  })),
-};
-
-function howMany({ rounds, isQuick }: TrialOptions) {
-  return isQuick
-    ? { rounds: QUICK_ROUNDS, warmUpRounds: QUICK_WARM_UP_ROUNDS }
-    : { rounds, warmUpRounds: WARM_UP_ROUNDS };
+export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
+  const text =
+    `${rounds} servers are started and stopped one after another in one process, after ${warmUpRounds} more to ` +
+    "warm up. Each gets a few requests: text, content that comes back, an upload, a stream. When it is told to stop " +
+    "one handler is under way, which has to be waited for, one connection is idle, which has to be closed, and in the " +
+    "model blocking one waits in line, which has to be served when its turn comes. " +
+    `Every ${CUT_EVERY}th graceful stop is overtaken by a hard one while a handler holds its request. Threads and ` +
+    "descriptors are those of the operating system; memory is measured after garbage collection. At most " +
+    `${MAX_MORE_THREADS} threads, ${MAX_MORE_DESCRIPTORS} descriptors and no socket may be more than after the ` +
+    `warm-up; in the second half the heap may grow by ${MAX_HEAP_BYTES_PER_ROUND / 1024} KiB a round and resident ` +
+    `memory by ${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`;
+  const cases = CONTESTANTS.map((contestant) => ({
+    title: contestant.title,
+    run: async (runtime: BenchRuntime, say: (line: string) => void) => [
+      await new RoundsTrial(contestant, runtime).run(rounds, warmUpRounds, say),
+    ],
+  }));
+  return { name: "rounds", title: "Start and stop", text, cases };
 }
 
 class RoundsTrial {
-  readonly #title: string;
   /** In the model blocking no connection persists, and a further one waits in line while a request is under way. */
   readonly #isBlocking: boolean;
-  readonly #rounds: number;
-  readonly #warmUpRounds: number;
   readonly #program: SoakProgram;
   readonly #violations: string[] = [];
   #threadsAtStop = 0;
   #longestStopMs = 0;
 
-  constructor(contestant: Contestant, runtime: BenchRuntime, options: TrialOptions) {
-    this.#title = contestant.title;
+  constructor(contestant: Contestant, runtime: BenchRuntime) {
     this.#isBlocking = contestant.options.model === "blocking";
-    ({ rounds: this.#rounds, warmUpRounds: this.#warmUpRounds } = howMany(options));
     this.#program = new SoakProgram(runtime, contestant);
   }
 
-  async run(say: (line: string) => void): Promise<Trial> {
+  async run(rounds: number, warmUpRounds: number, say: (line: string) => void): Promise<Trial> {
     const samples: ProcessSample[] = [];
     try {
-      for (let round = 0; round < this.#warmUpRounds; round++) await this.#runRound(round);
+      for (let round = 0; round < warmUpRounds; round++) await this.#runRound(round);
       for (let part = 0, round = 0; part <= SAMPLES; part++) {
-        for (; round < Math.round(this.#rounds * part / SAMPLES); round++) await this.#runRound(round);
+        for (; round < Math.round(rounds * part / SAMPLES); round++) await this.#runRound(round);
         const sample = await this.#program.tell<ProcessSample>("measure");
         samples.push(sample);
         say(`${round} rounds, ${mib(sample.residentBytes, 1)} MiB`);
@@ -114,7 +97,7 @@ class RoundsTrial {
     }
     const stopBeganMs = performance.now();
     await this.#program.stop();
-    return this.#conclude(samples, performance.now() - stopBeganMs);
+    return this.#conclude(rounds, samples, performance.now() - stopBeganMs);
   }
 
   async #runRound(round: number): Promise<void> {
@@ -185,15 +168,15 @@ class RoundsTrial {
     if (this.#violations.length === MAX_VIOLATIONS) throw new Error("The rounds were given up.");
   }
 
-  #conclude(samples: readonly ProcessSample[], endMs: number): Trial {
+  #conclude(rounds: number, samples: readonly ProcessSample[], endMs: number): Trial {
     const problems = timesEach(this.#violations);
     if (this.#program.printedErrors !== "") problems.push(`it printed: ${this.#program.printedErrors}`);
-    if (samples.length <= SAMPLES) return { title: this.#title, figures: {}, problems, details: samples };
+    if (samples.length <= SAMPLES) return { figures: {}, problems, details: samples };
     const [first, middle, last] = [samples[0], samples[SAMPLES / 2], samples[SAMPLES]];
     type Count = Exclude<keyof ProcessSample, "names">;
     const more = (of: Count) => last[of] - first[of];
-    const perRound = (of: Count) => (last[of] - middle[of]) / (this.#rounds / 2);
-    const isLong = this.#rounds >= MIN_ROUNDS_FOR_MEMORY;
+    const perRound = (of: Count) => (last[of] - middle[of]) / (rounds / 2);
+    const isLong = rounds >= MIN_ROUNDS_FOR_MEMORY;
     const bounds: readonly [what: string, found: number, allowed: number][] = [
       ["threads", more("threads"), MAX_MORE_THREADS],
       ["sockets", more("sockets"), MAX_MORE_SOCKETS],
@@ -207,7 +190,7 @@ class RoundsTrial {
       if (found > allowed) problems.push(`${Math.round(found)} more ${what}, allowed are ${allowed}`);
     }
     const figures = {
-      rounds: this.#rounds,
+      rounds,
       threads: `${first.threads} → ${last.threads}`,
       "most at stop": this.#threadsAtStop,
       sockets: `${first.sockets} → ${last.sockets}`,
@@ -219,14 +202,8 @@ class RoundsTrial {
       "longest stop ms": this.#longestStopMs,
       "ended in ms": Math.round(endMs),
     };
-    return { title: this.#title, figures, problems, details: samples };
+    return { figures, problems, details: samples };
   }
-}
-
-/** Each text that is not empty once, with how often it came. */
-export function timesEach(texts: readonly string[]): string[] {
-  const counts = countEach(texts.filter((text) => text !== ""));
-  return [...counts].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
 }
 
 function describe({ kind, ending, got }: Entry): string {

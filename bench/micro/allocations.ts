@@ -3,7 +3,7 @@
  * samples each allocation, and the CPU time of the main thread by what it is spent in. What a runtime allocates and does
  * outside of V8 is not seen.
  *
- * Usage: `deno run -A bench/allocations.ts`, or `node bench/allocations.ts` (22.18 or newer). Bun can't be asked.
+ * Another process, which runs this file too, sends the requests.
  *
  * @module
  */
@@ -13,7 +13,8 @@ import { createServer } from "node:http";
 import { Session } from "node:inspector/promises";
 import { type AddressInfo, connect } from "node:net";
 import process from "node:process";
-import { HttpResponse, serve } from "../mod.ts";
+import { fileURLToPath } from "node:url";
+import { HttpResponse, serve } from "../../mod.ts";
 
 const HELLO = "Hello, world!";
 const WARM_UP = 10_000;
@@ -32,7 +33,7 @@ function request(port: number, left: number, isKept: boolean): void {
 }
 
 /** Servers by what they are called; each gives its port. */
-const servers: [string, () => Promise<number>][] = [
+const SERVERS: [string, () => Promise<number>][] = [
   ["Trivet, HttpResponse", async () => (await serve(WHERE, () => new HttpResponse(HELLO)).ready()).port],
   ["Trivet, Response", async () => (await serve(WHERE, () => new Response(HELLO)).ready()).port],
   "Deno" in globalThis
@@ -48,7 +49,8 @@ const session = new Session();
 
 /** Lets another process send requests, and waits until it has ended. */
 function send(port: number, count: number, isKept: boolean): Promise<unknown> {
-  const program = [...process.execArgv, process.argv[1], String(port), String(count), isKept ? "kept" : "new"];
+  const file = fileURLToPath(import.meta.url);
+  const program = [...process.execArgv, file, String(port), String(count), isKept ? "kept" : "new"];
   const args = "Deno" in globalThis ? ["run", "-A", "--no-check", ...program] : program;
   return new Promise((resolve) => spawn(process.execPath, args, { stdio: "inherit" }).on("exit", resolve));
 }
@@ -79,17 +81,14 @@ async function spent(run: () => Promise<unknown>): Promise<number[]> {
   return sums;
 }
 
-if (process.argv[3] !== undefined) {
-  const [port, count, way] = process.argv.slice(2);
-  request(Number(port), Number(count), way === "kept");
-} else {
+/** The rows of the table: for each server, on kept connections and on one for each request. */
+export async function measureAllocations(): Promise<string[][]> {
   session.connect();
   await session.post("HeapProfiler.enable");
   await session.post("Profiler.enable");
   await session.post("Profiler.setSamplingInterval", { interval: 200 });
-  console.log("| | objects | bytes | µs in Trivet | in the runtime and the system | elsewhere | collecting |");
-  console.log(`|---|${"--:|".repeat(6)}`);
-  for (const [name, start] of servers) {
+  const rows: string[][] = [];
+  for (const [name, start] of SERVERS) {
     const port = await start();
     for (const isKept of [true, false]) {
       await send(port, WARM_UP, isKept);
@@ -97,10 +96,13 @@ if (process.argv[3] !== undefined) {
       const after = await allocated(() => send(port, 1 + COUNTED, isKept));
       const perRequest = after.map((each, i) => ((each - before[i]) / COUNTED).toFixed(0));
       const microseconds = (await spent(() => send(port, TIMED, isKept))).map((each) => (each / TIMED).toFixed(1));
-      console.log(
-        `| ${name}, ${isKept ? "kept" : "one a request"} | ${[...perRequest, ...microseconds].join(" | ")} |`,
-      );
+      rows.push([`${name}, ${isKept ? "kept" : "one a request"}`, ...perRequest, ...microseconds]);
     }
   }
-  process.exit(0);
+  return rows;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [port, count, way] = process.argv.slice(2);
+  request(Number(port), Number(count), way === "kept");
 }
