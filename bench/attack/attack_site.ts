@@ -9,7 +9,7 @@ import type { ServerStats } from "../../mod.ts";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
-import { ServerProcess } from "../server_process.ts";
+import { ServerProcess } from "../processes.ts";
 
 export interface Attack {
   /** The number of what was found, by which attacks are known. */
@@ -27,6 +27,8 @@ export interface Attack {
   /** What is allowed of Trivet: the worst wait of another client, and memory beyond that of the idle server. */
   readonly maxWaitMs?: number;
   readonly maxMemoryMiB?: number;
+  /** How what is asked for may end: with a status, or with the status 503 and a Retry-After. */
+  readonly allowed?: readonly string[];
   /** How many requests of ordinary clients were answered before the server counts as idle; a few unless given. */
   readonly ordinaryRequests?: number;
   readonly notes?: Readonly<Partial<Record<RuntimeName, string>>>;
@@ -36,6 +38,8 @@ export interface Attack {
 interface AttackOutcome {
   readonly worstWaitMs?: number;
   readonly answered: string;
+  /** What each exchange of the attack has ended with, to compare with what is allowed. */
+  readonly names?: readonly string[];
   /** What must not be, whatever the machine: looked at for Trivet only. */
   readonly violated?: Verdict;
   /** What takes too long or costs too much; a quick run may share its machine with anything, and does not look at it. */
@@ -59,7 +63,7 @@ const SETTLE_MS = 200;
 const QUICK_MEMORY_FACTOR = 3;
 
 /** What came of some requests: how each has ended, in one line how all have, and the longest wait. */
-export type Asked = ReturnType<typeof together>;
+type Asked = ReturnType<typeof together> & { readonly waitMs: number };
 
 export class AttackSite {
   readonly server: ServerProcess;
@@ -101,17 +105,27 @@ export class AttackSite {
   /** Asks on a new connection for each request, with so many under way at a time: all at once unless given. */
   async ask(target: string, options: { count?: number; atOnce?: number; patienceMs?: number } = {}): Promise<Asked> {
     const { count = 1, patienceMs = PATIENCE_MS } = options;
-    const asked: { outcome: Outcome; waitMs: number }[] = [];
-    let left = count;
+    const outcomes: Outcome[] = [];
+    let [left, waitMs] = [count, 0];
     await Promise.all(Array.from({ length: options.atOnce ?? count }, async () => {
       while (left-- > 0) {
         const beganAtMs = performance.now();
-        const outcome = await this.withConnection((connection) => connection.exchange(get(target), patienceMs))
-          .catch((): Outcome => ({ kind: "cut", receivedBytes: 0 }));
-        asked.push({ outcome, waitMs: performance.now() - beganAtMs });
+        const exchange = this.withConnection((connection) => connection.exchange(get(target), patienceMs));
+        outcomes.push(await exchange.catch((): Outcome => ({ kind: "cut", receivedBytes: 0 })));
+        waitMs = Math.max(waitMs, performance.now() - beganAtMs);
       }
     }));
-    return together(asked.map(({ outcome }) => outcome), asked.map(({ waitMs }) => waitMs));
+    return { ...together(outcomes), waitMs };
+  }
+
+  /** Asks until so many requests in a row were served, and gives the time it took; within a bound. */
+  async untilServed(limitMs: number, patienceMs: number, inRow = 1): Promise<number> {
+    const beganAtMs = performance.now();
+    for (let served = 0; served < inRow && performance.now() - beganAtMs < limitMs;) {
+      served = (await this.ask("/hello", { patienceMs })).answered === "1 x 200" ? served + 1 : 0;
+      if (served === 0) await rest(PROBE_INTERVAL_MS);
+    }
+    return performance.now() - beganAtMs;
   }
 
   /** Asks again and again while something else happens. */
@@ -125,7 +139,7 @@ export class AttackSite {
       pending.push(this.ask("/hello"));
       await rest(PROBE_INTERVAL_MS);
     }
-    const worstWaitMs = Math.max(...(await Promise.all(pending)).map((each) => each.worstWaitMs));
+    const worstWaitMs = Math.max(...(await Promise.all(pending)).map(({ waitMs }) => waitMs));
     return { result: await done, worstWaitMs };
   }
 
@@ -134,16 +148,10 @@ export class AttackSite {
   }
 }
 
-export function together(outcomes: readonly Outcome[], waitsMs: readonly number[] = [0]) {
+export function together(outcomes: readonly Outcome[]) {
   const names = outcomes.map(nameOf);
   const answered = [...countEach(names)].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
-  return { outcomes, names, answered, worstWaitMs: Math.max(...waitsMs) };
-}
-
-/** What is wrong unless all have ended as they are allowed to. */
-export function unless({ names }: Pick<Asked, "names">, ...allowed: readonly string[]): Verdict {
-  const others = names.filter((name) => !allowed.includes(name)).length;
-  return others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`;
+  return { outcomes, names, answered };
 }
 
 /** The status, or what came instead. */
@@ -181,16 +189,19 @@ export async function runAttack(
     const idleBytes = server.memory().residentBytes;
     server.forgetPeak();
     const cpuBefore = server.cpuTime().seconds;
-    const { answered, worstWaitMs, violated = false, late = false } = await attack.run(site).catch(
+    const { answered, worstWaitMs, names = [], violated = false, late = false } = await attack.run(site).catch(
       (error): AttackOutcome => ({ answered: "-", violated: `the attack could not go on: ${firstClause(error)}` }),
     );
-    const survived = unless(await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS }), "200") === false;
+    const survived = (await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS })).answered === "1 x 200";
+    const { allowed = names } = attack;
+    const others = names.filter((name) => !allowed.includes(name)).length;
     const { peakBytes } = server.memory();
     const memoryMiB = (peakBytes - idleBytes) / 2 ** 20;
     const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
     const printed = server.printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
     const wrong: readonly Verdict[] = [
       violated,
+      others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`,
       !survived && `it did not survive, and printed: ${printed}`,
       tooMuch("the memory", "MiB", memoryMiB, maxMemoryMiB),
       !isQuick && late,
@@ -221,7 +232,7 @@ export function startServer(
   const redirection = standardError === undefined ? "" : redirections[standardError];
   const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
   const counted = printsErrors ? [] : ["onError", "onWarning"] as const;
-  return ServerProcess.serve({ ...runtime, command }, {
+  return ServerProcess.launch({ ...runtime, command }, {
     serves,
     module: "routes.ts",
     options,

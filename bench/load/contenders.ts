@@ -6,8 +6,8 @@
 
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../../test/support/test_certificates.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
-import { ServerProcess } from "../server_process.ts";
-import { BACKLOG, type ServerLaunch } from "../servers/launch.ts";
+import { ServerProcess } from "../processes.ts";
+import { BACKLOG, ServerLaunch } from "../servers/launch.ts";
 import type { Peers } from "./peers.ts";
 import type { Scenario } from "./scenarios.ts";
 
@@ -87,25 +87,19 @@ const COPIES: Readonly<Record<RuntimeName, number>> = { deno: 1, bun: 2, node: 1
 
 export async function startContender(
   name: ContenderName,
-  scenario: Pick<Scenario, "handler" | "target" | "fields" | "content" | "isTls" | "webSocket">,
+  scenario: Scenario,
   runtime: BenchRuntime,
   { packages, peers }: Found,
   patient = false,
 ): Promise<ServerProcess> {
   const { file, launch: own, kind } = contenderOf(name);
-  const { handler, target, fields, content, isTls, webSocket } = scenario;
+  const { target, fields, content, isTls, webSocket } = scenario;
   const sharedPort = kind === "peer" || name === "native-twice" ? freePort() : 0;
   if (kind === "peer") return await ServerProcess.launchForeign(peers.commands[file]!(sharedPort), sharedPort);
-  const launch: ServerLaunch = {
-    serves: "trivet",
+  const launch: Partial<ServerLaunch> = {
     trivet: (kind === "before" ? runtime.trivetBefore : runtime.trivet)!,
-    module: "../load/handler_module.ts",
-    asModule: false,
-    // That all threads are busy is what is measured.
-    counted: own.asModule ? ["onWarning"] : [],
     patient,
-    handler: webSocket === null ? handler : "ws",
-    responses: "global",
+    handler: webSocket === null ? scenario.handler : "ws",
     packages,
     sharedPort,
     tls: isTls ? { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY } : undefined,
@@ -113,13 +107,14 @@ export async function startContender(
     ...own,
     options: { tcpBacklog: BACKLOG, ...own.options },
   };
-  if (name !== "native-twice") return await ServerProcess.launch(runtime, file, launch);
+  if (name !== "native-twice") return await ServerProcess.launch(runtime, launch, file);
   const [deno] = runtime.command;
   const argv = runtime.name === "deno"
     ? [deno, "serve", "--quiet", "-A", "--no-check", "--no-lock", "--parallel", "--host=127.0.0.1"]
       .concat(`--port=${sharedPort}`, `${runtime.folder}/bench/load/handler_module.ts`)
     : [...runtime.command, `${runtime.folder}/bench/servers/${file}`];
-  return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], launch);
+  const shared = { ...new ServerLaunch(), ...launch };
+  return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], shared);
 }
 
 function freePort(): number {

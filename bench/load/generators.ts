@@ -10,10 +10,9 @@
 
 import { runCommand } from "../../scripts/command.ts";
 import { TEST_AUTHORITY } from "../../test/support/test_certificates.ts";
-import { ChildProgram, WITH_MANY_FILES } from "../child_program.ts";
+import { besideServers, ChildProgram, WITH_MANY_FILES } from "../processes.ts";
 import type { LoadReport } from "../clients/websocket.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
-import { besideServers } from "../process_figures.ts";
 import { UsageError } from "../program.ts";
 import type { Scenario } from "./scenarios.ts";
 

@@ -5,10 +5,9 @@
  */
 
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
-import { pin } from "../process_figures.ts";
+import { pin, type ServerProcess } from "../processes.ts";
 import { countEach, type Finding, messageOf } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import type { ServerProcess } from "../server_process.ts";
 import { type ContenderName, contenderOf, type Found, isThere, startContender } from "./contenders.ts";
 import { type Generator, type GeneratorPlace, type LoadResult, openGenerator } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";

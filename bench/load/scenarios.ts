@@ -18,37 +18,43 @@ import {
   STREAM_BYTES,
 } from "./handlers.ts";
 
-export interface Scenario {
+const encoder = new TextEncoder();
+
+/** A scenario; what it does not say is that of the smallest load. */
+export class Scenario {
   /** The name by which `--scenario` selects it. */
-  readonly name: string;
-  readonly title: string;
-  readonly handler: HandlerName;
-  readonly method: "GET" | "POST";
-  readonly target: string;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly content: Uint8Array<ArrayBuffer> | null;
-  readonly connections: number;
+  readonly name: string = "hello";
+  readonly title: string = "hello (text)";
+  readonly handler: HandlerName = "hello";
+  readonly method: "GET" | "POST" = "GET";
+  readonly target: string = "/";
+  readonly fields: Readonly<Record<string, string>> = {};
+  readonly content: Uint8Array<ArrayBuffer> | null = null;
+  readonly connections: number = 64;
   /** Requests that are sent on a connection before the first response is awaited. */
-  readonly pipelining: number;
+  readonly pipelining: number = 1;
   /** Requests a second, of all connections together; `null` is as many as the server takes. */
-  readonly requestsPerSecond: number | null;
-  /** What a 200 must bring; `null` for content that is not known. */
+  readonly requestsPerSecond: number | null = null;
+  /**
+   * What a 200 must bring; `null` for content that is not known. Not the Content-Type: Bun's own Response does not know
+   * that of a string, Bun.serve adds it when it sends.
+   */
   readonly expected: {
     readonly content: Uint8Array<ArrayBuffer> | null;
     readonly fields: Readonly<Record<string, string>>;
-  };
+  } = { content: encoder.encode(HELLO), fields: {} };
   /** In the order in which they are measured; those that a runtime lacks are left out. */
-  readonly contenders: readonly ContenderName[];
+  readonly contenders: readonly ContenderName[] = [];
   /** Whether a quick run has it, of Trivet and the runtime's own server. */
-  readonly isQuick: boolean;
+  readonly isQuick: boolean = false;
   /** Whether servers have more loops than one, and all processors. */
-  readonly isSpread: boolean;
-  readonly isTls: boolean;
+  readonly isSpread: boolean = false;
+  readonly isTls: boolean = false;
   /** Messages in place of requests: answered one by one, or sent to all; and how many are under way at a time. */
-  readonly webSocket: { readonly command: "echo" | "publish"; readonly bytes: number; readonly window: number } | null;
+  readonly webSocket:
+    | { readonly command: "echo" | "publish"; readonly bytes: number; readonly window: number }
+    | null = null;
 }
-
-const encoder = new TextEncoder();
 
 const OWN: readonly ContenderName[] = ["trivet", "before", "native"];
 const FAST: readonly ContenderName[] = ["trivet-fast", "before-fast"];
@@ -68,27 +74,8 @@ const BROWSER_FIELDS = {
   "Sec-Fetch-Mode": "navigate",
 } as const;
 
-/** The smallest load, on which the others are built. */
-export const HELLO_LOAD = {
-  handler: "hello",
-  method: "GET",
-  target: "/",
-  fields: {},
-  content: null,
-  connections: 64,
-  pipelining: 1,
-  requestsPerSecond: null,
-  // Not the Content-Type: Bun's own Response does not know that of a string, Bun.serve adds it when it sends.
-  expected: { content: encoder.encode(HELLO), fields: {} },
-  isQuick: false,
-  isSpread: false,
-  isTls: false,
-  webSocket: null,
-} as const;
-
 const JSON_TARGET = "/users/42?name=trivet&page=2";
-const JSON_LOAD = {
-  ...HELLO_LOAD,
+const JSON_LOAD: Partial<Scenario> = {
   handler: "json",
   target: JSON_TARGET,
   fields: BROWSER_FIELDS,
@@ -97,7 +84,7 @@ const JSON_LOAD = {
     BROWSER_FIELDS["User-Agent"],
     BROWSER_FIELDS["Accept-Language"],
   )),
-} as const;
+};
 const APPLICATION_ANSWER = jsonOf({ id: "42", name: "trivet", userAgent: BROWSER_FIELDS["User-Agent"] });
 
 const CLOSE = { fields: { "Connection": "close" } } as const;
@@ -106,34 +93,33 @@ const STEADY = { connections: 100, requestsPerSecond: 20_000 } as const;
 const LOW = { connections: 8, requestsPerSecond: 400 } as const;
 
 export const SCENARIOS: readonly Scenario[] = [
-  hello("hello", "hello (text)", [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"], {
+  load("hello", "hello (text)", [...ALL, "trivet-thread", "raw", "beast", "httplib", "go", "nginx"], {
     isQuick: true,
   }),
-  { ...JSON_LOAD, name: "json", title: "JSON with URL and fields", contenders: ALL, isQuick: true },
-  {
-    ...framework("hono-text", "Hono, c.text"),
+  load("json", "JSON with URL and fields", ALL, { ...JSON_LOAD, isQuick: true }),
+  framework("hono-text", "Hono, c.text", {
     target: "/text/42",
     expected: { content: encoder.encode(greet("42")), fields: JSON_FIELDS },
     isQuick: true,
-  },
+  }),
   framework("hono-json", "Hono, c.json"),
   framework("h3-json", "h3, JSON"),
   echo("echo-1k", "POST echo 1 KiB", 1024),
   echo("echo-64k", "POST echo 64 KiB", 64 * 1024),
-  hello("stream-1m", "stream 1 MiB", [...OWN, "srvx", "hono"], {
+  load("stream-1m", "stream 1 MiB", [...OWN, "srvx", "hono"], {
     handler: "stream",
     connections: 16,
     expected: { content: cycled(STREAM_BYTES), fields: {} },
   }),
-  hello("pipelined-16", "16 pipelined (hello)", [...OWN, "bare", "raw"], { pipelining: 16 }),
-  hello("close", "one request per connection (hello)", OWN, CLOSE),
-  hello("tls", "hello over TLS", OWN, { isTls: true }),
-  hello("tls-close", "one request per connection over TLS (hello)", OWN, { ...CLOSE, isTls: true }),
-  hello("connections-1000", "1,000 connections (hello)", [...OWN, "trivet-thread", "raw"], { connections: 1000 }),
-  hello("steady-hello", "hello at 20,000 a second", [...OWN, "raw"], STEADY),
-  { ...JSON_LOAD, ...STEADY, name: "steady-json", title: "JSON at 20,000 a second", contenders: OWN },
-  hello("low", "hello at 400 a second", [...OWN, "trivet-thread"], LOW),
-  hello("spread", "2 loops, who answers", ["trivet-loops", "native-twice"], {
+  load("pipelined-16", "16 pipelined (hello)", [...OWN, "bare", "raw"], { pipelining: 16 }),
+  load("close", "one request per connection (hello)", OWN, CLOSE),
+  load("tls", "hello over TLS", OWN, { isTls: true }),
+  load("tls-close", "one request per connection over TLS (hello)", OWN, { ...CLOSE, isTls: true }),
+  load("connections-1000", "1,000 connections (hello)", [...OWN, "trivet-thread", "raw"], { connections: 1000 }),
+  load("steady-hello", "hello at 20,000 a second", [...OWN, "raw"], STEADY),
+  load("steady-json", "JSON at 20,000 a second", OWN, { ...JSON_LOAD, ...STEADY }),
+  load("low", "hello at 400 a second", [...OWN, "trivet-thread"], LOW),
+  load("spread", "2 loops, who answers", ["trivet-loops", "native-twice"], {
     handler: "who",
     expected: { content: null, fields: {} },
     isSpread: true,
@@ -148,14 +134,13 @@ export const SCENARIOS: readonly Scenario[] = [
   webSocket("ws-all-64k", "WebSocket, 64 KiB to 1,000", "publish", 1_000, 65_536, 1),
 ];
 
-/** The smallest load, or what differs from it. */
-function hello(name: string, title: string, contenders: readonly ContenderName[], more: Partial<Scenario>): Scenario {
-  return { ...HELLO_LOAD, name, title, contenders, ...more };
+function load(name: string, title: string, contenders: readonly ContenderName[], parts: Partial<Scenario>): Scenario {
+  return { ...new Scenario(), ...parts, name, title, contenders };
 }
 
 /** The application of a framework, whose handler has the name of the scenario. */
-function framework(name: FrameworkName, title: string): Scenario {
-  return { ...JSON_LOAD, name, title, handler: name, expected: APPLICATION_ANSWER, contenders: FRAMEWORK };
+function framework(name: FrameworkName, title: string, parts: Partial<Scenario> = {}): Scenario {
+  return load(name, title, FRAMEWORK, { ...JSON_LOAD, handler: name, expected: APPLICATION_ANSWER, ...parts });
 }
 
 /** Messages under way are those on each connection of an echo, or of all connections that get what is sent to all. */
@@ -168,7 +153,7 @@ function webSocket(
   window: number,
   isQuick = false,
 ): Scenario {
-  return hello(name, title, OWN, { connections, isQuick, webSocket: { command, bytes, window } });
+  return load(name, title, OWN, { connections, isQuick, webSocket: { command, bytes, window } });
 }
 
 function jsonOf(value: object) {
@@ -180,7 +165,7 @@ function echo(name: string, title: string, byteLength: number): Scenario {
   const content = cycled(byteLength);
   const expected = { content, fields: { "content-length": String(byteLength) } };
   const contenders: readonly ContenderName[] = [...OWN, "srvx", "hono", "bare"];
-  return hello(name, title, contenders, { handler: "echo", method: "POST", content, expected });
+  return load(name, title, contenders, { handler: "echo", method: "POST", content, expected });
 }
 
 function cycled(byteLength: number): Uint8Array<ArrayBuffer> {

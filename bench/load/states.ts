@@ -6,18 +6,17 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { type ChildProgram, startClient, using } from "../child_program.ts";
+import { type ChildProgram, type ServerProcess, startClient, using } from "../processes.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
 import { packagedModule } from "../runtimes.ts";
-import type { ServerProcess } from "../server_process.ts";
 import { type ContenderName, contenderOf, isThere, startContender } from "./contenders.ts";
 import { askWebSockets, startWebSockets } from "./generators.ts";
 import { CHUNK, FLOOD_BYTES, type HandlerName, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
-import { HELLO_LOAD } from "./scenarios.ts";
+import { Scenario } from "./scenarios.ts";
 
 /** An experiment in which each contender is a case. */
 interface State extends Omit<Experiment, "cases"> {
@@ -182,7 +181,7 @@ export function statesOf(method: Method, isQuick: boolean): Experiment[] {
         const runtime = state.name === "start" ? { ...measured, trivet: await packagedModule(measured) } : measured;
         if (!isThere(contender, runtime, method)) return [];
         const start = (more: object, patient = false) =>
-          startContender(contender, { ...HELLO_LOAD, ...more }, runtime, method, patient);
+          startContender(contender, { ...new Scenario(), ...more }, runtime, method, patient);
         const webSocket = { command: "echo", bytes: 0, window: 0 } as const;
         return [
           await measure({

@@ -5,8 +5,8 @@
  */
 
 import type { Mark } from "../chart.ts";
-import { startClient, using } from "../child_program.ts";
-import { formatMs, type Quantile } from "../clients/distribution.ts";
+import { startClient, using } from "../processes.ts";
+import { formatMs, type Quantile } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { type Experiment, mib, percent, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { using } from "../child_program.ts";
+import { ServerProcess, using } from "../processes.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
 import { HELLO } from "../load/handlers.ts";
 import { percent } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { ServerProcess } from "../server_process.ts";
 import { BACKLOG } from "../servers/launch.ts";
 import { hash } from "../servers/routes.ts";
 
@@ -110,7 +109,7 @@ export class Lab {
   async withServer<T>(name: ContestantName, use: (server: ServerProcess) => Promise<T>, further = {}): Promise<T> {
     const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
-    return await using(ServerProcess.serve(this.runtime, { module: "routes.ts", options: all, asModule }), use);
+    return await using(ServerProcess.launch(this.runtime, { module: "routes.ts", options: all, asModule }), use);
   }
 
   /** Runs a load and puts together what was found. A flow that is listed must not be cut off. */
@@ -149,7 +148,7 @@ export class Lab {
         this.computeRounds = Math.round(this.computeRounds * COMPUTE_MS / fastestMs);
       }
     });
-    await using(ServerProcess.launch(this.runtime, "raw.ts", {}), async (raw) => {
+    await using(ServerProcess.launch(this.runtime, {}, "raw.ts"), async (raw) => {
       const times = { warmUpSeconds: 1, seconds: this.isQuick ? 0.5 : 1, lingerSeconds: 0 };
       const load = await runFlows(raw, { waiting: { ...WAITING, request: "/", expected: HELLO } }, times);
       const perSecond = String(Math.round(answeredPerSecond(load, "waiting")));

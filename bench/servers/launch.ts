@@ -13,29 +13,33 @@ import type { HandlerName } from "../load/handlers.ts";
 import { obey } from "../obey.ts";
 
 /** What a server is told, as JSON in its environment, where its threads see it too. */
-export interface ServerLaunch {
-  readonly serves: "trivet" | "own" | "hono" | "srvx";
+export class ServerLaunch {
+  readonly serves: "trivet" | "own" | "hono" | "srvx" = "trivet";
   /** The URL of the module of Trivet: its source, or what was emitted for Node. */
-  readonly trivet: string;
+  readonly trivet: string = "";
   /** The module of the handler, beside this folder, and whether Trivet is handed the module and not its function. */
-  readonly module: string;
-  readonly asModule: boolean;
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly module: string = "../load/handler_module.ts";
+  readonly asModule: boolean = false;
+  readonly options: Readonly<Record<string, unknown>> = {};
   /** Of Trivet's errors and warnings those that are counted; others are printed, as without options. */
-  readonly counted: readonly ("onError" | "onWarning")[];
+  readonly counted: readonly ("onError" | "onWarning")[] = [];
   /** Whether connections may be idle or slow for as long as the measurement takes. */
-  readonly patient: boolean;
+  readonly patient: boolean = false;
   /** Of the handlers of the load benchmark: which one, or that of WebSockets. */
-  readonly handler: HandlerName | "ws";
+  readonly handler: HandlerName | "ws" = "hello";
   /** Which class makes the responses: Trivet's, the global one, the global one once it is Trivet's, or that of srvx. */
-  readonly responses: "own" | "global" | "fast" | "srvx";
+  readonly responses: "own" | "global" | "fast" | "srvx" = "global";
   /** The folder in which the packages of npm were installed, if they are needed. */
-  readonly packages: string;
+  readonly packages: string = "";
   /** Where to listen when others listen there too: then it is one of several processes. */
-  readonly sharedPort: number;
+  readonly sharedPort: number = 0;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** The request that will come, for a server that parses none. */
-  readonly request: { readonly url: string; readonly fields: Record<string, string>; readonly contentBytes: number };
+  readonly request: { readonly url: string; readonly fields: Record<string, string>; readonly contentBytes: number } = {
+    url: "",
+    fields: {},
+    contentBytes: 0,
+  };
 }
 
 export const HOSTNAME = "127.0.0.1";

@@ -5,10 +5,9 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { using } from "../child_program.ts";
+import { CpuClock, using } from "../processes.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
-import { CpuClock } from "../process_figures.ts";
 import { countEach, type Experiment, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { SoakStats } from "../servers/soak_server.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ChildProgram } from "../child_program.ts";
+import { ChildProgram } from "../processes.ts";
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
 import { countEach } from "../report.ts";
