@@ -10,10 +10,9 @@
  * @module
  */
 
-import { type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
+import { buildPeers, type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
 import { findGenerators } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
-import { buildPeers } from "./load/peers.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
 import { STATES, statesOf } from "./load/states.ts";

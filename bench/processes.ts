@@ -71,25 +71,16 @@ export class ChildProgram {
     await this.#ended;
     clearTimeout(deadline);
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
 }
 
 /** Starts a client of this folder in a process of its own, on Deno. */
 export function startClient(file: string, ...args: readonly string[]): ChildProgram {
   const path = decodeURIComponent(new URL(`clients/${file}`, import.meta.url).pathname);
   return new ChildProgram([Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args]);
-}
-
-/** Uses a program once it has started, and ends it. */
-export async function using<P extends { stop(): Promise<void> }, T>(
-  starting: P | Promise<P>,
-  use: (program: P) => Promise<T>,
-): Promise<T> {
-  const program = await starting;
-  try {
-    return await use(program);
-  } finally {
-    await program.stop();
-  }
 }
 
 /** Far longer than any server takes to start. */

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { startClient, using } from "../processes.ts";
+import { startClient } from "../processes.ts";
 import type { PipelinerReport } from "../clients/pipeliner.ts";
 import { get, type WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach } from "../report.ts";
@@ -32,14 +32,13 @@ function pipelining(connections: number): Attack {
         "the memory is V8's space for young objects, filled by the streams of the global Response: nothing is kept, " +
         "and with HttpResponse or --max-semi-space-size=16 it is about 20 MiB (see the README of the benchmarks).",
     },
-    run(site) {
+    async run(site) {
       const plan = [site.server.port, connections, site.isQuick ? 1 : 8];
-      return using(startClient("pipeliner.ts", ...plan.map(String)), async (pipeliner) => {
-        const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>(DEADLINE_MS));
-        const { responses, closed } = result;
-        const violated = closed > 0 && `${closed} connections were closed that ask for nothing forbidden`;
-        return { worstWaitMs, answered: `${responses} pipelined`, violated };
-      });
+      await using pipeliner = startClient("pipeliner.ts", ...plan.map(String));
+      const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>(DEADLINE_MS));
+      const { responses, closed } = result;
+      const violated = closed > 0 && `${closed} connections were closed that ask for nothing forbidden`;
+      return { worstWaitMs, answered: `${responses} pipelined`, violated };
     },
   };
 }

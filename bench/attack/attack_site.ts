@@ -173,53 +173,50 @@ export async function runAttack(
   isQuick: boolean,
   runtime: BenchRuntime,
 ): Promise<Trial[]> {
-  let server: ServerProcess;
+  let starting: ServerProcess;
   try {
-    server = await startServer(attack, attacked === "native" ? "own" : "trivet", runtime);
+    starting = await startServer(attack, attacked === "native" ? "own" : "trivet", runtime);
   } catch (error) {
     const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
     const figures = { "another's wait ms": "-", survived: "-" };
     return [{ figures, problems: [`it did not start: ${firstClause(reason)}`] }];
   }
-  try {
-    const site = new AttackSite(server, runtime, isQuick);
-    const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;
-    await site.exchangeAll(ordinaryRequests, get("/hello"), ORDINARY_CLIENTS);
-    await rest(SETTLE_MS);
-    const idleBytes = server.memory().residentBytes;
-    server.forgetPeak();
-    const cpuBefore = server.cpuTime().seconds;
-    const { answered, worstWaitMs, names = [], violated = false, late = false } = await attack.run(site).catch(
-      (error): AttackOutcome => ({ answered: "-", violated: `the attack could not go on: ${firstClause(error)}` }),
-    );
-    const survived = (await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS })).answered === "1 x 200";
-    const { allowed = names } = attack;
-    const others = names.filter((name) => !allowed.includes(name)).length;
-    const { peakBytes } = server.memory();
-    const memoryMiB = (peakBytes - idleBytes) / 2 ** 20;
-    const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
-    const printed = server.printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
-    const wrong: readonly Verdict[] = [
-      violated,
-      others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`,
-      !survived && `it did not survive, and printed: ${printed}`,
-      tooMuch("the memory", "MiB", memoryMiB, maxMemoryMiB),
-      !isQuick && late,
-      !isQuick && tooMuch("another client's wait", "ms", worstWaitMs, attack.maxWaitMs),
-    ];
-    const figures = {
-      "another's wait ms": figure(worstWaitMs) || "-",
-      "memory MiB": figure(memoryMiB) || "-",
-      "processor s": peakBytes > 0 ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
-      answered,
-      survived: survived ? "yes" : "NO",
-    };
-    if (attacked === "native") return [{ figures, problems: [] }];
-    const notes = [attack.notes?.[runtime.name] ?? []].flat();
-    return [{ figures, problems: wrong.filter((each) => each !== false), notes }];
-  } finally {
-    await server.stop();
-  }
+  await using server = starting;
+  const site = new AttackSite(server, runtime, isQuick);
+  const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;
+  await site.exchangeAll(ordinaryRequests, get("/hello"), ORDINARY_CLIENTS);
+  await rest(SETTLE_MS);
+  const idleBytes = server.memory().residentBytes;
+  server.forgetPeak();
+  const cpuBefore = server.cpuTime().seconds;
+  const { answered, worstWaitMs, names = [], violated = false, late = false } = await attack.run(site).catch(
+    (error): AttackOutcome => ({ answered: "-", violated: `the attack could not go on: ${firstClause(error)}` }),
+  );
+  const survived = (await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS })).answered === "1 x 200";
+  const { allowed = names } = attack;
+  const others = names.filter((name) => !allowed.includes(name)).length;
+  const { peakBytes } = server.memory();
+  const memoryMiB = (peakBytes - idleBytes) / 2 ** 20;
+  const maxMemoryMiB = (attack.maxMemoryMiB ?? Infinity) * (isQuick ? QUICK_MEMORY_FACTOR : 1);
+  const printed = server.printedErrors.replace(/\s+/g, " ").slice(0, 160) || "nothing";
+  const wrong: readonly Verdict[] = [
+    violated,
+    others > 0 && `${others} of ${names.length} did not get ${allowed.join(" or ")}`,
+    !survived && `it did not survive, and printed: ${printed}`,
+    tooMuch("the memory", "MiB", memoryMiB, maxMemoryMiB),
+    !isQuick && late,
+    !isQuick && tooMuch("another client's wait", "ms", worstWaitMs, attack.maxWaitMs),
+  ];
+  const figures = {
+    "another's wait ms": figure(worstWaitMs) || "-",
+    "memory MiB": figure(memoryMiB) || "-",
+    "processor s": peakBytes > 0 ? (server.cpuTime().seconds - cpuBefore).toFixed(2) : "-",
+    answered,
+    survived: survived ? "yes" : "NO",
+  };
+  if (attacked === "native") return [{ figures, problems: [] }];
+  const notes = [attack.notes?.[runtime.name] ?? []].flat();
+  return [{ figures, problems: wrong.filter((each) => each !== false), notes }];
 }
 
 export function startServer(

@@ -88,10 +88,11 @@ export const THREAD_ATTACKS: readonly Attack[] = [
     async run(site) {
       const flow = { expected: null, connections: "kept" } as const;
       const specs: Record<string, FlowSpec> = {
-        light: { ...flow, request: "/hello", arrivals: { perSecond: 500 } },
+        light: { ...flow, request: "/hello", arrivals: { clients: 10, everyMs: 20 } },
         heavy: { ...flow, request: "/compute?200", arrivals: { clients: 1 } },
       };
-      const times = { warmUpSeconds: 0.2, seconds: site.isQuick ? 1 : 4, lingerSeconds: 2 };
+      // In it the clients begin, 2 ms after one another.
+      const times = { warmUpSeconds: 0.04, seconds: site.isQuick ? 1 : 4, lingerSeconds: 2 };
       const { answered, longestMs, latency } = (await runFlows(site.server, specs, times)).flows.light;
       const p99 = `p99 ${latency?.p99.ms.toFixed(1)} ms`;
       return { worstWaitMs: longestMs, answered: `${answered} light, ${p99}`, late: latency!.p99.ms > 10 && p99 };

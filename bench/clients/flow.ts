@@ -22,9 +22,10 @@ export interface FlowSpec {
   readonly expected: string | null;
   /**
    * When requests are sent: each of so many clients sends its next one when it has the answer to the last; or they come
-   * at random with so many in a second on average, whether or not the earlier ones are answered.
+   * at random with so many in a second on average, whether or not the earlier ones are answered. Clients may keep a pace:
+   * then there is at least so long between two requests of one.
    */
-  readonly arrivals: { readonly clients: number } | { readonly perSecond: number };
+  readonly arrivals: { readonly clients: number; readonly everyMs?: number } | { readonly perSecond: number };
   /** Whether a connection that persists is used again. */
   readonly connections: "kept" | "fresh";
 }
@@ -103,7 +104,7 @@ class Flow {
     if ("perSecond" in arrivals) return this.#sendDue(arrivals.perSecond, startMs);
     // They begin one after another in the warm-up: all at once they would stay in step, and come in bursts for ever.
     for (let i = 0; i < arrivals.clients; i++) {
-      setTimeout(() => this.#runClient(), (this.#fromMs - startMs) * i / arrivals.clients / 2);
+      setTimeout(() => this.#runClient(arrivals.everyMs), (this.#fromMs - startMs) * i / arrivals.clients / 2);
     }
   }
 
@@ -129,6 +130,7 @@ class Flow {
       unanswered,
       /** Answered with anything else. */
       wrong: this.#wrong,
+      /** Of the answered ones. */
       longestMs: Math.max(0, ...this.#answeredMs),
       answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
       /** Of the answered ones and of those that still waited at the end. */
@@ -138,9 +140,11 @@ class Flow {
     };
   }
 
-  async #runClient(): Promise<void> {
+  async #runClient(everyMs = 0): Promise<void> {
     while (!this.#isStopped) {
-      if (!await this.#send(performance.now())) await rest(RETRY_DELAY_MS);
+      const dueMs = performance.now();
+      if (!await this.#send(dueMs)) await rest(RETRY_DELAY_MS);
+      else if (everyMs > 0) await until(dueMs + everyMs);
     }
   }
 

@@ -16,7 +16,7 @@ async function responseClass(): Promise<ResponseClass> {
 }
 
 async function find() {
-  if (handler !== "ws") return await createHandler(handler, await responseClass(), packages);
+  if (handler !== "ws") return await createHandler(handler!, await responseClass(), packages);
   return serves === "trivet" ? upgradeWithTrivet : "Deno" in globalThis ? upgradeWithDeno : upgradeWithBun;
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { type ChildProgram, type ServerProcess, startClient, using } from "../processes.ts";
+import { type ChildProgram, type ServerProcess, startClient } from "../processes.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
@@ -27,9 +27,10 @@ interface State extends Omit<Experiment, "cases"> {
 interface StateBench {
   readonly isQuick: boolean;
   readonly contender: ContenderName;
-  with<T>(handler: HandlerName, use: (server: ServerProcess) => Promise<T>, patient?: boolean): Promise<T>;
-  /** The same of a server of WebSockets, and their client. */
-  withWebSockets<T>(use: (server: ServerProcess, client: ChildProgram) => Promise<T>): Promise<T>;
+  start(handler: HandlerName, patient?: boolean): Promise<ServerProcess>;
+  /** The same of a server of WebSockets. */
+  startWebSockets(): Promise<ServerProcess>;
+  startClient(): ChildProgram;
 }
 
 const MIB = 1024 ** 2;
@@ -62,13 +63,12 @@ export const STATES: readonly State[] = [
       const found: { ms: number; bytes: number }[] = [];
       for (let i = 0; i < (bench.isQuick ? 1 : STARTS); i++) {
         const startMs = performance.now();
-        await bench.with("hello", async (server) => {
-          const connection = await WireConnection.open(server.port);
-          const outcome = await connection.exchange(get("/"), PATIENCE_MS);
-          found.push({ ms: performance.now() - startMs, bytes: server.memory().residentBytes });
-          connection.close();
-          if (outcome.kind !== "answered" || outcome.content !== HELLO) throw new Error(JSON.stringify(outcome));
-        });
+        await using server = await bench.start("hello");
+        const connection = await WireConnection.open(server.port);
+        const outcome = await connection.exchange(get("/"), PATIENCE_MS);
+        found.push({ ms: performance.now() - startMs, bytes: server.memory().residentBytes });
+        connection.close();
+        if (outcome.kind !== "answered" || outcome.content !== HELLO) throw new Error(JSON.stringify(outcome));
       }
       const bytes = median(found.map((each) => each.bytes));
       const figures = { "first response ms": figure(median(found.map(({ ms }) => ms))), "resident MiB": mib(bytes) };
@@ -83,30 +83,27 @@ export const STATES: readonly State[] = [
       "Then every other one sends a byte of a head every 5 s, while 400 ordinary requests a second are answered, which " +
       "come at random. At the end each connection must still give an answer.",
     contenders: [...OWN, "raw"],
-    measure: (bench) =>
-      bench.with("hello", (server) =>
-        using(startClient("holder.ts", `${server.port}`, "half"), async (holder) => {
-          const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
-          await probe(server, 1, "");
-          const alone = await probe(server, 2, "alone");
-          const before = await settledBytes(server);
-          const opened = await holder.ask<HolderReport>(`grow ${count}`, OPEN_DEADLINE_MS);
-          const each = (await settledBytes(server) - before) / count;
-          await holder.ask("trickle", OPEN_DEADLINE_MS);
-          const crowded = await probe(server, 2, "with them");
-          // A server that parses nothing takes the byte of a slow head for nothing, and is not asked again.
-          const isRaw = bench.contender === "raw";
-          const last = isRaw ? opened : await holder.ask<HolderReport>("finish", OPEN_DEADLINE_MS);
-          const isWhole = last.open === count && last.answered === (isRaw ? 1 : 2);
-          return {
-            figures: { "KiB each": figure(each / 1024, 1), ...alone.figures, ...crowded.figures },
-            problems: [
-              ...isWhole ? [] : [`of ${count} connections ${last.open} are open; ${last.ended} ended`],
-              ...alone.problems,
-              ...crowded.problems,
-            ],
-          };
-        }), true),
+    async measure(bench) {
+      await using server = await bench.start("hello", true);
+      await using holder = startClient("holder.ts", `${server.port}`, "half");
+      const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
+      await probe(server, 1, "");
+      const alone = await probe(server, 2, "alone");
+      const before = await settledBytes(server);
+      const opened = await holder.ask<HolderReport>(`grow ${count}`, OPEN_DEADLINE_MS);
+      const each = (await settledBytes(server) - before) / count;
+      await holder.ask("trickle", OPEN_DEADLINE_MS);
+      const crowded = await probe(server, 2, "with them");
+      // A server that parses nothing takes the byte of a slow head for nothing, and is not asked again.
+      const isRaw = bench.contender === "raw";
+      const last = isRaw ? opened : await holder.ask<HolderReport>("finish", OPEN_DEADLINE_MS);
+      const isWhole = last.open === count && last.answered === (isRaw ? 1 : 2);
+      const lost = isWhole ? [] : [`of ${count} connections ${last.open} are open; ${last.ended} ended`];
+      return {
+        figures: { "KiB each": figure(each / 1024, 1), ...alone.figures, ...crowded.figures },
+        problems: [...lost, ...alone.problems, ...crowded.problems],
+      };
+    },
   },
   {
     name: "transfer",
@@ -116,8 +113,8 @@ export const STATES: readonly State[] = [
       "and the most during the transfer, which may be 256 MiB more.",
     contenders: ["trivet", "native"],
     async measure(bench) {
-      const up = await bench.with("count", (server) => transfer(server, "up", upload));
-      const down = await bench.with("flood", (server) => transfer(server, "down", download));
+      const up = await transfer(await bench.start("count"), "up", upload);
+      const down = await transfer(await bench.start("flood"), "down", download);
       return { figures: { ...up.figures, ...down.figures }, problems: [...up.problems, ...down.problems] };
     },
   },
@@ -126,15 +123,16 @@ export const STATES: readonly State[] = [
     title: `${MANY} idle WebSockets`,
     text: "The growth of resident memory, garbage collected. On Node the own server is `ws`.",
     contenders: OWN,
-    measure: ({ isQuick, withWebSockets }) =>
-      withWebSockets(async (server, client) => {
-        const count = isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
-        await askWebSockets(client, `open ${server.port} /idle ${FIRST_WEB_SOCKETS}`);
-        const before = await settledBytes(server);
-        const { problem } = await askWebSockets(client, `open ${server.port} /idle ${count}`);
-        const each = (await settledBytes(server) - before) / (count - FIRST_WEB_SOCKETS);
-        return { figures: { "KiB each": figure(each / 1024, 1) }, problems: problem === "" ? [] : [problem] };
-      }),
+    async measure(bench) {
+      await using server = await bench.startWebSockets();
+      await using client = bench.startClient();
+      const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
+      await askWebSockets(client, `open ${server.port} /idle ${FIRST_WEB_SOCKETS}`);
+      const before = await settledBytes(server);
+      const { problem } = await askWebSockets(client, `open ${server.port} /idle ${count}`);
+      const each = (await settledBytes(server) - before) / (count - FIRST_WEB_SOCKETS);
+      return { figures: { "KiB each": figure(each / 1024, 1) }, problems: problem === "" ? [] : [problem] };
+    },
   },
   {
     name: "ws-stalled",
@@ -143,31 +141,32 @@ export const STATES: readonly State[] = [
       "Messages of 16 KiB are sent to all for four seconds. One is cut off when more than 16 MiB wait for it, or when " +
       "it has the most of more than 256 MiB that wait for all.",
     contenders: ["trivet"],
-    measure: ({ withWebSockets }) =>
-      withWebSockets(async (server, client) => {
-        const rateOf = async (ms: number) => {
-          const { messages, seconds } = await askWebSockets(client, `publish 16384 4 ${ms}`);
-          return figure(messages / seconds);
-        };
-        await askWebSockets(client, `open ${server.port} /all ${READING}`);
-        await rateOf(SETTLE_MS);
-        const alone = await rateOf(1_000);
-        await askWebSockets(client, `open ${server.port} /all ${STALLED + READING}`);
-        const { problem } = await askWebSockets(client, `stall ${STALLED}`);
-        server.forgetPeak();
-        const before = server.memory().residentBytes;
-        // Connections that are cut off are no problem of the client.
-        const beside = await rateOf(4_000);
-        const memory = mib(server.memory().peakBytes - before);
-        const { stats } = await server.stats<{ stats: { webSockets: { open: number } } }>();
-        const figures = {
-          "memory MiB, at most": memory,
-          "open at the end": stats.webSockets.open,
-          [`messages/s of the ${READING}`]: beside,
-          "the same alone": alone,
-        };
-        return { figures, problems: problem === "" ? [] : [problem] };
-      }),
+    async measure(bench) {
+      await using server = await bench.startWebSockets();
+      await using client = bench.startClient();
+      const rateOf = async (ms: number) => {
+        const { messages, seconds } = await askWebSockets(client, `publish 16384 4 ${ms}`);
+        return figure(messages / seconds);
+      };
+      await askWebSockets(client, `open ${server.port} /all ${READING}`);
+      await rateOf(SETTLE_MS);
+      const alone = await rateOf(1_000);
+      await askWebSockets(client, `open ${server.port} /all ${STALLED + READING}`);
+      const { problem } = await askWebSockets(client, `stall ${STALLED}`);
+      server.forgetPeak();
+      const before = server.memory().residentBytes;
+      // Connections that are cut off are no problem of the client.
+      const beside = await rateOf(4_000);
+      const memory = mib(server.memory().peakBytes - before);
+      const { stats } = await server.stats<{ stats: { webSockets: { open: number } } }>();
+      const figures = {
+        "memory MiB, at most": memory,
+        "open at the end": stats.webSockets.open,
+        [`messages/s of the ${READING}`]: beside,
+        "the same alone": alone,
+      };
+      return { figures, problems: problem === "" ? [] : [problem] };
+    },
   },
 ];
 
@@ -187,9 +186,9 @@ export function statesOf(method: Method, isQuick: boolean): Experiment[] {
           await measure({
             isQuick,
             contender,
-            with: (handler, use, patient) => using(start({ handler }, patient), use),
-            withWebSockets: (use) =>
-              using(start({ webSocket }), (server) => using(startWebSockets(method), (client) => use(server, client))),
+            start: (handler, patient) => start({ handler }, patient),
+            startWebSockets: () => start({ webSocket }),
+            startClient: () => startWebSockets(method),
           }),
         ];
       },
@@ -215,7 +214,8 @@ async function settledBytes(server: ServerProcess): Promise<number> {
 }
 
 /** How fast a gigabyte goes through a server, and what that costs it. */
-async function transfer(server: ServerProcess, way: "up" | "down", run: (url: string) => Promise<number>) {
+async function transfer(started: ServerProcess, way: "up" | "down", run: (url: string) => Promise<number>) {
+  await using server = started;
   await server.collectGarbage();
   const atStart = server.memory().residentBytes;
   server.forgetPeak();

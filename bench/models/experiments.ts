@@ -5,7 +5,7 @@
  */
 
 import type { Mark } from "../chart.ts";
-import { startClient, using } from "../processes.ts";
+import { startClient } from "../processes.ts";
 import { formatMs, type Quantile } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
 import { type Experiment, mib, percent, type Trial } from "../report.ts";
@@ -88,12 +88,12 @@ const LATENCY: Plan = {
     `the number of handlers that may wait at the same time, divided by ${WAIT_MS} ms. The latency is the clients': with ` +
     "`blocking` and `worker-pool` it is the time in line. A client that still waits at the end counts with what it has " +
     "waited, so that a quantile may be known only as more than that.",
-  measure: (lab, contestant) =>
-    lab.withServer(contestant, async (server) => {
-      const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
-      const ceiling = Math.min(CLIENTS, contestantOf(contestant).handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
-      return [await lab.round(server, { waiting: WAITING }, times, { ceiling }, ["waiting"])];
-    }),
+  async measure(lab, contestant) {
+    await using server = await lab.start(contestant);
+    const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
+    const ceiling = Math.min(CLIENTS, contestantOf(contestant).handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
+    return [await lab.round(server, { waiting: WAITING }, times, { ceiling }, ["waiting"])];
+  },
   figures: (round) => ({
     "requests/s": waitingRate(round),
     ceiling: String(round.facts.ceiling),
@@ -125,16 +125,16 @@ const CPU: Plan = {
     `(calibrated on an idle core). Beside them ${LIGHT_PER_SECOND} light requests in a second come at random (Poisson), ` +
     `and ${HEALTH_PER_SECOND} requests for the health path, which the server answers without the handler; connections ` +
     "are kept where the server keeps them. Latency counts from when a request was due.",
-  measure: (lab, contestant) =>
-    lab.withServer(contestant, async (server) => {
-      const flows = {
-        heavy: lab.heavy({ clients: HEAVY_CLIENTS }, "kept"),
-        light: light({ perSecond: LIGHT_PER_SECOND }, "kept"),
-        health: health(HEALTH_PER_SECOND, "kept"),
-      };
-      const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 1 };
-      return [await lab.round(server, flows, times, {}, ["light", "heavy", "health"])];
-    }),
+  async measure(lab, contestant) {
+    await using server = await lab.start(contestant);
+    const flows = {
+      heavy: lab.heavy({ clients: HEAVY_CLIENTS }, "kept"),
+      light: light({ perSecond: LIGHT_PER_SECOND }, "kept"),
+      health: health(HEALTH_PER_SECOND, "kept"),
+    };
+    const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 1 };
+    return [await lab.round(server, flows, times, {}, ["light", "heavy", "health"])];
+  },
   figures: (round) => ({
     ...latencyOf(round, "light", "light "),
     "light answered": `${round.load.flows.light.answered} of ${round.load.flows.light.sent}`,
@@ -166,22 +166,19 @@ const SLOW: Plan = {
     "new connection, for 3 s and a second more to be answered. All limits are at their defaults, so that a slow head is " +
     "ended with a 408 after 15 s: each measurement is shorter than that. Where connections stand in line (`maxQueue` " +
     "1000) the deadline of one begins when its turn comes.",
-  measure: (lab, contestant) =>
-    lab.withServer(
-      contestant,
-      (server) =>
-        using(startClient("holder.ts", `${server.port}`, "slow"), async (attackers) => {
-          const rounds: Round[] = [];
-          for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
-            const count = Math.min(size, openFileLimit() - OTHER_FILES);
-            const { open } = await attackers.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS);
-            const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
-            const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
-            rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
-          }
-          return rounds;
-        }),
-    ),
+  async measure(lab, contestant) {
+    await using server = await lab.start(contestant);
+    await using attackers = startClient("holder.ts", `${server.port}`, "slow");
+    const rounds: Round[] = [];
+    for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
+      const count = Math.min(size, openFileLimit() - OTHER_FILES);
+      const { open } = await attackers.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS);
+      const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
+      const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
+      rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
+    }
+    return rounds;
+  },
   figures: (round) => ({
     "answered within 1 s": percent(inTime(round)),
     ...latencyOf(round, "light"),
@@ -226,11 +223,8 @@ const OVERLOAD: Plan = {
     const [seconds, lingerSeconds] = lab.isQuick ? [1.5, 1.5] : [8, 2];
     const times = { warmUpSeconds: 0.5, seconds, lingerSeconds };
     const options = { headersTimeout: HEADERS_TIMEOUT_MS, ...bound > 0 && { [limit]: bound } };
-    return await lab.withServer(
-      contestant,
-      async (server) => [await lab.round(server, flows, times, { capacity, bound })],
-      options,
-    );
+    await using server = await lab.start(contestant, options);
+    return [await lab.round(server, flows, times, { capacity, bound })];
   },
   figures(round) {
     const { heavy, health, half } = round.load.flows;
@@ -268,7 +262,8 @@ function lateness(quantile: Quantile | undefined): Quantile | undefined {
 async function capacityOf(lab: Lab, contestant: ContestantName): Promise<number> {
   const flows = { heavy: lab.heavy({ clients: CAPACITY_CLIENTS }, "fresh") };
   const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 0.7 : 1.5, lingerSeconds: 0 };
-  const { load } = await lab.withServer(contestant, (server) => lab.round(server, flows, times));
+  await using server = await lab.start(contestant);
+  const { load } = await lab.round(server, flows, times);
   const perSecond = answeredPerSecond(load, "heavy");
   if (perSecond === 0) throw new Error("The capacity could not be measured: no request was answered.");
   return perSecond;

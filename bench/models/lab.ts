@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ServerProcess, using } from "../processes.ts";
+import { ServerProcess } from "../processes.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
 import { HELLO } from "../load/handlers.ts";
 import { percent } from "../report.ts";
@@ -106,10 +106,10 @@ export class Lab {
     return { request: `/hash?${computeRounds}`, expected: hash(computeRounds), arrivals, connections };
   }
 
-  async withServer<T>(name: ContestantName, use: (server: ServerProcess) => Promise<T>, further = {}): Promise<T> {
+  start(name: ContestantName, further = {}): Promise<ServerProcess> {
     const { options, asModule } = contestantOf(name);
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
-    return await using(ServerProcess.launch(this.runtime, { module: "routes.ts", options: all, asModule }), use);
+    return ServerProcess.launch(this.runtime, { module: "routes.ts", options: all, asModule });
   }
 
   /** Runs a load and puts together what was found. A flow that is listed must not be cut off. */
@@ -133,28 +133,31 @@ export class Lab {
 
   /** Finds out how many rounds take the computing handler its time, and what the client is able to. */
   async setUp(): Promise<readonly string[]> {
-    await this.withServer("event-driven", async ({ port }) => {
-      const timed = async (rounds: number) => {
+    await this.#calibrate();
+    await using raw = await ServerProcess.launch(this.runtime, {}, "raw.ts");
+    const times = { warmUpSeconds: 1, seconds: this.isQuick ? 0.5 : 1, lingerSeconds: 0 };
+    const load = await runFlows(raw, { waiting: { ...WAITING, request: "/", expected: HELLO } }, times);
+    const perSecond = String(Math.round(answeredPerSecond(load, "waiting")));
+    return this.setUpFigures = [perSecond, percent(load.clientCpuShare), String(this.computeRounds)];
+  }
+
+  async #calibrate(): Promise<void> {
+    await using server = await this.start("event-driven");
+    /** The fastest counts: whatever else the machine does can only make it slower. */
+    const fastestMs = async () => {
+      let fastestMs = Infinity;
+      for (let i = 0; i < CALIBRATION_RUNS; i++) {
         const startMs = performance.now();
-        await (await fetch(`http://127.0.0.1:${port}/hash?${rounds}`)).text();
-        return performance.now() - startMs;
-      };
-      for (let i = 0; i < CALIBRATION_RUNS; i++) await timed(this.computeRounds);
-      // Twice, because the time of a request that computes little is not all computing.
-      for (let pass = 0; pass < 2; pass++) {
-        // The fastest counts: whatever else the machine does can only make it slower.
-        let fastestMs = Infinity;
-        for (let i = 0; i < CALIBRATION_RUNS; i++) fastestMs = Math.min(fastestMs, await timed(this.computeRounds));
-        this.computeRounds = Math.round(this.computeRounds * COMPUTE_MS / fastestMs);
+        await (await fetch(`http://127.0.0.1:${server.port}/hash?${this.computeRounds}`)).text();
+        fastestMs = Math.min(fastestMs, performance.now() - startMs);
       }
-    });
-    await using(ServerProcess.launch(this.runtime, {}, "raw.ts"), async (raw) => {
-      const times = { warmUpSeconds: 1, seconds: this.isQuick ? 0.5 : 1, lingerSeconds: 0 };
-      const load = await runFlows(raw, { waiting: { ...WAITING, request: "/", expected: HELLO } }, times);
-      const perSecond = String(Math.round(answeredPerSecond(load, "waiting")));
-      this.setUpFigures = [perSecond, percent(load.clientCpuShare), String(this.computeRounds)];
-    });
-    return this.setUpFigures;
+      return fastestMs;
+    };
+    await fastestMs();
+    // Twice, because the time of a request that computes little is not all computing.
+    for (let pass = 0; pass < 2; pass++) {
+      this.computeRounds = Math.round(this.computeRounds * COMPUTE_MS / await fastestMs());
+    }
   }
 }
 

@@ -26,7 +26,7 @@ export class ServerLaunch {
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean = false;
   /** Of the handlers of the load benchmark: which one, or that of WebSockets. */
-  readonly handler: HandlerName | "ws" = "hello";
+  readonly handler?: HandlerName | "ws";
   /** Which class makes the responses: Trivet's, the global one, the global one once it is Trivet's, or that of srvx. */
   readonly responses: "own" | "global" | "fast" | "srvx" = "global";
   /** The folder in which the packages of npm were installed, if they are needed. */

@@ -1,5 +1,5 @@
 /**
- * The handlers as users of `node:http` write them.
+ * The handlers as users of `node:http` write them: they pay neither for a Request nor for a Response.
  *
  * @module
  */
@@ -12,55 +12,52 @@ import { createHandler, describeRequest, type FetchHandler, HELLO, JSON_FIELDS }
 
 type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
-const TEXT = "text/plain;charset=UTF-8";
 const WHO = String(process.pid).padEnd(HELLO.length);
 
+function answerText(response: ServerResponse, content: string): void {
+  response.setHeader("content-type", "text/plain;charset=UTF-8");
+  response.end(content);
+}
+
+async function answerStream(name: "stream" | "flood", response: ServerResponse): Promise<void> {
+  const handler = await createHandler(name, Response, "");
+  const { body } = await handler(new Request("http://localhost/"));
+  Readable.fromWeb(body as never).pipe(response);
+}
+
+/** By the names of the handlers of the load benchmark. */
+const HANDLERS: Readonly<Record<string, NodeHandler>> = {
+  hello: (_request, response) => answerText(response, HELLO),
+  who: (_request, response) => answerText(response, WHO),
+  json({ url, headers }, response) {
+    const target = new URL(url ?? "/", `http://${headers.host}`);
+    const answer = describeRequest(target, headers["user-agent"] ?? null, headers["accept-language"] ?? null);
+    response.writeHead(200, { "content-type": "application/json", ...JSON_FIELDS });
+    response.end(JSON.stringify(answer));
+  },
+  echo(request, response) {
+    const chunks: Uint8Array[] = [];
+    request.on("data", (chunk) => chunks.push(chunk)).on("end", () => response.end(Buffer.concat(chunks)));
+  },
+  count(request, response) {
+    let byteLength = 0;
+    request.on("data", (chunk) => byteLength += chunk.byteLength).on("end", () => response.end(`${byteLength}`));
+  },
+  stream: (_request, response) => void answerStream("stream", response),
+  flood: (_request, response) => void answerStream("flood", response),
+};
+
 /**
- * Makes a handler of the load benchmark. Of other modules it is the fetch handler, with the answer to "/hello", which is
- * compared, written as users write it.
+ * The handler of the load benchmark with a name. Of other modules it is the fetch handler, with the answer to "/hello",
+ * which is compared, written as users write it.
  */
 export async function createNodeHandler(name: string, fetch: () => Promise<FetchHandler>): Promise<NodeHandler> {
-  switch (name) {
-    case "hello":
-    case "who":
-      return (_request, response) => {
-        response.setHeader("content-type", TEXT);
-        response.end(name === "who" ? WHO : HELLO);
-      };
-    case "json":
-      return ({ url, headers }, response) => {
-        const target = new URL(url ?? "/", `http://${headers.host}`);
-        const answer = describeRequest(target, headers["user-agent"] ?? null, headers["accept-language"] ?? null);
-        response.writeHead(200, { "content-type": "application/json", ...JSON_FIELDS });
-        response.end(JSON.stringify(answer));
-      };
-    case "echo":
-      return (request, response) => {
-        const chunks: Uint8Array[] = [];
-        request.on("data", (chunk) => chunks.push(chunk)).on("end", () => response.end(Buffer.concat(chunks)));
-      };
-    case "count":
-      return (request, response) => {
-        let byteLength = 0;
-        request.on("data", (chunk) => byteLength += chunk.byteLength).on("end", () => response.end(`${byteLength}`));
-      };
-    case "stream":
-    case "flood": {
-      const handler = await createHandler(name, Response, "");
-      return async (_request, response) => {
-        const { body } = await handler(new Request("http://localhost/"));
-        Readable.fromWeb(body as never).pipe(response);
-      };
-    }
-    default: {
-      const handler = await fetch();
-      return (request, response) => {
-        if (request.url !== "/hello") return void answer(handler, request, response);
-        response.setHeader("content-type", TEXT);
-        response.end("hello");
-      };
-    }
-  }
+  if (name in HANDLERS) return HANDLERS[name];
+  const handler = await fetch();
+  return (request, response) => {
+    if (request.url === "/hello") answerText(response, "hello");
+    else void answer(handler, request, response);
+  };
 }
 
 async function answer(fetch: FetchHandler, request: IncomingMessage, response: ServerResponse): Promise<void> {

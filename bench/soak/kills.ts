@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { CpuClock, using } from "../processes.ts";
+import { CpuClock } from "../processes.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
 import { countEach, type Experiment, type Trial } from "../report.ts";
@@ -86,7 +86,8 @@ export function killsOf(seconds: number): Experiment {
 
 async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say: (line: string) => void) {
   const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
-  return await using(new SoakProgram(runtime, killed, journal), async (program) => {
+  try {
+    await using program = new SoakProgram(runtime, killed, journal);
     const { port } = await program.tell<{ port: number }>("watched");
     await probe(port);
     const threadsBefore = threadsOf(program);
@@ -95,7 +96,9 @@ async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say:
     const aftermath = await lookAfter(program, port, threadsBefore);
     const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
     return conclude(entries, calls, aftermath);
-  }).finally(() => Deno.remove(journal));
+  } finally {
+    await Deno.remove(journal);
+  }
 }
 
 /** Clients that send one request after another, and the killer; gives every exchange there was. */
