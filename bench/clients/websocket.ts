@@ -94,77 +94,45 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
   });
 }
 
-/** Sends so many messages on each connection, and for each answer another one. */
-async function echo(bytes: number, window: number, ms: number): Promise<LoadReport> {
+/** Connections of which the first sends and all get what is sent: one of an echo, all of what is published. */
+interface Group {
+  readonly sender: Socket;
+  readonly members: number;
+  sent: number;
+  receivedBytes: number;
+}
+
+/** Keeps so many messages under way in each group for some time, and waits for what is under way then. */
+async function load(isEcho: boolean, bytes: number, window: number, ms: number): Promise<LoadReport> {
   const one = frameOf(bytes);
   const frames = concat(...new Array<Uint8Array>(window).fill(one));
   const expected = answerBytes(bytes);
-  await check(bytes, sockets.map((_, at) => at), () => sockets.forEach((socket) => socket.write(one)));
-  const partial = new Array<number>(sockets.length).fill(0);
-  let [underWay, messages] = [0, 0];
-  const send = (at: number, count: number): void => {
-    underWay += count;
-    sockets[at].write(frames.subarray(0, count * one.byteLength));
-  };
-  return await timed(
-    ms,
-    () => sockets.forEach((_, at) => send(at, window)),
-    () => messages,
-    () => underWay === 0,
-    (isOver, at, data) => {
-      const total = partial[at] + data.byteLength;
-      const count = Math.floor(total / expected);
-      partial[at] = total - count * expected;
-      underWay -= count;
-      messages += count;
-      if (!isOver && count > 0) send(at, count);
-    },
-  );
-}
-
-/** Sends messages that go to all connections which are read, so many under way at a time. */
-async function publish(bytes: number, window: number, ms: number): Promise<LoadReport> {
-  const one = frameOf(bytes);
-  const expected = answerBytes(bytes);
   const readers = sockets.map((_, at) => at).filter((at) => !sockets[at].isPaused());
-  await check(bytes, readers, () => sockets[0].write(one));
-  const bytesEach = expected * readers.length;
-  let [receivedBytes, published] = [0, 0];
-  const send = (): void => {
-    published++;
-    sockets[0].write(one);
-  };
-  return await timed(
-    ms,
-    send,
-    () => receivedBytes / expected,
-    () => receivedBytes === bytesEach * published,
-    (isOver, _at, data) => {
-      receivedBytes += data.byteLength;
-      while (!isOver && receivedBytes >= bytesEach * (published - window + 1)) send();
-    },
-  );
-}
-
-/** Runs a load for its time, and waits for what is under way then. */
-async function timed(
-  ms: number,
-  start: () => void,
-  count: () => number,
-  isDrained: () => boolean,
-  take: (isOver: boolean, at: number, data: Uint8Array) => void,
-): Promise<LoadReport> {
-  const startMs = performance.now();
-  let isOver = false;
+  await check(bytes, readers, () => sockets.slice(0, isEcho ? undefined : 1).forEach((socket) => socket.write(one)));
+  const groups: Group[] = (isEcho ? sockets : sockets.slice(0, 1)).map((sender) => (
+    { sender, members: isEcho ? 1 : readers.length, sent: 0, receivedBytes: 0 }
+  ));
+  let [awaitedBytes, receivedBytes, isOver] = [0, 0, false];
   const drained = Promise.withResolvers<void>();
-  onData = (at, data) => {
-    take(isOver, at, data);
-    if (isOver && isDrained()) drained.resolve();
+  const send = (group: Group): void => {
+    const count = window - group.sent + Math.floor(group.receivedBytes / (expected * group.members));
+    if (isOver || count === 0) return;
+    group.sent += count;
+    awaitedBytes += count * expected * group.members;
+    group.sender.write(frames.subarray(0, count * one.byteLength));
   };
-  start();
+  onData = (at, { byteLength }) => {
+    const group = groups[isEcho ? at : 0];
+    group.receivedBytes += byteLength;
+    receivedBytes += byteLength;
+    send(group);
+    if (isOver && receivedBytes === awaitedBytes) drained.resolve();
+  };
+  const startMs = performance.now();
+  groups.forEach(send);
   await rest(ms);
   isOver = true;
-  if (isDrained()) drained.resolve();
+  if (receivedBytes === awaitedBytes) drained.resolve();
   const deadline = setTimeout(() => {
     problem ||= "Some messages never came.";
     drained.resolve();
@@ -172,7 +140,7 @@ async function timed(
   await drained.promise;
   clearTimeout(deadline);
   onData = () => {};
-  return { messages: Math.round(count()), seconds: (performance.now() - startMs) / 1000, problem };
+  return { messages: Math.round(receivedBytes / expected), seconds: (performance.now() - startMs) / 1000, problem };
 }
 
 obey({
@@ -180,8 +148,8 @@ obey({
     await open(Number(port), path, Number(count));
     return { problem };
   },
-  echo: (...words) => echo(...words.map(Number) as [number, number, number]),
-  publish: (...words) => publish(...words.map(Number) as [number, number, number]),
+  echo: (bytes, window, ms) => load(true, Number(bytes), Number(window), Number(ms)),
+  publish: (bytes, window, ms) => load(false, Number(bytes), Number(window), Number(ms)),
   stall(count) {
     for (const socket of sockets.slice(-count)) socket.pause();
     return { problem };
