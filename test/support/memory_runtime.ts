@@ -200,7 +200,9 @@ class MemoryConnection implements TransportConnection {
   readonly remoteAddress: Address;
   readonly peer: MemoryPeer;
   readonly #events: TransportEvents;
-  readonly #received: Uint8Array[] = [];
+  /** What came since {@linkcode MemoryPeer.received} was last asked. */
+  #undecoded: Uint8Array[] = [];
+  #decoded = "";
   #receivedBytes = 0;
   #toServer: Uint8Array[] = [];
   #toPeer: Uint8Array[] = [];
@@ -282,7 +284,11 @@ class MemoryConnection implements TransportConnection {
         if (bytes.byteLength > 0) this.#toServer.push(bytes);
         this.#schedule();
       },
-      received: () => this.#received.map((bytes) => decodeLatin1(bytes, 0, bytes.byteLength)).join(""),
+      received: () => {
+        for (const bytes of this.#undecoded) this.#decoded += decodeLatin1(bytes, 0, bytes.byteLength);
+        this.#undecoded = [];
+        return this.#decoded;
+      },
       end: () => {
         this.#peerHasEnded = true;
         this.#schedule();
@@ -313,7 +319,7 @@ class MemoryConnection implements TransportConnection {
     while (this.#toPeer.length > 0 && this.#windowBytes > 0) {
       const first = this.#toPeer[0];
       const taken = first.slice(0, Math.min(first.byteLength, this.#windowBytes));
-      this.#received.push(taken);
+      this.#undecoded.push(taken);
       this.#receivedBytes += taken.byteLength;
       this.#windowBytes -= taken.byteLength;
       this.#waitingBytes -= taken.byteLength;
