@@ -11,6 +11,13 @@
 
 import type { TestCase } from "./test_report.ts";
 
+/** Test files that share a process. */
+export interface TestGroup {
+  readonly files: readonly string[];
+  /** Whether they stand on memory alone. */
+  readonly inMemory: boolean;
+}
+
 /**
  * What is imported by a file that opens sockets, or starts threads or programs. Scripts may wait for something while they
  * are loaded, so that the tests of a file that imports one would come behind those of others.
@@ -31,9 +38,9 @@ const BEGIN = "file: ";
  *
  * @param folder The emitted modules.
  * @param files The test files, as paths of TypeScript relative to the repository.
- * @returns The groups, that of many files last.
+ * @returns The groups, that of many files first: it takes the longest.
  */
-export async function groupTestFiles(folder: string, files: readonly string[]): Promise<string[][]> {
+export async function groupTestFiles(folder: string, files: readonly string[]): Promise<TestGroup[]> {
   const imports = new Map<string, Promise<string[]>>();
   const importsOf = (path: string): Promise<string[]> => {
     // A text may look like the import of a module that is not there.
@@ -42,15 +49,15 @@ export async function groupTestFiles(folder: string, files: readonly string[]): 
     imports.set(path, known);
     return known;
   };
-  const apart: string[][] = [];
+  const apart: TestGroup[] = [];
   const together: string[] = [];
   for (const file of files) {
     const path = toEmitted(file);
     const isAlone = ALONE.test(await Deno.readTextFile(`${folder}/${path}`));
-    if (isAlone || await standsApart(path, importsOf)) apart.push([file]);
+    if (isAlone || await standsApart(path, importsOf)) apart.push({ files: [file], inMemory: false });
     else together.push(file);
   }
-  return together.length === 0 ? apart : [...apart, together];
+  return together.length === 0 ? apart : [{ files: together, inMemory: true }, ...apart];
 }
 
 /**
@@ -93,8 +100,8 @@ function findImports(path: string, text: string): string[] {
  * @param groups What {@linkcode groupTestFiles} gave.
  * @returns The paths of the modules, relative to the folder.
  */
-export async function writeTestGroups(folder: string, groups: readonly (readonly string[])[]): Promise<string[]> {
-  return await Promise.all(groups.map(async (files, index) => {
+export async function writeTestGroups(folder: string, groups: readonly TestGroup[]): Promise<string[]> {
+  return await Promise.all(groups.map(async ({ files }, index) => {
     const name = `test_group_${String(index + 1).padStart(3, "0")}.js`;
     const lines = files.map((file) => {
       const begin = `import { test } from "node:test"; test(${JSON.stringify(BEGIN + file)}, () => {});`;

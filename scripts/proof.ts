@@ -1,5 +1,6 @@
 /**
- * Runs every suite that `deno task test` leaves out: those that need packages from npm, a browser, proxies or minutes.
+ * Runs every suite that `deno task test` leaves out: those that need packages from npm, a browser, proxies or minutes, and
+ * the files that stand on memory alone on the versions of Node that left them to another one.
  *
  * Usage: `deno task proof [filter ...]`. A filter selects the suites whose name contains it. A suite for which a program
  * is missing is left out, with a line that names the program; all others must pass.
@@ -28,6 +29,7 @@ const SUITES: readonly Suite[] = [
   { task: "test:observe", needs: ["prometheus", "promtool", "chromium"] },
   { task: "test:deploy", args: ["--quick"], needs: ["nginx", "haproxy"], runsAlone: true },
   { task: "test:splits" },
+  { task: "test:nodes" },
   { task: "test:proxy", needs: ["nginx"] },
   { task: "test:browser", needs: ["chromium"] },
   { task: "test:showcase", needs: ["chromium"], runsAlone: true },

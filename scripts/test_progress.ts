@@ -14,6 +14,7 @@ const CLEAR_LINE = "\r\x1b[2K";
 
 /** How far one runtime is. */
 interface Share {
+  readonly fileCount: number;
   files: number;
   passed: number;
   failed: number;
@@ -21,20 +22,14 @@ interface Share {
 
 /** Shows how far the runtimes of one call are. */
 export class TestProgress {
-  readonly #fileCount: number;
   readonly #isTerminal = Deno.stdout.isTerminal();
   readonly #shares = new Map<string, Share>();
   readonly #beganMs = performance.now();
   #shownMs = 0;
 
-  /** @param fileCount How many files each runtime tests. */
-  constructor(fileCount: number) {
-    this.#fileCount = fileCount;
-  }
-
-  /** Begins to show a runtime. Gives what takes its output. */
-  begin({ name, lines }: TestRuntime): (text: string) => void {
-    const share: Share = { files: 0, passed: 0, failed: 0 };
+  /** A process of a runtime begins, which tests so many files in all. Gives what takes the output of that process. */
+  begin({ name, lines }: TestRuntime, fileCount: number): (text: string) => void {
+    const share = this.#shares.get(name) ?? { fileCount, files: 0, passed: 0, failed: 0 };
     this.#shares.set(name, share);
     let rest = "";
     return (text) => {
@@ -69,8 +64,8 @@ export class TestProgress {
     const nowMs = performance.now();
     if (!this.#isTerminal || nowMs - this.#shownMs < INTERVAL_MS) return;
     this.#shownMs = nowMs;
-    const shares = [...this.#shares].map(([name, { files, passed, failed }]) =>
-      `${name} ${Math.min(files, this.#fileCount)}/${this.#fileCount} files, ${passed} passed` +
+    const shares = [...this.#shares].map(([name, { fileCount, files, passed, failed }]) =>
+      `${name} ${Math.min(files, fileCount)}/${fileCount} files, ${passed} passed` +
       (failed > 0 ? `, ${failed} failed` : "")
     );
     if (shares.length > 0) shares.push(`${Math.round((nowMs - this.#beganMs) / 1000)} s`);

@@ -24,6 +24,11 @@ export interface TestRuntime {
   readonly name: string;
   /** Whether it runs the emitted JavaScript and not the TypeScript. */
   readonly emitted: boolean;
+  /**
+   * The runtime on which the tests that stand on memory alone run for this one too, unless the command line asks for more:
+   * what they test differs between versions of Node in nothing but the engine. `null` where they run themselves.
+   */
+  readonly leavesMemoryTo: string | null;
   /** Finds the program, downloading it if need be; rejects with the reason where there is none. */
   find(root: string): Promise<RuntimeProgram>;
   /** The command that runs these modules and writes a JUnit report. */
@@ -63,6 +68,7 @@ export const TEST_RUNTIMES: readonly TestRuntime[] = [
   {
     name: "deno",
     emitted: false,
+    leavesMemoryTo: null,
     find: () => Promise.resolve({ path: Deno.execPath(), version: Deno.version.deno }),
     command: (program, files, reportPath) => [
       program,
@@ -89,6 +95,7 @@ export const TEST_RUNTIMES: readonly TestRuntime[] = [
   {
     name: "bun",
     emitted: false,
+    leavesMemoryTo: null,
     find: (root) => findWithNpx(root, "bun@1", ["bun", "-e", PRINT_BUN]),
     command: (program, files, reportPath) => [
       program,
@@ -104,21 +111,26 @@ export const TEST_RUNTIMES: readonly TestRuntime[] = [
     strayErrors: /^# Unhandled error between tests$/gm,
     read: (cases, files) => ({ cases, filesWithoutTest: filesMissingFrom(cases, files) }),
   },
-  nodeRuntime("node", findMachineNode),
-  nodeRuntime("node@24", (root) => findWithNpx(root, "node@24", ["node", "-e", PRINT_NODE])),
-  nodeRuntime("node@26", (root) => findWithNpx(root, "node@26", ["node", "-e", PRINT_NODE])),
+  nodeRuntime("node", "node@24", findMachineNode),
+  nodeRuntime("node@24", null, (root) => findWithNpx(root, "node@24", ["node", "-e", PRINT_NODE])),
+  nodeRuntime("node@26", "node@24", (root) => findWithNpx(root, "node@26", ["node", "-e", PRINT_NODE])),
 ];
 
-function nodeRuntime(name: string, find: (root: string) => Promise<RuntimeProgram>): TestRuntime {
+function nodeRuntime(
+  name: string,
+  leavesMemoryTo: string | null,
+  find: (root: string) => Promise<RuntimeProgram>,
+): TestRuntime {
   return {
     name,
     emitted: true,
+    leavesMemoryTo,
     find,
     command: (program, modules, reportPath) => [
       program,
       "--enable-source-maps",
       "--test",
-      // One process at a time, as Deno and Bun have one file: tests that measure time are not to disturb each other.
+      // One process at a time, as Deno and Bun have one file: the runner of all tests says how many run at once.
       "--test-concurrency=1",
       "--test-reporter=spec",
       "--test-reporter-destination=stdout",
