@@ -80,6 +80,7 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
   const expected = answerBytes(bytes);
   const received = new Map(receivers.map((at) => [at, 0]));
   let whole = 0;
+  let deadline: ReturnType<typeof setTimeout> | undefined;
   await new Promise<void>((resolve) => {
     onData = (at, data) => {
       // Behind the head of the frame the payload is compared as it comes.
@@ -89,9 +90,13 @@ async function check(bytes: number, receivers: readonly number[], send: () => vo
       received.set(at, received.get(at)! + data.byteLength);
       if (received.get(at) === expected && ++whole === receivers.length) resolve();
     };
-    setTimeout(resolve, DRAIN_DEADLINE_MS).unref();
+    deadline = setTimeout(() => {
+      problem ||= "The first answers did not come in time.";
+      resolve();
+    }, DRAIN_DEADLINE_MS);
     send();
   });
+  clearTimeout(deadline);
 }
 
 /** Connections of which the first sends and all get what is sent: one of an echo, all of what is published. */
