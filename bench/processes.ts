@@ -16,8 +16,25 @@ import { ServerLaunch } from "./servers/launch.ts";
 const STOP_DEADLINE_MS = 2_000;
 /** Enough for the first error with its stack. */
 const MAX_PRINTED_CHARS = 1_000;
+/** Far longer than any server takes to start. */
+const START_DEADLINE_MS = 60_000;
+/** A loop that is kept busy answers late. */
+const ASK_DEADLINE_MS = 15_000;
+/** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
+const TICKS_PER_SECOND = 100;
+/** The processors for servers and for their load, so that neither takes the other's; none where there is only one. */
+const LAST_CORE = navigator.hardwareConcurrency - 1;
+const CORES = LAST_CORE < 1 ? null : { server: "0", load: LAST_CORE === 1 ? "1" : `1-${LAST_CORE}` };
 /** Raises the number of files a program may have open to what it is allowed to, and becomes the program. */
 export const WITH_MANY_FILES: readonly string[] = ["bash", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "bash"];
+
+/**
+ * Starts so many copies of a program that knows nothing of this folder, tells when its port can be connected to, and
+ * ends them when its input ends.
+ */
+const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do "$@" >&2 & done; ' +
+  "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
+  `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
 
 export class ChildProgram {
   printedErrors = "";
@@ -83,19 +100,6 @@ export function startClient(file: string, ...args: readonly string[]): ChildProg
   return new ChildProgram([Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args]);
 }
 
-/** Far longer than any server takes to start. */
-const START_DEADLINE_MS = 60_000;
-/** A loop that is kept busy answers late. */
-const ASK_DEADLINE_MS = 15_000;
-
-/**
- * Starts so many copies of a program that knows nothing of this folder, tells when its port can be connected to, and
- * ends them when its input ends.
- */
-const FOREIGN = 'port=$1 copies=$2; shift 2; for ((i = 0; i < copies; i++)); do "$@" >&2 & done; ' +
-  "until (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do kill -0 $! || exit 1; sleep 0.02; done; " +
-  `echo "{\\"port\\":$port}"; while read -r line; do echo null; done; kill $(jobs -p); wait`;
-
 export class ServerProcess extends ChildProgram {
   /** Where it listens. */
   port = 0;
@@ -157,9 +161,6 @@ export class ServerProcess extends ChildProgram {
   }
 }
 
-/** The unit of times in /proc, which Linux fixes for programs at 100 in a second (USER_HZ). */
-const TICKS_PER_SECOND = 100;
-
 /**
  * The time that the threads of a process and of those it has started have had on a processor, to the nanosecond, from
  * `schedstat`. What a thread had that has ended counts as far as it was seen, so that the time never runs backwards.
@@ -204,7 +205,7 @@ export function cpuSecondsOfMachine(): number {
  * The memory of a process, and of those it has started: resident now, and the most since the start or since the peak was
  * last forgotten. No number where the process has ended; one that it has started may have ended, and has none.
  */
-export function memoryOf(pid: number): { residentBytes: number; peakBytes: number } {
+function memoryOf(pid: number): { residentBytes: number; peakBytes: number } {
   const bytesOf = (name: string) =>
     familyOf(pid).reduce((sum, each) => {
       const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(textOf(`${each}/status`))?.[1];
@@ -212,10 +213,6 @@ export function memoryOf(pid: number): { residentBytes: number; peakBytes: numbe
     }, 0);
   return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
 }
-
-/** The processors for servers and for their load, so that neither takes the other's; none where there is only one. */
-const LAST_CORE = navigator.hardwareConcurrency - 1;
-const CORES = LAST_CORE < 1 ? null : { server: "0", load: LAST_CORE === 1 ? "1" : `1-${LAST_CORE}` };
 
 /** A command whose process stays on the processors for the load; as it is where there is one processor. */
 export function besideServers(argv: readonly string[]): readonly string[] {

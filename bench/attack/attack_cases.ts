@@ -75,11 +75,9 @@ function readLate(takesModule: boolean): Attack {
 async function upload(site: AttackSite, uploads: number, chunks: number) {
   const cpuBefore = site.server.cpuTime().seconds;
   const content = tinyChunks(chunks);
-  const outcomes = await site.withConnections(
-    uploads,
-    (connections) =>
-      Promise.all(connections.map((each) => each.exchange(`POST /read-late?20 ${CHUNKED}`, DEADLINE_MS, content))),
-  );
+  using connections = await site.open(uploads);
+  const request = `POST /read-late?20 ${CHUNKED}`;
+  const outcomes = await Promise.all(connections.map((each) => each.exchange(request, DEADLINE_MS, content)));
   const cpuSeconds = Math.max(0.01, site.server.cpuTime().seconds - cpuBefore);
   return { answered: together(outcomes).answered, secondsPerChunk: cpuSeconds / (uploads * chunks) };
 }
@@ -93,21 +91,21 @@ function oneTurn(name: string, options: Attack["options"]): Attack {
     options,
     // The one that made them wait, and a handler that was begun before.
     maxWaitMs: 1.5 * COMPUTE_MS,
-    run: (site) =>
-      site.withConnections(COMPUTING + 2, async (connections) => {
-        for (const connection of connections) await connection.exchange(get("/hello"), PATIENCE_MS);
-        // While a handler computes everything else becomes readable, in this order.
-        const held = connections[0].exchange(get("/compute?60"), PATIENCE_MS);
-        await rest(20);
-        const beganAtMs = performance.now();
-        let worstWaitMs = 0;
-        const light = connections[1].exchange(get("/hello"), PATIENCE_MS)
-          .finally(() => worstWaitMs = performance.now() - beganAtMs);
-        const others = connections.slice(2).map((each) => each.exchange(get(`/compute?${COMPUTE_MS}`), PATIENCE_MS));
-        const { answered } = together(await Promise.all([held, light, ...others]));
-        const isLate = worstWaitMs > (COMPUTING - 1) * COMPUTE_MS;
-        return { worstWaitMs, answered, late: isLate && "the light response left when all that computed had" };
-      }),
+    async run(site) {
+      using connections = await site.open(COMPUTING + 2);
+      for (const connection of connections) await connection.exchange(get("/hello"), PATIENCE_MS);
+      // While a handler computes everything else becomes readable, in this order.
+      const held = connections[0].exchange(get("/compute?60"), PATIENCE_MS);
+      await rest(20);
+      const beganAtMs = performance.now();
+      let worstWaitMs = 0;
+      const light = connections[1].exchange(get("/hello"), PATIENCE_MS)
+        .finally(() => worstWaitMs = performance.now() - beganAtMs);
+      const others = connections.slice(2).map((each) => each.exchange(get(`/compute?${COMPUTE_MS}`), PATIENCE_MS));
+      const { answered } = together(await Promise.all([held, light, ...others]));
+      const isLate = worstWaitMs > (COMPUTING - 1) * COMPUTE_MS;
+      return { worstWaitMs, answered, late: isLate && "the light response left when all that computed had" };
+    },
   };
 }
 
@@ -119,13 +117,13 @@ function healthCheck(model: "blocking" | "worker-pool"): Attack {
     options: { model, healthPath: "/health", ...model === "worker-pool" && { workers: 1 } },
     maxWaitMs: 300,
     allowed: ["200"],
-    run: (site) =>
-      site.withConnection(async (holding) => {
-        await holding.send("GET /hel");
-        await rest(50);
-        const asked = await site.ask("/health", { patienceMs: 2_000 });
-        return { ...asked, worstWaitMs: asked.waitMs };
-      }),
+    async run(site) {
+      using holding = await site.open();
+      await holding[0].send("GET /hel");
+      await rest(50);
+      const asked = await site.ask("/health", { patienceMs: 2_000 });
+      return { ...asked, worstWaitMs: asked.waitMs };
+    },
   };
 }
 
@@ -142,7 +140,7 @@ function descriptors(openFiles: number, connections: number): Attack {
       const idle: WireConnection[] = [];
       // In the backlog of a server that can't accept there is room for some, and others wait for ever.
       const connecting = Promise.all(Array.from({ length: connections }, async () => {
-        idle.push(await site.connect());
+        idle.push(...await site.open());
       })).catch(() => {});
       await Promise.race([connecting, rest(2_000)]);
       const beyond = await site.ask("/hello", { count: 20, patienceMs: 1_500 });
@@ -165,7 +163,7 @@ function methods(name: string, options: Attack["options"], takesModule: boolean)
       const found: string[] = [];
       for (const method of ["TRACK", "TRACE", "trace", "connect", "CONNECT", "FOO"]) {
         const request = get(method === "CONNECT" ? "x:1" : "/method").replace("GET", method);
-        found.push(contentOf(await site.withConnection((connection) => connection.exchange(request, 2_000))));
+        found.push(contentOf(await site.exchange(request, 2_000)));
       }
       const answered = found.join(" ");
       // A Request of Bun's own can't have a method that Bun does not know.
@@ -203,15 +201,14 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     title: "a million chunks of a byte to a reader of a stream",
     alsoNative: true,
     maxWaitMs: 1_000,
-    run: (site) =>
-      site.withConnection(async (connection) => {
-        const content = tinyChunks(site.isQuick ? 100_000 : 1_000_000);
-        const beganAtMs = performance.now();
-        const uploaded = connection.exchange(`POST /read-stream ${CHUNKED}`, DEADLINE_MS, content);
-        const { result, worstWaitMs } = await site.probeDuring(uploaded);
-        const seconds = (performance.now() - beganAtMs) / 1000;
-        return { worstWaitMs, answered: `${nameOf(result)} in ${seconds.toFixed(2)} s` };
-      }),
+    async run(site) {
+      const content = tinyChunks(site.isQuick ? 100_000 : 1_000_000);
+      const beganAtMs = performance.now();
+      const uploading = site.exchange(`POST /read-stream ${CHUNKED}`, DEADLINE_MS, content);
+      const { result, worstWaitMs } = await site.probeDuring(uploading);
+      const seconds = (performance.now() - beganAtMs) / 1000;
+      return { worstWaitMs, answered: `${nameOf(result)} in ${seconds.toFixed(2)} s` };
+    },
   },
   oneTurn("", undefined),
   oneTurn(", worker-pool", { model: "worker-pool", workers: 16 }),
@@ -222,10 +219,8 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     takesModule: true,
     async run(site) {
       const { stats } = await site.stats();
-      const outcomes = await site.withConnections(
-        16,
-        (connections) => Promise.all(connections.map((each) => each.exchange(get("/thread"), PATIENCE_MS))),
-      );
+      using connections = await site.open(16);
+      const outcomes = await Promise.all(connections.map((each) => each.exchange(get("/thread"), PATIENCE_MS)));
       const shares = [...countEach(outcomes.map(contentOf)).values()].sort((a, b) => a - b);
       const least = stats.loops < 2 ? 16 : shares.length < 2 ? 0 : shares[0];
       // The system deals at random: fewer than 2 of 16 come about once in 2,000 runs.
@@ -278,10 +273,11 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     options: { maxConnections: 200 },
     allowed: ["200", "503"],
     async run(site) {
-      const asked = await site.withConnections(200, async (idle) => {
-        await Promise.all(idle.map((each) => each.exchange(get("/hello"), PATIENCE_MS)));
-        return await site.ask("/hello", { count: 333 });
-      });
+      const idle = await site.open(200);
+      await Promise.all(idle.map((each) => each.exchange(get("/hello"), PATIENCE_MS)));
+      const asked = await site.ask("/hello", { count: 333 });
+      for (const connection of idle) connection.close();
+      // The server learns of it before it is asked whether it has survived.
       await rest(100);
       return asked;
     },

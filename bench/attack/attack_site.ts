@@ -74,32 +74,26 @@ export class AttackSite {
     [this.server, this.runtime, this.isQuick] = [server, runtime, isQuick];
   }
 
-  connect(): Promise<WireConnection> {
-    return WireConnection.open(this.server.port);
-  }
-
-  async withConnections<T>(count: number, use: (connections: WireConnection[]) => Promise<T>): Promise<T> {
-    const connections = await Promise.all(Array.from({ length: count }, () => this.connect()));
-    try {
-      return await use(connections);
-    } finally {
-      for (const connection of connections) connection.close();
-    }
-  }
-
-  withConnection<T>(use: (connection: WireConnection) => Promise<T>): Promise<T> {
-    return this.withConnections(1, ([connection]) => use(connection));
+  /** Opens so many connections, which are closed at the end of the scope that uses them. */
+  async open(count = 1): Promise<WireConnection[] & Disposable> {
+    const connections = await Promise.all(Array.from({ length: count }, () => WireConnection.open(this.server.port)));
+    return Object.assign(connections, { [Symbol.dispose]: () => connections.forEach((each) => each.close()) });
   }
 
   /** Sends so many requests on kept connections, on each the next when the last was answered. */
   async exchangeAll(requests: number, request: string, clients = 1): Promise<Outcome[]> {
+    using connections = await this.open(clients);
     const outcomes: Outcome[] = [];
     let left = requests;
-    await this.withConnections(clients, (connections) =>
-      Promise.all(connections.map(async (connection) => {
-        while (left-- > 0) outcomes.push(await connection.exchange(request, PATIENCE_MS));
-      })));
+    await Promise.all(connections.map(async (connection) => {
+      while (left-- > 0) outcomes.push(await connection.exchange(request, PATIENCE_MS));
+    }));
     return outcomes;
+  }
+
+  async exchange(request: string, patienceMs: number, content?: Uint8Array): Promise<Outcome> {
+    using connections = await this.open();
+    return await connections[0].exchange(request, patienceMs, content);
   }
 
   /** Asks on a new connection for each request, with so many under way at a time: all at once unless given. */
@@ -110,7 +104,7 @@ export class AttackSite {
     await Promise.all(Array.from({ length: options.atOnce ?? count }, async () => {
       while (left-- > 0) {
         const beganAtMs = performance.now();
-        const exchange = this.withConnection((connection) => connection.exchange(get(target), patienceMs));
+        const exchange = this.exchange(get(target), patienceMs);
         outcomes.push(await exchange.catch((): Outcome => ({ kind: "cut", receivedBytes: 0 })));
         waitMs = Math.max(waitMs, performance.now() - beganAtMs);
       }

@@ -236,7 +236,7 @@ const TOLERANCE = 1e-9;
  * at a time of no meaning, which is what the product-limit estimate of Kaplan and Meier is for: each time that ended
  * lowers the share that lasts longer by one part of those that were still waiting then.
  */
-export function distributionOf(ended: readonly number[], waiting: readonly number[], isPaced: boolean) {
+function distributionOf(ended: readonly number[], waiting: readonly number[], isPaced: boolean) {
   const of = (times: readonly number[], hasEnded: boolean) => times.map((ms) => ({ ms, hasEnded }));
   // Of equal times those that have ended come first: one that still waits lasts longer.
   const times = [...of(ended, true), ...of(waiting, false)].sort((a, b) => a.ms - b.ms);
