@@ -5,6 +5,7 @@
  */
 
 import type { Clock, Timer } from "../src/runtime.ts";
+import { callApart, keepAsyncContext, scheduleApart } from "./async_context.ts";
 
 /** What these runtimes' timers are, whatever their type declarations say: Deno's are numbers unless asked for Node's. */
 type TimerHandle = number | { unref(): void };
@@ -15,6 +16,7 @@ type TimerHandle = number | { unref(): void };
  * @param unref Lets the process end although a timer is waiting.
  */
 export function createSystemClock(unref: (handle: TimerHandle) => void): Clock {
+  keepAsyncContext();
   return {
     nowMs: () => performance.now(),
     wallTimeMs: () => Date.now(),
@@ -27,6 +29,7 @@ export function createSystemClock(unref: (handle: TimerHandle) => void): Clock {
       const handle = setTimeout(callback, delayMs);
       return { cancel: () => clearTimeout(handle) };
     },
-    defer: (callback) => void setImmediate(callback),
+    defer: (callback) => scheduleApart(setImmediate, callback),
+    callApart,
   };
 }

@@ -9,6 +9,7 @@
 import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
 import type { TransportEvents } from "../src/runtime.ts";
 import { addressOf } from "./addresses.ts";
+import { scheduleApart } from "./async_context.ts";
 import { bufferCodecs } from "./buffer_codecs.ts";
 import { builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
@@ -156,7 +157,7 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   open(): void {
     readTurns.openConnections++;
     this.opened();
-    this.resumeSocket();
+    this.readOn();
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
@@ -192,8 +193,9 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   /** The read under way goes on: what it brings is the one onData that may follow. */
   protected pauseSocket(): void {}
 
+  /** A handler may have asked for more: all that is read later must not be told in its async context. */
   protected resumeSocket(): void {
-    this.readOn();
+    if (!this.#isReading) scheduleApart(readOn, this);
   }
 
   readOn(): void {
@@ -294,6 +296,10 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   #closeWrite(): void {
     this.#conn.closeWrite().then(() => this.outputEnded(), this.#onFailure);
   }
+}
+
+function readOn(connection: DenoConnection): void {
+  connection.readOn();
 }
 
 /** The standard outputs, which all runtimes that are made in this thread share. */

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { scheduleApart } from "./async_context.ts";
+
 /** A turn that has lasted as long is over as soon as that can be: further reads are left to the next one. */
 const LONG_TURN_MS = 4;
 /** Shorter turns are not counted: 61 of them hold others up for a tenth of a second at most. */
@@ -43,7 +45,7 @@ export class LoopTurns {
   #begin(): void {
     this.#isEndDue = true;
     this.#beganMs = performance.now();
-    setImmediate(this.#onTurnEnd);
+    scheduleApart(setImmediate, this.#onTurnEnd);
   }
 
   #endTurn(): void {

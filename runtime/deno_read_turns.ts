@@ -12,6 +12,7 @@
  * @module
  */
 
+import { scheduleApart } from "./async_context.ts";
 import type { LoopTurns } from "./deno_loop_turns.ts";
 
 /** Up to so many connections none can be left over in a turn. */
@@ -61,7 +62,7 @@ export class ReadTurns {
       else connection.readOn();
       return;
     }
-    if (this.#reads++ === 0) setImmediate(this.#onTurnEnd);
+    if (this.#reads++ === 0) scheduleApart(setImmediate, this.#onTurnEnd);
     this.#waiting.push(connection);
   }
 

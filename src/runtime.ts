@@ -260,8 +260,16 @@ export interface Clock {
   every(intervalMs: number, callback: () => void): Timer;
   /** Calls back once after `delayMs`, and keeps the process alive until then. */
   after(delayMs: number, callback: () => void): Timer;
-  /** Calls back once, after every microtask of this turn of the event loop and as soon as possible then. */
+  /**
+   * Calls back once, after every microtask of this turn of the event loop and as soon as possible then; in the async context
+   * (`AsyncLocalStorage`) of the runtime itself, since many ask for one turn together.
+   */
   defer(callback: () => void): void;
+  /**
+   * Calls back within the call, in the async context that deferred callbacks have: for handlers that are called one behind
+   * the other.
+   */
+  callApart(callback: () => void): void;
 }
 
 /** An output for lines. */

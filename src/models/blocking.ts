@@ -56,13 +56,19 @@ export class BlockingScheduler implements Scheduler {
       let exchange = await this.#readRequest();
       while (exchange !== null) {
         // It may have been answered or aborted before it was its turn.
-        if (exchange.progress === "awaited") callHandler(this.#options.handler, exchange);
+        if (exchange.progress === "awaited") this.#call(exchange);
         exchange = await this.#readRequest();
       }
       // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to
       // first.
       if (this.#line.length > 0) await new Promise<void>((resolve) => this.#options.clock.defer(resolve));
     }
+  }
+
+  /** One loop calls for all connections: what a handler enters must not go on in it. */
+  #call(exchange: Exchange): void {
+    const { handler, clock } = this.#options;
+    clock.callApart(() => callHandler(handler, exchange));
   }
 
   /** Waits for the connection that has waited longest. */

@@ -79,8 +79,8 @@ export class HandlerTurns {
     let taken = 0;
     while (taken < waiting.length && this.#spentMs < MAX_TURN_MS) {
       const exchange = waiting[taken++];
-      // Its client may have gone meanwhile, or its time be over.
-      if (exchange.progress === "awaited") this.#callNow(exchange);
+      // Its client may have gone meanwhile, or its time be over. What the handler before has entered is not for this one.
+      if (exchange.progress === "awaited") this.#clock.callApart(() => this.#callNow(exchange));
     }
     waiting.splice(0, taken);
   }

@@ -165,7 +165,9 @@ export class HandlerHost implements HostLink {
     let isTurnOver = false;
     while (taken < waiting.length && !isTurnOver) {
       const { message, attached } = waiting[taken++];
-      this.#takeMessage(message, attached);
+      // What a handler before has entered (`AsyncLocalStorage`) is not for this one; before Node 24 it stays with the port.
+      if (message[0] === "call") this.#clock.callApart(() => this.#takeMessage(message, attached));
+      else this.#takeMessage(message, attached);
       isTurnOver = message[0] === "call" && (oneATurn || this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS);
     }
     this.#waiting = taken === waiting.length ? [] : waiting.slice(taken);

@@ -247,6 +247,10 @@ class ThreadClock implements Clock {
 
   readonly defer = (callback: () => void): void => this.#clock.defer(() => this.#call(callback));
 
+  callApart(callback: () => void): void {
+    callback();
+  }
+
   hold(): void {
     this.#held ??= [];
   }

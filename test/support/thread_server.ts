@@ -216,6 +216,7 @@ function slowClock(clock: Clock): { clock: Clock; compute(ms: number): void } {
       every: (intervalMs, callback) => clock.every(intervalMs, callback),
       after: (delayMs, callback) => clock.after(delayMs, callback),
       defer: (callback) => clock.defer(callback),
+      callApart: (callback) => callback(),
     },
     compute: (ms) => void (spentMs += ms),
   };

@@ -44,6 +44,10 @@ export class VirtualClock implements Clock {
     this.#deferred.push(callback);
   };
 
+  callApart(callback: () => void): void {
+    callback();
+  }
+
   /** Timers that are waiting, so that a test can see that none is left. */
   get pendingCount(): number {
     return this.#pending.size;

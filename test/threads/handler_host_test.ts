@@ -87,6 +87,7 @@ describe("a thread that never lacks work", () => {
       every: (intervalMs, callback) => clock.every(intervalMs, callback),
       after: (delayMs, callback) => clock.after(delayMs, callback),
       defer: (callback) => clock.defer(callback),
+      callApart: (callback) => callback(),
     };
     const claims = new Claims();
     const orders: HandlerOrders = {
