@@ -72,6 +72,26 @@ test("a copy that was sent leaves its memory to the next", () => {
   assert.equal(first.next().buffer, buffer);
 });
 
+test("a copy whose connection is gone leaves its memory to no other one, since the write may go on", () => {
+  const [gone, next] = [new WriteBacklog(), new WriteBacklog()];
+  const [bytes] = numberedPieces([40 * KIB]);
+  gone.addCopy(bytes, 0, bytes.byteLength);
+  const written = gone.next();
+  gone.clear();
+  next.addCopy(bytes, 0, bytes.byteLength);
+  assert.notEqual(next.next().buffer, written.buffer);
+});
+
+test("what is copied may be longer than what is joined, and lie anywhere in its memory", () => {
+  for (const [start, byteLength] of [[0, 200 * KIB], [190 * KIB, 10 * KIB]]) {
+    const bytes = new Uint8Array(start + byteLength);
+    bytes.set(numberedPieces([byteLength])[0], start);
+    const backlog = new WriteBacklog();
+    backlog.addCopy(bytes, start, bytes.byteLength);
+    drain(backlog, Infinity);
+  }
+});
+
 for (const mostBytes of [1, 7, 1000, 40 * KIB, 70 * KIB]) {
   test(`order is kept when a socket takes ${mostBytes} bytes at once`, () => {
     const sizes = mostBytes < 1000 ? [3, 9, 1, 300, 2] : [9, 64 * KIB, 2, 500, 100 * KIB, 7, 20 * KIB, 20 * KIB, 5];
