@@ -20,7 +20,8 @@ interface AsyncHooks {
 
 const IS_DENO = "Deno" in globalThis;
 
-let scope: Scope | null = null;
+/** The context of the adapters, once it is known. */
+export let ownScope: Scope | null = null;
 /** Makes one for a single call, where that is needed. */
 let makeScope: (() => Scope) | null = null;
 
@@ -29,23 +30,23 @@ let makeScope: (() => Scope) | null = null;
  * 10 ms for its first module of Node's, in which a server can listen already.
  */
 export function keepAsyncContext(): void {
-  if (scope !== null) return;
+  if (ownScope !== null) return;
   const hooks = IS_DENO ? undefined : process.getBuiltinModule?.("node:async_hooks");
   if (hooks === undefined) import("node:async_hooks").then(takeHooks, () => {});
   else takeHooks(hooks);
 }
 
 function takeHooks({ AsyncResource }: AsyncHooks): void {
-  if (scope !== null) return;
+  if (ownScope !== null) return;
   // Deno needs 10 us to make one.
   if (!IS_DENO) makeScope = () => new AsyncResource("TrivetCall");
-  scope = new AsyncResource("Trivet");
+  ownScope = new AsyncResource("Trivet");
 }
 
 /** Calls what schedules something, or waits for a promise, in the adapter's own context. It must not call the user's code. */
 export function scheduleApart<A extends unknown[]>(schedule: (...args: A) => unknown, ...args: A): void {
-  if (scope === null) schedule(...args);
-  else scope.runInAsyncScope(schedule, undefined, ...args);
+  if (ownScope === null) schedule(...args);
+  else ownScope.runInAsyncScope(schedule, undefined, ...args);
 }
 
 /**
@@ -53,7 +54,7 @@ export function scheduleApart<A extends unknown[]>(schedule: (...args: A) => unk
  * `enterWith` stays with the resource it runs in.
  */
 export function callApart(callback: () => void): void {
-  if (scope === null) callback();
-  else if (makeScope === null) scope.runInAsyncScope(callback, undefined);
-  else (scope.runInAsyncScope(makeScope!, undefined) as Scope).runInAsyncScope(callback, undefined);
+  if (ownScope === null) callback();
+  else if (makeScope === null) ownScope.runInAsyncScope(callback, undefined);
+  else (ownScope.runInAsyncScope(makeScope!, undefined) as Scope).runInAsyncScope(callback, undefined);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Clock, Timer } from "../src/runtime.ts";
-import { callApart, keepAsyncContext, scheduleApart } from "./async_context.ts";
+import { callApart, keepAsyncContext, ownScope } from "./async_context.ts";
 
 /** What these runtimes' timers are, whatever their type declarations say: Deno's are numbers unless asked for Node's. */
 type TimerHandle = number | { unref(): void };
@@ -29,7 +29,11 @@ export function createSystemClock(unref: (handle: TimerHandle) => void): Clock {
       const handle = setTimeout(callback, delayMs);
       return { cancel: () => clearTimeout(handle) };
     },
-    defer: (callback) => scheduleApart(setImmediate, callback),
+    defer: (callback) => {
+      // Each small response is deferred once: it passes through no further function.
+      if (ownScope === null) setImmediate(callback);
+      else ownScope.runInAsyncScope(setImmediate, undefined, callback);
+    },
     callApart,
   };
 }

@@ -192,7 +192,8 @@ async function runTests(
 ): Promise<Result> {
   const records = `${suite.folder}/${runtime.name}_transitions`;
   await Deno.mkdir(records);
-  const env = { [RECORDS_VARIABLE]: records };
+  // Each file is a process on Node, and all of them compile the same modules.
+  const env = { [RECORDS_VARIABLE]: records, NODE_COMPILE_CACHE: `${suite.folder}/compiled` };
   const ends = await Promise.all(shares.map((modules, share) =>
     suite.inTurn(async () => {
       const reportPath = `${suite.folder}/${runtime.name}_${share}.xml`;
