@@ -43,7 +43,7 @@ function takeHooks({ AsyncResource }: AsyncHooks): void {
   ownScope = new AsyncResource("Trivet");
 }
 
-/** Calls what schedules something, or waits for a promise, in the adapter's own context. It must not call the user's code. */
+/** Calls what schedules something, or waits for a promise, in the adapter's own context; never the user's code. */
 export function scheduleApart<A extends unknown[]>(schedule: (...args: A) => unknown, ...args: A): void {
   if (ownScope === null) schedule(...args);
   else ownScope.runInAsyncScope(schedule, undefined, ...args);

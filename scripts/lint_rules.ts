@@ -37,7 +37,7 @@ const LAYERS: readonly { readonly folder: string; readonly imports: readonly str
     folder: "src/models/",
     imports: ["src/threads/", "src/observe/", "src/exchange/", "src/web/", "src/api/", "src/http/"],
   },
-  // What looks on sees what the seam shows, and nothing of what works.
+  // Static files and observers use what the seams show, and nothing of connections and models.
   { folder: "src/static/", imports: ["src/web/", "src/api/", "src/http/"] },
   { folder: "src/observe/", imports: ["src/exchange/", "src/web/", "src/api/", "src/http/"] },
   {

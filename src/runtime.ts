@@ -156,7 +156,7 @@ export interface TransportConnection {
   write(bytes: Uint8Array, start?: number, end?: number): boolean;
   /**
    * Does what `write` does, but the bytes are the core's again when it returns: what the system has not taken by then was
-   * copied, into memory that is used again. Absent where a runtime needs new memory for that.
+   * copied. Absent where all of it would be, into memory that is made for it: giving costs no more then.
    */
   writeBorrowed?(bytes: Uint8Array, start: number, end: number): boolean;
   /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */

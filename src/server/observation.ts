@@ -1,7 +1,8 @@
 /**
  * What a server tells of its requests, as far as the user has asked for it.
  *
- * It decides what observes, and where what is seen goes; without an option that asks for it there is no observer at all.
+ * It decides what observes, and where what is seen goes; without an option that asks for it there is no observer at
+ * all.
  *
  * @module
  */

@@ -49,7 +49,7 @@ export class OutgoingBatch {
     this.#messages.push(message);
   }
 
-  /** Adds bytes that stay the caller's, which may change them at once, and gives the number by which a message names them. */
+  /** Adds a copy of bytes, which may be changed at once, and gives the number by which a message names them. */
   attachCopy(bytes: Uint8Array): number {
     return bytes.byteLength < MIN_MOVED_BYTES ? this.#gather(bytes) : this.attach(new Uint8Array(bytes));
   }

@@ -1,8 +1,8 @@
 /**
  * Topics: which WebSockets of a thread get what is published.
  *
- * It decides which sockets get a message, and that one which does not keep up is lost. It must not know how messages are sent,
- * nor of other threads.
+ * It decides which sockets get a message, and that one which does not keep up is lost. It must not know how messages
+ * are sent, nor of other threads.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
  * The parsers of request heads that the connections of one server share.
  *
- * It decides which connection has which. A head nearly always comes whole, and then its parser is free again within the same call; so
- * one parser serves nearly all connections, and only one whose head comes in pieces keeps a parser until it is complete.
+ * It decides which connection has which. A head nearly always comes whole, and then its parser is free again within the
+ * same call; so one parser serves nearly all connections, and only one whose head comes in pieces keeps a parser until
+ * it is complete.
  *
  * @module
  */
