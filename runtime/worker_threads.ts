@@ -43,6 +43,9 @@ interface WaitingMessage {
   readonly transfer: ArrayBuffer[] | undefined;
 }
 
+/** What the runtime tells of a worker. */
+type WorkerEvent = "message" | "error" | "exit";
+
 /** Starts a thread. */
 export async function startThread(
   entry: string,
@@ -81,6 +84,8 @@ class StartedThread implements Thread {
   readonly #events: ThreadEvents;
   readonly #traits: ThreadTraits;
   #state: ThreadState = "starting";
+  /** What came before the caller of `startThread` had the thread; `null` once that must have it. */
+  #early: { readonly event: WorkerEvent; readonly told: unknown }[] | null = [];
   #waiting: WaitingMessage[] = [];
   /** Whether the end is one that was asked for. */
   #isEndWanted = false;
@@ -91,10 +96,12 @@ class StartedThread implements Thread {
     this.#worker = worker;
     this.#events = events;
     this.#traits = traits;
-    worker
-      .on("message", (message: unknown) => this.#takeMessage(message))
-      .on("error", (thrown: unknown) => this.#fail(thrown instanceof Error ? thrown : toError(thrown)))
-      .on("exit", (code: number) => this.#finish(code));
+    for (const event of ["message", "error", "exit"] as const) {
+      worker.on(event, (told: unknown) => this.#hear(event, told));
+    }
+    // Deno asks what the thread tells while it makes it. On a busy machine there is something at once, and it comes
+    // between the microtasks that bring the thread to the caller, which could not terminate it yet.
+    setTimeout(() => this.#beginHearing(), 0);
   }
 
   post(message: unknown, transfer?: ArrayBuffer[]): void {
@@ -124,6 +131,19 @@ class StartedThread implements Thread {
 
   unref(): void {
     if (this.#state !== "gone") this.#worker.unref();
+  }
+
+  #beginHearing(): void {
+    const early = this.#early!;
+    this.#early = null;
+    for (const { event, told } of early) this.#hear(event, told);
+  }
+
+  #hear(event: WorkerEvent, told: unknown): void {
+    if (this.#early !== null) this.#early.push({ event, told });
+    else if (event === "message") this.#takeMessage(told);
+    else if (event === "error") this.#fail(told instanceof Error ? told : toError(told));
+    else this.#finish(told as number);
   }
 
   #takeMessage(message: unknown): void {

@@ -31,6 +31,26 @@ async function startThread(entry: string): Promise<ThreadRecorder> {
   return thread;
 }
 
+/**
+ * Has the next worker tell a message, an error and its end in the microtask behind its making, as Deno may where the
+ * thread was faster than this one. Returns what ends that.
+ */
+function tellAtOnce(error: Error): () => void {
+  const on = Worker.prototype.on;
+  const tell = function (this: Worker, event: string, listener: (told: unknown) => void): Worker {
+    if (event === "exit") {
+      queueMicrotask(() => {
+        this.emit("message", "early");
+        this.emit("error", error);
+        void this.terminate();
+      });
+    }
+    return on.call(this, event, listener);
+  };
+  Object.defineProperty(Worker.prototype, "on", { value: tell, configurable: true, writable: true });
+  return () => Reflect.deleteProperty(Worker.prototype, "on");
+}
+
 describe(`threads on ${runtime.name}`, () =>
   testThreads({
     start: (events) => runtime.startThread(OBEDIENT, events),
@@ -55,6 +75,18 @@ describe(`modules of threads on ${runtime.name}`, () => {
       assert.deepEqual(thread.violations, []);
     });
   }
+
+  test("what a thread tells before its caller has it is told behind that, or not at all where it was terminated", async () => {
+    for (const isTerminated of [false, true]) {
+      const forget = tellAtOnce(new Error("early"));
+      const thread = await startThread(OBEDIENT).finally(forget);
+      assert.equal(thread.end, null);
+      if (isTerminated) thread.terminate();
+      assert.equal((await thread.ended())?.message, isTerminated ? undefined : "early");
+      assert.deepEqual(thread.messages, isTerminated ? [] : ["early"]);
+      assert.deepEqual(thread.violations, []);
+    }
+  });
 
   test("what is no URL is refused", async () => {
     await assert.rejects(() => startThread("obedient.ts"), TypeError);
