@@ -346,21 +346,61 @@ describe("a module that was written for another server", () => {
   }
 });
 
+describe("a command line that can't be understood", () => {
+  const WRONG: readonly { name: string; args: readonly string[]; error: string }[] = [
+    { name: "no module", args: ["serve"], error: "No module to serve; usage: trivet <module or folder> [options]." },
+    { name: "two modules", args: ["serve", HANDLERS, "b.ts"], error: 'One module is served, got a second: "b.ts".' },
+    {
+      name: "an unknown option",
+      args: ["serve", HANDLERS, "--prot=1"],
+      error: 'Unknown option "--prot"; did you mean --port?',
+    },
+    {
+      name: "an option that is near to none",
+      args: ["serve", HANDLERS, "--colour", "green"],
+      error: 'Unknown option "--colour"; see trivet --help.',
+    },
+    {
+      name: "an option of another server",
+      args: ["serve", HANDLERS, "--parallel"],
+      error: 'Unknown option "--parallel"; write --loops, or --model hybrid --threads.',
+    },
+    {
+      name: "a value that is neither a number nor infinity",
+      args: ["serve", HANDLERS, "--half-close-timeout", "never"],
+      error: 'The option --half-close-timeout is "never", allowed is a whole number, or infinity.',
+    },
+    {
+      name: "infinity where it is not allowed",
+      args: ["serve", HANDLERS, "--write-timeout", "infinity"],
+      error: 'The option --write-timeout is "infinity", allowed is a whole number.',
+    },
+    {
+      name: "an option without its value",
+      args: ["serve", HANDLERS, "--port"],
+      error: "The option --port needs a value.",
+    },
+    {
+      name: "an option whose value is no number",
+      args: ["serve", HANDLERS, "--port", "http"],
+      error: 'The option --port is "http", allowed is a whole number.',
+    },
+    {
+      name: "a flag with a value",
+      args: ["serve", HANDLERS, "--reuse-port=yes"],
+      error: "The option --reuse-port takes no value.",
+    },
+  ];
+  for (const { name, args, error } of WRONG) {
+    test(`${name}: one line`, () => {
+      assert.throws(() => parseArguments(args), { name: "UsageError", message: error });
+    });
+  }
+});
+
 describe("a command line that can't be done", () => {
   /** Exits with 2 for what is wrong in the command line, with 1 for what is wrong in the world. */
   const WRONG: readonly { name: string; args: readonly string[]; code: 1 | 2; error: string }[] = [
-    {
-      name: "no module",
-      args: ["serve"],
-      code: 2,
-      error: "No module to serve; usage: trivet <module or folder> [options].",
-    },
-    {
-      name: "two modules",
-      args: ["serve", HANDLERS, "b.ts"],
-      code: 2,
-      error: 'One module is served, got a second: "b.ts".',
-    },
     {
       name: "an unknown option",
       args: ["serve", HANDLERS, "--prot=1"],
@@ -368,52 +408,10 @@ describe("a command line that can't be done", () => {
       error: 'Unknown option "--prot"; did you mean --port?',
     },
     {
-      name: "an option that is near to none",
-      args: ["serve", HANDLERS, "--colour", "green"],
-      code: 2,
-      error: 'Unknown option "--colour"; see trivet --help.',
-    },
-    {
-      name: "an option of another server",
-      args: ["serve", HANDLERS, "--parallel"],
-      code: 2,
-      error: 'Unknown option "--parallel"; write --loops, or --model hybrid --threads.',
-    },
-    {
-      name: "a value that is neither a number nor infinity",
-      args: ["serve", HANDLERS, "--half-close-timeout", "never"],
-      code: 2,
-      error: 'The option --half-close-timeout is "never", allowed is a whole number, or infinity.',
-    },
-    {
-      name: "infinity where it is not allowed",
-      args: ["serve", HANDLERS, "--write-timeout", "infinity"],
-      code: 2,
-      error: 'The option --write-timeout is "infinity", allowed is a whole number.',
-    },
-    {
-      name: "an option without its value",
-      args: ["serve", HANDLERS, "--port"],
-      code: 2,
-      error: "The option --port needs a value.",
-    },
-    {
-      name: "an option whose value is no number",
-      args: ["serve", HANDLERS, "--port", "http"],
-      code: 2,
-      error: 'The option --port is "http", allowed is a whole number.',
-    },
-    {
       name: "a number out of its range",
       args: ["serve", HANDLERS, "--port", "65536"],
       code: 2,
       error: "The option port is 65536, allowed is a whole number from 0 to 65535.",
-    },
-    {
-      name: "a flag with a value",
-      args: ["serve", HANDLERS, "--reuse-port=yes"],
-      code: 2,
-      error: "The option --reuse-port takes no value.",
     },
     {
       name: "an unknown model",
@@ -518,21 +516,27 @@ describe("a command line that can't be done", () => {
 
 describe("trivet that is asked about itself", () => {
   for (const args of [["--help"], ["-h"], ["help"], [], ["serve", "--help"]]) {
-    test(`prints how it is used: ${args.join(" ") || "no arguments"}`, async () => {
-      const { code, output, errors } = await run(...args).ended;
-      assert.deepEqual([code, errors], [0, []]);
-      assert.equal(output[0], "Usage: trivet <module or folder> [options]");
-      assert.ok(
-        output.includes("  -p, --port <number>                 TCP port; 0 lets the system choose (default 8000)"),
-      );
-      for (const { names: [name] } of FLAGS) assert.ok(output.some((line) => line.includes(` ${name} `)), name);
+    test(`is asked how it is used: ${args.join(" ") || "no arguments"}`, () => {
+      assert.deepEqual(parseArguments(args), { name: "help" });
     });
   }
 
+  test("prints how it is used", async () => {
+    const { code, output, errors } = await run("--help").ended;
+    assert.deepEqual([code, errors], [0, []]);
+    assert.equal(output[0], "Usage: trivet <module or folder> [options]");
+    assert.ok(
+      output.includes("  -p, --port <number>                 TCP port; 0 lets the system choose (default 8000)"),
+    );
+    for (const { names: [name] } of FLAGS) assert.ok(output.some((line) => line.includes(` ${name} `)), name);
+  });
+
   for (const arg of ["--version", "-v"]) {
-    test(`prints its version and that of the runtime: ${arg}`, async () => {
-      const { code, output } = await run(arg).ended;
-      assert.deepEqual([code, output], [0, [`trivet ${VERSION} on ${runtime} ${version}`]]);
-    });
+    test(`is asked for its version: ${arg}`, () => assert.deepEqual(parseArguments([arg]), { name: "version" }));
   }
+
+  test("prints its version and that of the runtime", async () => {
+    const { code, output } = await run("-v").ended;
+    assert.deepEqual([code, output], [0, [`trivet ${VERSION} on ${runtime} ${version}`]]);
+  });
 });
