@@ -91,13 +91,18 @@ export function hasFieldLine(lines: FieldLines, name: string): boolean {
   return false;
 }
 
+/** A `Headers` is walked by what is captured here: its iterator costs Deno five times as much as its `forEach`. */
+const { forEach: walkHeaders, [Symbol.iterator]: iterateHeaders } = Headers.prototype;
+
 /** The lines of what `new Headers()` takes. Throws a `TypeError` when one cannot be sent. */
 export function toFieldLines(headers: HeadersInit): FieldLines {
   if (typeof headers !== "object" || headers === null) {
     throw new TypeError("The headers must be an object, an array of pairs or a Headers");
   }
   const lines: string[] = [];
-  if (Symbol.iterator in headers) {
+  if ((headers as Headers)[Symbol.iterator] === iterateHeaders) {
+    walkHeaders.call(headers as Headers, (value, name) => addFieldLine(lines, name, value));
+  } else if (Symbol.iterator in headers) {
     for (const pair of headers) {
       if (pair.length !== 2) throw new TypeError("An element of the headers must be a pair of name and value");
       addFieldLine(lines, pair[0], pair[1]);
@@ -126,8 +131,7 @@ export interface FieldSource {
 /**
  * The lines of a `Headers` or of what has its interface. Throws `response-field-invalid` when a line cannot be sent.
  *
- * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` because an iterator of `Headers` costs
- * Deno three times as much.
+ * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` for the reason that `walkHeaders` has.
  */
 export function readFieldLines(headers: FieldSource): FieldLines {
   const lines: string[] = [];

@@ -112,6 +112,7 @@ describe("fields", () => {
   test("Set-Cookie keeps a line for each value", () => {
     const response = new HttpResponse(null, { headers: [["set-cookie", "a=1"], ["x", "1"], ["Set-Cookie", "b=2"]] });
     assert.deepEqual(response.headers.getSetCookie(), ["a=1", "b=2"]);
+    assert.deepEqual(new HttpResponse(null, response).headers.getSetCookie(), ["a=1", "b=2"]);
   });
 
   for (const name of ["", " ", "a b", "a:", "a\r\n", "\x7f", "\xe9", "\u0130", "{"]) {
