@@ -10,7 +10,10 @@ const server = await serve({
   drainDelay: Number(process.argv[2] ?? 0),
   onListen: (address) => console.log(`port ${"port" in address ? address.port : 0}`),
 }, async (request) => {
-  if (request.url.endsWith("/slow")) await new Promise((resolve) => setTimeout(resolve, 300));
+  if (request.url.endsWith("/slow")) {
+    console.log("slow has begun");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
   return new Response("hello");
 }).ready();
 server.finished.then(() => console.log(server.stats().state));

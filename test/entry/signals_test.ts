@@ -99,7 +99,7 @@ describe("a program that has serve() handle signals", () => {
       const [, port] = await program.line(/^port (\d+)$/);
       const client = await connectRaw({ port: Number(port) });
       client.send(get("/slow"));
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await program.line(/^slow has begun$/);
       program.signal(signal);
       assert.match(await client.receiveAll(), /\r\nConnection: close\r\n[^]*hello$/);
       client.end();
