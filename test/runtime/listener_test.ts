@@ -456,8 +456,8 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
   }
 
   /**
-   * Node has no way to have the system answer no new client: of those that connect in the very instant of the close one
-   * may be lost (docs/restarts.md). Closing at once loses some each time.
+   * Node has no way to have the system answer no new client: of those that connect in the very instant of the close all
+   * but one may be lost (docs/restarts.md). Closing at once loses some at each try.
    */
   const tries = runtime.name === "node" ? 3 : 1;
   at("loses nothing while others connect without pause", async (site) => {
