@@ -433,7 +433,7 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
       }));
   }
 
-  /** Closes listeners at one port, one behind another, while clients connect. Returns what became of those that were lost. */
+  /** Closes listeners at one port, one behind another, while clients connect. Returns how those ended that were lost. */
   async function lostMeanwhile(site: Site): Promise<readonly unknown[]> {
     const listener = await site.listen();
     const port = portOf(listener);
