@@ -10,7 +10,7 @@
 import { formatImfFixdate } from "../http/dates.ts";
 import type { Clock, Timer } from "../runtime.ts";
 
-/** Bounds of a tick. The shortest serves tests of humans, the longest keeps the Date field within a second. */
+/** Bounds of a tick: a shorter one costs more than it tells, and a longer one would have Date lag behind by a second. */
 const MIN_TICK_MS = 5;
 const MAX_TICK_MS = 500;
 /** A deadline may be late by at most about this part of the shortest timeout. */

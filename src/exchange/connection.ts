@@ -1,5 +1,5 @@
 /**
- * A connection as concurrency models and the server see it, whatever protocol it speaks.
+ * A connection as concurrency models and the server see it, whatever protocol it speaks. Types only.
  *
  * @module
  */

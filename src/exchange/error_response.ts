@@ -1,6 +1,8 @@
 /**
  * The response to an error: the one place where an error becomes a message.
  *
+ * It decides how much a client is told. It must not know how the response is sent.
+ *
  * @module
  */
 

@@ -79,7 +79,7 @@ export interface ExchangeServices {
  * exchanges is given one, and hands it on here.
  */
 export interface WebSocketUpgrades {
-  /** Loads what a request needs that asks for a WebSocket, before its handler is called; `null` where nothing is to be loaded. */
+  /** Loads what a request for a WebSocket needs, before its handler is called; `null` where nothing is to be loaded. */
   load(head: RequestHead): Promise<void> | null;
   /** See `HandlerInfo.upgradeWebSocket`. */
   upgrade(exchange: Exchange, info: HandlerInfo, options: WebSocketOptions): WebSocketAnswer;

@@ -18,7 +18,7 @@ export class PendingUpgrade {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A handler may drop it; the connection is closed then by its deadline or its peer.
+    // A handler may drop the promise: that the upgrade failed is then no unhandled rejection.
     this.connection.catch(() => {});
   }
 

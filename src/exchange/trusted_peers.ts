@@ -9,7 +9,7 @@
 import { IpRanges, parseIp } from "../http/ip_address.ts";
 import type { Address } from "../runtime.ts";
 
-/** This machine (RFC 6890 section 2.2.2). */
+/** This machine (RFC 6890 sections 2.2.2 and 2.2.3). */
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 const LOOPBACK_ADDRESS = "127.0.0.1";
 

@@ -28,7 +28,7 @@ export class ContentEncoder {
   }
 
   /**
-   * Writes a piece. An empty one is passed over: as a chunk it would end the message.
+   * Writes a piece. An empty one is left out: as a chunk it would end the message.
    *
    * @throws {TrivetError} `response-content-length-mismatch` when the piece goes beyond the length that was promised;
    * nothing of it is written then.

@@ -1,6 +1,8 @@
 /**
  * The content of a request, by its framing (RFC 9112 section 6.3).
  *
+ * It decides which decoder takes the content. It must not know how the framing was found.
+ *
  * @module
  */
 

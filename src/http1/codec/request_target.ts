@@ -68,7 +68,8 @@ export function parseSpecialTarget(method: string, target: string): RequestTarge
 export function isAuthority(text: string): boolean {
   let hostEnd: number;
   if (text.charCodeAt(0) === 0x5b) {
-    // IP-literal = "[" ( IPv6address / IPvFuture ) "]"; the URL parser has the last word on the address itself.
+    // IP-literal = "[" ( IPv6address / IPvFuture ) "]"; the URL parser, which knows no IPvFuture, has the last word on the
+    // address itself.
     const close = text.indexOf("]");
     if (close < 0 || !/^[0-9a-f:.]+$/i.test(text.slice(1, close))) return false;
     hostEnd = close + 1;
@@ -110,8 +111,8 @@ export class TargetUriComposer {
   /**
    * Composes `scheme "://" authority path [ "?" query ]`.
    *
-   * @param arrival Where the request arrived: RFC 9110 section 7.2 lets HTTP/1.0 come without Host, and then it is
-   * for that.
+   * @param arrival Where the request arrived. A request of HTTP/1.0 without Host is for that address, the default that RFC
+   * 9112 section 3.3 allows.
    * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it; `misdirected` when
    * the target names another scheme than that of the connection.
    */
@@ -120,7 +121,7 @@ export class TargetUriComposer {
     const authority = given ?? defaultAuthority(arrival.localAddress);
     const origin = authority === this.#lastAuthority ? this.#lastOrigin : this.#originOf(authority);
     if (isPlainTarget) return origin + pathAndQuery;
-    // RFC 9110 section 7.1: the target URI of '*' has neither path nor query.
+    // RFC 9112 section 3.3: the combined path and query of '*' is empty.
     if (pathAndQuery === "*") return `${origin}/`;
     try {
       return new URL(origin + withoutCaret(pathAndQuery)).href;
@@ -156,7 +157,7 @@ function toOrigin(url: string): string {
   return origin;
 }
 
-/** The URL Standard has "^" encoded in a path, and not in a query; Deno and Node 20 leave it. */
+/** With "^" encoded in the path, as the URL Standard has it, and not in the query; Deno and Node 20 leave both. */
 function withoutCaret(pathAndQuery: string): string {
   const query = pathAndQuery.indexOf("?");
   if (query < 0) return pathAndQuery.replaceAll("^", "%5E");

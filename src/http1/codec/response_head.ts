@@ -20,7 +20,7 @@ export type ResponseFraming = number;
 export const RESPONSE_CHUNKED: ResponseFraming = -1;
 /** By the end of the connection: for peers that speak HTTP/1.0 and an unknown length. */
 export const RESPONSE_UNTIL_CLOSE: ResponseFraming = -2;
-/** There is none, and nothing is said about its length. */
+/** No content is sent, and nothing is said about its length. */
 export const RESPONSE_WITHOUT_LENGTH: ResponseFraming = -3;
 
 /** What the server needs to know of a request to answer it. */
@@ -77,7 +77,7 @@ export class ResponseHeadBuilder {
     const status = this.#status;
     // RFC 9110 section 8.6: neither 1xx nor 204 says a length.
     if (status < 200 || status === 204) return RESPONSE_WITHOUT_LENGTH;
-    // RFC 9110 section 15.3.6: 205 has no content, and must say so with a length of 0.
+    // RFC 9110 section 15.3.6: 205 has no content. A length of 0 says so, since RFC 9112 section 6.3 does not except it.
     if (status === 205) return 0;
     if (request.method === "HEAD" || status === 304) {
       // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without any is
@@ -155,7 +155,7 @@ function framingLine(framing: ResponseFraming): string {
   return framing === RESPONSE_CHUNKED ? "Transfer-Encoding: chunked\r\n" : "";
 }
 
-/** Whether a response to this request has content on the wire (RFC 9112 section 6.3, items 1 and 2). */
+/** Whether a response to this request has content on the wire (RFC 9112 section 6.3, item 1; 205: RFC 9110 15.3.6). */
 export function hasContent(request: AnsweredRequest, status: number): boolean {
   return request.method !== "HEAD" && !isContentless(status);
 }

@@ -16,13 +16,14 @@ export interface HalfClosed {
   watchGone(nowMs: number): boolean;
 }
 
+/** The longest time between two looks at the half-closed connections. */
 const MAX_INTERVAL_MS = 250;
-/** A client may be taken for there by at most this part of the timeout longer. */
+/** At least so many looks fall into the timeout: a client that is gone is noticed a quarter of it late at most. */
 const LOOKS_PER_TIMEOUT = 4;
 
 /** Looks at half-closed connections until they are closed. */
 export class GoneClients {
-  /** How long a client that has sent FIN is taken for there; 0 is not at all, `Infinity` is for ever. */
+  /** How long a client that has sent FIN counts as present; 0 is not at all, `Infinity` is for ever. */
   readonly timeoutMs: number;
   readonly #clock: Clock;
   readonly #watched: HalfClosed[] = [];
@@ -63,7 +64,7 @@ export class GoneClients {
 
 /** What follows from the FIN of one client. */
 export class PeerEnd {
-  /** When the client counts as gone, unless it is seen to be there; 0 while its connection has a use for it. */
+  /** When the client counts as gone, unless it takes something before; 0 until `expect` sets the time. */
   goneAtMs = 0;
   readonly #clients: GoneClients;
 

@@ -8,8 +8,9 @@
 
 const EMPTY = new Uint8Array(0);
 const MIN_BYTES = 256;
-/** Storage for more bytes is as large as is needed. */
+/** Storage for more bytes than these grows by half, and not to the double of what is needed. */
 const MAX_DOUBLED_BYTES = 128 * 1024;
+const SLOW_GROWTH = 1.5;
 
 /** A contiguous queue of bytes. Its bound is its owner's: the owner stops reading, or fails, when it holds too much. */
 export class InboundBuffer {
@@ -58,11 +59,12 @@ export class InboundBuffer {
   }
 
   /**
-   * Doubling keeps the copying of a head that trickles in linear in its length. What comes first is often all, and what is
-   * larger is one read behind as much as is kept at most, so that it does not grow on.
+   * Growing by a share of what there was keeps the copying of a head that trickles in linear in its length. The first bytes
+   * are often all there are, so that their storage is no larger than they are.
    */
   #sizeFor(neededBytes: number): number {
-    const isAll = this.bytes === EMPTY || neededBytes > MAX_DOUBLED_BYTES;
-    return Math.max(MIN_BYTES, isAll ? neededBytes : 2 * neededBytes);
+    if (this.bytes === EMPTY) return Math.max(MIN_BYTES, neededBytes);
+    if (neededBytes <= MAX_DOUBLED_BYTES) return 2 * neededBytes;
+    return Math.max(neededBytes, Math.floor(SLOW_GROWTH * this.bytes.byteLength));
   }
 }

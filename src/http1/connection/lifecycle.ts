@@ -43,7 +43,10 @@ export const ENDED: Writing = 7;
 export const CUT: Writing = 8;
 export const GONE: Writing = 9;
 
-/** When the socket is read: always; while the peer takes responses; while content is taken; up to a bound. */
+/**
+ * When the socket is read: always; while the peer takes responses; while content is taken; until as much is kept as may be;
+ * or as whatever has taken the connection over decides.
+ */
 export type Reads = "always" | "unless-congested" | "unless-held" | "until-kept" | "by-stream";
 /** What the peer's FIN means. */
 export type Fin = "nothing" | "close" | "close-unless-kept" | "end-of-head" | "fails-content" | "gone" | "to-stream";
@@ -239,9 +242,9 @@ export const WRITING: readonly WritingRow[] = [
   { name: "flushing", deadline: "none", to: [ENDED] },
   // FIN was sent.
   { name: "ended", deadline: "none", to: [] },
-  // By us.
+  // This server has cut the connection off.
   { name: "cut", deadline: "none", to: [] },
-  // By the peer.
+  // The peer has closed the connection, or it broke.
   { name: "gone", deadline: "none", to: [] },
 ];
 
@@ -251,7 +254,7 @@ const READING_TO = READING.map(({ to }, reading) => reading === CLOSED ? 0 : toM
 const WRITING_TO = WRITING.map(({ to }, writing) => writing >= CUT ? 0 : toMask(to, 1 << CUT | 1 << GONE));
 const PAIRS = READING.map((row) => toMask(row.with, 0));
 
-/** Those from `headers` on count from the first byte of a request. */
+/** In the order of `timeoutsOf`. Those from `headers` on count from the first byte of a request. */
 const DEADLINES: readonly Deadline[] = [
   "none",
   "queue",

@@ -9,7 +9,7 @@
 import type { TransportConnection } from "../../runtime.ts";
 import type { Reads } from "./lifecycle.ts";
 
-/** What is kept of further requests, or before it is a connection's turn, before the peer is not read any more. */
+/** Bytes of further requests, or of a connection that waits for its turn, that are kept until reading stops. */
 const MAX_KEPT_BYTES = 64 * 1024;
 
 /** Pauses and resumes one transport. */

@@ -145,7 +145,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     return STREAMING;
   }
 
-  /** Reads on, once what was gathered is on its way. Returns nothing: the driver is woken. */
+  /** Reads on, once what was gathered is on its way; the driver is woken by what comes. */
   readOn(): void {
     const stream = this.#stream;
     this.isUrgent = false;

@@ -29,7 +29,7 @@ export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
   readonly writeTimeoutMs: number;
   /** How long a connection may wait for its turn. */
   readonly queueTimeoutMs: number;
-  /** How long a client that has sent FIN is taken for there; 0 is not at all, `Infinity` for ever. */
+  /** How long a client that has sent FIN counts as present; 0 is not at all, `Infinity` for ever. */
   readonly halfCloseTimeoutMs: number;
   /** The slowest content may come, in bytes per second; 0 is no bound. */
   readonly minContentBytesPerSecond: number;
@@ -101,7 +101,7 @@ export interface ConnectionService extends ExchangeServices {
   countError(error: TrivetError): void;
   /** The connection is told that it is refused. */
   connectionRefused(connection: Connection): void;
-  /** Nothing is read from or written to the connection any more: it is closing, or gone. */
+  /** The model has no more to do with the connection: it lingers behind its FIN, is refused in line, or is gone. */
   connectionServed(connection: Connection): void;
   /** The connection is gone. */
   connectionClosed(connection: Connection): void;

@@ -1,6 +1,8 @@
 /**
  * Responses that are complete, and of which the transport has not taken every byte yet.
  *
+ * It decides which exchanges are told that theirs was delivered. It must not know when bytes leave.
+ *
  * @module
  */
 
