@@ -109,6 +109,7 @@ export function serve(handler: Handler): Server;
  *
  * @param options See {@linkcode ServeOptions}.
  * @param handler Answers each request: a function, or an object such as the application of a framework.
+ * @throws {TypeError | RangeError} As with a handler alone.
  *
  * @example An application
  * ```ts
@@ -130,6 +131,7 @@ export function serve(options: ServeOptions, handler: Handler | HandlerObject): 
  * Serves HTTP with options that hold the handler as `fetch`, or name the module that has it.
  *
  * @param init See {@linkcode ServeInit} and {@linkcode ServeModule}.
+ * @throws {TypeError | RangeError} As with a handler alone; also for an option that has no effect beside the others.
  */
 export function serve(init: ServeInit | ServeModule): Server;
 /**

@@ -44,9 +44,9 @@ export interface AccessLogEntry {
   readonly protocol: string | null;
   /** The status code that was sent; 0 when the client had left before, or the connection was cut off. */
   readonly status: number;
-  /** Bytes of content that were sent, without their framing. */
+  /** Bytes of content that were gathered for sending, without their framing. */
   readonly bytes: number;
-  /** Milliseconds from the end of the request's head to the last byte that was given to the transport. */
+  /** Milliseconds from the end of the request's head until the last byte of the response was gathered for sending. */
   readonly durationMs: number;
   /** The field Referer; `null` where it did not come. */
   readonly referer: string | null;
@@ -54,7 +54,9 @@ export interface AccessLogEntry {
   readonly userAgent: string | null;
   /** Whether the response could not be sent whole. */
   readonly aborted: boolean;
-  /** The code of the error for which the server has answered in place of a handler where no request could be read. */
+  /**
+   * The code of the error that was answered where no request could be read, or a connection was refused; else `null`.
+   */
   readonly error: string | null;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Every error Trivet can meet: one table of codes, each with who is to blame and the status the peer gets.
  *
- * The table is the only place where a failure turns into a status code. A status of `null` means that no response can
- * be sent (the peer is gone, or the final response has begun) and that the connection is closed.
+ * The table is the only place where a failure turns into a status code. A status of `null` means that nothing is
+ * answered: the peer is gone, the final response has begun, or the error belongs to no request.
  *
  * @module
  */
@@ -81,7 +81,7 @@ export type ErrorCode =
   | "internal-error";
 
 const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = {
-  // The peer sent what RFC 9112 does not allow, or what Trivet refuses.
+  // The peer sent what an RFC does not allow or Trivet refuses, does not read, or has gone.
   "request-line-invalid": { blame: "peer", status: 400 },
   "method-unsupported": { blame: "peer", status: 501 },
   "request-target-invalid": { blame: "peer", status: 400 },

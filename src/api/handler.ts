@@ -32,8 +32,8 @@ export interface HandlerObject {
 /** What a handler can know and do beside reading the request. */
 export interface HandlerInfo {
   /**
-   * The client's address: the peer's, or what a proxy says of it where the options `trustProxy` and `proxyProtocol` trust
-   * that. Its port is 0 where the proxy does not tell it.
+   * The client's address: the peer's, or what a proxy says of it where the options `trustProxy` and `proxyProtocol`
+   * trust that. Its port is 0 where the proxy does not tell it.
    */
   readonly remoteAddr: Address;
   /** The address at the other end of the socket: the client's, or that of a proxy in front. */
@@ -41,8 +41,8 @@ export interface HandlerInfo {
   /** The address at which the connection was accepted. */
   readonly localAddr: Address;
   /**
-   * What was agreed on in the TLS handshake of the connection; `null` without TLS, and where it is asked for only when the
-   * connection is gone.
+   * What was agreed on in the TLS handshake of the connection; `null` without TLS, and where it is asked for only when
+   * the connection is gone.
    *
    * @example
    * ```ts
@@ -61,8 +61,9 @@ export interface HandlerInfo {
    */
   requestIP(request?: Request): PeerAddress | null;
   /**
-   * The trace that the request is part of (W3C Trace Context): what its fields `traceparent` and `tracestate` say; `null`
-   * where there are none in order. Anyone can send these fields: they say what a trace is called, and nothing to rely on.
+   * The trace that the request is part of (W3C Trace Context): what its fields `traceparent` and `tracestate` say;
+   * `null` where there are none in order. Anyone can send these fields: they say what a trace is called, and nothing to
+   * rely on.
    *
    * @example
    * ```ts
@@ -75,14 +76,17 @@ export interface HandlerInfo {
    * ```
    */
   readonly trace: TraceContext | null;
-  /** Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered. */
+  /**
+   * Resolves when the response has left the server whole; rejects with a `TrivetError` if it could not be delivered.
+   */
   readonly completed: Promise<void>;
   /**
-   * Aborts when the server begins to stop: a response that goes on by itself, such as an event stream, should end soon
-   * then, or it is cut off when the time of `shutdown()` is over.
+   * Aborts when the server drains, which is when a graceful stop begins or, with a `drainDelay`, when that is over. A
+   * response that goes on by itself, such as an event stream, should end soon then, or it is cut off when the time of
+   * `shutdown()` is over.
    *
-   * It is one signal for all requests. Look at `aborted` between two events; or listen for `abort`, and take the listener
-   * away when the response has ended, since it would be kept until the server stops.
+   * It is one signal for all requests. Look at `aborted` between two events; or listen for `abort`, and take the
+   * listener away when the response has ended, since it would be kept until the server stops.
    *
    * @example
    * ```ts
@@ -109,31 +113,36 @@ export interface HandlerInfo {
   readonly trailers: Promise<Headers>;
   /**
    * Sends an informational response before the final one (RFC 9110 section 15.2), for example 103 (Early Hints). Does
-   * nothing for HTTP/1.0, which knows none, nor once the final response has begun.
+   * nothing for HTTP/1.0, which knows none, nor when the client has left.
    *
    * @param status 102 to 199; 100 is sent by the server itself and 101 belongs to {@linkcode upgrade}.
    * @throws {RangeError} For another status.
-   * @throws {TypeError | TrivetError} For invalid fields.
+   * @throws {TypeError | TrivetError} For invalid fields (`response-field-invalid`), or behind the response
+   * (`too-late`).
    */
   inform(status: number, headers?: HeadersInit): void;
   /**
    * Sets the trailer section of the response (RFC 9110 section 6.5.1). It is sent only to a peer that said
    * `TE: trailers`, whose response is then chunked; others get the response without it. The function is called when the
-   * content has ended.
+   * content has ended, and must give the fields at once; what it throws, a promise, and a field that may not stand in
+   * trailers fail the response.
+   *
+   * @throws {TrivetError} `too-late` behind the response.
    */
   sendTrailers(trailers: () => HeadersInit): void;
   /**
-   * Takes the connection out of HTTP (RFC 9110 section 7.8). Return the response, whose status is 101, from the handler;
-   * then the promise gives the connection.
+   * Takes the connection out of HTTP (RFC 9110 section 7.8). Return the response, whose status is 101, from the
+   * handler; then the promise gives the connection.
    *
    * @param protocol One of the protocols the request's Upgrade field offers, compared without regard to case.
+   * @param init The fields of the 101 beside Upgrade and Connection.
    * @throws {TrivetError} `upgrade-not-requested` when the request does not ask for that protocol, or has content that
-   * was not read to its end.
+   * was not read to its end; `too-late` behind the response or another upgrade.
    */
   upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer;
   /**
-   * Takes the connection over as a WebSocket (RFC 6455). Return the response, whose status is 101, from the handler; the
-   * socket opens then. As `Deno.upgradeWebSocket(request, options)`.
+   * Takes the connection over as a WebSocket (RFC 6455). Return the response, whose status is 101, from the handler;
+   * the socket opens then. As `Deno.upgradeWebSocket(request, options)`.
    *
    * @throws {TrivetError} `websocket-upgrade-required` (426), `websocket-request-invalid` (400) or
    * `websocket-origin-refused` (403) for a request that asks for no WebSocket, or asks in a wrong way. One that the
@@ -164,9 +173,9 @@ export interface HandlerInfo {
 export interface PeerAddress {
   /** The IP address, without brackets. */
   readonly address: string;
-  /** Of which version it is. */
+  /** The version of IP that it belongs to. */
   readonly family: "IPv4" | "IPv6";
-  /** The port. */
+  /** The port; 0 where a proxy does not tell it. */
   readonly port: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the value of an option may be: the names, defaults and bounds in one table, and the messages about those that are
- * out of them.
+ * What the value of an option may be: the names, defaults and bounds in one table, and the messages about those that
+ * are out of them.
  *
  * It decides what is allowed, and knows one value at a time. It must not know how options depend on each other.
  *
@@ -41,15 +41,14 @@ function size(defaultBytes: number, min: number, max: number): NumberRule {
 }
 
 /**
- * The numbers, each with the precedent of its default: headersTimeout and keepAliveTimeout are near those of Kestrel (30
- * s, 130 s) and nginx (60 s, 75 s); requestTimeout is less than half of Node's 300 s; maxHeaderSize is Node's;
- * maxHeadersCount is Kestrel's; maxRequestTargetSize is what RFC 9110 section 4.1 asks for (8000) and Kestrel has;
- * halfCloseTimeout is near the half second in which the runtimes'
- * own servers notice a client that has gone, and leaves one that still reads time for an answer;
- * maxRequestBodySize is half of Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because
- * a queue that is full now is empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms
- * more than a client would wait for; queueTimeout is the time for which most clients and proxies wait; drainTimeout is a
- * third of the 30 s that Kubernetes waits before it kills.
+ * The numbers, each with the precedent of its default: headersTimeout is half of Kestrel's 30 s, and keepAliveTimeout
+ * that of nginx; requestTimeout is less than half of Node's 300 s; maxHeaderSize is Node's; maxHeadersCount is
+ * Kestrel's; maxRequestTargetSize is what RFC 9110 section 4.1 asks for (8000) and Kestrel has; halfCloseTimeout leaves
+ * a client that has only ended its own side, as `nc` does, time for an answer; maxRequestBodySize is about half of
+ * Kestrel's 30 MB, since content may be collected in memory; retryAfter is short because a queue that is full now is
+ * empty in seconds; maxQueue is that of many a thread pool, and with handlers of 100 ms more than a client would wait
+ * for; queueTimeout is the time for which most clients and proxies wait; drainTimeout is a third of the 30 s that
+ * Kubernetes waits before it kills.
  */
 export const NUMBER_RULES = {
   port: { default: 8000, min: 0, max: 65535, unit: "" },
@@ -80,6 +79,7 @@ export const NUMBER_RULES = {
   maxThreadMemory: size(0, 0, 64 * 1024 * MIB),
 } as const satisfies Record<string, NumberRule>;
 
+/** The numbers of `minDataRate`, which are Kestrel's. */
 export const MIN_DATA_RATE_RULES = {
   bytesPerSecond: size(240, 0, MAX_COUNT),
   gracePeriod: timeout(5_000),

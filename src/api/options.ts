@@ -30,13 +30,15 @@ export interface MinDataRate {
 /** Which proxies are believed what they say of their clients, and where they say it. */
 export interface ProxyTrustOptions {
   /**
-   * The proxies: "loopback" for those on this machine, ranges of addresses such as "10.0.0.0/8", or how many proxies there
-   * are one behind another, 1 to 100. A Unix domain socket counts as loopback. With a number, every peer is believed.
+   * The proxies: "loopback" for those on this machine, ranges of addresses such as "10.0.0.0/8", or how many proxies
+   * there are one behind another, 1 to 100. A Unix domain socket counts as loopback. With a number, every peer is
+   * believed.
    */
   readonly from: "loopback" | readonly string[] | number;
   /**
-   * What they write: "x-forwarded" for the fields `X-Forwarded-For`, `-Proto` and `-Host`, or "forwarded" for `Forwarded`
-   * (RFC 7239). The other one is not read, since a client can send what its proxy does not write. Default "x-forwarded".
+   * What they write: "x-forwarded" for the fields `X-Forwarded-For`, `-Proto` and `-Host`, or "forwarded" for
+   * `Forwarded` (RFC 7239). The other one is not read, since a client can send what its proxy does not write. Default
+   * "x-forwarded".
    */
   readonly header?: "x-forwarded" | "forwarded";
   /** Whether they also say for which host the client has asked. Default false: that is the request's own host. */
@@ -50,7 +52,8 @@ export interface ProxyProtocolOptions {
 }
 
 /**
- * What `serve()` can be told. Times are in milliseconds and sizes in bytes; a timeout of 0 is none.
+ * What `serve()` can be told. Times are in milliseconds, 0 to 2 147 483 647 (24 days), and sizes in bytes; a timeout of
+ * 0 is none, but for `halfCloseTimeout` and `drainTimeout`.
  *
  * @example
  * ```ts
@@ -63,16 +66,18 @@ export interface ServeOptions {
   /** The TCP port, 0 to 65535, or its decimal digits; 0 lets the system choose. Default 8000. */
   readonly port?: number | string;
   /**
-   * The address to listen at; an IPv6 address may stand in brackets. Default "::": every address of the machine, those of
-   * IPv4 too; "0.0.0.0" where it has no IPv6.
+   * The address to listen at; an IPv6 address may stand in brackets. Default "::": every address of the machine, those
+   * of IPv4 too; "0.0.0.0" where it has no IPv6.
    */
   readonly hostname?: string;
   /**
-   * The path of a Unix domain socket to listen at in place of TCP. A file that a killed server has left there is replaced
-   * unless something listens at it, and the file is removed at the end.
+   * The path of a Unix domain socket to listen at in place of TCP. A file that a killed server has left there is
+   * replaced unless something listens at it, and the file is removed at the end.
    */
   readonly unix?: string;
-  /** Who may connect to the Unix domain socket, as `chmod` takes it: 0o660, or "660". Default: what the umask leaves. */
+  /**
+   * Who may connect to the Unix domain socket, as `chmod` takes it: 0o660, or "660". Default: what the umask leaves.
+   */
   readonly unixMode?: number | string;
   /**
    * A socket that listens already and was handed to this process, by its descriptor, in place of an address; systemd's
@@ -98,8 +103,8 @@ export interface ServeOptions {
   /** Speaks TLS. Certificates and keys are read anew by `server.reloadTls()`, and each 5 seconds with `tlsWatch`. */
   readonly tls?: TlsOptions;
   /**
-   * Looks every 5 seconds whether the files that `tls` names have changed, through symbolic links too. New connections get
-   * what is new; what can't be used is told to `onWarning`, and the server goes on with what it has. Default false.
+   * Looks every 5 seconds whether the files that `tls` names have changed, through symbolic links too. New connections
+   * get what is new; what can't be used is told to `onWarning`, and the server goes on with what it has. Default false.
    */
   readonly tlsWatch?: boolean;
   /**
@@ -116,9 +121,9 @@ export interface ServeOptions {
    */
   readonly trustProxy?: ProxyTrustOptions;
   /**
-   * Has every connection begin with a header of the PROXY protocol, version 1 or 2, before TLS: `info.remoteAddr` and the
-   * limits by address are then those of the client that the proxy speaks for. What comes from elsewhere, or begins otherwise, is
-   * closed. Default: none.
+   * Has every connection begin with a header of the PROXY protocol, version 1 or 2, before TLS: `info.remoteAddr` and
+   * the limits by address are then those of the client that the proxy speaks for. What comes from elsewhere, or begins
+   * otherwise, is closed. Default: none.
    */
   readonly proxyProtocol?: ProxyProtocolOptions;
   /** Shares the port with other processes through SO_REUSEPORT. Default false. */
@@ -126,8 +131,8 @@ export interface ServeOptions {
   /** Connections the system holds until they are accepted, 1 to 65535. Default: the runtime's. */
   readonly tcpBacklog?: number;
   /**
-   * Told of what an operator should know and no request is to blame for: a full queue, hardly a free worker. Each at most
-   * once in 10 seconds. Default: prints the message.
+   * Told of what an operator should know and no request is to blame for: a full queue, hardly a free worker. Each at
+   * most once in 10 seconds. Default: prints the message.
    */
   readonly onWarning?: (warning: Warning) => void;
   /**
@@ -144,8 +149,8 @@ export interface ServeOptions {
    */
   readonly model?: Model;
   /**
-   * In place of a handler: the path, relative to the folder of the program's main module, or the URL of a module whose default
-   * export has a `fetch` function. Where handlers run on threads, each thread loads the module for itself.
+   * In place of a handler: the path, relative to the folder of the program's main module, or the URL of a module whose
+   * default export has a `fetch` function. Where handlers run on threads, each thread loads the module for itself.
    */
   readonly module?: string | URL;
   /** Workers of the model "worker-pool", 1 to 1024. Default: twice the cores. */
@@ -171,17 +176,18 @@ export interface ServeOptions {
   readonly maxRequestsPerThread?: number;
   /**
    * How large the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't bound
-   * it: there a warning says so. 16 MiB to 64 GiB. Default 0: the runtime's own bound.
+   * it: there a warning says so. Up to 64 GiB; below some 16 MiB a thread hardly starts. Default 0: the runtime's own
+   * bound.
    */
   readonly maxThreadMemory?: number;
   /**
-   * What a promise that is rejected on a thread, and that nothing handles, does: "report" tells `onError` and counts it,
-   * "fatal" ends the thread, which is replaced. On the thread of `serve()` the process decides. Default "report".
+   * What a promise that is rejected on a thread, and that nothing handles, does: "report" tells `onError` and counts
+   * it, "fatal" ends the thread, which is replaced. On the thread of `serve()` the process decides. Default "report".
    */
   readonly unhandledRejections?: UnhandledRejections;
   /**
-   * A path, such as "/health", at which GET and HEAD are answered with 200 by the event loop itself, without the handler
-   * and its threads. Default: none.
+   * A path, such as "/health", at which GET and HEAD are answered by the event loop itself, without the handler and its
+   * threads: with 200, and with 503 once a graceful stop has begun. Default: none.
    */
   readonly healthPath?: string;
   /**
@@ -210,34 +216,37 @@ export interface ServeOptions {
   /** For the peer to take 64 KiB of a response. Default 30 000. */
   readonly writeTimeout?: number;
   /**
-   * For a client that has ended its own side of the connection behind a complete request. Nearly always it has closed the
-   * connection, and sometimes, as `nc -N` does, it still reads: so its response is waited for this long, and after each
-   * part of it that the client could take once more; then the request aborts. 0 aborts it at once, and `Infinity` never,
-   * unlike the other timeouts. Default 1 000.
+   * For a client that has ended its own side of the connection behind a complete request. Nearly always it has closed
+   * the connection, and sometimes, as `nc -N` does, it still reads: so its response is waited for this long, and after
+   * each part of it that the client could take once more; then the request aborts. 0 aborts it at once, and `Infinity`
+   * never, unlike the other timeouts. Default 1 000.
    */
   readonly halfCloseTimeout?: number;
   /**
    * For which a graceful stop is only announced: `healthPath` answers 503 and every response says `Connection: close`,
-   * while everything is accepted and answered. Make it longer than your load balancer takes to notice. Default 0; for the
-   * command 1 000 where it has a `healthPath`.
+   * while everything is accepted and answered. Make it longer than your load balancer takes to notice. Default 0; for
+   * the command 1 000 where it has a `healthPath`.
    */
   readonly drainDelay?: number;
-  /** For what is open when a graceful stop is no longer only announced, until it is cut off. Default 10 000. */
+  /**
+   * For what is open, from the end of `drainDelay` until it is cut off. 0 cuts it off at once, unlike the other
+   * timeouts. Default 10 000.
+   */
   readonly drainTimeout?: number;
-  /** The slowest the content of a request may come. */
+  /** The slowest that the content of a request may come. Default: 240 bytes per second, after 5 seconds. */
   readonly minDataRate?: Partial<MinDataRate>;
-  /** Of a header or trailer section. 256 to 1 MiB, default 16 KiB. */
+  /** Of a header or trailer section. 256 bytes to 1 MiB, default 16 KiB. */
   readonly maxHeaderSize?: number;
   /** Field lines of a header or trailer section. 1 to 10 000, default 100. */
   readonly maxHeadersCount?: number;
-  /** Of a request-target. 16 to 1 MiB, default 8 KiB. */
+  /** Of a request-target. 16 bytes to 1 MiB, default 8 KiB. */
   readonly maxRequestTargetSize?: number;
-  /** Of the content of a request. Default 16 MiB. */
+  /** Of the content of a request; 0 allows none. Default 16 MiB. */
   readonly maxRequestBodySize?: number;
   /**
-   * Open connections, on each event loop; further ones get a 503. 0 is no bound. Default: seven eighths of the descriptors
-   * that the process may have open, divided among the loops; 0 where that is not known (on other systems than Linux, and on
-   * Deno without the permission to read `/proc/self/limits`).
+   * Open connections, on each event loop; further ones get a 503. 0 is no bound. Default: seven eighths of the
+   * descriptors that the process may have open, divided among the loops; 0 where that is not known (on other systems
+   * than Linux, and on Deno without the permission to read `/proc/self/limits`).
    */
   readonly maxConnections?: number;
   /** Open connections from one address, on each event loop; further ones get a 503. Default 0: no bound. */

@@ -10,7 +10,7 @@ import type { Model } from "./options.ts";
 export interface ServerStats {
   /** What the server is doing. */
   readonly state: ServerState;
-  /** Whether a graceful stop is under way. */
+  /** Whether `state` is "draining". */
   readonly draining: boolean;
   /** The concurrency model. */
   readonly model: Model;
@@ -27,7 +27,7 @@ export interface ServerStats {
   };
   /** Requests whose head was read, since the start. */
   readonly requests: number;
-  /** Responses that were given whole to the transport, since the start. */
+  /** Responses that were gathered whole for sending, since the start. */
   readonly responses: number;
   /** Exchanges in flight now. */
   readonly activeExchanges: number;
@@ -36,7 +36,7 @@ export interface ServerStats {
     /** Open now. */
     readonly open: number;
   };
-  /** Bytes read from peers. */
+  /** Bytes read from clients. */
   readonly bytesReceived: number;
   /** Bytes handed to the transport. */
   readonly bytesSent: number;
@@ -70,8 +70,8 @@ export interface Histogram {
 export type StatusClass = "none" | "1xx" | "2xx" | "3xx" | "4xx" | "5xx";
 
 /**
- * What an open connection does: it waits for its turn, has no request, has one, has left HTTP by an upgrade, or is being
- * closed.
+ * What an open connection does: it waits for its turn, has no request, has one, has left HTTP by an upgrade, or is
+ * being closed.
  */
 export type ConnectionActivity = "waiting" | "idle" | "active" | "upgraded" | "closing";
 
@@ -79,11 +79,13 @@ export type ConnectionActivity = "waiting" | "idle" | "active" | "upgraded" | "c
 export interface Measurements {
   /** Open connections by what they do now. */
   readonly connections: Readonly<Record<ConnectionActivity, number>>;
-  /** Responses since the start, by method and class of status. Methods that are not RFC 9110's or PATCH are `_OTHER`. */
+  /**
+   * Responses since the start, by method and class of status. Methods that are not RFC 9110's or PATCH are `_OTHER`.
+   */
   readonly responses: Readonly<Record<string, Readonly<Record<StatusClass, number>>>>;
   /** Of these, those that could not be sent whole. */
   readonly aborted: number;
-  /** From the end of a request's head to the last byte of its response that was given to the transport. */
+  /** From the end of a request's head until the last byte of its response was gathered for sending. */
   readonly durations: Readonly<Record<StatusClass, Histogram>>;
   /** How long connections ("blocking", "worker-pool") or requests ("hybrid") have waited in the queue. */
   readonly queueWaits: Histogram;
@@ -93,7 +95,10 @@ export interface Measurements {
   readonly threadDelay: Histogram;
 }
 
-/** What a server is doing. */
+/**
+ * What a server is doing: it starts; it listens; it stops, and connections are open yet; the last one is closed, and
+ * threads are ended; nothing is left of it, also when it could not start.
+ */
 export type ServerState = "starting" | "listening" | "draining" | "joining" | "stopped";
 
 /** What waits for its turn: connections in the models "blocking" and "worker-pool", exchanges in "hybrid". */

@@ -5,7 +5,8 @@
  */
 
 /**
- * What `info.upgradeWebSocket()` can be told. Times are in milliseconds and sizes in bytes; a timeout of 0 is none.
+ * What `info.upgradeWebSocket()` can be told. Times are in milliseconds, 0 to 2 147 483 647 (24 days), and sizes in
+ * bytes; a timeout of 0 is none.
  *
  * @example
  * ```ts
@@ -26,10 +27,10 @@ export interface WebSocketOptions {
    */
   readonly protocol?: string | readonly string[] | ((offered: readonly string[]) => string | undefined);
   /**
-   * Pages of which origin may connect. Browsers let every page connect to every WebSocket, and send their cookies along:
-   * where cookies or the network say who may do what, set it. `"same"`: pages of the host that is asked. A list: origins
-   * such as `"https://a.example"`. A function is given the value of Origin, `null` where there is none, which the others
-   * refuse with 403. Default: any.
+   * Pages of which origin may connect. Browsers let every page connect to every WebSocket, and send their cookies
+   * along: where cookies or the network say who may do what, set it. `"same"`: pages of the host that is asked. A list:
+   * origins such as `"https://a.example"`. A function is given the value of Origin, `null` where there is none, which
+   * the others refuse with 403. Default: any.
    */
   readonly origin?: "same" | readonly string[] | ((origin: string | null) => boolean);
   /**
@@ -61,13 +62,16 @@ export interface WebSocketCompression {
    * false.
    */
   readonly contextTakeover?: boolean;
-  /** Shorter messages are sent as they are. Default 1024. */
+  /** Messages of fewer bytes are sent as they are. 0 to 1 GiB, default 1024. */
   readonly threshold?: number;
   /** From 1, the fastest, to 9, the smallest. Default 6, as zlib's. */
   readonly level?: number;
   /** The window of what the server sends: 2 to the power of it, in bytes. 9 to 15, default 15. */
   readonly serverMaxWindowBits?: number;
-  /** The window of what the client sends; where it is below 15, other clients send uncompressed. Default 15. */
+  /**
+   * The window of what the client sends, 9 to 15. Below 15, clients that can't be told of it send uncompressed. Default
+   * 15.
+   */
   readonly clientMaxWindowBits?: number;
 }
 
@@ -234,8 +238,8 @@ export interface ServerWebSocket extends EventTarget, AsyncIterable<string | Uin
    */
   ping(payload?: string | ArrayBufferLike | ArrayBufferView): void;
   /**
-   * The messages, instead of events, from now on: what is not read is not taken from the client either. It ends when the
-   * connection is closed in order, and fails otherwise.
+   * The messages, instead of events, from now on: what is not read is not taken from the client either. It ends when
+   * the connection is closed in order, and fails otherwise.
    */
   readonly readable: ReadableStream<string | Uint8Array<ArrayBuffer>>;
   /** Sends messages. A write resolves when the client keeps up. Closing it closes the connection with 1000. */

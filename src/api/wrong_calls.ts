@@ -85,7 +85,7 @@ const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   websocket: "call info.upgradeWebSocket() in the handler",
   development: "leave it out, there is only one mode",
   id: "leave it out",
-  ipv6Only: 'write hostname: "::"',
+  ipv6Only: 'leave it out: "::" takes both families, and an IPv6 address of the machine as hostname takes one',
   // node:http, node:https and node:net
   host: "it is called hostname",
   ca: "write tls: { cert, key, ca }",

@@ -104,7 +104,10 @@ function withEnvironment(ofModule: ServeOptions, ofCommand: ServeOptions, host: 
   return { ...rest, ...(ofEnvironment.fd === undefined ? { port, hostname } : {}), ...ofEnvironment };
 }
 
-/** A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells servers. */
+/**
+ * A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells
+ * servers.
+ */
 async function readTarget({ files, host }: Runtime, url: string, folder: string | undefined): Promise<ServeOptions> {
   if (await files.kindOf(url) === "folder") return { fetch: serveFolder(files, url) } as ServeOptions;
   const { exported } = await loadHandlerModule(files, url)
@@ -120,7 +123,9 @@ async function readTarget({ files, host }: Runtime, url: string, folder: string 
   return { ...options, fetch } as ServeOptions;
 }
 
-/** What the default export of a module tells servers, as far as Trivet knows it; what others know is passed over. */
+/**
+ * What the default export of a module tells servers, as far as Trivet knows it; options of other servers are ignored.
+ */
 function readModuleOptions(exported: HandlerObject): ServeOptions {
   const options: Record<string, unknown> = {};
   if (mayHaveOptions(exported)) {
@@ -133,7 +138,10 @@ function readModuleOptions(exported: HandlerObject): ServeOptions {
   return options;
 }
 
-/** The command line wins: what the module sets for another model than it names, or for another kind of address, is dropped. */
+/**
+ * The command line wins: what the module sets for another model than it names, or for another kind of address, is
+ * dropped.
+ */
 function mergeOptions(ofModule: ServeOptions, ofCommand: ServeOptions): ServeOptions {
   const merged: Record<string, unknown> = { ...ofModule, ...ofCommand };
   // A flag may set one part of an option that is an object.
@@ -147,7 +155,9 @@ function mergeOptions(ofModule: ServeOptions, ofCommand: ServeOptions): ServeOpt
   return merged;
 }
 
-/** Where requests are logged: as the flags say, else as the module does, else to a terminal, where the output is one. */
+/**
+ * Where requests are logged: as the flags say, else as the module does, else to a terminal, where the output is one.
+ */
 function accessLogOf({ log, logFile }: Settings, ofModule: AccessLog | undefined, isTerminal: boolean): AccessLog {
   if (log === "none") return false;
   if (log === undefined && logFile === undefined) return ofModule ?? isTerminal;

@@ -7,7 +7,7 @@
  * @module
  */
 
-/** What stands on a tile: the figure's name, the title, the unit of its line, and whether it has a line. */
+/** What stands on a tile: the figure's name, the title, and whether it has a line. */
 const TILES: readonly (readonly [id: string, title: string, hasLine: boolean])[] = [
   ["rate", "Requests a second", true],
   ["latency", "Latency, 99 of 100 within", true],
