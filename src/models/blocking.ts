@@ -15,9 +15,8 @@ import type { Connection } from "../exchange/connection.ts";
 import type { Handler } from "../api/handler.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
-import { queueFull } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
-import { WaitingLine } from "./waiting_line.ts";
+import { queueFull, WaitingLine } from "./waiting_line.ts";
 
 /** What the model is made of. */
 export interface BlockingOptions {

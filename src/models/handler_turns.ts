@@ -2,12 +2,12 @@
  * The calls of handlers on this event loop.
  *
  * Requests of many connections may be readable at once, and each handler may compute for a while. So once handlers have
- * computed for some milliseconds in a turn the others wait for the next one: what is finished leaves and others are read
- * first. It must not know which connection an exchange is on, nor which model calls.
+ * computed for some milliseconds in a turn the others wait for the next one: what is finished leaves and others are
+ * read first. It must not know which connection an exchange is on, nor which model calls.
  *
  * Time is read once, behind each handler, and the end of the turn is asked for only when there is something to measure;
- * so what computes little costs a look at the clock. Time in which the loop was idle is taken for a handler's. That makes
- * at most the second of two requests wait a turn, when nothing else is to do.
+ * so what computes little costs a look at the clock. Time in which the loop was idle is taken for a handler's: what is
+ * read in the same turn as the first request behind it waits for the next turn, which then has nothing else to do.
  *
  * @module
  */
@@ -79,7 +79,8 @@ export class HandlerTurns {
     let taken = 0;
     while (taken < waiting.length && this.#spentMs < MAX_TURN_MS) {
       const exchange = waiting[taken++];
-      // Its client may have gone meanwhile, or its time be over. What the handler before has entered is not for this one.
+      // Its client may have gone meanwhile, or its time be over. What the handler before has entered is not for this
+      // one.
       if (exchange.progress === "awaited") this.#clock.callApart(() => this.#callNow(exchange));
     }
     waiting.splice(0, taken);

@@ -12,32 +12,18 @@ import type { Exchange } from "../exchange/exchange.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { TrivetError } from "../api/errors.ts";
-import type { Runtime } from "../runtime.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
-import { ThreadPool, type ThreadPoolOptions, type ThreadSeat } from "../threads/thread_pool.ts";
+import { ThreadPool, type ThreadSeat } from "../threads/thread_pool.ts";
 import type { Warnings } from "../api/warnings.ts";
-import { queueFull, queueTimeout } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
-import { WaitingLine } from "./waiting_line.ts";
+import type { ThreadPlacesOptions } from "./thread_places.ts";
+import { queueFull, queueTimeout, WaitingLine } from "./waiting_line.ts";
 
 /** What the model is made of. */
-export interface HybridOptions {
-  readonly runtime: Runtime;
-  readonly threads: ThreadPoolOptions;
+export interface HybridOptions extends ThreadPlacesOptions {
   /** Exchanges that may wait for a thread. */
   readonly maxQueue: number;
-  /** How long one may wait; 0 is without a bound. */
-  readonly queueTimeoutMs: number;
-  readonly handlerTimeoutMs: number;
   readonly warnings: Warnings;
-  /** Told when a thread was lost. */
-  readonly onCrash: (cause: TrivetError) => void;
-  /** Told when no thread could be started in the place of another one. */
-  readonly onNotStarted: (cause: TrivetError) => void;
-  /** Told of an error that belongs to no exchange. */
-  readonly onError: (error: TrivetError) => void;
-  /** Told of what handlers publish, for WebSockets that are on no thread of the model. */
-  readonly onPublished: (publication: Publication) => void;
 }
 
 /** With a greater part of the threads held up while calls wait, the operator is warned. */

@@ -29,7 +29,7 @@ export interface Scheduler {
   run(exchange: Exchange, connection: Connection): void;
   /** Whether a connection may persist after its present response. */
   mayPersist(): boolean;
-  /** Nothing is read from or written to an admitted connection any more. */
+  /** An admitted connection was served: it waits for its client to close, was refused in line, or is gone. */
   release(connection: Connection): void;
 
   /** Tells the WebSockets of other threads what was published on this one. */

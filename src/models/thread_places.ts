@@ -1,8 +1,9 @@
 /**
- * Places for workers on threads: each worker has a thread of its own, which may compute or block for as long as it likes
- * without holding up another.
+ * Places for workers on threads: each worker has a thread of its own, which may compute or block for as long as it
+ * likes without holding up another.
  *
- * It decides what becomes of an exchange while its thread is replaced. It must not know which connection a worker serves.
+ * It decides what becomes of an exchange while its thread is replaced. It must not know which connection a worker
+ * serves.
  *
  * @module
  */
@@ -13,11 +14,11 @@ import type { TrivetError } from "../api/errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { type CallKeeper, RemoteCall } from "../threads/remote_call.ts";
 import { ThreadPool, type ThreadPoolOptions, type ThreadSeat } from "../threads/thread_pool.ts";
-import { queueTimeout } from "./refusals.ts";
 import type { SchedulerStats } from "./scheduler.ts";
+import { queueTimeout } from "./waiting_line.ts";
 import type { WorkPlaces } from "./worker_pool.ts";
 
-/** What the places are made of. */
+/** What a model is made of whose handlers run on threads. */
 export interface ThreadPlacesOptions {
   readonly runtime: Runtime;
   readonly threads: ThreadPoolOptions;

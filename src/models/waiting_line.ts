@@ -1,11 +1,14 @@
 /**
  * A bounded line in which connections or exchanges wait for their turn.
  *
- * It decides which is next: the one that has waited longest. It must not know what is waited for.
+ * It decides which is next, the one that has waited longest, and what is said to one that waits in vain. It must not
+ * know what is waited for.
  *
  * @module
  */
 
+import { TrivetError } from "../api/errors.ts";
+import type { Warnings } from "../api/warnings.ts";
 import type { Clock } from "../runtime.ts";
 import type { Histogram, QueueStats } from "../api/stats.ts";
 import { Durations } from "../observe/histogram.ts";
@@ -143,4 +146,15 @@ export class WaitingLine<T extends Waiter> {
       if (waiter !== null) this.#seat(waiter, this.#end++, arrivedMs[places[index]]);
     }
   }
+}
+
+/** The queue is full, which the operator is warned of. */
+export function queueFull(warnings: Warnings, what: "connections" | "requests"): TrivetError {
+  warnings.warn("queue-full", `The queue is full: ${what} are refused with 503.`);
+  return new TrivetError("queue-full", `The server has as many ${what} waiting as it takes.`);
+}
+
+/** It was not its turn in time. */
+export function queueTimeout(): TrivetError {
+  return new TrivetError("queue-timeout", "The server was too busy to take this up in time.");
 }

@@ -12,9 +12,8 @@ import type { Connection } from "../exchange/connection.ts";
 import type { Publication } from "../exchange/publication.ts";
 import type { Clock } from "../runtime.ts";
 import type { Warnings } from "../api/warnings.ts";
-import { queueFull } from "./refusals.ts";
 import type { Scheduler, SchedulerStats } from "./scheduler.ts";
-import { WaitingLine } from "./waiting_line.ts";
+import { queueFull, WaitingLine } from "./waiting_line.ts";
 
 /** What the workers run handlers on: as many places as there are workers, known by their number. */
 export interface WorkPlaces {
@@ -104,7 +103,8 @@ export class WorkerPoolScheduler implements Scheduler {
     if (worker < 0) return;
     this.#connections[worker] = null;
     this.#busy--;
-    // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to first.
+    // Clients that wait in line may leave in the same turn, as they do when their own server ends: they are seen to
+    // first.
     if (this.#line.length > 0) this.#options.clock.defer(() => this.#takeNext(worker));
   }
 

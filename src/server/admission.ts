@@ -1,8 +1,8 @@
 /**
  * Which connections are taken.
  *
- * It decides by the limits of the server, in total and by address, and makes sure that telling refused clients so does not
- * become the overload. It must not know which protocol a connection speaks, nor when the model serves it.
+ * It decides by the limits of the server, in total and by address, and makes sure that telling refused clients so does
+ * not become the overload. It must not know which protocol a connection speaks, nor when the model serves it.
  *
  * @module
  */
@@ -26,13 +26,15 @@ export interface AdmissionLimits extends Pick<ResolvedOptions, "maxConnections" 
  * connections leave; as many have those that are not answered yet, because their client has sent nothing.
  */
 const MAX_LINGERING_REFUSALS = 512;
+const MIN_LENGTH_TO_PURGE = 64;
 
 /** Refused connections in their order, of which only so many may be: the oldest leaves when there are more. */
 class BoundedLine {
   readonly #max: number;
   readonly #removeOldest: (connection: Connection) => void;
-  /** Those that have left since are among them for a while. */
+  /** Those that have left since are among them for a while: at the second length they are looked for. */
   #connections: Connection[] = [];
+  #lengthToPurge = MIN_LENGTH_TO_PURGE;
   #oldest = 0;
   #count = 0;
 
@@ -43,8 +45,9 @@ class BoundedLine {
   }
 
   add(connection: Connection): void {
-    if (this.#connections.length >= 2 * this.#max) {
+    if (this.#connections.length >= this.#lengthToPurge) {
       this.#connections = this.#connections.slice(this.#oldest).filter(isOpen);
+      this.#lengthToPurge = 2 * this.#connections.length + MIN_LENGTH_TO_PURGE;
       this.#oldest = 0;
     }
     const connections = this.#connections;
@@ -123,7 +126,7 @@ export class Admission {
     this.#unanswered.add(connection);
   }
 
-  /** Nothing is read from or written to a connection any more: it waits for its client to close, or is gone. */
+  /** A connection was answered for the last time: it waits for its client to close, or is gone. */
   served(connection: Connection): void {
     if (connection.wasRefused) {
       this.#unanswered.remove();

@@ -1,8 +1,8 @@
 /**
  * The certificates of a server that is running: read anew when that is asked for, or when their files have changed.
  *
- * It decides when they are read, and what is told of those that can't be used: then the server goes on with what it has. It
- * must not know what is in them.
+ * It decides when they are read, and what is told of those that can't be used: then the server goes on with what it
+ * has. It must not know what is in them.
  *
  * @module
  */
@@ -86,7 +86,7 @@ export class Certificates {
     return true;
   }
 
-  /** Files are replaced one after the other: what does not fit together may a moment later, and is told when it stays. */
+  /** Files are replaced one after the other, so a fault is told of only when the next look finds it again. */
   async #look(): Promise<void> {
     let fault: string | null = null;
     try {

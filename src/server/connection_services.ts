@@ -1,8 +1,8 @@
 /**
  * What the connections of one event loop share: the clock, parsers, memory, counts, and the way to the model.
  *
- * It decides nothing but what answers a health check; it puts the parts together and passes on what connections ask
- * for. It must not know what the parts do.
+ * It decides which requests the model never sees: health checks, and methods that a native Request can't have. Else it
+ * passes on what connections ask for. It must not know what the parts do.
  *
  * @module
  */

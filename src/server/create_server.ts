@@ -92,8 +92,8 @@ export function createServer(
 }
 
 /**
- * Where a program was evaluated anew in its process, has the server of its evaluation before end that listens at the same
- * place.
+ * Has the server end that an earlier evaluation of the program has left at the same place, as with `bun --hot`, which
+ * evaluates a program again in its process.
  *
  * @returns What waits for that, where it takes a moment.
  */
@@ -107,7 +107,9 @@ function clearPlace(
   return given instanceof Promise ? () => given : null;
 }
 
-/** Every thread finds the module at its URL, and a relative path counts from the folder of the program's main module. */
+/**
+ * Every thread finds the module at its URL, and a relative path counts from the folder of the program's main module.
+ */
 function withModuleUrl(options: ResolvedOptions, { mainModule, workingFolder }: Host): ResolvedOptions {
   const { module } = options;
   return module === undefined ? options : { ...options, module: resolveModule(module, mainModule ?? workingFolder) };

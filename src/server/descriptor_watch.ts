@@ -23,7 +23,7 @@ export class DescriptorWatch {
   constructor(limit: number | null, warnings: Warnings) {
     this.#limit = limit ?? Infinity;
     this.#warnings = warnings;
-    // There are more than there should be: by default, those that are told so.
+    // One more than `maxConnections` is by default: up to that, what was reserved is untouched.
     this.#warnFrom = limit === null ? Infinity : limit - descriptorMargin(limit) + 1;
   }
 

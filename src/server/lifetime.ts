@@ -22,7 +22,7 @@ import type { Reports } from "./reports.ts";
 import { SERVER_PHASES, type ServerPhase, SHOWN_STATES } from "./server_state.ts";
 
 const AT_ONCE: ResolvedShutdown = { delayMs: 0, timeoutMs: 0, closesIdle: true };
-/** What is in flight when another server is to have the port. */
+/** How long exchanges in flight may go on when another server is to have the port. */
 const GIVE_WAY_MS = 1_000;
 
 /** What a server is made of. */

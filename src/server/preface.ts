@@ -1,10 +1,10 @@
 /**
  * What a connection begins with, before it is decided which protocol is spoken on it.
  *
- * It decides that by what was negotiated and, where that does not tell, by the first bytes. Before that come the header of
- * a proxy and the TLS handshake, where the server has them. Until it is decided a connection is counted by no address, and
- * no model hears of it; it counts in the total limit, each part has a deadline, and it ends with the server.
- * It must not know what protocols do.
+ * It decides that by what was negotiated and, where that does not tell, by the first bytes. Before that come the header
+ * of a proxy and the TLS handshake, where the server has them. Until it is decided a connection is counted by no
+ * address, and no model hears of it; it counts in the total limit, each part has a deadline, and it ends with the
+ * server. It must not know what protocols do.
  *
  * @module
  */
@@ -97,10 +97,10 @@ export class Preface implements TransportEvents {
   readonly #parts: PrefaceParts;
   /** Whether a connection begins with something else than its protocol. */
   readonly #hasPrologue: boolean;
-  /** Those that have not begun yet, in the order in which they came; ones that have, or are gone, are among them. */
+  /** Connections whose protocol is undecided, in the order in which they came; others are among them until a purge. */
   #undecided: UndecidedConnection[] = [];
   #oldest = 0;
-  /** How many of them have not begun. */
+  /** How many of them are undecided. */
   undecidedNow = 0;
 
   /** @param parts What it works with. */
@@ -176,9 +176,9 @@ export class Preface implements TransportEvents {
   }
 
   /**
-   * Clients that open connections and say nothing must not keep others out: where there are too many connections, the one
-   * that has had the most time to begin makes room. Some more than may be served are let begin, to be told that they are
-   * refused; silence has at most half of the places.
+   * Clients that open connections and say nothing must not keep others out: where there are too many connections, the
+   * one that has had the most time to begin makes room. Some more than may be served are let begin, to be told that
+   * they are refused; silence has at most half of the places.
    */
   #makeRoom(surplus: number): void {
     const { open, maxConnections } = this.#parts;

@@ -1,8 +1,8 @@
 /**
  * How one WebSocket opens and closes: its state, the Close that is sent, and the one that came (RFC 6455 section 7).
  *
- * It decides which Close frame is sent, with which code the connection has ended and when the server's FIN is due. It must
- * not know why a connection closes, nor what carries its bytes.
+ * It decides which Close frame is sent, with which code the connection has ended and when the server's FIN is due. It
+ * must not know why a connection closes, nor what carries its bytes.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export class ClosingHandshake {
     this.#deadlines.closing();
   }
 
-  /** RFC 6455 section 5.5.1: the client's Close is answered with the code that it had; its sender is told that as its own reason. */
+  /** The client's Close is answered with its own code and reason (RFC 6455 section 5.5.1). */
   take(code: number, reason: string): void {
     this.code = code;
     this.reason = reason;
@@ -69,7 +69,9 @@ export class ClosingHandshake {
     this.#deadlines.closing();
   }
 
-  /** Behind both Closes a server ends the connection first (RFC 6455 section 7.1.1). Returns whether that is due, once. */
+  /**
+   * Behind both Closes a server ends the connection first (RFC 6455 section 7.1.1). Returns whether that is due, once.
+   */
   takeEnd(): boolean {
     if (this.state !== "ending" || this.#hasEnded || !this.#outgoing.isIdle) return false;
     return this.#hasEnded = true;

@@ -300,7 +300,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     else if (event === FAILED) this.#refuse(incoming.closeCode, incoming.closeReason);
   }
 
-  /** RFC 6455 section 1.4: what comes behind the server's own Close is not for the handler. */
+  /** As the WebSockets Standard has it, a message is dropped unless the socket is open: the handler has closed it. */
   #deliver(message: Message): void {
     if (this.#closing.state !== "open") return;
     this.#deadlines.used();

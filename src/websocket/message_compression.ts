@@ -7,6 +7,7 @@
  */
 
 import type { Deflate, DeflateStream } from "../runtime.ts";
+import { joinPieces } from "../web/pieces.ts";
 import type { DeflateAgreement } from "./codec/extensions.ts";
 
 /** What is not longer than this, before and behind it, is done at once: that is less than handing it over. */
@@ -163,7 +164,7 @@ class Job {
         pieces.push(piece);
         return true;
       };
-      stream.run(bytes, onPiece, (error) => finish(error === null ? joined(pieces, pieceBytes) : "not-deflate"));
+      stream.run(bytes, onPiece, (error) => finish(error === null ? joinPieces(pieces, pieceBytes) : "not-deflate"));
       return true;
     });
   }
@@ -192,15 +193,4 @@ function withTail(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 /** RFC 7692 section 7.2.1: the last four bytes are not sent. */
 function withoutTail(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return bytes.subarray(0, bytes.byteLength - TAIL.byteLength);
-}
-
-function joined(pieces: readonly Uint8Array<ArrayBuffer>[], bytes: number): Uint8Array<ArrayBuffer> {
-  if (pieces.length === 1) return pieces[0];
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.byteLength;
-  }
-  return all;
 }

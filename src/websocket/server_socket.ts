@@ -14,6 +14,7 @@ import type { Message } from "./incoming_frames.ts";
 import type { SocketReceiver } from "./socket_service.ts";
 import type { WebSocketState } from "./socket_states.ts";
 import { IncomingMessages, OutgoingMessages } from "./message_streams.ts";
+import { toPayload, toPublication } from "./payload.ts";
 import { SocketCloseEvent, SocketErrorEvent, SocketEvent, SocketEvents, SocketMessageEvent } from "./socket_events.ts";
 
 type Sendable = string | ArrayBufferLike | ArrayBufferView | Blob;
@@ -159,7 +160,8 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   }
 
   publish(topic: string, message: string | ArrayBufferLike | ArrayBufferView): void {
-    this.#connection.publish(topic, toPublished(message));
+    const publication = toPublication(topic, message);
+    this.#connection.publish(publication.topic, publication.message);
   }
 
   close(code?: number, givenReason = ""): void {
@@ -267,29 +269,6 @@ async function* iterate(
     reader.cancel().catch(() => {});
   }
 }
-
-/** What is sent, in the forms the connection takes; anything else is sent as the Web does: as text. */
-function toPayload(message: unknown): string | Uint8Array | Blob {
-  if (typeof message === "string" || message instanceof Uint8Array || message instanceof Blob) return message;
-  if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  if (message instanceof ArrayBuffer) return new Uint8Array(message);
-  if (typeof SharedArrayBuffer === "function" && message instanceof SharedArrayBuffer) return new Uint8Array(message);
-  return String(message);
-}
-
-/**
- * What is published: there is no time to read a Blob.
- *
- * @throws {TypeError} For a Blob.
- */
-export function toPublished(message: unknown): string | Uint8Array<ArrayBuffer> {
-  const payload = toPayload(message);
-  if (payload instanceof Blob) throw new TypeError(BLOB_PUBLISHED);
-  return payload as string | Uint8Array<ArrayBuffer>;
-}
-
-const BLOB_PUBLISHED = "Text or bytes can be published, and no Blob: read it first, or get bytes as they are with " +
-  '`socket.binaryType = "arraybuffer"`.';
 
 function closedError(): TrivetError {
   return new TrivetError("peer-disconnected", "The WebSocket is closed.");

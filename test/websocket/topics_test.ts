@@ -171,6 +171,7 @@ describe("what is published", () => {
     const [what, act] of Object.entries<(client: Client, server: MemoryServer["server"]) => void>({
       "a topic that is no string": ({ socket }) => socket.subscribe(7 as unknown as string),
       "a publication under one": (_client, server) => server.publish(undefined as unknown as string, "a"),
+      "a publication of a socket under one": ({ socket }) => socket.publish(7 as unknown as string, "a"),
       "a Blob": ({ socket }) => socket.publish("news", new Blob(["a"]) as unknown as string),
       "a Blob of the server": (_client, server) => server.publish("news", new Blob(["a"]) as unknown as string),
     })
