@@ -31,18 +31,18 @@ function createDeflate(): Deflate {
       return toBytes(deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, windowBits, level }));
     },
     decompress(bytes, windowBits, maxBytes) {
-      const { inflateRawSync, constants } = builtin("node:zlib");
+      const { inflateRawSync } = builtin("node:zlib");
       try {
-        const options = { finishFlush: constants.Z_SYNC_FLUSH, windowBits, maxOutputLength: maxBytes };
-        return toBytes(inflateRawSync(bytes, options));
+        return toBytes(inflateRawSync(bytes, { windowBits, maxOutputLength: maxBytes }));
       } catch (error) {
         if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") return null;
         throw error;
       }
     },
     createCompressor: (windowBits, level) =>
-      new ZlibStream(() => builtin("node:zlib").createDeflateRaw({ windowBits, level })),
-    createDecompressor: (windowBits) => new ZlibStream(() => builtin("node:zlib").createInflateRaw({ windowBits })),
+      new ZlibStream(() => builtin("node:zlib").createDeflateRaw({ windowBits, level }), false),
+    createDecompressor: (windowBits, isForOne) =>
+      new ZlibStream(() => builtin("node:zlib").createInflateRaw({ windowBits }), isForOne),
   };
 }
 
@@ -51,20 +51,26 @@ interface Run {
   readonly onDone: (error: Error | null) => void;
 }
 
-/** A stream of zlib, flushed behind each message. */
+/** A stream of zlib, flushed behind each message, or ended behind the only one. */
 class ZlibStream implements DeflateStream {
   readonly #create: () => DeflateRaw | InflateRaw;
+  readonly #isForOne: boolean;
   #stream: DeflateRaw | InflateRaw | null = null;
   #run: Run | null = null;
   #isClosed = false;
 
-  constructor(create: () => DeflateRaw | InflateRaw) {
+  constructor(create: () => DeflateRaw | InflateRaw, isForOne: boolean) {
     this.#create = create;
+    this.#isForOne = isForOne;
   }
 
   run(bytes: Uint8Array, onPiece: Run["onPiece"], onDone: Run["onDone"]): void {
     const run = this.#run = { onPiece, onDone };
     const stream = this.#stream ??= this.#open();
+    if (this.#isForOne) {
+      stream.end(bytes);
+      return;
+    }
     stream.write(bytes);
     stream.flush(builtin("node:zlib").constants.Z_SYNC_FLUSH, () => {
       // Deno tells of an error here first.
@@ -91,8 +97,11 @@ class ZlibStream implements DeflateStream {
     });
     // A block may say that it is the last one (RFC 7692 section 7.2.3.4); what comes next begins anew.
     stream.on("end", () => {
+      const run = this.#run;
       stream.close();
-      if (this.#stream === stream) this.#stream = null;
+      if (this.#stream !== stream) return;
+      this.#stream = null;
+      if (this.#isForOne && run !== null) queueMicrotask(() => this.#finish(run, null));
     });
     return stream;
   }

@@ -542,14 +542,18 @@ export interface Deflate {
   /** Compresses at once. The output ends with an empty block that is not compressed: 00 00 ff ff. */
   compress(bytes: Uint8Array, windowBits: number, level: number): Uint8Array<ArrayBuffer>;
   /**
-   * Decompresses at once what ends with such a block. Returns `null` where that gives more than `maxBytes`. Throws where
-   * it is not DEFLATE.
+   * Decompresses at once what has a last block; what stands behind that is ignored. Returns `null` where that gives more
+   * than `maxBytes`. Throws where it is not DEFLATE, or has no last block.
    */
   decompress(bytes: Uint8Array, windowBits: number, maxBytes: number): Uint8Array<ArrayBuffer> | null;
   /** Makes what compresses one message after another, each of which may refer to those before. */
   createCompressor(windowBits: number, level: number): DeflateStream;
-  /** Makes what decompresses one message after another. */
-  createDecompressor(windowBits: number): DeflateStream;
+  /**
+   * Makes what decompresses one message after another.
+   *
+   * @param isForOne There is one only, which has a last block as above.
+   */
+  createDecompressor(windowBits: number, isForOne: boolean): DeflateStream;
 }
 
 /** Compresses or decompresses messages in order. */

@@ -68,8 +68,9 @@ export class PublicationLink {
       this.#missed();
       return;
     }
-    // Bytes are the caller's when this returns, and those beside them in the buffer are nothing to the other end.
-    const publication = { topic, message: typeof message === "string" ? message : message.slice() };
+    // Bytes are the caller's when this returns, and those beside them in the buffer are nothing to the other end. They may
+    // be a Buffer, whose slice() is no copy.
+    const publication = { topic, message: typeof message === "string" ? message : new Uint8Array(message) };
     this.#untakenBytes += bytesOf(publication);
     this.#gathered.push(publication);
     this.#sendLater();

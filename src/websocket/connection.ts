@@ -227,7 +227,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       this.#outgoing.flush();
     }
     this.#afterFlush();
-    if (this.#closing.state === "open" && this.#outgoing.isIdle) this.#receiver.drained();
+    if (this.#outgoing.isIdle) this.#receiver.drained();
     this.#decode();
   }
 

@@ -16,6 +16,9 @@ const MAX_SYNCHRONOUS_BYTES = 16 * 1024;
 const MAX_JOBS = 10;
 /** What ends each message, and is not sent. */
 const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff);
+/** Behind a message that none refers to, an empty block that is the last shows whether the message was whole. */
+const TAIL_AND_LAST_BLOCK = Uint8Array.of(...TAIL, 0x01, 0x00, 0x00, 0xff, 0xff);
+const NO_BYTES = new Uint8Array(0);
 
 /** Why the payload of a message was not given. */
 export type DecompressionFailure = "too-long" | "not-deflate";
@@ -95,16 +98,21 @@ export class MessageDecompressor {
 
   /** @param maxBytes The longest message. */
   constructor(tools: CompressionTools, maxBytes: number) {
-    const { deflate, clientWindowBits, jobs } = tools;
+    const { deflate, clientTakesOver, clientWindowBits, jobs } = tools;
     this.#tools = tools;
     this.#maxBytes = maxBytes;
-    this.#job = new Job(jobs, () => deflate.createDecompressor(clientWindowBits));
+    this.#job = new Job(jobs, () => deflate.createDecompressor(clientWindowBits, !clientTakesOver));
   }
 
   /** Decompresses the next message, whose bytes are borrowed. */
   decompress(borrowed: Uint8Array, onPayload: OnPayload): void {
+    // RFC 7692 section 7.2.3.6 has a byte for an empty message. Without it there is nothing that zlib could take.
+    if (borrowed.byteLength === 0) {
+      onPayload(NO_BYTES);
+      return;
+    }
     const { deflate, clientTakesOver, clientWindowBits } = this.#tools;
-    const bytes = withTail(borrowed);
+    const bytes = withTail(borrowed, clientTakesOver ? TAIL : TAIL_AND_LAST_BLOCK);
     if (!clientTakesOver && bytes.byteLength <= MAX_SYNCHRONOUS_BYTES) {
       const maxBytes = Math.min(this.#maxBytes, MAX_SYNCHRONOUS_BYTES);
       let payload: Uint8Array<ArrayBuffer> | null;
@@ -183,10 +191,10 @@ class Job {
   }
 }
 
-function withTail(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(bytes.byteLength + TAIL.byteLength);
+function withTail(bytes: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(bytes.byteLength + tail.byteLength);
   all.set(bytes);
-  all.set(TAIL, bytes.byteLength);
+  all.set(tail, bytes.byteLength);
   return all;
 }
 

@@ -24,8 +24,10 @@ export interface MessageTarget {
   close(): void;
 }
 
-/** Messages kept for a reader that does not keep up, before the client is not read any more. */
-const HIGH_WATER_MESSAGES = 16;
+/** Kept for a reader that does not keep up, before the client is not read any more; one message may go beyond that. */
+const HIGH_WATER_BYTES = 64 * 1024;
+/** What a message takes beside its payload. */
+const MESSAGE_BYTES = 100;
 
 /** The messages that come. */
 export class IncomingMessages {
@@ -46,7 +48,7 @@ export class IncomingMessages {
         this.#controller = null;
         source.close();
       },
-    }, { highWaterMark: HIGH_WATER_MESSAGES });
+    }, { highWaterMark: HIGH_WATER_BYTES, size: (message) => MESSAGE_BYTES + message.length });
   }
 
   /** Returns whether the next one is wanted. One that is not wanted any more is dropped. */
@@ -70,7 +72,7 @@ export class IncomingMessages {
   }
 
   #failBehindTheLast(): void {
-    if (this.#failure === null || this.#controller?.desiredSize !== HIGH_WATER_MESSAGES) return;
+    if (this.#failure === null || this.#controller?.desiredSize !== HIGH_WATER_BYTES) return;
     this.#controller.error(this.#failure);
     this.#controller = null;
   }

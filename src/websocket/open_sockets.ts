@@ -30,11 +30,15 @@ export interface OpenSocket {
 
 /** The WebSockets that are open. It ticks while there are some. */
 export class OpenSockets {
-  /** The time at the last tick, or when the clock began to tick. */
+  /**
+   * The time that was counted up to the last tick. What passes while the loop is held up counts as one tick, since what
+   * clients have sent meanwhile has not been read.
+   */
   nowMs = 0;
   readonly #clock: Clock;
   readonly #open: OpenSocket[] = [];
   #tickMs = MAX_TICK_MS;
+  #tickedAtMs = 0;
   #timer: Timer | null = null;
   /** Told when one more or one less is open. */
   onCountChanged: (count: number) => void = () => {};
@@ -54,9 +58,10 @@ export class OpenSockets {
     this.onCountChanged(this.#open.length);
     const tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
     if (this.#timer !== null && tickMs >= this.#tickMs) return;
+    if (this.#timer === null) this.#tickedAtMs = this.#clock.nowMs();
+    else this.#count();
     this.#timer?.cancel();
     this.#tickMs = tickMs;
-    this.nowMs = this.#clock.nowMs();
     this.#timer = this.#clock.every(tickMs, () => this.#tick());
   }
 
@@ -98,8 +103,14 @@ export class OpenSockets {
     for (const socket of this.#open.slice()) socket.goAway();
   }
 
+  #count(): void {
+    const beforeMs = this.#tickedAtMs;
+    this.#tickedAtMs = this.#clock.nowMs();
+    this.nowMs += Math.min(this.#tickedAtMs - beforeMs, this.#tickMs);
+  }
+
   #tick(): void {
-    this.nowMs = this.#clock.nowMs();
+    this.#count();
     // From the last to the first: one that is removed gives its place to one that was looked at.
     for (let place = this.#open.length - 1; place >= 0; place--) this.#open[place]?.tick(this.nowMs);
   }

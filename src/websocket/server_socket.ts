@@ -251,23 +251,35 @@ function createSettlement<T>(): Settlement<T> {
   return { promise, resolve };
 }
 
-/** Reads messages until the connection is closed, whether in order or not; leaving the loop closes the connection. */
-async function* iterate(
+const OVER = { done: true, value: undefined } as const;
+
+/**
+ * Reads messages until the connection is closed, whether in order or not; leaving the loop closes the connection, also
+ * before its first message, where a generator would not notice.
+ */
+function iterate(
   reader: ReadableStreamDefaultReader<Message>,
   isClosed: () => boolean,
-): AsyncGenerator<Message, void, void> {
-  try {
-    while (true) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } catch (error) {
-    // That a client is lost is no fault of the loop, and `closed` tells it.
-    if (!isClosed()) throw error;
-  } finally {
-    reader.cancel().catch(() => {});
-  }
+): AsyncIterableIterator<Message> {
+  return {
+    async next() {
+      try {
+        const { done, value } = await reader.read();
+        return done ? OVER : { done, value };
+      } catch (error) {
+        // That a client is lost is no fault of the loop, and `closed` tells it.
+        if (!isClosed()) throw error;
+        return OVER;
+      }
+    },
+    return() {
+      reader.cancel().catch(() => {});
+      return Promise.resolve(OVER);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 function closedError(): TrivetError {

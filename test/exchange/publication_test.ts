@@ -1,6 +1,7 @@
 /** The way of publications between two threads: in order, a turn at a time, and not without a bound. */
 
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import type { TrivetError } from "../../src/api/errors.ts";
 import {
@@ -44,6 +45,16 @@ describe("publications on their way to another thread", () => {
     await pass();
     assert.deepEqual(arrived, [{ topic: "a", message: "one" }, { topic: "b", message: Uint8Array.of(2, 3) }]);
     assert.equal((arrived[1].message as Uint8Array).buffer.byteLength, 2, "and nothing beside them");
+  });
+
+  test("are copied also where they are parts of a Buffer, whose slice() is no copy", async () => {
+    const { near, arrived, pass } = createEnds();
+    const bytes = Buffer.from("secret message").subarray(7);
+    near.tell({ topic: "a", message: bytes });
+    bytes.fill(9);
+    await pass();
+    assert.equal(new TextDecoder().decode(arrived[0].message as Uint8Array), "message");
+    assert.equal((arrived[0].message as Uint8Array).buffer.byteLength, 7, "and nothing beside it");
   });
 
   test("are dropped beyond 16 MiB that the thread has not taken, which is told once until it keeps up again", async () => {

@@ -37,7 +37,7 @@ export function createCountingRuntime(gate: Gate): { readonly runtime: MemoryRun
     deflate: {
       ...runtime.deflate,
       createCompressor: (windowBits, level) => counted(runtime.deflate.createCompressor(windowBits, level)),
-      createDecompressor: (windowBits) => counted(runtime.deflate.createDecompressor(windowBits)),
+      createDecompressor: (windowBits, isForOne) => counted(runtime.deflate.createDecompressor(windowBits, isForOne)),
     },
     encodeUtf8: (...args) => {
       counts.encoded++;

@@ -77,6 +77,17 @@ export class VirtualClock implements Clock {
     this.#nowMs = untilMs;
   }
 
+  /** A turn of the loop that takes so long: what becomes due meanwhile is called back once, behind it. */
+  async holdUp(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    for (const pending of [...this.#pending].filter(({ dueMs }) => dueMs <= this.#nowMs)) {
+      if (pending.intervalMs === null) this.#pending.delete(pending);
+      else pending.dueMs = this.#nowMs + pending.intervalMs;
+      pending.callback();
+    }
+    await this.settle();
+  }
+
   #add(pending: Pending): Timer {
     this.#pending.add(pending);
     return { cancel: () => void this.#pending.delete(pending) };

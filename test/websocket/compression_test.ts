@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import zlib from "node:zlib";
 import type { WebSocketOptions } from "../../src/api/websocket.ts";
-import { COMPRESSED, HELLO, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
+import { COMPRESSED, deflated, HELLO, MAX_COMPRESSED_BYTES } from "../fixtures/websocket_compressed.ts";
 import { type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { closePayload, concat, frame, type ServerFrame } from "../support/websocket_frames.ts";
@@ -218,6 +218,37 @@ describe("messages that are compressed", () => {
     peer.send(frame({ opcode: 1, rsv: 4, payload: Uint8Array.of(0xf2, 0x00, 0x11, 0x00, 0x00) }));
     assert.deepEqual(show(await frames(memory, peer, 2)), ["text Hello", "close 1007"]);
   });
+});
+
+describe("messages that are not whole", () => {
+  const short = HELLO;
+  const long = deflated(Uint8Array.from({ length: 40_000 }, (_, i) => Math.imul(i * i, 2_654_435_761) >>> 24));
+  const CUTS: readonly (readonly [name: string, payload: Uint8Array])[] = [
+    ...Array.from(
+      { length: short.byteLength - 1 },
+      (_, at) => [`${at + 1} of ${short.byteLength} bytes`, short.subarray(0, at + 1)] as const,
+    ),
+    ["a block that is not compressed and lacks content", Uint8Array.of(0, 20, 0, 0xeb, 0xff, 1, 2, 3)],
+    ...[17_000, long.byteLength - 1].map((bytes) =>
+      [`${bytes} of ${long.byteLength} bytes`, long.subarray(0, bytes)] as const
+    ),
+  ];
+  for (const [name, payload] of CUTS) {
+    test(`${name}: are not DEFLATE, without takeover (RFC 7692 7.2.2)`, async () => {
+      const { memory, peer } = await connect("permessage-deflate", { compress: true });
+      peer.send(frame({ opcode: 2, rsv: 4, payload }));
+      assert.deepEqual(show(await frames(memory, peer, 1)), ["close 1007"]);
+    });
+  }
+
+  for (const contextTakeover of [false, true]) {
+    test(`without any payload: are empty each time, ${contextTakeover ? "with" : "without"} takeover`, async () => {
+      const { memory, peer } = await connect("permessage-deflate", { compress: { contextTakeover } });
+      const empty = frame({ opcode: 2, rsv: 4 });
+      for (const one of [empty, empty, frame({ opcode: 1, rsv: 4, payload: HELLO }), empty]) peer.send(one);
+      assert.deepEqual(show(await frames(memory, peer, 4)), ["binary ", "binary ", "text Hello", "binary "]);
+    });
+  }
 });
 
 describe("what the server compresses", () => {

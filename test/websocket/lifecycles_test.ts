@@ -186,7 +186,7 @@ const PHASES: readonly Phase[] = [
       );
     },
     enter: async ({ memory, peer }) => {
-      for (let i = 0; i < 40; i++) peer.send(text(`${i}`));
+      for (let i = 0; i < 40; i++) peer.send(text(`${i} ${"x".repeat(10_000)}`));
       await memory.clock.settle();
       assert.ok(peer.isPausedByServer);
     },

@@ -341,6 +341,22 @@ describe("what a socket is given", () => {
     assert.deepEqual([framesOf(peer.received()), reported], [[], []]);
   });
 
+  for (const topic of [Symbol("topic"), 7, undefined, () => {}]) {
+    test(`${String(topic)} is no topic`, async () => {
+      const { reported, send } = await startMemoryServer((_request, info) => {
+        const { response, socket } = info.upgradeWebSocket();
+        socket.onopen = () => {
+          assert.throws(() => socket.publish(topic as string, "message"), TypeError);
+          assert.throws(() => socket.subscribe(topic as string), TypeError);
+          assert.throws(() => info.publish(topic as string, "message"), TypeError);
+        };
+        return response;
+      });
+      const peer = await send(webSocketRequest("/"));
+      assert.deepEqual([framesOf(peer.received()), reported], [[], []]);
+    });
+  }
+
   test("what can't be made text throws, and sends nothing", async () => {
     const { reported, send } = await startMemoryServer((_request, info) => {
       const { response, socket } = info.upgradeWebSocket();

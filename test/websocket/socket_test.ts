@@ -552,6 +552,36 @@ describe("deadlines", () => {
     assert.equal(server.stats().connections.open, 0);
   });
 
+  const HELD_UP: Readonly<Record<string, (socket: ServerWebSocket) => void>> = {
+    "that is closed has all its time to answer": (socket) => socket.close(1000),
+    "that is sent something is not idle": (socket) => socket.send("used"),
+  };
+  for (const [what, act] of Object.entries(HELD_UP)) {
+    test(`a client ${what}, behind a turn that has taken longer than that`, async () => {
+      const { client, clock } = await start();
+      const { socket, peer, shown } = await client({ closeTimeout: 8_000, idleTimeout: 8_000 });
+      // Within the turn, before the clock of the sockets can tick.
+      act(socket);
+      await clock.holdUp(20_000);
+      await clock.advance(7_000);
+      assert.deepEqual([peer.serverSide, shown().length], ["open", 1]);
+      await clock.advance(2_000);
+      assert.ok(peer.serverSide === "closed" || shown()[1] === "close 1001");
+    });
+  }
+
+  test("a client whose Pong could not be read, because a turn took so long, is not cut off for that", async () => {
+    const { client, clock } = await start();
+    const { peer, shown, send } = await client({ pingInterval: 8_000, pongTimeout: 8_000 });
+    await clock.advance(9_000);
+    assert.deepEqual(shown(), ["ping "]);
+    await clock.holdUp(20_000);
+    assert.equal(peer.serverSide, "open");
+    await send(frame({ opcode: 10 }));
+    await clock.advance(7_000);
+    assert.equal(peer.serverSide, "open");
+  });
+
   test("a timeout of 0 is none", async () => {
     const { client, clock } = await start();
     const { peer, shown } = await client({ pingInterval: 0, pongTimeout: 0, idleTimeout: 0, closeTimeout: 0 });
@@ -627,6 +657,15 @@ describe("messages as streams", () => {
     assert.ok(!peer.isPausedByServer);
   });
 
+  test("of long messages that are not read hardly more than one is kept", async () => {
+    const { client } = await start();
+    const { socket, peer, send } = await client();
+    void socket.readable;
+    let sent = 0;
+    for (; !peer.isPausedByServer && sent < 100; sent++) await send(text("x".repeat(50_000)));
+    assert.equal(sent, 2);
+  });
+
   test("a client's Close is heard behind messages that a slow reader has not let in", async () => {
     const { client, clock } = await start();
     const { socket, peer, send, shown } = await client();
@@ -700,6 +739,32 @@ describe("messages as streams", () => {
     const { send, shown } = await client();
     await send(text("a"));
     assert.deepEqual(shown(), ["close 1000"]);
+  });
+
+  test("so does leaving it before its first message", async () => {
+    const { client, clock } = await start();
+    const { socket, shown } = await client();
+    const messages = socket[Symbol.asyncIterator]();
+    assert.deepEqual(await messages.return!(), { done: true, value: undefined });
+    assert.deepEqual(await messages.next(), { done: true, value: undefined });
+    await clock.settle();
+    assert.deepEqual(shown(), ["close 1000"]);
+  });
+
+  test("a write that waited for the client is done when it was taken, also where a close follows it", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, frames } = await client();
+    peer.stopReading();
+    const written = socket.writable.getWriter().write(new Uint8Array(300_000)).then(() => "done", () => "failed");
+    await clock.settle();
+    socket.close(1000);
+    await clock.settle();
+    peer.read();
+    await clock.settle();
+    await clock.settle();
+    assert.deepEqual(frames().map(({ opcode }) => opcode), [2, 8]);
+    peer.reset();
+    assert.equal(await written, "done");
   });
 
   test("a write waits for a client that does not keep up", async () => {

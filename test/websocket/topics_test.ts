@@ -160,7 +160,7 @@ describe("what is published", () => {
     }
     const inflate = (payload: Uint8Array): Uint8Array => {
       const { deflate } = createMemoryRuntime();
-      return deflate.decompress(new Uint8Array([...payload, 0, 0, 0xff, 0xff]), 15, 100_000)!;
+      return deflate.decompress(new Uint8Array([...payload, 0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff]), 15, 100_000)!;
     };
     const expected = [new Uint8Array(40_000).fill(1), Uint8Array.of(1, 2, 3), Uint8Array.of(2)];
     assert.deepEqual(plain.frames().map(({ payload }) => new Uint8Array(payload)), expected);
@@ -225,7 +225,9 @@ describe("the frames of what is published", () => {
     }
     const { deflate } = createMemoryRuntime();
     const shown = one.frames().map(({ rsv, opcode, payload }) => {
-      const bytes = rsv === 4 ? deflate.decompress(new Uint8Array([...payload, 0, 0, 255, 255]), 15, 50_000)! : payload;
+      const bytes = rsv === 4
+        ? deflate.decompress(new Uint8Array([...payload, 0, 0, 255, 255, 1, 0, 0, 255, 255]), 15, 50_000)!
+        : payload;
       return opcode === 8 ? "close" : new TextDecoder().decode(bytes).replace(/^x+/, "");
     });
     assert.deepEqual(shown, [...numbers.flatMap((i) => [String(i), `own ${i}`]), "close"]);

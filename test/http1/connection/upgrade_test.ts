@@ -1,6 +1,7 @@
 /** A connection that leaves HTTP: who writes when, and what waits for what (RFC 9110 section 7.8). */
 
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import type { Handler, UpgradedConnection } from "../../../src/api/handler.ts";
 import { HttpResponse } from "../../../src/web/http_response.ts";
@@ -40,6 +41,22 @@ describe("an upgraded connection", () => {
     await clock.settle();
     assert.deepEqual(statuses(peer.received()), [200, 200, 101]);
     assert.match(peer.received(), /101 Switching Protocols\r\n[^]*\r\n\r\nraw bytes$/);
+  });
+
+  test("copies what is written, so that a Buffer too can be used again", async () => {
+    const chunk = Buffer.alloc(200_000, "a");
+    const { connect, clock } = await startMemoryServer(serveRaw(({ writable }) => {
+      void writable.getWriter().write(chunk);
+    }));
+    const peer = connect();
+    peer.stopReading();
+    peer.send(UPGRADE);
+    await clock.settle();
+    chunk.fill("b");
+    peer.read();
+    await clock.settle();
+    const raw = peer.received().split("\r\n\r\n")[1];
+    assert.deepEqual([raw.length, raw.includes("b")], [200_000, false]);
   });
 
   test("is cut off when the peer does not take what is written", async () => {
