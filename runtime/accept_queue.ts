@@ -1,11 +1,11 @@
 /**
  * Closing a listener without losing a connection that its client takes for established.
  *
- * The system completes handshakes by itself and puts connections into a queue; closing the listener resets what is in it.
- * It hands them out in order. So a connection of our own to the listener's address shows, as soon as it is accepted, that
- * everything before it was. What comes between that and the close is still lost, so that a moment is chosen in which
- * little time passes between them: on a busy event loop another one is tried first. What is accepted meanwhile is held
- * back until it is known whose it is, since the port of our own is often told only after that.
+ * The system completes handshakes by itself and puts connections into a queue; closing the listener resets what is in
+ * it. It hands them out in order. So a connection of our own to the listener's address shows, as soon as it is
+ * accepted, that everything before it was. What comes between that and the close is still lost, so that a moment is
+ * chosen in which little time passes between them: on a busy event loop another one is tried first. What is accepted
+ * meanwhile is held back until it is known whose it is, since the port of our own is often told only after that.
  *
  * Where several listeners share a port, nothing tells which of them a connection comes to, and at a Unix domain socket
  * none has an address: those close when nothing is accepted any more.
@@ -45,17 +45,19 @@ interface Held {
   readonly discard: () => void;
 }
 
-/** How a round of dialling has ended: a connection of our own was accepted, but too long ago; or none was, or none made. */
+/**
+ * How a round of dialling has ended: a connection of our own was accepted, but too long ago; or none was, or none made.
+ */
 type Outcome = "closed" | "too-late" | "missed" | "failed";
 
 /** How long emptying takes at most. */
 export const EMPTYING_LIMIT_MS = 500;
-/** So often nothing may be accepted for so long; the first of these may be over before anything was looked at. */
+/** The queue is empty when nothing was accepted in so many times QUIET_MS, the first of which may end before a look. */
 const QUIET_TURNS = 3;
 const QUIET_MS = 2;
 /** How long one round of dialling is waited for: the queue may be full. */
 export const ROUND_MS = 25;
-/** The moment between accepting and closing that is hoped for; after each of the second times it may be twice as long. */
+/** What may pass between accepting and closing; the bound doubles each MOMENT_DOUBLES_MS that emptying takes. */
 const MOMENT_MS = 0.05;
 const MOMENT_DOUBLES_MS = 40;
 

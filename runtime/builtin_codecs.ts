@@ -1,7 +1,5 @@
 /**
- * What Deno, Bun and Node share of `node:crypto` and `node:zlib`.
- *
- * The modules are loaded when they are first used, because hardly a server needs them.
+ * What Deno, Bun and Node share of `Buffer`, `node:crypto` and `node:zlib`. Translation only.
  *
  * @module
  */
@@ -9,7 +7,28 @@
 import type { DeflateRaw, InflateRaw } from "node:zlib";
 import type { Deflate, DeflateStream, Runtime } from "../src/runtime.ts";
 
-/** Makes them. */
+/** What is used of `Buffer.prototype`; its documentation leaves these methods out. */
+interface BufferMethods {
+  latin1Slice(start: number, end: number): string;
+  utf8Write(text: string, start: number, maxBytes: number): number;
+}
+
+/**
+ * Makes the ways between bytes and strings: what `Buffer.prototype.toString` and `write` call, on any bytes.
+ *
+ * `TextDecoder` knows no ISO 8859-1, and `TextEncoder` writes only to the start of a view, which has to be made first:
+ * on Bun that costs more; on Deno it is what `utf8Write` does. The global is looked up only here, since on Deno its
+ * first use loads it.
+ */
+export function bufferCodecs(): Pick<Runtime, "decodeLatin1" | "encodeUtf8"> {
+  const { latin1Slice, utf8Write } = Buffer.prototype as unknown as BufferMethods;
+  return {
+    decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+    encodeUtf8: (text, bytes, start) => utf8Write.call(bytes, text, start, bytes.byteLength - start),
+  };
+}
+
+/** Makes the rest. The modules are loaded when they are first used, because hardly a server needs them. */
 export function builtinCodecs(): Pick<Runtime, "sha1" | "deflate"> {
   return {
     sha1: (bytes) => builtin("node:crypto").createHash("sha1").update(bytes).digest(),

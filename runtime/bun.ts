@@ -1,5 +1,5 @@
 /**
- * Bun: `Bun.listen` behind the contract of `src/runtime.ts`; for TLS `node:tls`, see `tls_acceptor.ts`.
+ * Bun: `Bun.listen` behind the contract of `src/runtime.ts`; for TLS and handed-over descriptors `node_net.ts`.
  *
  * Translation only.
  *
@@ -10,8 +10,7 @@ import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from
 import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
 import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
-import { bufferCodecs } from "./buffer_codecs.ts";
-import { builtinCodecs } from "./builtin_codecs.ts";
+import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { createBunResponseContents, STREAMS_ONLY } from "./bun_responses.ts";
@@ -175,7 +174,6 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
 
 /** The calls of a C library. */
 function openLibrary(library: string): SystemCalls {
-  // As with `bun:jsc`.
   const { dlopen, ptr } = process.getBuiltinModule("bun:ffi") as unknown as BunFfi;
   const symbols = Object.entries(SYSTEM_CALLS).map(([name, parameters]) => {
     return [name, { args: parameters.map((type) => type === "int" ? "i32" : "ptr"), returns: "i32" }] as const;

@@ -1,7 +1,8 @@
 /**
- * Deno: `Deno.listen` behind the contract of `src/runtime.ts`; for TLS `node:tls`, see `tls_acceptor.ts`.
+ * Deno: `Deno.listen` behind the contract of `src/runtime.ts`; for TLS and handed-over descriptors `node_net.ts`.
  *
- * Translation only. Deno pulls where the contract pushes: each connection has one read under way, and at most one write.
+ * Translation only. Deno pulls where the contract pushes: each connection has one read under way, and at most one
+ * write.
  *
  * @module
  */
@@ -10,8 +11,7 @@ import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/run
 import type { TransportEvents } from "../src/runtime.ts";
 import { addressOf } from "./addresses.ts";
 import { scheduleApart } from "./async_context.ts";
-import { bufferCodecs } from "./buffer_codecs.ts";
-import { builtinCodecs } from "./builtin_codecs.ts";
+import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";
 import { WriteBacklog } from "./backlog.ts";
 import { createSystemClock } from "./clock.ts";
 import { Acceptor, closeQuietly, openLibrary, portsAreFree, prepareForShortage } from "./deno_acceptor.ts";
@@ -31,8 +31,9 @@ import { createThreads } from "./threads.ts";
 import { tracingChannels } from "./tracing.ts";
 
 /**
- * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows when
- * reads fill it and shrinks when they don't. At its largest it takes what is most often sent at once, 64 KiB and a head.
+ * A read under way holds its buffer. It is small while a connection is idle (ten thousand of them have 40 MB), grows
+ * when reads fill it and shrinks when they don't. At its largest it takes what is most often sent at once, 64 KiB and a
+ * head.
  */
 const MIN_READ_BYTES = 4 * 1024;
 const MAX_READ_BYTES = 72 * 1024;
@@ -112,9 +113,9 @@ function bind({ hostname, port, unixPath, tcpBacklog, reusePort }: ListenOptions
 }
 
 /**
- * What makes a port shared. `reusePort` ends the whole process unless Deno was started with --unstable-net, of which only
- * this function's presence tells. `loadBalanced` needs no flag, but is not documented, and does not share a port that the
- * system chose; such a port is found out first.
+ * What makes a port shared. `reusePort` ends the whole process unless Deno was started with --unstable-net, of which
+ * only this function's presence tells. `loadBalanced` needs no flag, but is not documented, and does not share a port
+ * that the system chose; such a port is found out first.
  */
 function sharing(hostname: string, port: number): object {
   if ("listenDatagram" in Deno) return { reusePort: true };
@@ -209,9 +210,9 @@ class DenoConnection extends SocketConnection implements TurnTaker {
   }
 
   /**
-   * There is no reset: `close` of what `Deno.listen` has accepted shuts down writing first, which sends FIN, and a peer that
-   * has seen that is not told of a reset behind it. It was tried to set SO_LINGER (`TCP.openFromRid` and `reset` of the
-   * handles behind `node:net`), and to leave bytes of the peer unread; both come after the FIN.
+   * There is no reset: `close` of what `Deno.listen` has accepted shuts down writing first, which sends FIN, and a peer
+   * that has seen that is not told of a reset behind it. It was tried to set SO_LINGER (`TCP.openFromRid` and `reset`
+   * of the handles behind `node:net`), and to leave bytes of the peer unread; both come after the FIN.
    */
   protected destroySocket(): void {
     readTurns.openConnections--;

@@ -1,6 +1,9 @@
 /**
  * Accepting on Deno: one connection after another.
  *
+ * It decides how many it takes in a turn, when it rests and when the listener may close. It must not know what is read
+ * and written.
+ *
  * @module
  */
 
@@ -37,9 +40,9 @@ export function portsAreFree(): Promise<unknown> {
 /**
  * Accepts connections one after another, and rests when that fails.
  *
- * Acceptors of a shared port take from one queue, and the first that woke would take a whole burst before another did. So
- * each takes one, rests, takes two, rests, and so on in doubling turns, until it has to wait for one again: a burst is
- * dealt out, and a port that is never quiet loses no time.
+ * Acceptors of a shared port take from one queue, and the first that woke would take a whole burst before another did.
+ * So each takes one, rests, takes two, rests, and so on in doubling turns, until it has to wait for one again: a burst
+ * is dealt out, and a port that is never quiet loses no time.
  */
 export class Acceptor {
   readonly #listener: Deno.Listener;
@@ -51,7 +54,7 @@ export class Acceptor {
   #acceptedCount = 0;
   /** Whether no turn is left to others any more, because the listener is about to close. */
   #isHurrying = false;
-  /** Set, nothing is accepted but what is left in the queue. */
+  /** Once this is set nothing is accepted but what is left in the queue. */
   #rest: Promise<void> | null = null;
   readonly #onAccepted = (conn: Deno.Conn): void => this.#take(conn);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
@@ -113,8 +116,8 @@ export class Acceptor {
 
   /**
    * Accepts until nothing is left, and closes then. Deno asks the system within the call of `accept`, and its promise
-   * settles within a few microtasks if there was a connection. An accept that waits keeps the listener until Deno looks at
-   * it again, behind everything else that is due in this turn; so that is done in a turn of its own.
+   * settles within a few microtasks if there was a connection. An accept that waits keeps the listener until Deno looks
+   * at it again, behind everything else that is due in this turn; so that is done in a turn of its own.
    */
   async #closeBehindRest(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 0));

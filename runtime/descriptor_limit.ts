@@ -5,7 +5,7 @@
  */
 
 /** Where the limit is told. */
-export const LIMITS_PATH = "/proc/self/limits";
+const LIMITS_PATH = "/proc/self/limits";
 
 /**
  * Reads the limit that holds now: the runtimes raise it to the hard limit when they start.

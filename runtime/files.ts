@@ -15,8 +15,8 @@ const OUT_OF_DESCRIPTORS = ["EMFILE", "ENFILE"];
 interface Modules {
   readonly fs: typeof import("node:fs/promises");
   /**
-   * To open without waiting: the open of a pipe that no program writes to would wait for ever. And not through a link: it
-   * may have come to lead elsewhere since the real path was asked for.
+   * To open without waiting: the open of a pipe that no program writes to would wait for ever. And not through a link:
+   * it may have come to lead elsewhere since the real path was asked for.
    */
   readonly flags: number;
   readonly toUrl: (path: string) => string;
@@ -65,12 +65,6 @@ export function createFiles(): Files {
         return null;
       }
       return await toOpenFile(handle);
-    },
-
-    async readText(url): Promise<string | null> {
-      const { fs } = await withModules();
-      const text = await fs.readFile(new URL(url), "utf8").catch(() => null);
-      return text === null ? null : text.replace(/^\uFEFF/, "");
     },
   };
 }

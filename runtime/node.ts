@@ -8,8 +8,7 @@
  */
 
 import type { Listener, ListenOptions, ResponseContents, Runtime, TransportEvents } from "../src/runtime.ts";
-import { bufferCodecs } from "./buffer_codecs.ts";
-import { builtinCodecs } from "./builtin_codecs.ts";
+import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";
 import { createFiles } from "./files.ts";
@@ -46,9 +45,9 @@ export function createNodeRuntime(): Runtime {
 /**
  * Nothing public tells what a Response was made of: Node 20 and 22 keep that in undocumented objects and 24 in private
  * fields; printing it shows the same byte stream for text, bytes, a Blob and a form, as does reading from it; cloning,
- * posting it to another thread and `v8.serialize` tell no more. Its streams give text and bytes of any length, and forms
- * of text, within the turn, so that their length is known all the same; from Node 24 on that of a Blob tells its end in the
- * next one.
+ * posting it to another thread and `v8.serialize` tell no more. Its streams give text and bytes of any length, and
+ * forms of text, within the turn, so that their length is known all the same; from Node 24 on that of a Blob tells its
+ * end in the next one.
  */
 const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, streamTurns: 2, decodes };
 

@@ -1,5 +1,6 @@
 /**
- * Listening over `node:net`: Node's own way, and that of Deno and Bun where TLS is spoken.
+ * Listening over `node:net`: Node's own way, and that of Deno and Bun for TLS and for a descriptor that was handed
+ * over.
  *
  * Translation only. The modules of Node are loaded when they are needed, because importing them costs Deno 50 ms and
  * this file is imported everywhere.
@@ -33,20 +34,20 @@ const CONNECTION = Symbol("connection");
 /** In what `node:net` differs between the runtimes. */
 export interface NetTraits {
   /**
-   * Whether handles are Node's own: what a listener accepts can be given to a socket of ours, and the listener be told how
-   * long its queue is.
+   * Whether handles are Node's own: what a listener accepts can be given to a socket of ours, and the listener be told
+   * how long its queue is.
    */
   readonly ownsHandles: boolean;
   /**
-   * Whether a listener that has met the limit on descriptors accepts nothing any more, and does not tell, as on Deno 2.9.
-   * It goes on when its handle is told to listen again.
+   * Whether a listener that has met the limit on descriptors accepts nothing any more, and does not tell, as on Deno
+   * 2.9. It goes on when its handle is told to listen again.
    */
   readonly stopsAcceptingAtLimit: boolean;
   /** Opens a C library by its name; throws where that can't be done, as on Node. */
   readonly openLibrary: (library: string) => SystemCalls;
   /**
-   * Whether pausing a socket for TLS does not stop the one below it, as on Deno 2.9: its handle has to be told, or what the
-   * peer sends is read on and kept without bound.
+   * Whether pausing a socket for TLS does not stop the one below it, as on Deno 2.9: its handle has to be told, or what
+   * the peer sends is read on and kept without bound.
    */
   readonly readsBelowTls: boolean;
   /** Whether a socket for TLS can be reset itself, as on Bun; elsewhere the one below it can. */
@@ -113,10 +114,10 @@ function keepAccepting(server: ServerWithHandle, backlog: number = DEFAULT_BACKL
 }
 
 /**
- * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses nothing:
- * with a queue of one place (Linux refuses no client beyond it, but does not answer, and clients ask again a second later),
- * which a connection of our own has taken. That it is established shows that nothing else is in the queue, since Node
- * accepts one connection in each turn of its loop, and our own is made and looked at within one.
+ * Has everything accepted that is in the queue of a listener, and leaves it in a state in which closing it loses
+ * nothing: with a queue of one place (Linux refuses no client beyond it, but does not answer, and clients ask again a
+ * second later), which a connection of our own has taken. That it is established shows that nothing else is in the
+ * queue, since Node accepts one connection in each turn of its loop, and our own is made and looked at within one.
  */
 async function emptyQueue(
   server: Server,
@@ -153,8 +154,8 @@ function dial(connect: typeof import("node:net").connect, { hostname: host, port
 /**
  * Node gives each read 64 KiB of fresh memory and leaves them to the collector. All connections can read into the same
  * buffer instead, because what was read is used or copied before the next read begins; but `onread`, which says so, is
- * an option of sockets and not of servers. So what the listener accepts is given to a socket with that option before the
- * server makes one of its own. Where Node does not hand it out like this, the server does.
+ * an option of sockets and not of servers. So what the listener accepts is given to a socket with that option before
+ * the server makes one of its own. Where Node does not hand it out like this, the server does.
  */
 function takeHandles(server: ServerWithHandle, attach: (options: SocketConstructorOpts) => NetConnection): void {
   const { _handle: listening } = server;

@@ -57,8 +57,8 @@ export interface TlsOptions extends TlsIdentity {
   /** The oldest version that is spoken, "TLSv1.2" or "TLSv1.3". Default "TLSv1.2". */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   /**
-   * Further certificates by the name that clients ask for (RFC 6066 section 3): "a.example", or "*.example" for all names
-   * with one label more. Clients that ask for another name, or none, get the first certificate.
+   * Further certificates by the name that clients ask for (RFC 6066 section 3): "a.example", or "*.example" for all
+   * names with one label more. Clients that ask for another name, or none, get the first certificate.
    */
   readonly sni?: Readonly<Record<string, TlsIdentity>>;
 }
@@ -106,8 +106,8 @@ export interface ListenOptions {
   /** Set, the listener is a Unix domain socket at this path and not TCP. */
   readonly unixPath: string | undefined;
   /**
-   * Who may connect to the Unix domain socket, as file permissions. A file of a socket at which nothing listens any more
-   * is replaced; that of the listener is gone when it is closed.
+   * Who may connect to the Unix domain socket, as file permissions. A file of a socket at which nothing listens any
+   * more is replaced; that of the listener is gone when it is closed.
    */
   readonly unixMode?: number | undefined;
   /** Set, the listener is the socket with this descriptor, which another process has bound; no address is used then. */
@@ -139,8 +139,8 @@ export interface TransportConnection {
   /** The protocol that was agreed on with the peer in the TLS handshake (ALPN, RFC 7301); `null` without one. */
   readonly negotiatedProtocol: string | null;
   /**
-   * What was agreed on in the TLS handshake, made when it is first asked for; `null` without TLS, and where it is asked for
-   * only when the connection is gone.
+   * What was agreed on in the TLS handshake, made when it is first asked for; `null` without TLS, and where it is asked
+   * for only when the connection is gone.
    */
   readonly tls: TlsInfo | null;
   /** The peer's address. */
@@ -148,23 +148,24 @@ export interface TransportConnection {
   /** The address at which the connection was accepted. */
   readonly localAddress: Address;
   /**
-   * Hands the bytes from `start` up to `end` over for sending, all of them unless told otherwise, in call order. The adapter owns the bytes from here on: the core never changes them
-   * again. Returns false when more is waiting than the adapter's high water; then {@linkcode TransportEvents.onDrain}
-   * fires once when all of it has left. The bytes are taken either way. After `end`, `abort`, `cutOff` or close it does nothing
-   * and returns false, and no `onDrain` follows.
+   * Hands the bytes from `start` up to `end` over for sending, all of them unless told otherwise, in call order. The
+   * adapter owns the bytes from here on: the core never changes them again. Returns false when more is waiting than the
+   * adapter's high water; then {@linkcode TransportEvents.onDrain} fires once when all of it has left. The bytes are
+   * taken either way. After `end`, `abort`, `cutOff` or close it does nothing and returns false, and no `onDrain`
+   * follows.
    */
   write(bytes: Uint8Array, start?: number, end?: number): boolean;
   /**
-   * Does what `write` does, but the bytes are the core's again when it returns: what the system has not taken by then was
-   * copied. Absent where all of it would be, into memory that is made for it: giving costs no more then.
+   * Does what `write` does, but the bytes are the core's again when it returns: what the system has not taken by then
+   * was copied. Absent where all of it would be, into memory that is made for it: giving costs no more then.
    */
   writeBorrowed?(bytes: Uint8Array, start: number, end: number): boolean;
   /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */
   writeAll(pieces: readonly Uint8Array[]): boolean;
   /**
-   * Begins the TLS handshake as the server, once, at a listener with `tls` and before anything was written. Then follows
-   * {@linkcode TransportEvents.onSecure}, or `onClose` where the handshake fails, and until then nothing but `abort` and
-   * `cutOff` may be called. It has no deadline of its own.
+   * Begins the TLS handshake as the server, once, at a listener with `tls` and before anything was written. Then
+   * follows {@linkcode TransportEvents.onSecure}, or `onClose` where the handshake fails, and until then nothing but
+   * `abort` and `cutOff` may be called. It has no deadline of its own.
    *
    * @param rest Bytes that came already and belong to the handshake; they are the core's again afterwards.
    */
@@ -176,14 +177,15 @@ export interface TransportConnection {
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
   /**
-   * Closes at once, in both directions: there is nothing more to say. What the system has not taken is discarded. The peer
-   * sees a reset or an end, as it comes. Of all events only `onClose` follows, without a cause. Calling it again, or after
-   * `cutOff`, changes nothing.
+   * Closes at once, in both directions: there is nothing more to say. What the system has not taken is discarded. The
+   * peer sees a reset or an end, as it comes. Of all events only `onClose` follows, without a cause. Calling it again,
+   * or after `cutOff`, changes nothing.
    */
   abort(): void;
   /**
-   * Does what `abort` does, and has the peer see that the connection failed: it is reset. That is the only way to tell a
-   * peer of HTTP/1.0 that its content is not whole. What the system has taken already is on its way and mostly arrives.
+   * Does what `abort` does, and has the peer see that the connection failed: it is reset. That is the only way to tell
+   * a peer of HTTP/1.0 that its content is not whole. What the system has taken already is on its way and mostly
+   * arrives.
    *
    * A Unix domain socket has no reset, and Deno has none for what `Deno.listen` accepts: there the peer sees an end.
    */
@@ -200,9 +202,9 @@ export interface TransportEvents {
   /** The TLS handshake that `startTls` began is done: what is written and read from now on goes through TLS. */
   onSecure(connection: TransportConnection): void;
   /**
-   * Bytes came: those of `borrowed` before `end`, which is not 0. They are valid until return: what the core wants to keep
-   * it copies. What lies behind `end` means nothing. So an adapter hands over the buffer it reads into, without a view
-   * for each read.
+   * Bytes came: those of `borrowed` before `end`, which is not 0. They are valid until return: what the core wants to
+   * keep it copies. What lies behind `end` means nothing. So an adapter hands over the buffer it reads into, without a
+   * view for each read.
    */
   onData(connection: TransportConnection, borrowed: Uint8Array, end: number): void;
   /** All that was waiting has left, after a `write` that returned false. None follows `end`. */
@@ -211,7 +213,8 @@ export interface TransportEvents {
   onEnd(connection: TransportConnection): void;
   /**
    * The connection is gone, in both directions. Exactly once for each `onOpen`, always last, also after `abort` and
-   * `cutOff`. `cause` is set when the transport failed (reset, broken pipe), and absent when this side wanted the close.
+   * `cutOff`. `cause` is set when the transport failed (reset, broken pipe), and absent when this side wanted the
+   * close.
    */
   onClose(connection: TransportConnection, cause?: Error): void;
   /** Accepting failed (for example EMFILE). The adapter waits a little and goes on accepting by itself. */
@@ -261,13 +264,13 @@ export interface Clock {
   /** Calls back once after `delayMs`, and keeps the process alive until then. */
   after(delayMs: number, callback: () => void): Timer;
   /**
-   * Calls back once, after every microtask of this turn of the event loop and as soon as possible then; in the async context
-   * (`AsyncLocalStorage`) of the runtime itself, since many ask for one turn together.
+   * Calls back once, after every microtask of this turn of the event loop and as soon as possible then; in the async
+   * context (`AsyncLocalStorage`) of the runtime itself, since many ask for one turn together.
    */
   defer(callback: () => void): void;
   /**
-   * Calls back within the call, in the async context that deferred callbacks have: for handlers that are called one behind
-   * the other.
+   * Calls back within the call, in the async context that deferred callbacks have: for handlers that are called one
+   * behind the other.
    */
   callApart(callback: () => void): void;
 }
@@ -275,8 +278,8 @@ export interface Clock {
 /** An output for lines. */
 export interface LineSink {
   /**
-   * Writes text that consists of so many lines, each with its line feed. It never throws and never waits: what the output
-   * does not take is dropped and counted.
+   * Writes text that consists of so many lines, each with its line feed. It never throws and never waits: what the
+   * output does not take is dropped and counted.
    */
   write(text: string, lineCount: number): void;
   /** Resolves when everything has left, or a tenth of a second later if it does not. */
@@ -295,9 +298,9 @@ export interface Host {
   /** A variable of the environment; `null` where it is not set, or where Deno is not permitted to read it. */
   environment(name: string): string | null;
   /**
-   * Writes a line to standard output. It never throws and never waits, whether the output is closed, on a full disk, or a
-   * pipe that is not read: then some lines wait, as many as fit in 64 KiB, and further ones are dropped and counted. Only
-   * a terminal that was stopped holds a process of Bun and Node up.
+   * Writes a line to standard output. It never throws and never waits, whether the output is closed, on a full disk, or
+   * a pipe that is not read: then some lines wait, as many as fit in 64 KiB, and further ones are dropped and counted.
+   * Only a terminal that was stopped holds a process of Bun and Node up.
    */
   print(line: string): void;
   /** Writes a line to standard error, likewise. */
@@ -309,22 +312,24 @@ export interface Host {
   /** What standard output is shown on; `null` where that is no terminal. */
   readonly terminal: { readonly takesColour: boolean } | null;
   /**
-   * Opens a file, which is made if it is not there, to append lines to; 1 MiB of them may wait. When the file was renamed
-   * or removed, as programs that rotate logs do, a new one is made in its place within some seconds. Rejects with the
-   * runtime's own error.
+   * Opens a file, which is made if it is not there, to append lines to; 1 MiB of them may wait. When the file was
+   * renamed or removed, as programs that rotate logs do, a new one is made in its place within some seconds. Rejects
+   * with the runtime's own error.
    */
   openLog(path: string): Promise<LineSink>;
   /** Calls back on SIGINT and SIGTERM; the returned function takes that back. */
   onStopSignal(callback: (signal: StopSignal) => void): () => void;
   /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
-  /** The URL of the module that the program was started with; `null` where there is none, as for code of a command line. */
+  /**
+   * The URL of the module that the program was started with; `null` where there is none, as for code of a command line.
+   */
   readonly mainModule: string | null;
   /** The working directory, as a file: URL that ends with a slash. */
   readonly workingFolder: string;
   /**
-   * What the runtime prints of a syntax error in a file, beginning with the file and the line; `null` where there is none,
-   * and where a SyntaxError tells that itself. Those of Node name no file.
+   * What the runtime prints of a syntax error in a file, beginning with the file and the line; `null` where there is
+   * none, and where a SyntaxError tells that itself. Those of Node name no file.
    */
   checkSyntax(url: string): Promise<string | null>;
   /**
@@ -344,8 +349,8 @@ export interface OpenFile {
   /** When it was changed last, in milliseconds since 1970. */
   readonly changedAtMs: number;
   /**
-   * Reads into a buffer, from a position in the file on. Resolves to how many bytes there were; 0 is the end of the file.
-   * Rejects with the runtime's own error. One read at a time.
+   * Reads into a buffer, from a position in the file on. Resolves to how many bytes there were; 0 is the end of the
+   * file. Rejects with the runtime's own error. One read at a time.
    */
   read(buffer: Uint8Array, position: number): Promise<number>;
   /** Gives the descriptor back, once what is being read was read. Calling it again changes nothing. */
@@ -365,8 +370,6 @@ export interface Files {
    * @throws {Error} The runtime's own, where the system can't open any more files.
    */
   open(url: string): Promise<OpenFile | null>;
-  /** The whole text of a regular file, without a byte order mark; `null` where there is none. */
-  readText(url: string): Promise<string | null>;
 }
 
 /** Another thread of this process, with an event loop and a heap of its own. */
@@ -378,8 +381,8 @@ export interface Thread {
   post(message: unknown, transfer?: ArrayBuffer[]): void;
   /**
    * Ends the thread, whatever it is doing; only `onExit` follows, without a cause. A thread that the runtime can't end,
-   * because it never returns to its event loop or waits in the system, is given up: `onExit` comes all the same. Calling
-   * it again changes nothing.
+   * because it never returns to its event loop or waits in the system, is given up: `onExit` comes all the same.
+   * Calling it again changes nothing.
    */
   terminate(): void;
   /** Lets the thread keep the process alive (the state it starts in). */
@@ -393,8 +396,8 @@ export interface ThreadEvents {
   /** A message came. */
   onMessage(message: unknown): void;
   /**
-   * The thread is gone. Exactly once, always last. `cause` is set when it was not asked for: an uncaught error, of which
-   * the name, the message, the stack and the code are left; a module that can't be loaded; an exit by itself.
+   * The thread is gone. Exactly once, always last. `cause` is set when it was not asked for: an uncaught error, of
+   * which the name, the message, the stack and the code are left; a module that can't be loaded; an exit by itself.
    */
   onExit(cause?: Error): void;
 }
@@ -432,15 +435,15 @@ export type WholeContent = string | Uint8Array<ArrayBuffer> | SizedStream;
 /** What a runtime tells of the objects of its own class `Response`. */
 export interface ResponseContents {
   /**
-   * Takes the content of a response that was made of something else than a stream, at once or as a promise that waits for
-   * nothing but the runtime. `null` when that is not known: then nothing was taken, and the response has its stream.
-   * Text is a string, with its byte order mark if it has one. Throws or rejects when the content was read before or is
-   * locked.
+   * Takes the content of a response that was made of something else than a stream, at once or as a promise that waits
+   * for nothing but the runtime. `null` when that is not known: then nothing was taken, and the response has its
+   * stream. Text is a string, with its byte order mark if it has one. Throws or rejects when the content was read
+   * before or is locked.
    */
   takeWhole(response: Response): WholeContent | Promise<WholeContent> | null;
   /**
-   * Whether a response that was made of text says so in its Content-Type, as the Fetch standard wants. Where it does not,
-   * `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
+   * Whether a response that was made of text says so in its Content-Type, as the Fetch standard wants. Where it does
+   * not, `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
    */
   readonly namesTextType: boolean;
   /** In how many turns of the event loop a stream has ended whose content was there from the start. */
@@ -486,8 +489,8 @@ export interface Runtime {
   /** Processors this process may use. */
   availableCores(): number;
   /**
-   * How many descriptors (files, sockets) this process may have open, as it really is now; `null` where nothing tells: on
-   * other systems than Linux, on Deno without permission to read `/proc/self/limits`, and on Node before 20.16.
+   * How many descriptors (files, sockets) this process may have open, as it really is now; `null` where nothing tells:
+   * on other systems than Linux, on Deno without permission to read `/proc/self/limits`, and on Node before 20.16.
    */
   descriptorLimit(): number | null;
   /**
@@ -497,9 +500,9 @@ export interface Runtime {
    */
   listen(options: ListenOptions, events: TransportEvents): Listener | Promise<Listener>;
   /**
-   * Says that a server is to listen at a place, where the runtime evaluates a whole program anew within its process. Returns
-   * what has the server give way that an evaluation before has left there; `null` where there is none. What it returns is
-   * done at once, or resolves when it is. Absent on runtimes that start programs anew as processes.
+   * Says that a server is to listen at a place, where the runtime evaluates a whole program anew within its process.
+   * Returns what has the server give way that an evaluation before has left there; `null` where there is none. What it
+   * returns is done at once, or resolves when it is. Absent on runtimes that start programs anew as processes.
    */
   takePlace?(place: string, giveWay: () => Promise<void> | void): (() => Promise<void> | void) | null;
   /**
@@ -523,8 +526,8 @@ export interface Runtime {
   /** The string whose char codes are the bytes from `start` up to `end`. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
   /**
-   * Writes text as UTF-8, from `start` on; there must be room for three bytes for each of its char codes. Returns how many
-   * bytes it takes.
+   * Writes text as UTF-8, from `start` on; there must be room for three bytes for each of its char codes. Returns how
+   * many bytes it takes.
    */
   encodeUtf8(text: string, bytes: Uint8Array, start: number): number;
   /** The SHA-1 digest of bytes: 20 bytes. WebSocket's handshake is made of one (RFC 6455 section 4.2.2). */
@@ -533,7 +536,9 @@ export interface Runtime {
   readonly deflate: Deflate;
   /** The tracing channel of a name, which all of this thread that ask for it share. Rejects where there are none. */
   openTracingChannel(name: string): Promise<TracingChannel>;
-  /** What can be told of objects of the runtime's own class `Response`, which is given: the global may be another one. */
+  /**
+   * What can be told of objects of the runtime's own class `Response`, which is given: the global may be another one.
+   */
   responseContents(native: typeof Response): ResponseContents;
 }
 
@@ -542,8 +547,8 @@ export interface Deflate {
   /** Compresses at once. The output ends with an empty block that is not compressed: 00 00 ff ff. */
   compress(bytes: Uint8Array, windowBits: number, level: number): Uint8Array<ArrayBuffer>;
   /**
-   * Decompresses at once what has a last block; what stands behind that is ignored. Returns `null` where that gives more
-   * than `maxBytes`. Throws where it is not DEFLATE, or has no last block.
+   * Decompresses at once what has a last block; what stands behind that is ignored. Returns `null` where that gives
+   * more than `maxBytes`. Throws where it is not DEFLATE, or has no last block.
    */
   decompress(bytes: Uint8Array, windowBits: number, maxBytes: number): Uint8Array<ArrayBuffer> | null;
   /** Makes what compresses one message after another, each of which may refer to those before. */
@@ -559,8 +564,8 @@ export interface Deflate {
 /** Compresses or decompresses messages in order. */
 export interface DeflateStream {
   /**
-   * Takes the next message, which ends as above, and may not be changed until it is done. One at a time. Never calls back
-   * within the call.
+   * Takes the next message, which ends as above, and may not be changed until it is done. One at a time. Never calls
+   * back within the call.
    *
    * @param onPiece Called with each piece of the output, which it may keep. Returns whether more is wanted; where it is
    * not, nothing follows and only `close` may be called.

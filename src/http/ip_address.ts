@@ -1,8 +1,8 @@
 /**
  * IP addresses and ranges of them, in text.
  *
- * It decides what is an address (RFC 4291 section 2.2, RFC 6943 section 3.1.1) and whether it is in a range (RFC 4632). It
- * must not know clients and proxies.
+ * It decides what is an address (RFC 4291 section 2.2, RFC 6943 section 3.1.1) and whether it is in a range (RFC 4632).
+ * It must not know clients and proxies.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export function parseIp(text: string): IpAddress | null {
 }
 
 /** Whether an address stands for one of IPv4. */
-export function isIpv4(address: IpAddress): boolean {
+function isIpv4(address: IpAddress): boolean {
   return IPV4_PREFIX.every((group, at) => address[at] === group);
 }
 
@@ -145,4 +145,9 @@ export class IpRanges {
       first.every((group, at) => group === (address[at] & maskOf(prefixBits, at)))
     );
   }
+}
+
+/** `authority = host ":" port`, where an IPv6 address stands in brackets (RFC 3986 section 3.2.2). */
+export function composeAuthority(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }

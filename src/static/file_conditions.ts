@@ -1,5 +1,7 @@
 /**
- * Conditional requests and ranges of a file (RFC 9110 sections 13 and 14): values in, a decision out.
+ * Conditional requests and ranges of a file (RFC 9110 sections 13 and 14).
+ *
+ * It decides whether a request is answered with 304 or 412, and with which range. It must not know files.
  *
  * @module
  */
@@ -13,9 +15,10 @@ export interface RangeAnswer {
 }
 
 /**
- * What the conditions of a request come to, in the order of RFC 9110 section 13.2.2: 304 or 412, or `null` for going on.
+ * What the conditions of a request come to, in the order of RFC 9110 section 13.2.2: 304 or 412, or `null` for going
+ * on.
  */
-export function isUnchanged(request: Request, entityTag: string, changedAtMs: number): 304 | 412 | null {
+export function evaluatePreconditions(request: Request, entityTag: string, changedAtMs: number): 304 | 412 | null {
   const { headers } = request;
   const ifMatch = headers.get("if-match");
   const changedAtSeconds = Math.floor(changedAtMs / 1000);
@@ -32,8 +35,8 @@ export function isUnchanged(request: Request, entityTag: string, changedAtMs: nu
 }
 
 /**
- * The one range that a request asks for. `null` for the whole file: without the field, for another unit, several ranges,
- * a malformed one, or an If-Range that does not hold (RFC 9110 sections 13.1.5 and 14.2).
+ * The one range that a request asks for. `null` for the whole file: without the field, for another unit, several
+ * ranges, a malformed one, or an If-Range that does not hold (RFC 9110 sections 13.1.5 and 14.2).
  */
 export function readRange(
   request: Request,

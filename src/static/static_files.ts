@@ -1,9 +1,9 @@
 /**
  * A handler that serves the files of a folder.
  *
- * It decides which file a request means, which may be served, and how conditional and range requests (RFC 9110 sections 13
- * and 14) are answered. What it may read is decided twice: by the path of the request, and by the real path of what was
- * found. It must not know which runtime reads the files.
+ * It decides which file a request means, which may be served, and how conditional and range requests (RFC 9110 sections
+ * 13 and 14) are answered. What it may read is decided twice: by the path of the request, and by the real path of what
+ * was found. It must not know which runtime reads the files.
  *
  * @module
  */
@@ -11,7 +11,7 @@
 import type { Handler } from "../api/handler.ts";
 import type { Files, OpenFile } from "../runtime.ts";
 import { contentTypeOf } from "./content_types.ts";
-import { isUnchanged, type RangeAnswer, readRange } from "./file_conditions.ts";
+import { evaluatePreconditions, type RangeAnswer, readRange } from "./file_conditions.ts";
 import { formatImfFixdate } from "../http/dates.ts";
 import { HttpResponse } from "../web/http_response.ts";
 
@@ -54,7 +54,7 @@ export function serveFolder(
  * The parts of a path, decoded once; `null` for one that means no file: a NUL, a backslash or an encoded slash, which
  * systems read in different ways, and names that begin with a dot, but for `.well-known` (RFC 8615).
  */
-export function decodePath(pathname: string): string[] | null {
+function decodePath(pathname: string): string[] | null {
   let parts: string[];
   try {
     parts = pathname.split("/").slice(1).map(decodeURIComponent);
@@ -114,7 +114,7 @@ async function answer(
     ["x-content-type-options", "nosniff"],
   ];
   if (cacheControl !== undefined) headers.push(["cache-control", cacheControl]);
-  const condition = isUnchanged(request, entityTag, changedAtMs);
+  const condition = evaluatePreconditions(request, entityTag, changedAtMs);
   if (condition !== null) {
     await file.close();
     return new HttpResponse(null, { status: condition, headers: condition === 304 ? headers.slice(1) : [] });

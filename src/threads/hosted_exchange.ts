@@ -38,7 +38,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly #call: ReceivedCall;
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
-  isContentComplete: boolean;
+  #isContentComplete: boolean;
   #isDemanded = false;
   /** Content that came and counts as taken once the reader is not held up by it. */
   #untakenBytes = 0;
@@ -62,7 +62,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     // The thread never asks how long content is, only whether there is some.
     if (call.content !== null) head.contentLength = UNKNOWN_LENGTH;
     head.upgrade = call.upgrade;
-    this.isContentComplete = call.content !== "to-come";
+    this.#isContentComplete = call.content !== "to-come";
     this.exchange = new Exchange(head, call.uri, this, null);
     if (content !== null) {
       this.exchange.content.keep(content);
@@ -120,7 +120,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   // What the exchange asks of its connection.
 
   demandContent(): void {
-    if (!this.#isDemanded && !this.isContentComplete) {
+    if (!this.#isDemanded && !this.#isContentComplete) {
       this.#isDemanded = true;
       this.#say("demand");
     }
@@ -190,7 +190,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       this.#upgradedInput.end();
       return;
     }
-    this.isContentComplete = true;
+    this.#isContentComplete = true;
     this.exchange.completeContent(toFieldSection(trailers));
   }
 
@@ -199,7 +199,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       this.#upgradedInput.fail(restoreError(copy));
       return;
     }
-    this.isContentComplete = true;
+    this.#isContentComplete = true;
     this.exchange.failContent(restoreTrivetError(copy));
   }
 

@@ -65,7 +65,7 @@ export class RemoteCall implements HandlerRun {
   readonly #keeper: CallKeeper;
   #state: CallState = CALL_STATES.initial;
   #link: CallLink | null = null;
-  /** How often a thread was lost behind its back after the handler was called. */
+  /** How often the thread was lost after the handler was called. */
   #attempts = 0;
   #begunAtMs = 0;
   /** Whether nothing was seen of the handler yet: no informational response, and no content read. */
@@ -214,7 +214,8 @@ export class RemoteCall implements HandlerRun {
     }
   }
 
-  // What becomes of the exchange. It is told in the middle of other things, which a fault here must not keep from ending.
+  // What becomes of the exchange. It is told in the middle of other things, which a fault here must not keep from
+  // ending.
 
   delivered(): void {
     if (this.#state === "answered" && this.exchange.pendingUpgrade === null) this.#guard(() => this.#finish());

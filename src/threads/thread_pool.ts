@@ -1,13 +1,13 @@
 /**
  * A fixed number of threads that run handlers, each of which is replaced when it is lost.
  *
- * It decides when a thread is started, replaced, renewed and ended, and which calls are taken back from a thread that is
- * held up. It must not know which call goes to which thread.
+ * It decides when a thread is started, replaced, renewed and ended, and which calls are taken back from a thread that
+ * is held up. It must not know which call goes to which thread.
  *
  * @module
  */
 
-import type { Histogram } from "../api/stats.ts";
+import type { Histogram, ThreadStats } from "../api/stats.ts";
 import { Durations } from "../observe/histogram.ts";
 import { TrivetError } from "../api/errors.ts";
 import type { Publication } from "../exchange/publication.ts";
@@ -46,17 +46,6 @@ export interface ThreadPoolOptions {
   readonly maxHeapBytes: number;
 }
 
-/** Counts of the threads of a pool since its start. */
-export interface ThreadCounts {
-  /** Ready to run handlers now. */
-  ready: number;
-  started: number;
-  /** Crashed, or ended because a handler took too long. */
-  lost: number;
-  /** Replaced after as many calls as one thread makes. */
-  renewed: number;
-}
-
 /** How often threads are told what need not hurry. */
 const REST_INTERVAL_MS = 500;
 /** How often threads that have something to do are looked at; one is held up when it has not come further meanwhile. */
@@ -92,7 +81,7 @@ export class ThreadPool {
   readonly #seats: readonly Seat[];
   /** Every thread that is not gone, those that are retiring among them. */
   readonly #threads = new Set<HandlerThread>();
-  readonly #counts: ThreadCounts = { ready: 0, started: 0, lost: 0, renewed: 0 };
+  readonly #counts = { started: 0, lost: 0, renewed: 0 };
   readonly #delays = new Durations();
   #restTimer: Timer | null = null;
   #isDraining = false;
@@ -119,7 +108,7 @@ export class ThreadPool {
   }
 
   /** Counts of threads. */
-  get counts(): Readonly<ThreadCounts> {
+  get counts(): ThreadStats {
     const ready = this.#seats.filter((seat) => seat.isReady).length;
     return { ...this.#counts, ready };
   }

@@ -1,9 +1,9 @@
 /**
  * Whole content as the fields of a form.
  *
- * It decides what a form is, strictly and in place of the runtimes, none two of which read the same form: one makes text of
- * an upload whose file name stands without quotation marks, one takes a form that was cut off for an empty one. What two
- * readers could take for different forms is refused. It must not know requests and responses.
+ * It decides what a form is, strictly and in place of the runtimes, none two of which read the same form: one makes
+ * text of an upload whose file name stands without quotation marks, one takes a form that was cut off for an empty one.
+ * What two readers could take for different forms is refused. It must not know requests and responses.
  *
  *     multipart-body    = [ preamble CRLF ] dash-boundary padding CRLF part *( CRLF dash-boundary padding CRLF part )
  *                         CRLF dash-boundary "--" padding [ CRLF epilogue ]
@@ -49,7 +49,7 @@ export function parseFormData(content: Bytes, contentType: string | null): FormD
   if (mediaType !== "multipart/form-data") {
     throw new TypeError(
       `The Content-Type is ${
-        contentType === null ? "missing" : "another"
+        contentType === null ? "missing" : JSON.stringify(mediaType)
       }; a form is application/x-www-form-urlencoded` +
         " or multipart/form-data.",
     );
@@ -74,8 +74,9 @@ function parseUrlEncoded(content: Bytes): FormData {
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
 
 /**
- * The parameters in a text from a place on, by their names in lower case; `null` when it is not all parameters, or one has
- * two values. Half of all clients mean an escape by a backslash before a quotation mark, and half the end of the value.
+ * The parameters in a text from a place on, by their names in lower case; `null` when it is not all parameters, or one
+ * has two values. Half of all clients mean an escape by a backslash before a quotation mark, and half the end of the
+ * value.
  */
 function parseParameters(text: string, start: number): ReadonlyMap<string, string> | null {
   const parameters = new Map<string, string>();
@@ -117,7 +118,9 @@ class MultipartForm {
     }
   }
 
-  /** Where the next delimiter begins. A carriage return stands nowhere in it but at its beginning: the search is linear. */
+  /**
+   * Where the next delimiter begins. A carriage return stands nowhere in it but at its beginning: the search is linear.
+   */
   #find(start: number): number {
     const content = this.#content;
     const last = content.byteLength - this.#delimiter.byteLength;
@@ -213,8 +216,8 @@ function unescaped(value: string): string {
 }
 
 /**
- * RFC 7578 section 4.2 forbids `filename*`, and .NET sends it beside a `filename`, which is in a code of its own then (RFC
- * 2047): so it is what counts, as RFC 6266 section 4.3 has it.
+ * RFC 7578 section 4.2 forbids `filename*`, and .NET sends it beside a `filename`, which is in a code of its own then
+ * (RFC 2047): so it is what counts, as RFC 6266 section 4.3 has it.
  */
 function decodeExtended(value: string): string {
   const encoded = EXTENDED_VALUE.exec(value)?.[1];

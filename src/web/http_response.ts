@@ -67,8 +67,8 @@ export let takeHttpResponse: (value: object) => HttpResponseParts | null;
 /**
  * A `Response` that costs next to nothing to make.
  *
- * It has the interface and the semantics of the Fetch standard and passes `instanceof Response`, so it can stand wherever
- * a handler makes a `Response`. Where it differs:
+ * It has the interface and the semantics of the Fetch standard and passes `instanceof Response`, so it can stand
+ * wherever a handler makes a `Response`. Where it differs:
  *
  * - Status 101 is allowed, to switch protocols.
  * - Field values may not hold control chars (the global class refuses NUL, CR and LF only), and the status must be an
@@ -103,8 +103,8 @@ export class HttpResponse implements Response {
    * Makes a response.
    *
    * @param body The content; none when `null` or absent. A string gets the Content-Type `text/plain;charset=UTF-8`.
-   * @param init `status` (101, or 200 to 599; default 200), `statusText` (the reason phrase, RFC 9112 section 4; default
-   * the standard one of the status code) and `headers`.
+   * @param init `status` (101, or 200 to 599; default 200), `statusText` (the reason phrase, RFC 9112 section 4;
+   * default the standard one of the status code) and `headers`.
    * @throws {RangeError} The status is another one.
    * @throws {TypeError} A field, the reason phrase or the body is not valid, or the status forbids content.
    */
@@ -165,7 +165,7 @@ export class HttpResponse implements Response {
    *
    * @param url An absolute URL: a server has no base against which another could be resolved. To send a relative
    * reference, set the field: `new HttpResponse(null, { status: 302, headers: { location: "/there" } })`.
-   * @param status 301, 302, 303, 307 or 308.
+   * @param status 301, 302, 303, 307 or 308. Default 302.
    * @throws {RangeError} The status is another one.
    * @throws {TypeError} The URL is not valid or not absolute.
    *
@@ -282,7 +282,9 @@ export class HttpResponse implements Response {
     return bytes.pipeThrough(new TextDecoderStream());
   }
 
-  /** A response with the same parts. Throws a `TypeError` when the content was read or sent, or its stream is locked. */
+  /**
+   * A response with the same parts. Throws a `TypeError` when the content was read or sent, or its stream is locked.
+   */
   clone(): HttpResponse {
     if (this.#isUnusable()) throw unusableError();
     const content = this.#content;

@@ -7,16 +7,15 @@
  * @module
  */
 
-import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes } from "./native_body.ts";
-import { usedResponse } from "./native_body.ts";
+import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
 import { makeNativeRequest, refusesContent } from "./native_request.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
 
 /**
- * Where the content is: `"untaken"` in the source; `"collected"` by a method that read all of it; or in a native response
- * that was given the stream, which knows whether its body was disturbed. A `ReadableStream` does not tell.
+ * Where the content is: `"untaken"` in the source; `"collected"` by a method that read all of it; or in a native
+ * response that was given the stream, which knows whether its body was disturbed. A `ReadableStream` does not tell.
  */
 type ContentState = "untaken" | "collected" | Response;
 
@@ -127,8 +126,8 @@ export class LazyRequest extends Foundation implements Request {
   }
 
   /**
-   * A `Request` of the runtime with the same parts, whose content can be read besides that of this one. Content of a GET
-   * or HEAD request is left out. Throws a `TypeError` when the content was read or its stream is locked, or when a
+   * A `Request` of the runtime with the same parts, whose content can be read besides that of this one. Content of a
+   * GET or HEAD request is left out. Throws a `TypeError` when the content was read or its stream is locked, or when a
    * Request of the runtime can't have the method.
    */
   clone(): Request {
@@ -245,8 +244,8 @@ export class LazyRequest extends Foundation implements Request {
   }
 
   /**
-   * From now on lazy requests are made by the constructor of another class. Of that they have nothing but how the runtime
-   * has made them: not what it lets its objects do.
+   * From now on lazy requests are made by the constructor of another class. Of that they have nothing but how the
+   * runtime has made them: not what it lets its objects do.
    */
   static standOn(foundation: new () => object): void {
     Object.setPrototypeOf(LazyRequest, foundation);
@@ -254,7 +253,10 @@ export class LazyRequest extends Foundation implements Request {
 
   static #linked = false;
 
-  /** Makes objects of this class pass `instanceof Request`, and their headers `instanceof Headers`. Later calls do nothing. */
+  /**
+   * Makes objects of this class pass `instanceof Request`, and their headers `instanceof Headers`. Later calls do
+   * nothing.
+   */
   static link(): void {
     if (LazyRequest.#linked) return;
     LazyRequest.#linked = true;

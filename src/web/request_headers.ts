@@ -12,7 +12,7 @@ import { normalizeFieldName } from "./field_lines.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
 /**
- * The `Headers` of a request, read straight from the bytes that came.
+ * The `Headers` of a request, read straight from the field section.
  *
  * Values of one name are combined in order with a comma and a space (RFC 9110 section 5.3), those of Cookie with a
  * semicolon and a space. It may be changed; the changes stay with this object.

@@ -1,8 +1,7 @@
 /**
  * What the lazy `Request` is made from: types only.
  *
- * The exchange of a connection implements it; so can a thread that got a request as a message. The Web interfaces know
- * nothing beyond it.
+ * The exchange implements it, on the event loop as on a thread. The Web interfaces know nothing beyond it.
  *
  * @module
  */

@@ -22,7 +22,8 @@ import type {
 } from "../../src/runtime.ts";
 import type { TlsInfo } from "../../src/runtime.ts";
 import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
-// What a file takes to load is no virtual time; test/websocket/over_sockets_test.ts has servers that load it themselves.
+// What a file takes to load is no virtual time; test/websocket/over_sockets_test.ts has servers that load it
+// themselves.
 import "../../src/websocket/socket_upgrades.ts";
 import { type MemoryThread, MemoryThreadEnds } from "./memory_threads.ts";
 import { decodeLatin1, latin1 } from "./parse_requests.ts";
@@ -166,7 +167,6 @@ const MEMORY_FILES: Files = {
   kindOf: () => Promise.resolve("file"),
   realUrl: () => Promise.resolve(null),
   open: () => Promise.resolve(null),
-  readText: () => Promise.resolve(null),
 };
 
 function createHost(printed: string[]): Host {

@@ -10,10 +10,12 @@
 import { TrivetError } from "../../api/errors.ts";
 import type { Address } from "../../runtime.ts";
 import type { RequestHead, Scheme } from "../../http/request_head.ts";
-import { composeAuthority } from "../../http/authority.ts";
+import { composeAuthority } from "../../http/ip_address.ts";
 import { DIGIT, isAllOfClass, REG_NAME } from "../../http/grammar.ts";
 
-/** What a head says of the target: what it names, and whether the URL Standard leaves its path and query as they are. */
+/**
+ * What a head says of the target: what it names, and whether the URL Standard leaves its path and query as they are.
+ */
 export type TargetParts = Pick<RequestHead, "scheme" | "authority" | "pathAndQuery" | "isPlainTarget">;
 
 /** Where a request arrived. */
@@ -68,8 +70,8 @@ export function parseSpecialTarget(method: string, target: string): RequestTarge
 export function isAuthority(text: string): boolean {
   let hostEnd: number;
   if (text.charCodeAt(0) === 0x5b) {
-    // IP-literal = "[" ( IPv6address / IPvFuture ) "]"; the URL parser, which knows no IPvFuture, has the last word on the
-    // address itself.
+    // IP-literal = "[" ( IPv6address / IPvFuture ) "]"; the URL parser, which knows no IPvFuture, has the last word on
+    // the address itself.
     const close = text.indexOf("]");
     if (close < 0 || !/^[0-9a-f:.]+$/i.test(text.slice(1, close))) return false;
     hostEnd = close + 1;
@@ -111,10 +113,10 @@ export class TargetUriComposer {
   /**
    * Composes `scheme "://" authority path [ "?" query ]`.
    *
-   * @param arrival Where the request arrived. A request of HTTP/1.0 without Host is for that address, the default that RFC
-   * 9112 section 3.3 allows.
-   * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it; `misdirected` when
-   * the target names another scheme than that of the connection.
+   * @param arrival Where the request arrived. A request of HTTP/1.0 without Host is for that address, the default that
+   * RFC 9112 section 3.3 allows.
+   * @throws {TrivetError} `host-invalid` or `request-target-invalid` when the URL Standard refuses it; `misdirected`
+   * when the target names another scheme than that of the connection.
    */
   compose({ scheme, authority: given, pathAndQuery, isPlainTarget }: TargetParts, arrival: ArrivalPlace): string {
     if (scheme !== null && scheme !== this.#scheme) throw misdirected(scheme, this.#scheme);
@@ -148,8 +150,8 @@ export class TargetUriComposer {
 }
 
 /**
- * The origin of a URL. Node 24 and newer look at a host of ASCII alone no further, though the URL Standard has Punycode in
- * it checked; beside a label that is not ASCII, they do.
+ * The origin of a URL. Node 24 and newer look at a host of ASCII alone no further, though the URL Standard has Punycode
+ * in it checked; beside a label that is not ASCII, they do.
  */
 function toOrigin(url: string): string {
   const { origin, hostname } = new URL(url);
@@ -165,8 +167,8 @@ function withoutCaret(pathAndQuery: string): string {
 }
 
 /**
- * RFC 9110 section 7.4: a request for an "https" resource over a connection that is not secured is rejected. The other way
- * round it is not for what this server serves there either.
+ * RFC 9110 section 7.4: a request for an "https" resource over a connection that is not secured is rejected. The other
+ * way round it is not for what this server serves there either.
  */
 function misdirected(got: Scheme, expected: Scheme): TrivetError {
   return new TrivetError("misdirected", `The request-target is of ${got}; on this connection ${expected} is served.`);

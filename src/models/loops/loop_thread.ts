@@ -15,6 +15,7 @@ import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
 import { withoutConnections } from "../../observe/measurements.ts";
 import { isReadiness } from "../../threads/protocol.ts";
+import { faultOf } from "../../threads/thread_calls.ts";
 import type { StopCounts } from "../scheduler.ts";
 import { answerReport } from "./error_reports.ts";
 import {
@@ -143,7 +144,9 @@ export class LoopThread {
     this.throwIfLost();
   }
 
-  /** Lets the loop listen. Rejects with a `TrivetError` when it can't; when the server stops it resolves all the same. */
+  /**
+   * Lets the loop listen. Rejects with a `TrivetError` when it can't; when the server stops it resolves all the same.
+   */
   async listen(port: number): Promise<void> {
     if (this.#state === "loaded") {
       this.#enter("binding");
@@ -384,9 +387,7 @@ export class LoopThread {
     try {
       act();
     } catch (fault) {
-      const error = new TrivetError("internal-error", "The server has failed, which is a fault of its own.", {
-        cause: fault,
-      });
+      const error = faultOf(fault);
       this.#options.reportError(error);
       if (this.#state !== "lost" && this.#state !== "stopping" && this.#state !== "stopped") this.#lose(error);
     }
