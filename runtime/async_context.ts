@@ -1,9 +1,10 @@
 /**
  * The async context (`AsyncLocalStorage`) of the adapters themselves.
  *
- * What is scheduled, and promises that are waited for, go on in the context of the code that asked for it. What a runtime
- * tells begins in its own context; but what one event leaves for later, for all connections, would go on in that of the
- * request which happened to ask for it first. So that is asked for in the context that there was at the start.
+ * What is scheduled, and promises that are waited for, go on in the context of the code that asked for it. What a
+ * runtime tells begins in its own context; but what one event leaves for later, for all connections, would go on in
+ * that of the request which happened to ask for it first. So that is asked for in the context that there was at the
+ * start.
  *
  * It decides in which context something is called. It must not know what.
  *
@@ -26,8 +27,8 @@ export let ownScope: Scope | null = null;
 let makeScope: (() => Scope) | null = null;
 
 /**
- * Takes the context of now, once. Until the module is there, code is called in whichever context there is: Deno needs some
- * 10 ms for its first module of Node's, in which a server can listen already.
+ * Takes the context of now, once. Until the module is there, code is called in whichever context there is: Deno needs
+ * some 10 ms for its first module of Node's, in which a server can listen already.
  */
 export function keepAsyncContext(): void {
   if (ownScope !== null) return;

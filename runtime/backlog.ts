@@ -13,13 +13,15 @@
 export const HIGH_WATER_BYTES: number = 128 * 1024;
 
 /**
- * What neighbouring pieces are put together to at most, since each write is a system call that costs more than copying as
- * much: the largest single write of the core, with the framing around it.
+ * What neighbouring pieces are put together to at most, since each write is a system call that costs more than copying
+ * as much: the largest single write of the core, with the framing around it.
  */
 const MAX_JOINED_BYTES = 72 * 1024;
 /** Processors copy ten times slower to where storage is not aligned to this, if they are unlucky with the addresses. */
 const ALIGNMENT_BYTES = 64;
-/** Storage for joined pieces and copies that is kept for the next ones, because new memory costs as much as the copying. */
+/**
+ * Storage for joined pieces and copies that is kept for the next ones, because new memory costs as much as the copying.
+ */
 const MAX_FREE_STORAGES = 32;
 /** Fewer bytes have memory of their own. */
 const MIN_SHARED_BYTES = 8 * 1024;

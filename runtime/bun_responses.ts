@@ -1,10 +1,10 @@
 /**
  * Bun: what the runtime's own `Response` was made of, where Bun tells it.
  *
- * It decides whether content is there, and whether it was text, for which Bun's `Response` names no media type. Bun shows
- * three things of it, all public: how much memory a response takes, a clone of it, and how it is printed. None of them is
- * documented to mean what is made of it here, so each is tried out first; where one answers otherwise, only the stream of
- * a response is used. It knows nothing of HTTP.
+ * It decides whether content is there, and whether it was text, for which Bun's `Response` names no media type. Bun
+ * shows three things of it, all public: how much memory a response takes, a clone of it, and how it is printed. None of
+ * them is documented to mean what is made of it here, so each is tried out first; where one answers otherwise, only the
+ * stream of a response is used. It knows nothing of HTTP.
  *
  * @module
  */
@@ -113,8 +113,8 @@ class BunResponseContents implements ResponseContents {
   }
 
   /**
-   * How the response prints its content. Values of fields are printed in quotation marks and on one line, so that none of
-   * them is taken for it.
+   * How the response prints its content. Values of fields are printed in quotation marks and on one line, so that none
+   * of them is taken for it.
    */
   #show(response: Response): Shown {
     const text = this.#bun.inspect(response);
@@ -166,8 +166,9 @@ function decodeStrictly(bytes: Uint8Array): string | null {
 }
 
 /**
- * Whether a browser that is told no media type may take it for HTML or XML, all of whose signatures begin with "<" (WHATWG
- * MIME Sniffing section 7.1). Where bytes do, and may have been text, they are left a stream, whose kind is not known.
+ * Whether a browser that is told no media type may take it for HTML or XML, all of whose signatures begin with "<"
+ * (WHATWG MIME Sniffing section 7.1). Where bytes do, and may have been text, they are left a stream, whose kind is not
+ * known.
  */
 function looksLikeMarkup(bytes: Uint8Array): boolean {
   let at = 0;

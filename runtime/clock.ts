@@ -7,7 +7,9 @@
 import type { Clock, Timer } from "../src/runtime.ts";
 import { callApart, keepAsyncContext, ownScope } from "./async_context.ts";
 
-/** What these runtimes' timers are, whatever their type declarations say: Deno's are numbers unless asked for Node's. */
+/**
+ * What these runtimes' timers are, whatever their type declarations say: Deno's are numbers unless asked for Node's.
+ */
 type TimerHandle = number | { unref(): void };
 
 /**

@@ -2,9 +2,9 @@
  * Fairness on Deno: when its event loop looks at sockets.
  *
  * The loop is a task of tokio, which asks the system about sockets when no task is ready, and otherwise behind every
- * 61st turn of one. So while each turn leaves something to do at once, a callback that is due or a read of bytes that are
- * there, nothing new is seen for 61 turns: a quarter of a second, with turns of 4 ms. Therefore a loop that was busy for
- * a while is left without anything to do until a timer is over. It must not know what is done in a turn.
+ * 61st turn of one. So while each turn leaves something to do at once, a callback that is due or a read of bytes that
+ * are there, nothing new is seen for 61 turns: a quarter of a second, with turns of 4 ms. Therefore a loop that was
+ * busy for a while is left without anything to do until a timer is over. It must not know what is done in a turn.
  *
  * @module
  */
@@ -65,7 +65,8 @@ export class LoopTurns {
     const deferred = this.#deferred;
     this.#deferred = [];
     this.#isEndDue = false;
-    // Promises settle between two of them, as they do between callbacks of the loop: what one has begun may be whole then.
+    // Promises settle between two of them, as they do between callbacks of the loop: what one has begun may be whole
+    // then.
     for (let i = 1; i < deferred.length; i++) setImmediate(deferred[i]);
     // There is none where it was only asked how long the turn lasts.
     deferred[0]?.();

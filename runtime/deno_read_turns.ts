@@ -3,11 +3,11 @@
  *
  * Deno finishes at most 128 reads in a turn of its loop (the budget of a task of tokio). What is ready beyond them
  * waits, and in the next turn comes behind whatever has become ready since. So the peers that answer fastest are read
- * again and again, and with a thousand busy connections most of them would wait for a second. Therefore, once a turn has
- * brought as many reads as it can, those that had their turn are read again only when the others had theirs.
+ * again and again, and with a thousand busy connections most of them would wait for a second. Therefore, once a turn
+ * has brought as many reads as it can, those that had their turn are read again only when the others had theirs.
  *
- * Nor is a connection read again in a turn that has lasted long, if it brings more than fits in a small buffer: its bytes
- * are there before those of others are seen.
+ * Nor is a connection read again in a turn that has lasted long, if it brings more than fits in a small buffer: its
+ * bytes are there before those of others are seen.
  *
  * @module
  */

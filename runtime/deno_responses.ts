@@ -3,8 +3,8 @@
  *
  * Deno keeps the state of a response in properties that are named by symbols. What is found there only answers that
  * question, and what kind of content it is; the content itself is read by the public methods, which have it two
- * microtasks later. The symbols are found by their descriptions, and tried out first: where one of them is gone or means
- * something else, only the stream of a response is used. This file knows nothing of HTTP.
+ * microtasks later. The symbols are found by their descriptions, and tried out first: where one of them is gone or
+ * means something else, only the stream of a response is used. This file knows nothing of HTTP.
  *
  * @module
  */

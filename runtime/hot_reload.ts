@@ -1,6 +1,6 @@
 /**
- * `bun --hot`: the whole program is evaluated anew within its process whenever a file of it changes, and nothing that the
- * evaluation before has opened is closed.
+ * `bun --hot`: the whole program is evaluated anew within its process whenever a file of it changes, and nothing that
+ * the evaluation before has opened is closed.
  *
  * So what listens is remembered where every evaluation finds it, and gives way to what the next one has at its place.
  *

@@ -1,10 +1,10 @@
 /**
  * Has the system leave unanswered what connects to a listener from now on, so that closing it loses nothing.
  *
- * A filter on the listening socket drops each segment that opens a connection (socket(7), SO_ATTACH_FILTER, which takes no
- * privilege). Handshakes that were answered already are completed, and are accepted like everything before them; when a
- * round trip is over nothing can come any more. Clients ask again a second later, when the port is closed, or is that
- * of a new process. Without it what comes between the last look into the queue and the close is lost.
+ * A filter on the listening socket drops each segment that opens a connection (socket(7), SO_ATTACH_FILTER, which takes
+ * no privilege). Handshakes that were answered already are completed, and are accepted like everything before them;
+ * when a round trip is over nothing can come any more. Clients ask again a second later, when the port is closed, or is
+ * that of a new process. Without it what comes between the last look into the queue and the close is lost.
  *
  * Neither Deno nor Bun can ask for that, so that the calls are made in the C library, where the program may do so. This
  * decides what is asked of Linux. It must not know how a runtime accepts.
@@ -29,7 +29,10 @@ export const SYSTEM_CALLS: Readonly<Record<Exclude<keyof SystemCalls, "addressOf
   setsockopt: ["int", "int", "int", "bytes", "int"],
 };
 
-/** The names of the C library on Linux: that of GNU, and musl's, as Alpine has it. Elsewhere there is none by these names. */
+/**
+ * The names of the C library on Linux: that of GNU, and musl's, as Alpine has it. Elsewhere there is none by these
+ * names.
+ */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 
 /** Linux's values on the processors that runtimes are built for. */
@@ -43,7 +46,10 @@ const AF_INET6 = 10;
 /** What is opened at the start has a low number. */
 const MAX_DESCRIPTOR = 4_096;
 
-/** Of a segment, SYN and ACK are two bits of the byte 13; one that has the first alone is dropped (RFC 9293 section 3.1). */
+/**
+ * Of a segment, SYN and ACK are two bits of the byte 13; one that has the first alone is dropped (RFC 9293 section
+ * 3.1).
+ */
 const DROPS_SYN: readonly (readonly [code: number, ifTrue: number, ifFalse: number, value: number])[] = [
   [0x30, 0, 0, 13], // A = segment[13]
   [0x54, 0, 0, 0x12], // A &= SYN | ACK
@@ -53,8 +59,8 @@ const DROPS_SYN: readonly (readonly [code: number, ifTrue: number, ifFalse: numb
 ];
 
 /**
- * Has nothing new come to the only listener of this process at a port, and waits until all was accepted that came before.
- * Resolves to whether that could be done.
+ * Has nothing new come to the only listener of this process at a port, and waits until all was accepted that came
+ * before. Resolves to whether that could be done.
  *
  * @param open Opens the C library by a name; throws where there is none, or the program may not.
  * @param countAccepted How many connections were accepted so far.
@@ -67,7 +73,8 @@ export async function acceptLast(
   const calls = openFirst(open);
   const socket = calls === null ? null : findListening(calls, port);
   if (socket === null || !attachFilter(calls!, socket)) return false;
-  // That takes some milliseconds, which is more than a round trip to a proxy. A client that connects meanwhile waits for a second.
+  // That takes some milliseconds, which is more than a round trip to a proxy. A client that connects meanwhile waits
+  // for a second.
   await acceptedAll(countAccepted);
   return true;
 }

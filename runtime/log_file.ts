@@ -1,8 +1,8 @@
 /**
  * A file that lines are appended to, the same on Deno, Bun and Node.
  *
- * Writing is left to the runtime's threads, so that a disk which is slow, or a file system which is gone, holds nothing up.
- * Each write appends (O_APPEND), and so several threads and processes can share a file.
+ * Writing is left to the runtime's threads, so that a disk which is slow, or a file system which is gone, holds nothing
+ * up. Each write appends (O_APPEND), and so several threads and processes can share a file.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * Lines on their way to standard output, standard error or a log file.
  *
- * It decides how many may wait for an output that is slow, and that a line which can't be written is dropped and counted.
- * It must not know what the output is: a terminal, a file, a pipe, or closed.
+ * It decides how many may wait for an output that is slow, and that a line which can't be written is dropped and
+ * counted. It must not know what the output is: a terminal, a file, a pipe, or closed.
  *
  * @module
  */

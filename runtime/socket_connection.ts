@@ -19,8 +19,8 @@ type Input = "flowing" | "paused" | "end-held" | "end-due" | "ended";
 type Output = "open" | "ending" | "ended";
 
 /**
- * How a connection closes: `orderly` when both directions have ended, so that what the system still holds must reach the
- * peer; `aborted` when that does not matter; `cut-off` when the peer must see that the connection failed.
+ * How a connection closes: `orderly` when both directions have ended, so that what the system still holds must reach
+ * the peer; `aborted` when that does not matter; `cut-off` when the peer must see that the connection failed.
  */
 export type CloseManner = "orderly" | "aborted" | "cut-off";
 

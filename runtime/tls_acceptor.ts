@@ -69,7 +69,8 @@ export class TlsAcceptor {
   /** Begins a handshake. */
   accept(socket: Socket, events: HandshakeEvents): void {
     this.#waiting.set(socket, events);
-    // A client that ends its side within a handshake has left: the other half is of no use, and would hold a descriptor.
+    // A client that ends its side within a handshake has left: the other half is of no use, and would hold a
+    // descriptor.
     socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   }

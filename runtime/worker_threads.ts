@@ -182,8 +182,8 @@ class StartedThread implements Thread {
   }
 
   /**
-   * The thread is busy, waits in the system, or for ever in a listener of its own "exit" event. A process of Bun and Node does
-   * not end before the system lets its threads go, so that may still be waited for.
+   * The thread is busy, waits in the system, or for ever in a listener of its own "exit" event. A process of Bun and
+   * Node does not end before the system lets its threads go, so that may still be waited for.
    */
   #giveUp(): void {
     if (this.#traits.canEndBusyThreads) void this.#worker.terminate();
@@ -244,9 +244,9 @@ export async function connectParent(traits: ThreadTraits): Promise<ParentThread 
 }
 
 /**
- * Ends the thread at an uncaught error and tells which, unless something takes the error. Left alone, Deno prints it and
- * loses its stack, Bun and Node lose what is no Error, and each has its own exit code. Code that listens to the same
- * event has taken it upon itself, as in the main thread.
+ * Ends the thread at an uncaught error and tells which, unless something takes the error. Left alone, Deno prints it
+ * and loses its stack, Bun and Node lose what is no Error, and each has its own exit code. Code that listens to the
+ * same event has taken it upon itself, as in the main thread.
  */
 function reportFailures(
   port: MessagePort,

@@ -98,8 +98,8 @@ export interface Machine {
 }
 
 /**
- * Descriptors that connections leave to files, threads and listeners, and to clients that are told that there are too many
- * of them: an eighth, at least 64.
+ * Descriptors that connections leave to files, threads and listeners, and to clients that are told that there are too
+ * many of them: an eighth, at least 64.
  */
 export function descriptorMargin(limit: number): number {
   return Math.max(64, Math.ceil(limit / 8));

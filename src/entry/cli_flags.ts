@@ -1,8 +1,8 @@
 /**
  * The flags of the command-line program: one row each.
  *
- * It decides what each is called, what value it takes, and what the help says of it. It must not know how a command line
- * is read or what is done with the values.
+ * It decides what each is called, what value it takes, and what the help says of it. It must not know how a command
+ * line is read or what is done with the values.
  *
  * @module
  */

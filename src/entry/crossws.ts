@@ -26,8 +26,8 @@ export { CrosswsMessage, CrosswsPeer } from "./crossws_peer.ts";
 export type { DrainOptions, PeerParts } from "./crossws_peer.ts";
 
 /**
- * Hooks, as `defineHooks` of crossws makes them. Of those that crossws knows, `drain`, `ping` and `pong` are never called:
- * Trivet answers Pings and notices clients that are gone by itself.
+ * Hooks, as `defineHooks` of crossws makes them. Of those that crossws knows, `drain`, `ping` and `pong` are never
+ * called: Trivet answers Pings and notices clients that are gone by itself.
  */
 export interface CrosswsHooks {
   /** Before the response: may refuse by a Response, given or thrown, or say what belongs to the connection. */
@@ -71,9 +71,9 @@ export interface CrosswsAdapter {
   /** Makes a WebSocket of a request, or gives the response of a hook that refuses. */
   handleUpgrade(request: Request, info: HandlerInfo): Promise<Response>;
   /**
-   * Makes a handler of an application: requests for a WebSocket become one with the hooks of the options or, where these
-   * have none, with those that the application's response brings (`defineWebSocketHandler` of h3). All others, and those
-   * without hooks, are answered by the application.
+   * Makes a handler of an application: requests for a WebSocket become one with the hooks of the options or, where
+   * these have none, with those that the application's response brings (`defineWebSocketHandler` of h3). All others,
+   * and those without hooks, are answered by the application.
    */
   handler(fetch: Handler): Handler;
   /** Sends to all subscribers of a topic, of one namespace or of all, on every thread. */
@@ -98,8 +98,8 @@ const OPTION_NAMES: readonly string[] = ["hooks", "resolve", "getNamespace", "ha
 /**
  * Makes an adapter.
  *
- * @throws {TypeError} For an unknown option. `sync` of crossws is none: what is published gets to all threads of the server
- * anyway.
+ * @throws {TypeError} For an unknown option. `sync` of crossws is none: what is published gets to all threads of the
+ * server anyway.
  *
  * @example
  * ```ts

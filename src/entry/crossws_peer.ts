@@ -1,5 +1,6 @@
 /**
- * What hooks of crossws get: a peer, and its messages. The shape is that of crossws 0.4, whose classes are not exported.
+ * What hooks of crossws get: a peer, and its messages. The shape is that of crossws 0.4, whose classes are not
+ * exported.
  *
  * It decides how what a hook sends becomes a message. It must not know when hooks are called.
  *

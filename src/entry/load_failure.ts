@@ -1,7 +1,8 @@
 /**
  * Why a module could not be loaded, in the lines behind the message: the file, the line and the code there.
  *
- * Each runtime tells it in another place. It decides where to look, and must not know what the module was to be used for.
+ * Each runtime tells it in another place. It decides where to look, and must not know what the module was to be used
+ * for.
  *
  * @module
  */

@@ -2,8 +2,8 @@
  * Spans of OpenTelemetry for the requests that a handler answers.
  *
  * It decides what a span of a request is called and has: the conventions for HTTP server spans of OpenTelemetry (stable
- * since 1.23). The API of OpenTelemetry is handed in, so that nothing is imported and every version of it will do that has
- * these few functions; the program that sets up its SDK decides where spans go.
+ * since 1.23). The API of OpenTelemetry is handed in, so that nothing is imported and every version of it will do that
+ * has these few functions; the program that sets up its SDK decides where spans go.
  *
  * @module
  */
@@ -74,9 +74,10 @@ const HEADERS_GETTER: HeadersGetter = {
 };
 
 /**
- * Wraps a handler so that each request has a span, which is the active one within the handler and ends when the response
- * has left the server, or can't any more. The span continues the trace that the request names, by the propagator that was
- * set up. It is called by the method; set `http.route` and a better name where your router knows the route.
+ * Wraps a handler so that each request has a span, which is the active one within the handler and ends when the
+ * response has left the server, or can't any more. The span continues the trace that the request names, by the
+ * propagator that was set up. It is called by the method; set `http.route` and a better name where your router knows
+ * the route.
  *
  * The wrapped handler can be served under every model: on threads, in the module that they load, which sets up the SDK.
  *

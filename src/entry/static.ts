@@ -23,9 +23,9 @@ import { serveFolder, type StaticFilesOptions } from "../static/static_files.ts"
 export type { StaticFilesOptions } from "../static/static_files.ts";
 
 /**
- * Makes a handler of a folder. It answers GET and HEAD with regular files, with entity tags, conditional requests and one
- * range (RFC 9110 sections 13 and 14), and everything else with 404 or 405. It lists no folders, follows no link out of
- * the folder, and serves no name that begins with a dot but `.well-known`.
+ * Makes a handler of a folder. It answers GET and HEAD with regular files, with entity tags, conditional requests and
+ * one range (RFC 9110 sections 13 and 14), and everything else with 404 or 405. It lists no folders, follows no link
+ * out of the folder, and serves no name that begins with a dot but `.well-known`.
  *
  * @param root The folder: a file: URL, or a path, which is relative to the folder of the program's main module.
  * @param options What else it does.

@@ -3,8 +3,8 @@
  *
  * It decides what is told, as `TracingChannel` of `node:diagnostics_channel` has it: `start` and `end` around the call,
  * `asyncStart` and `asyncEnd` when the promise it gave has settled, and `error`. There is one channel on each thread on
- * which handlers run, so that what a listener binds to `start` (`bindStore` of AsyncLocalStorage) is there within the handler.
- * It must not know the listeners.
+ * which handlers run, so that what a listener binds to `start` (`bindStore` of AsyncLocalStorage) is there within the
+ * handler. It must not know the listeners.
  *
  * @module
  */
@@ -25,8 +25,8 @@ export interface TracedCall {
 }
 
 /**
- * The channel, once it is open. A runtime may not say for the whole of it whether it has subscribers, as Bun does not, so
- * that each of its five parts is looked at; no call is made for that while nothing listens.
+ * The channel, once it is open. A runtime may not say for the whole of it whether it has subscribers, as Bun does not,
+ * so that each of its five parts is looked at; no call is made for that while nothing listens.
  */
 export let requestChannel: TracingChannel | null = null;
 

@@ -1,9 +1,9 @@
 /**
  * What proxies say of the request they pass on: `Forwarded` (RFC 7239) and the `X-Forwarded` fields.
  *
- * It decides what one proxy has said. Each adds behind what was there, so that only the end of a field was written by the
- * proxy that is nearest, and a client can put anything before that: both are read from the right, and nothing further left
- * changes what was read. It must not know which of the proxies are trusted.
+ * It decides what one proxy has said. Each adds behind what was there, so that only the end of a field was written by
+ * the proxy that is nearest, and a client can put anything before that: both are read from the right, and nothing
+ * further left changes what was read. It must not know which of the proxies are trusted.
  *
  * @module
  */
@@ -51,8 +51,8 @@ export function parseNode(text: string): Node | null {
 }
 
 /**
- * Reads `X-Forwarded-For`, `-Proto` and `-Host`. A proxy that adds to one need not add to another: where a list is shorter
- * than what is asked of it, its first element holds.
+ * Reads `X-Forwarded-For`, `-Proto` and `-Host`. A proxy that adds to one need not add to another: where a list is
+ * shorter than what is asked of it, its first element holds.
  */
 export function readXForwarded(fields: FieldSection): HopReader {
   const nodes = splitList(fields.get("x-forwarded-for"));

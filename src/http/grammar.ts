@@ -8,7 +8,9 @@
 
 /** `tchar` (RFC 9110 section 5.6.2). */
 export const TOKEN = 1;
-/** What Trivet takes in a request-target: visible ASCII but "#", since a fragment is never sent (RFC 9110 section 7.1). */
+/**
+ * What Trivet takes in a request-target: visible ASCII but "#", since a fragment is never sent (RFC 9110 section 7.1).
+ */
 export const TARGET = 2;
 /** `field-vchar / SP / HTAB` (RFC 9110 section 5.5): no CTL but HTAB; obs-text is kept. */
 export const FIELD_VALUE = 4;
@@ -20,7 +22,9 @@ export const HEX_DIGIT = 16;
 export const QUOTED_TEXT = 32;
 /** `unreserved / sub-delims / "%"` (RFC 3986 section 3.2.2), less the comma, which would make a list of hosts. */
 export const REG_NAME = 64;
-/** Characters of a path and query which the URL Standard neither encodes nor otherwise touches; "." is looked at apart. */
+/**
+ * Characters of a path and query which the URL Standard neither encodes nor otherwise touches; "." is looked at apart.
+ */
 export const PLAIN_TARGET = 128;
 
 export const HTAB = 0x09;

@@ -1,5 +1,6 @@
 /**
- * The methods that have names of their own where requests are counted: those of RFC 9110 section 9 and PATCH (RFC 5789).
+ * The methods that have names of their own where requests are counted: those of RFC 9110 section 9 and PATCH (RFC
+ * 5789).
  *
  * A client may send any token as a method, and what has a name is kept; so all others share one.
  *

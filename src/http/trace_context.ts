@@ -23,7 +23,9 @@ export interface TraceContext {
   readonly state: string | null;
 }
 
-/** `version "-" trace-id "-" parent-id "-" trace-flags`, and behind that what later versions may have (section 3.2.2). */
+/**
+ * `version "-" trace-id "-" parent-id "-" trace-flags`, and behind that what later versions may have (section 3.2.2).
+ */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/s;
 
 /** `list-member = key "=" value`, with the two forms of a key (section 3.3.1.3). */

@@ -1,8 +1,8 @@
 /**
  * The access log of one event loop: each request once, when its response has ended.
  *
- * It decides what of a request is told, and gathers what a turn of the loop has brought, so that an output is written to
- * once a turn. It must not know how a line looks, nor what is behind the output, which never makes it wait.
+ * It decides what of a request is told, and gathers what a turn of the loop has brought, so that an output is written
+ * to once a turn. It must not know how a line looks, nor what is behind the output, which never makes it wait.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * The counts of a server as text that Prometheus reads: its own format, version 0.0.4, and OpenMetrics 1.0.
  *
- * It decides the names of metrics and their labels. No label comes from a client: neither paths nor hosts, and of methods
- * only those that have names. It must not know where the counts come from.
+ * It decides the names of metrics and their labels. No label comes from a client: neither paths nor hosts, and of
+ * methods only those that have names. It must not know where the counts come from.
  *
  * @module
  */

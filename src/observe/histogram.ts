@@ -9,8 +9,8 @@
 import type { Histogram } from "../api/stats.ts";
 
 /**
- * Milliseconds: the buckets of Prometheus' own clients, 5 ms to 10 s, and below them those in which a server answers that
- * does not wait for anything.
+ * Milliseconds: the buckets of Prometheus' own clients, 5 ms to 10 s, and below them those in which a server answers
+ * that does not wait for anything.
  */
 const BOUNDS_MS: readonly number[] = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 

@@ -2,8 +2,8 @@
  * How a request looks as a line of a log.
  *
  * Whatever a client has sent is written so that it can neither end the line and forge another one, nor end a quoted
- * string, nor be taken for an order by a terminal (CWE-117, CWE-150): only printable ASCII is left as it is. It must not
- * know where lines go.
+ * string, nor be taken for an order by a terminal (CWE-117, CWE-150): only printable ASCII is left as it is. It must
+ * not know where lines go.
  *
  * @module
  */
@@ -40,7 +40,9 @@ function requestLine({ method, target, protocol }: AccessLogEntry): string {
   return method === null ? "-" : `${escape(method)} ${escape(target ?? "-")} ${protocol}`;
 }
 
-/** JSON may have any character but the control characters of ASCII as it is; those of Latin-1 mean as much to terminals. */
+/**
+ * JSON may have any character but the control characters of ASCII as it is; those of Latin-1 mean as much to terminals.
+ */
 function makeJsonLine(entry: AccessLogEntry): string {
   const { time, ...rest } = entry;
   const line = JSON.stringify({ time: new Date(time).toISOString(), ...rest });
@@ -71,7 +73,9 @@ function quote(value: string | null): string {
   return `"${value === null ? "-" : escape(value)}"`;
 }
 
-/** Printable ASCII but the quotation mark and the backslash is left as it is; other bytes are written as Apache does. */
+/**
+ * Printable ASCII but the quotation mark and the backslash is left as it is; other bytes are written as Apache does.
+ */
 function escape(text: string): string {
   return text.replace(/[^ !#-[\]-~]/g, escapeChar);
 }

@@ -1,8 +1,8 @@
 /**
  * What one event loop measures of its requests, and how that of several is added up.
  *
- * It decides what is measured: counts and durations by method and class of status, and how late the loop is. It must not
- * know how that is shown.
+ * It decides what is measured: counts and durations by method and class of status, and how late the loop is. It must
+ * not know how that is shown.
  *
  * @module
  */

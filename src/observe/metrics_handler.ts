@@ -17,8 +17,8 @@ const CONTENT_TYPES: Readonly<Record<MetricsFormat, string>> = {
 
 /**
  * Makes a handler for the metrics of a server that has the option `metrics`: in the text format of Prometheus, version
- * 0.0.4, or in OpenMetrics where the field Accept asks for it. Mount it where only your own can reach it, best at a port
- * of its own.
+ * 0.0.4, or in OpenMetrics where the field Accept asks for it. Mount it where only your own can reach it, best at a
+ * port of its own.
  *
  * @param server The server that is measured, whatever serves the handler.
  *

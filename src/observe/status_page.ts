@@ -1,9 +1,10 @@
 /**
  * A page that shows what a server does, live: for an application to mount.
  *
- * It decides what stands on the page: figures of `stats()` and what follows from two of them, and so no address, path or
- * header value of any client. The page, its style and its script come from the same path and load nothing else, so that
- * it works under a Content-Security-Policy which allows neither inline code nor other origins; it sends one of its own.
+ * It decides what stands on the page: figures of `stats()` and what follows from two of them, and so no address, path
+ * or header value of any client. The page, its style and its script come from the same path and load nothing else, so
+ * that it works under a Content-Security-Policy which allows neither inline code nor other origins; it sends one of its
+ * own.
  *
  * @module
  */

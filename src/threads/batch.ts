@@ -4,11 +4,11 @@
  * Waking the other thread costs far more than anything that is said to it, so what is said within a turn goes together.
  * It decides how messages are written down, and must not know what they mean.
  *
- * All messages are one JSON string, which all three runtimes clone faster than the arrays it stands for. Bytes go beside
- * it, and so do longer strings, which are cloned in a fraction of the time that it takes to escape them and to read them
- * again; a message names either by its number. Each string arrives as one of its own: a part that is kept keeps no
- * more than that. Few bytes are gathered in one buffer, since a buffer costs far more than the bytes in it, and are parted
- * again when they came.
+ * All messages are one JSON string, which all three runtimes clone faster than the arrays it stands for. Bytes go
+ * beside it, and so do longer strings, which are cloned in a fraction of the time that it takes to escape them and to
+ * read them again; a message names either by its number. Each string arrives as one of its own: a part that is kept
+ * keeps no more than that. Few bytes are gathered in one buffer, since a buffer costs far more than the bytes in it,
+ * and are parted again when they came.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
  * The calls that a thread was given and has not begun, as far as the event loop knows.
  *
- * It decides how many calls the thread is given at a time, which of them have begun, and which can be taken back because
- * the thread is held up. It must not know what becomes of a call that has begun, nor when anything is sent.
+ * It decides how many calls the thread is given at a time, which of them have begun, and which can be taken back
+ * because the thread is held up. It must not know what becomes of a call that has begun, nor when anything is sent.
  *
  * @module
  */

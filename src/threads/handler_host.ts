@@ -154,8 +154,8 @@ export class HandlerHost implements HostLink {
   }
 
   /**
-   * Begins calls until the turn has lasted long enough. Where the next handler may compute that is one call, so that its
-   * response does not wait for the next one: what has begun can't be taken elsewhere.
+   * Begins calls until the turn has lasted long enough. Where the next handler may compute that is one call, so that
+   * its response does not wait for the next one: what has begun can't be taken elsewhere.
    */
   #work(): void {
     this.#beganAtMs = this.#clock.nowMs();
@@ -165,7 +165,8 @@ export class HandlerHost implements HostLink {
     let isTurnOver = false;
     while (taken < waiting.length && !isTurnOver) {
       const { message, attached } = waiting[taken++];
-      // What a handler before has entered (`AsyncLocalStorage`) is not for this one; before Node 24 it stays with the port.
+      // What a handler before has entered (`AsyncLocalStorage`) is not for this one; before Node 24 it stays with the
+      // port.
       if (message[0] === "call") this.#clock.callApart(() => this.#takeMessage(message, attached));
       else this.#takeMessage(message, attached);
       isTurnOver = message[0] === "call" && (oneATurn || this.#clock.nowMs() - this.#beganAtMs > MAX_TURN_MS);

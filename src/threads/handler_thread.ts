@@ -1,8 +1,8 @@
 /**
  * A thread that runs handlers, from its start to its end: the event loop's side of it.
  *
- * It decides when the thread is ready, when it is taken for lost, and when it ends. It must not know what becomes of its
- * calls, nor what follows a lost thread.
+ * It decides when the thread is ready, when it is taken for lost, and when it ends. It must not know what becomes of
+ * its calls, nor what follows a lost thread.
  *
  * @module
  */

@@ -18,7 +18,9 @@ import type { CallLink, RemoteCall } from "./remote_call.ts";
 import { ANSWER_TIMEOUT_MS } from "./sign_of_life.ts";
 import { type CallState, isUnanswered } from "./thread_states.ts";
 
-/** What calls are given beyond the time in which a thread has to answer, so that they are still there when it is lost. */
+/**
+ * What calls are given beyond the time in which a thread has to answer, so that they are still there when it is lost.
+ */
 const ANSWER_MARGIN_MS = 50;
 
 /** The thread as its calls need it. */

@@ -1,5 +1,6 @@
 /**
- * How far threads that run handlers and the calls on them have come: the states of both, and the only ways between them.
+ * How far threads that run handlers and the calls on them have come: the states of both, and the only ways between
+ * them.
  *
  * @module
  */

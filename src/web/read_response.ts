@@ -38,10 +38,11 @@ export function streamTurns(): number {
 
 /**
  * The parts of what a handler returned: an `HttpResponse`, a `Response` of the runtime, or an object with a status,
- * headers and a body, as other libraries and realms have them. It is a promise where the runtime gives content that is there a little later.
+ * headers and a body, as other libraries and realms have them. It is a promise where the runtime gives content that is
+ * there a little later.
  *
- * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its reason
- * phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
+ * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its
+ * reason phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
  */
 export function readResponse(response: unknown): ResponseSource | Promise<ResponseSource> {
   if (typeof response !== "object" || response === null) {
@@ -68,8 +69,8 @@ interface ForeignResponse {
 }
 
 function readForeignResponse(response: ForeignResponse): ResponseSource | Promise<ResponseSource> {
-  // Asked first: where a library makes its native response when it is needed, the headers are whole only then. And asked
-  // before `body`, whose getter may lock the stream of a used response or make one in vain.
+  // Asked first: where a library makes its native response when it is needed, the headers are whole only then. And
+  // asked before `body`, whose getter may lock the stream of a used response or make one in vain.
   const isUsed = response.bodyUsed === true;
   const { status, statusText = "", headers } = response;
   if (typeof status !== "number" || typeof headers !== "object" || headers === null || !("body" in response)) {

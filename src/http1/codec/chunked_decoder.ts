@@ -56,8 +56,8 @@ type Phase =
   | "complete";
 
 /**
- * Bytes of extensions (and of leading zeros) that may come beyond as many as there was content since. Unbounded they are a
- * way to keep a server busy for no content (CVE-2023-39326); in Go the content extends the bound too.
+ * Bytes of extensions (and of leading zeros) that may come beyond as many as there was content since. Unbounded they
+ * are a way to keep a server busy for no content (CVE-2023-39326); in Go the content extends the bound too.
  */
 const MAX_EXTENSION_BYTES = 4096;
 
@@ -136,7 +136,8 @@ export class ChunkedDecoder implements ContentDecoder {
         return "size";
       case "size":
         if ((CLASSES[byte] & HEX_DIGIT) === 0) return this.#leaveSize(byte);
-        // All digits so far were zeros, which carry no size: they count as an extension, so that their number has a bound.
+        // All digits so far were zeros, which carry no size: they count as an extension, so that their number has a
+        // bound.
         if (this.#chunkBytes === 0) this.#countExtensionByte();
         this.#takeSizeDigit(byte);
         return "size";

@@ -30,11 +30,13 @@ const NOT_REACHED = -1;
 /**
  * Parses one field section after another, each in any number of pieces.
  *
- * All positions it keeps are relative to an origin the caller chooses, so that the caller may move the bytes between two
- * calls. Each byte is looked at once: a line that is not complete goes on where its bytes ended.
+ * All positions it keeps are relative to an origin the caller chooses, so that the caller may move the bytes between
+ * two calls. Each byte is looked at once: a line that is not complete goes on where its bytes ended.
  */
 export class FieldSectionParser {
-  /** Name start, name end, value start, value end of each line, relative to the origin. A new array for each section. */
+  /**
+   * Name start, name end, value start, value end of each line, relative to the origin. A new array for each section.
+   */
   offsets: number[] = [];
   /** Where the next line begins, relative to the origin; after the section is complete, the first byte behind it. */
   position = 0;

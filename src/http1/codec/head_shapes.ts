@@ -2,8 +2,8 @@
  * Heads that come again: the bytes of a status and its field lines, up to the digits of Content-Length.
  *
  * It decides which heads are kept. A handler answers with few different ones, or with one that differs each time; the
- * first are worth keeping and the second must not push them out. So a head is kept when it is seen the second time, in a
- * set of two places, of which one is for what has proven itself. It must not know how the content is sent.
+ * first are worth keeping and the second must not push them out. So a head is kept when it is seen the second time, in
+ * a set of two places, of which one is for what has proven itself. It must not know how the content is sent.
  *
  * @module
  */
@@ -134,7 +134,9 @@ export function statusLine(status: number, phrase: string): string {
   return `HTTP/1.1 ${status} ${phrase}\r\n`;
 }
 
-/** With the standard reason phrase. One string each, since one put together anew would be flattened for each response. */
+/**
+ * With the standard reason phrase. One string each, since one put together anew would be flattened for each response.
+ */
 export function standardStatusLine(status: number): string {
   return STANDARD_STATUS_LINES[status] ??= statusLine(status, reasonPhrase(status));
 }

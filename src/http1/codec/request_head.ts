@@ -81,7 +81,9 @@ export class RequestHeadParser {
     this.#section = new FieldSectionParser(limits);
   }
 
-  /** Whether more than empty lines of the next request has come: a peer that goes away now leaves a request half sent. */
+  /**
+   * Whether more than empty lines of the next request has come: a peer that goes away now leaves a request half sent.
+   */
   get hasBegun(): boolean {
     return this.#phase !== "empty-lines";
   }
@@ -231,8 +233,8 @@ export class RequestHeadParser {
       if (minorVersion === 1) throw new TrivetError("host-missing", "An HTTP/1.1 request has no Host.");
       return null;
     }
-    // The requests of a connection are nearly always for the same host, which was found valid before. It is given as the
-    // same string, which a comparison finds equal at a glance.
+    // The requests of a connection are nearly always for the same host, which was found valid before. It is given as
+    // the same string, which a comparison finds equal at a glance.
     if (host === this.#validHost) return this.#validHost;
     if (!isAuthority(host)) throw new TrivetError("host-invalid", "Host is not a host with an optional port.");
     return this.#validHost = host;
@@ -257,8 +259,8 @@ function interpretMessage(head: Http1RequestHead, control: ControlFields): void 
 }
 
 /**
- * RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered. The Fetch Standard forbids these
- * methods, and TRACK, in any case, and no Request could be made for them.
+ * RFC 9110 sections 9.3.6 and 9.3.8: neither a tunnel nor a loop-back of fields is offered. The Fetch Standard forbids
+ * these methods, and TRACK, in any case, and no Request could be made for them.
  */
 function isForbidden(method: string): boolean {
   const { length } = method;

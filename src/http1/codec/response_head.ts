@@ -77,11 +77,12 @@ export class ResponseHeadBuilder {
     const status = this.#status;
     // RFC 9110 section 8.6: neither 1xx nor 204 says a length.
     if (status < 200 || status === 204) return RESPONSE_WITHOUT_LENGTH;
-    // RFC 9110 section 15.3.6: 205 has no content. A length of 0 says so, since RFC 9112 section 6.3 does not except it.
+    // RFC 9110 section 15.3.6: 205 has no content. A length of 0 says so, since RFC 9112 section 6.3 does not except
+    // it.
     if (status === 205) return 0;
     if (request.method === "HEAD" || status === 304) {
-      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without any is
-      // one whose content was left out already, for all that is known.
+      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without any
+      // is one whose content was left out already, for all that is known.
       const wouldBeBytes = status === 304 || contentBytes === 0 ? null : contentBytes;
       return this.contentLength ?? wouldBeBytes ?? RESPONSE_WITHOUT_LENGTH;
     }

@@ -27,7 +27,9 @@ export class HeadParsers {
     this.shared = new RequestHeadParser(limits, decodeLatin1);
   }
 
-  /** Gives the shared parser to a connection whose head has not come whole, or is bad, and puts a new one in its place. */
+  /**
+   * Gives the shared parser to a connection whose head has not come whole, or is bad, and puts a new one in its place.
+   */
   giveAway(): RequestHeadParser {
     const parser = this.shared;
     this.shared = new RequestHeadParser(this.#limits, this.#decodeLatin1);

@@ -1,9 +1,9 @@
 /**
  * One connection that speaks HTTP/1.1: the driver of its decoder and its responder.
  *
- * It has one loop: decode, run, write, flush, then read or pause. Whatever happens, an event of the transport, the answer
- * of a handler or a deadline, changes a state (`lifecycle.ts`) and turns the loop; the only guard against re-entry is
- * there. It must not know how bytes become requests, nor how responses are chosen and become bytes.
+ * It has one loop: decode, run, write, flush, then read or pause. Whatever happens, an event of the transport, the
+ * answer of a handler or a deadline, changes a state (`lifecycle.ts`) and turns the loop; the only guard against
+ * re-entry is there. It must not know how bytes become requests, nor how responses are chosen and become bytes.
  *
  * @module
  */

@@ -59,8 +59,8 @@ export class InboundBuffer {
   }
 
   /**
-   * Growing by a share of what there was keeps the copying of a head that trickles in linear in its length. The first bytes
-   * are often all there are, so that their storage is no larger than they are.
+   * Growing by a share of what there was keeps the copying of a head that trickles in linear in its length. The first
+   * bytes are often all there are, so that their storage is no larger than they are.
    */
   #sizeFor(neededBytes: number): number {
     if (this.bytes === EMPTY) return Math.max(MIN_BYTES, neededBytes);

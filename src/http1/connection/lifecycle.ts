@@ -44,8 +44,8 @@ export const CUT: Writing = 8;
 export const GONE: Writing = 9;
 
 /**
- * When the socket is read: always; while the peer takes responses; while content is taken; until as much is kept as may be;
- * or as whatever has taken the connection over decides.
+ * When the socket is read: always; while the peer takes responses; while content is taken; until as much is kept as may
+ * be; or as whatever has taken the connection over decides.
  */
 export type Reads = "always" | "unless-congested" | "unless-held" | "until-kept" | "by-stream";
 /** What the peer's FIN means. */
@@ -331,8 +331,8 @@ export class Lifecycle {
   }
 
   /**
-   * The only way to change a state. Both are given, since only some go together. Where no way leads, which is a fault of
-   * this program, both stay what they were.
+   * The only way to change a state. Both are given, since only some go together. Where no way leads, which is a fault
+   * of this program, both stay what they were.
    */
   enter(reading: Reading, writing: Writing): void {
     const fromReading = this.reading;

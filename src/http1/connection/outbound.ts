@@ -166,8 +166,8 @@ export class Outbound {
   }
 
   /**
-   * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is short
-   * and ASCII or bytes.
+   * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is
+   * short and ASCII or bytes.
    *
    * @returns Whether it was added; else nothing was.
    */

@@ -1,8 +1,8 @@
 /**
  * The requests of one connection, taken out of its bytes.
  *
- * It decides where a head, its content and the next request begin and end, and keeps what can't be used yet. It must not
- * know the connection: `next` tells what was found, and the fields of the decoder hold it.
+ * It decides where a head, its content and the next request begin and end, and keeps what can't be used yet. It must
+ * not know the connection: `next` tells what was found, and the fields of the decoder hold it.
  *
  * @module
  */
@@ -131,9 +131,9 @@ export class RequestDecoder {
   }
 
   /**
-   * The head of what was fed, if that is one whole head and nothing else. The bytes stay where they are, for `next`. Most
-   * of what comes is told apart by its last bytes, and what is long is not looked at, so that bytes which trickle in are
-   * not looked at over and over again.
+   * The head of what was fed, if that is one whole head and nothing else. The bytes stay where they are, for `next`.
+   * Most of what comes is told apart by its last bytes, and what is long is not looked at, so that bytes which trickle
+   * in are not looked at over and over again.
    */
   peekHead(): Http1RequestHead | null {
     const end = this.#at + this.pendingBytes;

@@ -1,8 +1,8 @@
 /**
  * The answering side of a connection: from the answer of a handler to the last byte that was gathered for sending.
  *
- * It decides which response an exchange gets, that of the handler, that of `onError` or the standard one, and whether the
- * connection persists behind it. It moves the state of writing from `awaiting` to `done`, wakes the driver of the
+ * It decides which response an exchange gets, that of the handler, that of `onError` or the standard one, and whether
+ * the connection persists behind it. It moves the state of writing from `awaiting` to `done`, wakes the driver of the
  * connection and otherwise knows nothing of it.
  *
  * @module
@@ -78,7 +78,9 @@ export class Responder implements ExchangeResponder {
     return this.exchange !== null || this.#undelivered?.isEmpty === false;
   }
 
-  /** Whether a connection that waits for its turn is answered before it: a load balancer is, and its connection closes. */
+  /**
+   * Whether a connection that waits for its turn is answered before it: a load balancer is, and its connection closes.
+   */
   answersBeforeTurn(decoder: RequestDecoder): boolean {
     const { healthPath } = this.#service;
     if (healthPath === undefined || decoder.pendingBytes === 0) return false;
@@ -172,7 +174,9 @@ export class Responder implements ExchangeResponder {
 
   // What the driver asks for.
 
-  /** Lets the peer send the content it has announced (RFC 9110 section 10.1.1). Returns whether that is still possible. */
+  /**
+   * Lets the peer send the content it has announced (RFC 9110 section 10.1.1). Returns whether that is still possible.
+   */
   tellToContinue(): boolean {
     const { exchange } = this;
     if (exchange === null || !this.mayInform(exchange)) return false;
@@ -185,7 +189,8 @@ export class Responder implements ExchangeResponder {
   /**
    * Answers what is no request, or is not served.
    *
-   * @param isOfHeadMethod RFC 9110 section 9.3.2: the response to HEAD has no content, whatever is wrong with the request.
+   * @param isOfHeadMethod RFC 9110 section 9.3.2: the response to HEAD has no content, whatever is wrong with the
+   * request.
    */
   refuseRequest(error: TrivetError, isOfHeadMethod: boolean): void {
     this.#service.countError(error);

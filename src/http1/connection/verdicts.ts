@@ -1,7 +1,8 @@
 /**
  * What a connection does when its client sends FIN, and when the deadline of what it reads has passed.
  *
- * It decides by the row of the present state (`lifecycle.ts`) and what was read so far. It must not know how that is done.
+ * It decides by the row of the present state (`lifecycle.ts`) and what was read so far. It must not know how that is
+ * done.
  *
  * @module
  */

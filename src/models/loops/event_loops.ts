@@ -1,9 +1,9 @@
 /**
  * The event-driven model on several event loops, each on a thread and with a listener of its own on the same port.
  *
- * New connections are dealt out to the listeners by the operating system (SO_REUSEPORT), or on Deno taken by the one that is
- * free first. It decides when the other loops begin to listen and when they stop, and adds up what they count. The loop
- * of this thread is one of them; the server knows nothing of the connections of the others.
+ * New connections are dealt out to the listeners by the operating system (SO_REUSEPORT), or on Deno taken by the one
+ * that is free first. It decides when the other loops begin to listen and when they stop, and adds up what they count.
+ * The loop of this thread is one of them; the server knows nothing of the connections of the others.
  *
  * @module
  */

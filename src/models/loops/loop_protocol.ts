@@ -92,7 +92,9 @@ export type FromLoop =
   | { readonly kind: "loose-error"; readonly error: ErrorCopy }
   | { readonly kind: "stopped"; readonly drained: number; readonly aborted: number; readonly counts: LoopCounts };
 
-/** Whether a message may be one of these. Code of the user's module can post messages as well, which mean nothing here. */
+/**
+ * Whether a message may be one of these. Code of the user's module can post messages as well, which mean nothing here.
+ */
 export function isFromLoop(message: unknown): message is FromLoop {
   return typeof message === "object" && message !== null && "kind" in message;
 }
