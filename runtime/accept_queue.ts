@@ -10,7 +10,7 @@
  * Where several listeners share a port, nothing tells which of them a connection comes to, and at a Unix domain socket
  * none has an address: those close when nothing is accepted any more.
  *
- * It knows no runtime's sockets.
+ * It decides when the queue is empty and the listener may close. It must not know any runtime's sockets.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The addresses of sockets in the form of the contract.
+ * The addresses of sockets in the form of the contract. Translation only.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Bytes that a socket has not taken yet, for runtimes that leave them to us: their order, and how many may wait.
+ * Bytes that a socket has not taken yet, for runtimes that leave them to us.
  *
- * It knows nothing of sockets.
+ * It decides their order and how many may wait. It must not know sockets.
  *
  * @module
  */

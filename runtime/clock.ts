@@ -1,5 +1,5 @@
 /**
- * The clock of Deno, Bun and Node, which have the same timers.
+ * The clock of Deno, Bun and Node, which have the same timers. Translation only.
  *
  * @module
  */

@@ -9,6 +9,8 @@
  * Nor is a connection read again in a turn that has lasted long, if it brings more than fits in a small buffer: its
  * bytes are there before those of others are seen.
  *
+ * It decides which connection may be read when. It must not know what is read.
+ *
  * @module
  */
 

@@ -4,6 +4,8 @@
  *
  * So what listens is remembered where every evaluation finds it, and gives way to what the next one has at its place.
  *
+ * It must not know what listens, nor how that gives way.
+ *
  * @module
  */
 

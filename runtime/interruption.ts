@@ -4,6 +4,8 @@
  * `node:vm` runs a script with a timeout, and everything that is called by it. Deno 2.9 takes 10 to 16 µs for a script
  * that does nothing. What is left for a microtask is not part of the run, and is not cut short.
  *
+ * It must not know what is called.
+ *
  * @module
  */
 

@@ -4,6 +4,8 @@
  * Writing is left to the runtime's threads, so that a disk which is slow, or a file system which is gone, holds nothing
  * up. Each write appends (O_APPEND), and so several threads and processes can share a file.
  *
+ * It decides when the file is opened anew. It must not know what is written.
+ *
  * @module
  */
 

@@ -1,6 +1,6 @@
 /**
  * What the connections of `node:net` and `Bun.listen` have in common beyond those of `Deno.listen`: sockets that know
- * their addresses and are paused and resumed.
+ * their addresses and are paused and resumed. Translation only.
  *
  * @module
  */

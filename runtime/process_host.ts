@@ -1,5 +1,5 @@
 /**
- * The process as Bun and Node show it, in the form of the contract.
+ * The process as Bun and Node show it, in the form of the contract. Translation only.
  *
  * @module
  */

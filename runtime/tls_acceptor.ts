@@ -1,9 +1,10 @@
 /**
  * TLS over `node:tls`, on all three runtimes: handshakes on sockets that are open already, and what they agreed on.
  *
- * It decides which certificate is shown and whose certificate is taken. It has no deadline, since the core has one. The
- * runtimes' own TLS listeners can't do this: `Deno.listenTls` never lets go of a silent handshake, and neither it nor
- * `Bun.listen` takes over a socket, changes its certificates, or asks for those of clients without refusing the others.
+ * It decides which certificate is shown and whose certificate is taken. It must not know what is written and read over
+ * TLS. It has no deadline, since the core has one. The runtimes' own TLS listeners can't do this: `Deno.listenTls`
+ * never lets go of a silent handshake, and neither it nor `Bun.listen` takes over a socket, changes its certificates,
+ * or asks for those of clients without refusing the others.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Channels of `node:diagnostics_channel`, which all three runtimes have.
+ * Channels of `node:diagnostics_channel`, which all three runtimes have. Translation only.
  *
  * @module
  */

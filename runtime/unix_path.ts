@@ -3,6 +3,8 @@
  *
  * A process that is killed leaves the file, and no runtime listens where there is one.
  *
+ * It decides when the file may be removed. It must not know what listens there.
+ *
  * @module
  */
 

@@ -4,6 +4,8 @@
  * The table is the only place where a failure turns into a status code. A status of `null` means that nothing is
  * answered: the peer is gone, the final response has begun, or the error belongs to no request.
  *
+ * It must not know where an error is met.
+ *
  * @module
  */
 

@@ -1,5 +1,8 @@
 /**
- * Telling users what went wrong: how errors look in a log, and what becomes of a report that fails itself.
+ * Telling users what went wrong.
+ *
+ * It decides how errors look in a log, and what becomes of a report that fails itself. It must not know where errors
+ * come from.
  *
  * A report is short enough to be read at a glance: which request, what was thrown, and where in the user's own code. Of
  * the frames of a stack those of this package and of the runtime are left out, since there is nothing to mend there.

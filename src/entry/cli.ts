@@ -2,7 +2,7 @@
  * The command-line program: `trivet ./app.ts --port 8000`, run the same way by Deno, Bun and Node.
  *
  * Importing this module runs it. It decides what the user sees: the address, the stop, or one line that says what went
- * wrong.
+ * wrong. It must not know how a server is made and stopped.
  *
  * @module
  */

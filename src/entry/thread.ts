@@ -1,7 +1,7 @@
 /**
  * What a thread of a server does: it runs handlers, or it serves connections of its own.
  *
- * It decides by the first message which of the two, and says when it is ready.
+ * It decides by the first message which of the two, and says when it is ready. It must not know how either is done.
  *
  * @module
  */

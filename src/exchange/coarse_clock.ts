@@ -4,13 +4,17 @@
  * Reading it costs a field access, where asking the system costs a call, several times for each request. It ticks only
  * while it has something to watch.
  *
+ * It decides when the clock ticks. It must not know what is watched.
+ *
  * @module
  */
 
 import { formatImfFixdate } from "../http/dates.ts";
 import type { Clock, Timer } from "../runtime.ts";
 
-/** Bounds of a tick: a shorter one costs more than it tells, and a longer one would have Date lag behind by a second. */
+/**
+ * Bounds of a tick: a shorter one costs more than it tells, and a longer one would have Date lag behind by a second.
+ */
 const MIN_TICK_MS = 5;
 const MAX_TICK_MS = 500;
 /** A deadline may be late by at most about this part of the shortest timeout. */

@@ -2,7 +2,7 @@
  * The content of a request that was not taken yet.
  *
  * It decides when to allocate, so that content of a known length is copied once and lies where its reader gets it, and
- * so that a peer who merely announces much gets no memory for it.
+ * so that a peer who merely announces much gets no memory for it. It must not know where content comes from.
  *
  * @module
  */
@@ -13,7 +13,9 @@ const EAGER_BYTES = 64 * 1024;
 const EAGER_GROWTH = 32;
 /** How much storage there is beyond that for each byte that has come. */
 const GROWTH = 4;
-/** How much storage grows at least when more came than was wanted: copying stays linear, however small the pieces are. */
+/**
+ * How much storage grows at least when more came than was wanted: copying stays linear, however small the pieces are.
+ */
 const SURPLUS_GROWTH = 1.5;
 
 /** So few bytes are copied faster one by one than through a view of them. */

@@ -2,6 +2,8 @@
  * The signal by which handlers learn that their server drains: one for all exchanges of a thread, made when the first
  * handler asks for it.
  *
+ * It decides when that is made. It must not know what drains.
+ *
  * @module
  */
 

@@ -1,8 +1,8 @@
 /**
  * The call of a handler, and its second argument: what it can know and do beside reading the request.
  *
- * It decides which of these are still possible. The argument is a view of the exchange, made so that the exchange itself
- * stays out of the handler's hands.
+ * It decides which of these are still possible. The argument is a view of the exchange, made so that the exchange
+ * itself stays out of the handler's hands. It must not know the model, nor the thread on which it calls.
  *
  * @module
  */
@@ -21,7 +21,10 @@ import type { Exchange } from "./exchange.ts";
 import { PendingUpgrade } from "./pending_upgrade.ts";
 import { callTraced, requestChannel } from "./tracing.ts";
 
-/** Calls a handler with an exchange, which takes the result; a turn or more later where what it may need is loaded first. */
+/**
+ * Calls a handler with an exchange, which takes the result; a turn or more later where what it may need is loaded
+ * first.
+ */
 export function callHandler(handler: Handler, exchange: Exchange): void {
   if (exchange.head.upgrade !== null && waitsForUpgrade(handler, exchange)) return;
   let result: Response | Promise<Response>;

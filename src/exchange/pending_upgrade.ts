@@ -1,5 +1,5 @@
 /**
- * An upgrade between the handler's wish and the connection it gets.
+ * An upgrade between the handler's wish and the connection it gets. It must not know what is spoken then.
  *
  * @module
  */

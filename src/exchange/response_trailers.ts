@@ -1,7 +1,7 @@
 /**
  * The trailer section of a response.
  *
- * It decides whether a response gets one and which fields may stand there.
+ * It decides whether a response gets one and which fields may stand there. It must not know how it is framed.
  *
  * @module
  */
@@ -15,8 +15,8 @@ export function wantsTrailers(exchange: Exchange): boolean {
 }
 
 /**
- * Fields that must not come in trailers, by what they direct (RFC 9110 section 6.5.1); as in RFC 7230 section 4.1.2, which
- * names them.
+ * Fields that must not come in trailers, by what they direct (RFC 9110 section 6.5.1); as in RFC 7230 section 4.1.2,
+ * which names them.
  */
 const BARRED_FROM_TRAILERS: ReadonlySet<string> = new Set([
   // Message framing and the connection.

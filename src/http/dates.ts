@@ -1,5 +1,5 @@
 /**
- * The date format of HTTP.
+ * The date format of HTTP (RFC 9110 section 5.6.7): all three forms are read, and one is written.
  *
  * @module
  */

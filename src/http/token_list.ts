@@ -1,5 +1,5 @@
 /**
- * Lists of tokens in a field value, such as that of Connection.
+ * Lists of tokens in a field value, such as that of Connection (RFC 9110 section 5.6.1).
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The concurrency models by name: the one table that knows all of them.
  *
- * What runs on threads is loaded when a server with such a model starts: it is an eighth of the package.
+ * What runs on threads is loaded when a server with such a model starts: it is a seventh of the package.
  *
  * @module
  */

@@ -1,6 +1,8 @@
 /**
  * Puts together what `stats()` reports.
  *
+ * It decides what is added up over several loops and threads. It must not know who asks.
+ *
  * @module
  */
 

@@ -1,6 +1,8 @@
 /**
  * Puts a server together from its parts: options, concurrency model, connections, runtime.
  *
+ * It decides which parts a server has. It must not know what they do.
+ *
  * @module
  */
 

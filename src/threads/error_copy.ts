@@ -2,7 +2,7 @@
  * Errors on their way between threads.
  *
  * It decides what is left of a thrown value on the other side: of an error its name, message, stack, code and cause, of
- * anything else what JSON can write of it.
+ * anything else what JSON can write of it. It must not know what has thrown.
  *
  * @module
  */

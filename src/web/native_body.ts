@@ -1,7 +1,8 @@
 /**
  * What both lazy classes ask of the native `Response` that holds their content.
  *
- * It decides nothing: whether a body was disturbed or is locked is known to native objects alone.
+ * It knows which native class holds content and what that class can tell: whether a body was disturbed or is locked is
+ * known to native objects alone. It must not know requests and responses of HTTP.
  *
  * @module
  */

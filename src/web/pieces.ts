@@ -1,14 +1,16 @@
 /**
  * Bytes that come in pieces.
  *
+ * It decides what counts as bytes. It must not know what they are a piece of.
+ *
  * @module
  */
 
 const UTF8_ENCODER = new TextEncoder();
 
 /**
- * A chunk of a response's stream as bytes, or `null` when it is none. The Fetch Standard takes nothing but a `Uint8Array`.
- * Some frameworks give text, which their runtimes send as UTF-8, and other views of bytes.
+ * A chunk of a response's stream as bytes, or `null` when it is none. The Fetch Standard takes nothing but a
+ * `Uint8Array`. Some frameworks give text, which their runtimes send as UTF-8, and other views of bytes.
  */
 export function toPiece(chunk: unknown): Uint8Array | null {
   if (chunk instanceof Uint8Array) return chunk;

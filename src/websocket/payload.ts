@@ -1,5 +1,7 @@
 /**
- * What may be sent and what may be published: text or bytes in any of their shapes, taken for what they are.
+ * What may be sent and what may be published.
+ *
+ * It decides which values are text and which are bytes. It must not know how either is sent.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * The WebSockets of one thread, as servers and handlers see them. What makes them is loaded with the first request that
- * asks for one: it is a seventh of the package, and most servers never need it.
+ * asks for one: it is an eighth of the package, and most servers never need it.
  *
  * It decides when that is loaded, and refuses what asks for no WebSocket. It is handed to whatever carries exchanges,
  * since a room below this one calls it.

@@ -11,6 +11,8 @@
  * Extensions are read to the letter of that grammar, and ignored. Every lenient reading of a chunk line has been a way
  * to smuggle a request: a bare line feed, white space behind the size, a sign, a size that overflows.
  *
+ * It decides where the content ends and which of its framing is too long. It must not know what takes the content.
+ *
  * @module
  */
 

@@ -5,6 +5,8 @@
  * merely ended its own side, as `nc` does. Such connections are few, so they are watched by a timer of their own: the
  * server's clock, which looks at every connection, need not tick faster for them.
  *
+ * It decides when such a client is taken for gone. It must not know what is sent to it.
+ *
  * @module
  */
 

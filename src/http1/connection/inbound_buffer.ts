@@ -1,7 +1,8 @@
 /**
  * The bytes of a connection that came but could not be used yet: part of a head, or the next request.
  *
- * It decides when to allocate and when to let go, so that an idle connection holds no memory here.
+ * It decides when to allocate and when to let go, so that an idle connection holds no memory here. It must not know
+ * what the bytes mean.
  *
  * @module
  */

@@ -4,6 +4,8 @@
  * A client that pipelines without pause always has a next request, and whatever it asks for, others are to be served
  * between. Time is read once a request, and not at all for the first one.
  *
+ * It decides when a connection has had its share. It must not know what is asked for.
+ *
  * @module
  */
 
