@@ -92,6 +92,10 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     return this.#outgoing.bufferedBytes;
   }
 
+  get keptBytes(): number {
+    return this.#outgoing.keptBytes;
+  }
+
   // What the handler asks for.
 
   /** Sends a message; outside of "open" nothing is sent. */
@@ -137,6 +141,10 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   /** Sends a Ping; outside of "open" nothing is sent. */
   ping(payload: Uint8Array): void {
     if (this.#closing.state !== "open") return;
+    if (this.#outgoing.keptBytes - this.bufferedBytes > this.#settings.maxBufferedBytes) {
+      this.fallBehind();
+      return;
+    }
     this.#outgoing.addControl(encodeFrame(OP_PING, payload));
     this.#flushLater();
   }
@@ -289,7 +297,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#incoming.isWaiting) return false;
     // The handler gets nothing more: only the client's Close is waited for.
     if (this.#closing.state === "closing") return true;
-    return !this.#isHeld && this.#outgoing.bufferedBytes <= MAX_BUFFERED_WHILE_READING;
+    return !this.#isHeld && this.#outgoing.keptBytes <= MAX_BUFFERED_WHILE_READING;
   }
 
   #take(event: number): void {
@@ -377,10 +385,12 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     return this.#mayWait(bytes);
   }
 
-  /** One message may be longer than what may wait. */
+  /** One message may be longer than what may wait; what is beside messages may be as much again. */
   #mayWait(bytes: number): boolean {
-    const { bufferedBytes } = this.#outgoing;
-    return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
+    const { bufferedBytes, keptBytes } = this.#outgoing;
+    const { maxBufferedBytes } = this.#settings;
+    if (keptBytes - bufferedBytes > maxBufferedBytes) return false;
+    return bufferedBytes === 0 || bufferedBytes + bytes <= maxBufferedBytes;
   }
 
   #cutOff(code: ErrorCode, message: string): void {

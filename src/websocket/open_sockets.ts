@@ -18,8 +18,8 @@ const TICKS_PER_TIMEOUT = 8;
 export interface OpenSocket {
   /** Where it stands among those that are open. */
   placeAmongOpen: number;
-  /** Bytes of messages that its client has not taken. */
-  readonly bufferedBytes: number;
+  /** All bytes that wait for its client. */
+  readonly keptBytes: number;
   /** Time has passed. */
   tick(nowMs: number): void;
   /** The server is going away. */
@@ -85,10 +85,10 @@ export class OpenSockets {
     let largest: OpenSocket | null = null;
     let mostBytes = -1;
     for (const socket of this.#open) {
-      const { bufferedBytes } = socket;
-      if (bufferedBytes <= mostBytes) continue;
+      const { keptBytes } = socket;
+      if (keptBytes <= mostBytes) continue;
       largest = socket;
-      mostBytes = bufferedBytes;
+      mostBytes = keptBytes;
     }
     return largest;
   }

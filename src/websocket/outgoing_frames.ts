@@ -23,6 +23,8 @@ const MAX_REST_BYTES = 4 * 1024;
 /** Small frames that wait for a client are copied, so that they keep no more memory than their bytes. */
 const MIN_TAIL_BYTES = 1024;
 const MAX_TAIL_BYTES = 64 * 1024;
+/** What a message takes beside its payload while it waits for one before it. */
+const WAITING_BYTES = 100;
 /** Shorter messages are gathered, so that those of one turn leave in one write. */
 const MIN_LENT_LENGTH = 8 * 1024;
 const UTF8 = new TextEncoder();
@@ -88,7 +90,12 @@ export class OutgoingFrames {
 
   /** Bytes of messages that the client has not taken. */
   get bufferedBytes(): number {
-    return Math.min(this.#payloadBytes, this.#keptBytes);
+    return Math.min(this.#payloadBytes, this.keptBytes);
+  }
+
+  /** All that waits for the client: messages may be empty, and take memory all the same. */
+  get keptBytes(): number {
+    return this.#pieceBytes + this.#untakenBytes + this.#waitingBytes;
   }
 
   /** Whether everything is handed over and the client keeps up. */
@@ -193,12 +200,8 @@ export class OutgoingFrames {
     this.#compressor?.close();
   }
 
-  get #keptBytes(): number {
-    return this.#pieceBytes + this.#untakenBytes + this.#waitingBytes;
-  }
-
   #tell(): void {
-    const keptBytes = this.isIdle ? 0 : this.#keptBytes;
+    const { keptBytes } = this;
     if (keptBytes === this.#toldBytes) return;
     this.#turns.keptBytesChanged(keptBytes - this.#toldBytes);
     this.#toldBytes = keptBytes;
@@ -231,7 +234,7 @@ export class OutgoingFrames {
 
   #wait(waiting: Waiting): void {
     this.#waiting.push(waiting);
-    this.#waitingBytes += waiting.bytes;
+    this.#waitingBytes += waiting.bytes + WAITING_BYTES;
     if (!this.#isPreparing) this.#prepareNext();
   }
 
@@ -293,7 +296,7 @@ export class OutgoingFrames {
 
   #prepared(piece: Piece): void {
     this.#isPreparing = false;
-    this.#waitingBytes -= this.#waiting.shift()!.bytes;
+    this.#waitingBytes -= this.#waiting.shift()!.bytes + WAITING_BYTES;
     this.#addPiece(piece);
   }
 

@@ -56,7 +56,7 @@ export class SendTurns {
   relieve(): void {
     while (this.#keptBytes > MAX_KEPT_BYTES) {
       const largest = this.#open.largest();
-      if (largest === null || largest.bufferedBytes === 0) return;
+      if (largest === null || largest.keptBytes === 0) return;
       largest.loseForAll();
     }
   }

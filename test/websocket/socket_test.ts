@@ -7,7 +7,7 @@ import type { ServeOptions } from "../../src/api/options.ts";
 import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
-import { closePayload, frame, type ServerFrame } from "../support/websocket_frames.ts";
+import { closePayload, concat, frame, type ServerFrame } from "../support/websocket_frames.ts";
 import { framesOf, show, webSocketRequest } from "../support/websocket_wire.ts";
 
 /** A client that is connected, and the socket its handler has. */
@@ -426,6 +426,27 @@ describe("what a handler does wrong", () => {
     assert.deepEqual(other.shown(), ["text still here"]);
   });
 
+  const EMPTY: Readonly<Record<string, (socket: ServerWebSocket) => void>> = {
+    "empty messages": (socket) => socket.send(""),
+    "empty messages behind a Blob": (socket) => socket.send(new Blob([])),
+    "Pings": (socket) => socket.ping(),
+  };
+  for (const [what, act] of Object.entries(EMPTY)) {
+    test(`one that sends ever more ${what} loses the client that does not read`, async () => {
+      const { client, clock, server } = await start();
+      const { socket, peer } = await client({ maxBufferedAmount: 400_000 });
+      peer.stopReading();
+      socket.send(new Uint8Array(300_000));
+      await clock.settle();
+      for (let turn = 0; turn < 300; turn++) {
+        for (let i = 0; i < 1_000; i++) act(socket);
+        await clock.settle();
+      }
+      assert.equal(peer.serverSide, "closed");
+      assert.equal(server.stats().errors["websocket-backlog"], 1);
+    });
+  }
+
   test("one that sends more within a turn than may wait loses no client that keeps up", async () => {
     const { client, clock, server } = await start();
     const { socket, frames } = await client({ maxBufferedAmount: 10_000 });
@@ -841,6 +862,24 @@ describe("an echo to a client that does not read", () => {
     peer.read();
     for (let i = 0; i < 300 && frames().length < 300; i++) await clock.settle();
     assert.equal(frames().length, 300);
+  });
+
+  test("stops reading it also where its messages are empty, or nearly", async () => {
+    for (const payload of ["", "x"]) {
+      const { client, clock } = await start((socket) => {
+        socket.onmessage = ({ data }) => socket.send(data);
+      });
+      const { peer } = await client();
+      peer.stopReading();
+      const flood = concat(...Array.from({ length: 20_000 }, () => text(payload)));
+      let sent = 0;
+      for (; !peer.isPausedByServer && sent < 60; sent++) {
+        peer.send(flood);
+        await clock.settle();
+      }
+      assert.ok(sent < 40, `of ${sent} times 20,000 messages none waits`);
+      peer.reset();
+    }
   });
 
   test("answers the last Ping only", async () => {

@@ -378,20 +378,20 @@ describe("a subscriber that does not keep up", () => {
     const open = new OpenSockets(clock);
     const turns = new SendTurns(clock.defer, open);
     const lost: string[] = [];
-    const add = (name: string, bufferedBytes: number): void => {
+    const add = (name: string, keptBytes: number): void => {
       const socket = {
         placeAmongOpen: 0,
-        bufferedBytes,
+        keptBytes,
         tick: () => {},
         goAway: () => {},
         loseForAll: () => {
           lost.push(name);
-          turns.keptBytesChanged(-bufferedBytes);
+          turns.keptBytesChanged(-keptBytes);
           open.remove(socket);
         },
       };
       open.add(socket, 1_000);
-      turns.keptBytesChanged(bufferedBytes);
+      turns.keptBytesChanged(keptBytes);
     };
     const half = MAX_KEPT_BYTES / 2;
     add("little", 1_000);
