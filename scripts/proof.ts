@@ -30,6 +30,7 @@ const SUITES: readonly Suite[] = [
   { task: "test:deploy", args: ["--quick"], needs: ["nginx", "haproxy"], runsAlone: true },
   { task: "test:splits" },
   { task: "test:nodes" },
+  { task: "test:plays" },
   { task: "test:proxy", needs: ["nginx"] },
   { task: "test:browser", needs: ["chromium"] },
   { task: "test:showcase", needs: ["chromium"], runsAlone: true },

@@ -412,7 +412,7 @@ export class Http1Connection extends AcceptedConnection
       this.#failContent(error);
       return;
     }
-    this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod);
+    this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod());
     this.services.observer?.requestRefused(this, error, this.services.preciseNowMs());
     this.#close();
   }

@@ -74,9 +74,19 @@ export class RequestDecoder {
     return this.#parser !== null && this.#parser.hasBegun;
   }
 
-  /** Whether the request that is being read, or was taken last, has the method HEAD. */
-  get isOfHeadMethod(): boolean {
+  /** Whether the request that is being read, or was taken last, has the method HEAD; one that waits is looked at. */
+  isOfHeadMethod(): boolean {
+    if (this.#parser === null && this.#content === null && this.pendingBytes > 0) this.#passHead();
     return this.#parser === null ? this.#wasHeadMethod : this.#parser.isOfHeadMethod(this.#window, this.#at);
+  }
+
+  #passHead(): void {
+    try {
+      this.next();
+    } catch {
+      // It is refused, whatever is wrong with it.
+    }
+    this.head = null;
   }
 
   /** Bytes of the present content still to come; `null` when that is not known. */

@@ -1,5 +1,5 @@
 /**
- * Inputs nobody thought of: fixtures with random changes, cut at random places. Whatever comes of them is a request or a
+ * Inputs that no table has: fixtures with random changes, cut at random places. Whatever comes of them is a request or a
  * typed error of the peer, and the same for every way of cutting.
  */
 
@@ -8,23 +8,13 @@ import { test } from "node:test";
 import { CONTENTS } from "../../fixtures/contents.ts";
 import { REQUEST_HEADS } from "../../fixtures/request_heads.ts";
 import { latin1, parseRequests } from "../../support/parse_requests.ts";
+import { createRandom } from "../../support/random.ts";
 import { roundsOf } from "../../support/splits.ts";
 
 const INPUTS = [...Object.values(REQUEST_HEADS), ...Object.values(CONTENTS)].flat().map((fixture) => fixture.input);
 const ROUNDS = roundsOf(20_000);
 /** Bytes that mean something somewhere, tried more often than others. */
 const TELLING_BYTES = [0x00, 0x09, 0x0a, 0x0d, 0x20, 0x22, 0x2c, 0x2f, 0x30, 0x3a, 0x3b, 0x3d, 0x5c, 0x7f, 0x80, 0xff];
-
-/** A sequence that is the same in every run (mulberry32), so that a failure can be looked at again. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 function mutate(input: Uint8Array, random: (below: number) => number): Uint8Array {
   const bytes = [...input];

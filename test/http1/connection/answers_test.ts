@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { ServeOptions } from "../../../src/api/options.ts";
 import type { Handler } from "../../../src/api/handler.ts";
 import { HttpResponse } from "../../../src/web/http_response.ts";
 import { createGate, get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
@@ -83,6 +84,41 @@ describe("the response to a HEAD that can't be served has no content (RFC 9110 s
     assert.deepEqual(statuses(peer.received()), [408]);
     assert.match(peer.received(), /\r\n\r\n$/);
   });
+
+  const FULL: readonly { name: string; options: ServeOptions; waits?: boolean }[] = [
+    { name: "maxConnections, event-driven", options: { maxConnections: 1 } },
+    { name: "maxConnections, worker-pool", options: { model: "worker-pool", workers: 1, maxConnections: 1 } },
+    { name: "a full line, blocking", options: { model: "blocking", maxQueue: 0 } },
+    { name: "a full line, worker-pool", options: { model: "worker-pool", workers: 1, maxQueue: 0 } },
+    { name: "queueTimeout, blocking", options: { model: "blocking", queueTimeout: 1_000 }, waits: true },
+    {
+      name: "queueTimeout, worker-pool",
+      options: { model: "worker-pool", workers: 1, queueTimeout: 1_000 },
+      waits: true,
+    },
+  ];
+  const BEGINNINGS: readonly [name: string, bytes: string, hasContent: boolean][] = [
+    ["a whole head", "HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n", false],
+    ["the beginning of a head", "HEAD / HTTP", false],
+    ["an empty line before it", "\r\nHEAD / HTTP/1.1\r\n", false],
+    ["a head that is malformed", "HEAD / HTTP/1.1\r\nno colon\r\n\r\n", false],
+    ["as much as could be HEADER", "HEAD", true],
+    ["nothing", "", true],
+    ["a GET", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", true],
+  ];
+  for (const { name, options, waits = false } of FULL) {
+    for (const [what, bytes, hasContent] of BEGINNINGS) {
+      test(`503 because of ${name}, ${what} has come`, async () => {
+        const { send, clock } = await startMemoryServer(never, { headersTimeout: 5_000, ...options });
+        await send(get());
+        const peer = await send(bytes);
+        // A refusal waits for the first bytes, as long as a head may take.
+        await clock.advance((waits ? 1_500 : 0) + (bytes === "" ? 6_000 : 0));
+        assert.deepEqual(statuses(peer.received()), [503]);
+        assert.match(peer.received(), hasContent ? /\r\n\r\n./ : /\r\n\r\n$/);
+      });
+    }
+  }
 
   test("and that to a GET has it", async () => {
     const { send } = await startMemoryServer(never);
