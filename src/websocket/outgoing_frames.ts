@@ -90,12 +90,12 @@ export class OutgoingFrames {
 
   /** Bytes of messages that the client has not taken. */
   get bufferedBytes(): number {
-    return Math.min(this.#payloadBytes, this.keptBytes);
+    return Math.min(this.#payloadBytes, this.#pieceBytes + this.#untakenBytes + this.#waitingBytes);
   }
 
   /** All that waits for the client: messages may be empty, and take memory all the same. */
   get keptBytes(): number {
-    return this.#pieceBytes + this.#untakenBytes + this.#waitingBytes;
+    return this.#pieceBytes + this.#untakenBytes + this.#waitingBytes + this.#waiting.length * WAITING_BYTES;
   }
 
   /** Whether everything is handed over and the client keeps up. */
@@ -234,7 +234,7 @@ export class OutgoingFrames {
 
   #wait(waiting: Waiting): void {
     this.#waiting.push(waiting);
-    this.#waitingBytes += waiting.bytes + WAITING_BYTES;
+    this.#waitingBytes += waiting.bytes;
     if (!this.#isPreparing) this.#prepareNext();
   }
 
@@ -296,7 +296,7 @@ export class OutgoingFrames {
 
   #prepared(piece: Piece): void {
     this.#isPreparing = false;
-    this.#waitingBytes -= this.#waiting.shift()!.bytes + WAITING_BYTES;
+    this.#waitingBytes -= this.#waiting.shift()!.bytes;
     this.#addPiece(piece);
   }
 
