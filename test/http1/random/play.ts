@@ -27,7 +27,9 @@ export type Way =
   | "throws"
   | "with a false length"
   | "streams"
-  | "streams at once";
+  | "streams at once"
+  | "is pulled"
+  | "fails in a pull";
 export type Framing = "none" | "length" | "chunked";
 /** Which class of response a handler makes. */
 export type Made = "HttpResponse" | "Response";
@@ -42,6 +44,8 @@ export interface Ask {
   readonly bytes: number;
   readonly minorVersion: 0 | 1;
   readonly expectsContinue: boolean;
+  /** Whether the handler sends 103 before, and trailers behind its response. */
+  readonly says: boolean;
   readonly closes: boolean;
 }
 
@@ -73,6 +77,7 @@ const REST_MS = 20 * 60_000;
 const DRAIN_MS = 10_000;
 /** Of a client within a request: so many pauses are no reason to give it up. */
 const MAX_PAUSE_MS = 100;
+const PIECE_BYTES = 10_000;
 
 /** What a client is to get: the content, or where the handler fails the status. */
 const contentOf = (name: string) => `answer to ${name}`;
@@ -210,7 +215,10 @@ export class Play {
   }
 
   #doWithCall(act: Extract<Act, { readonly call: number }>): void {
-    const waiting = this.#calls.filter(({ streamEnd }) => streamEnd === (act.does === "answer" ? "none" : "open"));
+    const isMeant = act.does === "answer"
+      ? ({ streamEnd }: Call) => streamEnd === "none"
+      : ({ streamEnd, stream }: Call) => streamEnd === "open" && stream !== null;
+    const waiting = this.#calls.filter(isMeant);
     if (waiting.length === 0) return;
     const call = waiting[act.call % waiting.length];
     if (act.does === "answer") return this.#answer(call);
@@ -229,9 +237,9 @@ export class Play {
   /** Handlers that are called when the acts are over come to their end at once. */
   #bringToEnd(call: Call): void {
     if (call.streamEnd === "none") this.#answer(call);
-    if (call.streamEnd !== "open") return;
+    if (call.streamEnd !== "open" || call.stream === null) return;
     call.streamEnd = "closed";
-    call.stream!.close();
+    call.stream.close();
   }
 
   #answer(call: Call): void {
@@ -246,6 +254,27 @@ export class Play {
       start: (controller) => void (call.stream = controller),
       cancel: () => void (call.streamEnd = "cancelled"),
     });
+    return respond(call.ask, stream);
+  }
+
+  /** A stream that is asked for each piece. */
+  #pulled(call: Call): Response {
+    call.streamEnd = "open";
+    let left = call.ask.bytes;
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const size = Math.min(left, PIECE_BYTES);
+        left -= size;
+        if (size > 0) {
+          call.given += "x".repeat(size);
+          return controller.enqueue(new TextEncoder().encode("x".repeat(size)));
+        }
+        call.streamEnd = call.ask.way === "is pulled" ? "closed" : "failed";
+        if (call.streamEnd === "failed") throw new Error("The stream of the handler has failed.");
+        controller.close();
+      },
+      cancel: () => void (call.streamEnd = "cancelled"),
+    }, { highWaterMark: 0 });
     return respond(call.ask, stream);
   }
 
@@ -266,6 +295,11 @@ export class Play {
     this.#calls.push(call);
     request.signal.addEventListener("abort", () => call.isAborted = true);
     info.completed.then(() => call.completed = "yes", () => call.completed = "failed");
+    if (ask.says) {
+      info.inform(103, { link: "</style.css>" });
+      info.sendTrailers(() => ({ "x-sum": "1" }));
+    }
+    if (ask.way === "is pulled" || ask.way === "fails in a pull") return this.#pulled(call);
     if (ask.way === "at once") return respond(ask, contentOf(name));
     if (ask.way === "streams at once") {
       const response = this.#stream(call);
@@ -355,13 +389,13 @@ export class Play {
     assert.ok(isWhole || isLast, "only the last response may be cut short");
     const call = this.#calls.find((each) => each.name === name);
     if (status === 500) {
-      const isBroken = call?.ask.way === "throws" || call?.ask.way === "with a false length";
+      const isBroken = call?.streamEnd === "failed" || /throws|false/.test(call?.ask.way ?? "");
       assert.ok(isBroken || call?.thread?.isAlive === false, `500 to ${name}, whose handler has not failed`);
     }
     if (status !== 200) return;
     assert.ok(call !== undefined, `a response to ${name}, whose handler was not called`);
     if (call.ask.method === "HEAD") return;
-    const expected = call.ask.way.startsWith("streams") ? call.given : contentOf(name);
+    const expected = call.streamEnd === "none" ? contentOf(name) : call.given;
     if (isWhole) assert.equal(content, expected, `the content of ${name}`);
     else assert.ok(expected.startsWith(content), `the content of ${name}`);
   }
@@ -395,9 +429,10 @@ function sentWhen(looks: Client["looks"], at: number, atLast: number): number {
 
 /** Head and content. */
 function requestOf(ask: Ask, name: string): [head: string, content: string] {
-  const { method, framing, bytes, minorVersion, expectsContinue, closes } = ask;
+  const { method, framing, bytes, minorVersion, expectsContinue, says, closes } = ask;
   const lines = [`${method} /${name} HTTP/1.${minorVersion}`, "Host: a.test"];
   if (expectsContinue) lines.push("Expect: 100-continue");
+  if (says) lines.push("TE: trailers", "Connection: TE");
   const content = "c".repeat(bytes);
   let body = "";
   if (framing === "length") {

@@ -72,10 +72,14 @@ function contentIn(
     const size = Number.parseInt(behind.slice(at, lineEnd), 16);
     if (!(size >= 0)) throw new Error(`This is no chunk: ${JSON.stringify(behind.slice(at, at + 50))}`);
     at = lineEnd + 2;
+    if (size === 0) {
+      const trailersEnd = behind.startsWith("\r\n", at) ? at : behind.indexOf("\r\n\r\n", at) + 2;
+      const isWhole = trailersEnd >= at;
+      return { content, length: isWhole ? trailersEnd + 2 : behind.length, isWhole };
+    }
     content += behind.slice(at, at + size);
     if (behind.length < at + size + 2) return { content, length: behind.length, isWhole: false };
     if (behind.slice(at + size, at + size + 2) !== "\r\n") throw new Error("A chunk has no end.");
     at += size + 2;
-    if (size === 0) return { content, length: at, isWhole: true };
   }
 }
