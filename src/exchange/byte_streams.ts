@@ -8,6 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
+import type { StreamShare } from "../web/stream_share.ts";
 import type { ByteChannel, ByteReceiver } from "./byte_channel.ts";
 
 /** Bytes kept for a reader that does not keep up, before the peer is not read any more. */
@@ -18,6 +19,7 @@ export class ByteStreams implements ByteReceiver {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
   readonly #channel: ByteChannel;
+  readonly #share: StreamShare;
   #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
   #writing: WritableStreamDefaultController | null = null;
   /** The write that waits for the peer. */
@@ -25,9 +27,13 @@ export class ByteStreams implements ByteReceiver {
   #isPaused = false;
   #isEnded = false;
 
-  /** @param channel The bytes, which tell this receiver of themselves. */
-  constructor(channel: ByteChannel) {
+  /**
+   * @param channel The bytes, which tell this receiver of themselves.
+   * @param share How much of a turn writing may take.
+   */
+  constructor(channel: ByteChannel, share: StreamShare) {
     this.#channel = channel;
+    this.#share = share;
     this.readable = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#reading = controller;
@@ -94,7 +100,9 @@ export class ByteStreams implements ByteReceiver {
     if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
     // What carries the bytes owns what it is given, and the caller may use its buffer again. A chunk may be a Buffer, whose
     // slice() is no copy.
-    if (this.#channel.write(new Uint8Array(chunk), 0, chunk.byteLength)) return;
+    if (this.#channel.write(new Uint8Array(chunk), 0, chunk.byteLength)) {
+      return this.#share.take() ? undefined : new Promise((resolve) => this.#share.wait(resolve));
+    }
     return new Promise((resolve, reject) => {
       this.#pendingWrite = { resolve, reject };
     });

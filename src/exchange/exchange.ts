@@ -17,6 +17,7 @@ import { StateTable } from "../states.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
+import type { StreamShare } from "../web/stream_share.ts";
 import type { DrainSignal } from "./drain_signal.ts";
 import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
 import type { PendingUpgrade } from "./pending_upgrade.ts";
@@ -72,6 +73,8 @@ export interface ExchangeServices {
   readonly webSockets: WebSocketUpgrades;
   /** Tells handlers that the server drains. */
   readonly drainSignal: DrainSignal;
+  /** Bounds how much of a turn of the event loop the streams of handlers take. */
+  readonly streamShare: StreamShare;
 }
 
 /**

@@ -36,13 +36,16 @@ export function callHandler(handler: Handler, exchange: Exchange): void {
       (channel.start.hasSubscribers || channel.end.hasSubscribers || channel.asyncStart.hasSubscribers ||
         channel.asyncEnd.hasSubscribers || channel.error.hasSubscribers);
     result = isHeard ? callTraced(channel, handler, { request, info }) : handler(request, info);
+    // What it gave may throw as well when it is looked at.
+    if (isPromiseLike(result)) {
+      result.then((response) => exchange.respond(response), (thrown) => takeThrown(exchange, thrown));
+      return;
+    }
   } catch (thrown) {
     takeThrown(exchange, thrown);
     return;
   }
-  if (isPromiseLike(result)) {
-    result.then((response) => exchange.respond(response), (thrown) => takeThrown(exchange, thrown));
-  } else exchange.respond(result);
+  exchange.respond(result);
 }
 
 /** Whether the handler is called when what makes WebSockets is loaded, if the request is still to be answered then. */

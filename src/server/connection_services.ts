@@ -39,6 +39,7 @@ import type { Reports } from "./reports.ts";
 import { nativeRequestTakes } from "../web/native_request.ts";
 import { requestMaker } from "../web/remade_request.ts";
 import type { RequestSource } from "../web/request_source.ts";
+import { StreamShare } from "../web/stream_share.ts";
 
 /** The server as its connections see it. */
 export class ConnectionServices implements ConnectionService {
@@ -58,6 +59,7 @@ export class ConnectionServices implements ConnectionService {
   readonly #isNativeRequest: boolean;
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
+  readonly streamShare: StreamShare;
   isEnding = false;
   isDraining = false;
   /** Told of what was published here, where this server is one of several loops. */
@@ -119,6 +121,7 @@ export class ConnectionServices implements ConnectionService {
     this.defer = (callback) => {
       if (this.#deferred.push(callback) === 1) defer(() => this.#endTurn());
     };
+    this.streamShare = new StreamShare({ nowMs: () => this.preciseNowMs(), defer: this.defer });
     const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs, queueTimeoutMs } =
       this.settings;
     this.clock = new CoarseClock(

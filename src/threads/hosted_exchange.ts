@@ -15,6 +15,7 @@ import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
 import type { Address, TlsInfo } from "../runtime.ts";
+import { discardSource } from "../web/read_response.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import type { ReceivedCall } from "./call_message.ts";
@@ -26,8 +27,6 @@ import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
 export interface HostLink extends ExchangeServices {
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
-  /** Calls back when the turn is over, before what it has brought is sent. */
-  readonly defer: (callback: () => void) => void;
 }
 
 /** One call on the thread's side. */
@@ -138,7 +137,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   answer(exchange: Exchange, source: ResponseSource): void {
     const { content } = source;
     if (exchange.progress !== "awaited") {
-      if (content instanceof ReadableStream) content.cancel().catch(() => {});
+      discardSource(source);
       return;
     }
     if (content instanceof ReadableStream) {
@@ -250,7 +249,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   /** What a stream gives in its first turn decides here whether its length is known, as it does on the event loop. */
   #beginStream(source: ResponseSource, reader: ReadableStreamDefaultReader<Uint8Array>): void {
-    const start = new StreamStart(reader, this.#link.defer, {
+    const start = new StreamStart(reader, this.#link.streamShare, {
       onWhole: (content) => {
         this.#start = null;
         this.#sayAnswer(source, this.#announce(content), this.#makeTrailers());
@@ -273,7 +272,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     pieces: readonly Uint8Array[],
     pending: StreamRead | null,
   ): void {
-    this.#sender = new StreamSender(reader, {
+    this.#sender = new StreamSender(reader, this.#link.streamShare, {
       chunk: (bytes) => this.#say("chunk", this.#link.outgoing().attachCopy(bytes)),
       end: () => this.#say("end", this.#makeTrailers()),
       fail: (cause) => this.#say("fail", copyError(toContentError(cause))),

@@ -294,14 +294,18 @@ export class RemoteCall implements HandlerRun {
     if (this.#sender !== null) return;
     this.#isRepeatable = false;
     const { exchange } = this;
-    this.#sender = new StreamSender(exchange.content.stream(true).getReader(), {
-      chunk: (bytes) => {
-        const batch = this.#link?.outgoing();
-        batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
+    this.#sender = new StreamSender(
+      exchange.content.stream(true).getReader(),
+      exchange.connection.services.streamShare,
+      {
+        chunk: (bytes) => {
+          const batch = this.#link?.outgoing();
+          batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
+        },
+        end: () => this.#say("end", fieldLinesOf(exchange.trailerSection)),
+        fail: (cause) => this.#say("fail", copyError(cause)),
       },
-      end: () => this.#say("end", fieldLinesOf(exchange.trailerSection)),
-      fail: (cause) => this.#say("fail", copyError(cause)),
-    });
+    );
   }
 
   #expectUpgrade(): void {
@@ -318,7 +322,7 @@ export class RemoteCall implements HandlerRun {
     const fromThread = this.#receive().pipeTo(connection.writable).catch(() => {});
     const toThread = new Promise<void>((resolve) => {
       this.#endUpgradedInput = resolve;
-      this.#sender = new StreamSender(connection.readable.getReader(), {
+      this.#sender = new StreamSender(connection.readable.getReader(), this.exchange.connection.services.streamShare, {
         chunk: (bytes) => {
           const batch = this.#link?.outgoing();
           batch?.add(["chunk", this.id, batch.attachCopy(bytes)]);

@@ -8,6 +8,7 @@
  */
 
 import { invalidPiece, toPiece } from "../web/pieces.ts";
+import type { StreamShare } from "../web/stream_share.ts";
 
 /** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
 export const CREDIT_BYTES: number = 256 * 1024;
@@ -24,6 +25,7 @@ export interface ChunkTarget {
 /** Reads a stream and sends its chunks as they are, as far as the credit goes. */
 export class StreamSender {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #share: StreamShare;
   readonly #target: ChunkTarget;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
@@ -34,15 +36,18 @@ export class StreamSender {
 
   /**
    * @param reader Of what is sent; it is read from now on.
+   * @param share How much of a turn it may take.
    * @param target Takes the chunks.
    * @param pending A read that is under way already.
    */
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
+    share: StreamShare,
     target: ChunkTarget,
     pending: Promise<ReadableStreamReadResult<Uint8Array>> | null = null,
   ) {
     this.#reader = reader;
+    this.#share = share;
     this.#target = target;
     (pending ?? reader.read()).then(this.#onRead, this.#onFailure);
   }
@@ -73,6 +78,7 @@ export class StreamSender {
   }
 
   #read(): void {
+    if (this.#isOver) return;
     this.#reader.read().then(this.#onRead, this.#onFailure);
   }
 
@@ -95,8 +101,10 @@ export class StreamSender {
   #send(bytes: Uint8Array): void {
     // Counted first: the target may give the buffer away.
     this.#creditBytes -= bytes.byteLength;
-    this.#target.chunk(bytes);
-    this.#read();
+    // An empty one would take no credit, and there can be any number of them.
+    if (bytes.byteLength > 0) this.#target.chunk(bytes);
+    if (this.#share.take()) this.#read();
+    else this.#share.wait(() => this.#read());
   }
 
   #fail(cause: unknown): void {

@@ -49,8 +49,37 @@ function eachPair(headers: object): FieldSource["forEach"] {
 export function toByteStream(body: object): ReadableStream<Uint8Array> | null {
   if (body instanceof ReadableStream) return body;
   if (isStream(body)) return streamFrom(readerIterator(body.getReader()));
+  if (isNodeStream(body)) return streamFromNode(body);
   if (isAsyncIterable(body)) return streamFrom(body[Symbol.asyncIterator]());
   return null;
+}
+
+/** A stream of Node, of which an iterator is not enough. */
+interface NodeStream extends AsyncIterable<unknown> {
+  on(event: "error", listener: () => void): void;
+  destroy(): void;
+}
+
+function isNodeStream(body: object): body is NodeStream {
+  const { on, destroy } = body as Partial<NodeStream>;
+  return typeof on === "function" && typeof destroy === "function" && isAsyncIterable(body);
+}
+
+/**
+ * Its iterator tells it nothing before the first read, nor while it waits for one: it would stay open behind a client that
+ * has left. And until that iterator begins, an error of it that nothing listens for would end the process; the iterator
+ * tells of it afterwards.
+ */
+function streamFromNode(body: NodeStream): ReadableStream<Uint8Array> {
+  body.on("error", () => {});
+  const iterator = body[Symbol.asyncIterator]();
+  return streamFrom({
+    next: () => iterator.next(),
+    return: () => {
+      body.destroy();
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  });
 }
 
 /** Whether a body has the interface of a ReadableStream. */

@@ -42,9 +42,36 @@ export function streamTurns(): number {
  * there a little later.
  *
  * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its
- * reason phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent.
+ * reason phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent. Its
+ * content is let go then.
  */
 export function readResponse(response: unknown): ResponseSource | Promise<ResponseSource> {
+  try {
+    return readParts(response);
+  } catch (error) {
+    discardResponse(response);
+    throw error;
+  }
+}
+
+/** Lets go of a response that is not sent: what its content comes from, such as an open file, is told. */
+export function discardResponse(response: unknown): void {
+  try {
+    const { bodyUsed, body = null } = response as ForeignResponse;
+    if (bodyUsed !== true && typeof body === "object" && body !== null) toByteStream(body)?.cancel().catch(ignore);
+  } catch {
+    // It is no response, or one that is in use.
+  }
+}
+
+/** The same for one that was taken apart. */
+export function discardSource({ content }: ResponseSource): void {
+  if (content instanceof ReadableStream) content.cancel().catch(ignore);
+}
+
+function ignore(): void {}
+
+function readParts(response: unknown): ResponseSource | Promise<ResponseSource> {
   if (typeof response !== "object" || response === null) {
     throw invalid(
       `The handler must give a Response, not ${response === null ? "null" : `a value of type ${typeof response}`}`,
@@ -56,7 +83,7 @@ export function readResponse(response: unknown): ResponseSource | Promise<Respon
   if (content === null || typeof content === "string" || content instanceof Uint8Array) {
     return toSource(own, content, null);
   }
-  return own.isStream ? toSource(own, readStream(content), null) : readNative(own, content, own.blobBytes, true);
+  return own.isStream ? toSource(own, readStream(content.body), null) : readNative(own, content, own.blobBytes, true);
 }
 
 /** What is asked of a response that this package did not make. */
@@ -92,9 +119,11 @@ function readForeignResponse(response: ForeignResponse): ResponseSource | Promis
     const head: ResponseHead = { status, statusText, fields };
     return readNative(head, response, null, contents.namesTextType);
   }
-  const content = readStream(response);
-  if (content !== null && isContentless(status)) throw invalid(`A response with status ${status} has no content`);
-  return { status, statusText, fields: readForeignHeaders(headers), content, streamBytes: null };
+  // What can be refused is looked at before the stream is taken from its owner.
+  const fields = readForeignHeaders(headers);
+  const { body = null } = response;
+  if (body !== null && isContentless(status)) throw invalid(`A response with status ${status} has no content`);
+  return { status, statusText, fields, content: readStream(body), streamBytes: null };
 }
 
 const USED = "The content of the response was read or sent already";
@@ -130,7 +159,7 @@ function readNative(
     });
   }
   if (whole !== null) return finish(whole);
-  const stream = readStream(response);
+  const stream = readStream(response.body);
   return toSource(isTyped || stream === null ? head : withTypeOf(head, stream), stream, streamBytes);
 }
 
@@ -157,9 +186,8 @@ function withTypeOf(head: ResponseHead, content: WholeContent | ReadableStream):
 
 const NO_SNIFFING = "x-content-type-options";
 
-function readStream(response: ForeignResponse): ReadableStream<Uint8Array> | null {
-  const body = response.body ?? null;
-  if (body === null) return null;
+function readStream(body: unknown): ReadableStream<Uint8Array> | null {
+  if (body === null || body === undefined) return null;
   if (typeof body === "object" && "locked" in body && body.locked === true) {
     throw invalid("The stream of the response is locked");
   }

@@ -10,6 +10,7 @@
 
 import { invalidPiece, joinPieces, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
+import type { StreamShare } from "./stream_share.ts";
 
 /** One read of a stream. */
 export type StreamRead = Promise<ReadableStreamReadResult<Uint8Array>>;
@@ -30,6 +31,7 @@ const MAX_HELD_BYTES = 64 * 1024;
 /** Reads a stream until its first turns are over. */
 export class StreamStart {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #share: StreamShare;
   readonly #events: StreamStartEvents;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
@@ -42,17 +44,18 @@ export class StreamStart {
    * Begins to read.
    *
    * @param reader Of the stream; what is told that it is under way reads on with it.
-   * @param defer Calls back at the end of the turn.
+   * @param share How much of the turn it may take, and when that is over.
    * @param events Told what the turn has brought.
    */
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    defer: (callback: () => void) => void,
+    share: StreamShare,
     events: StreamStartEvents,
   ) {
     this.#reader = reader;
+    this.#share = share;
     this.#events = events;
-    this.#endTurns(defer, streamTurns());
+    this.#endTurns(streamTurns());
     this.#read();
   }
 
@@ -64,10 +67,10 @@ export class StreamStart {
     this.#reader.cancel(reason).catch(() => {});
   }
 
-  #endTurns(defer: (callback: () => void) => void, turns: number): void {
-    defer(() => {
+  #endTurns(turns: number): void {
+    this.#share.defer(() => {
       if (turns === 1) this.#handOver();
-      else if (!this.#isOver) this.#endTurns(defer, turns - 1);
+      else if (!this.#isOver) this.#endTurns(turns - 1);
     });
   }
 
@@ -93,7 +96,12 @@ export class StreamStart {
     this.#held.push(bytes);
     this.#heldBytes += bytes.byteLength;
     if (isSecond && this.#heldBytes > MAX_HELD_BYTES) this.#handOver();
-    else this.#read();
+    else if (this.#share.take()) this.#read();
+    else this.#share.wait(() => this.#readOn());
+  }
+
+  #readOn(): void {
+    if (!this.#isOver) this.#read();
   }
 
   #handOver(): void {

@@ -126,6 +126,35 @@ describe("onError", () => {
     });
   }
 
+  const UNUSED: readonly [name: string, onError: (n: number, mine: Response) => Response | undefined][] = [
+    ["behind a response of its own that has failed", (n, mine) => n === 1 ? new HttpResponse(failingStream()) : mine],
+    ["that can't be sent", (_n, mine) => {
+      mine.headers.set("a", "\x01");
+      return mine;
+    }],
+  ];
+  for (const [name, onError] of UNUSED) {
+    test(`that gives a response ${name} has its stream cancelled`, async () => {
+      let cancels = 0;
+      let calls = 0;
+      const mine = new HttpResponse(new ReadableStream({ cancel: () => void cancels++ }));
+      const { received } = await exchange(failing, () => onError(++calls, mine)!);
+      assert.equal(received, handlerError());
+      assert.equal(cancels, 1);
+    });
+  }
+
+  test("is told of a result that throws when it is looked at, like of what the handler throws", async () => {
+    const fail = () => {
+      throw OWN_ERROR;
+    };
+    for (const result of [Object.defineProperty({}, "then", { get: fail }), { then: fail }]) {
+      const { received, reports } = await exchange(() => result as unknown as Response, () => {});
+      assert.equal(received, handlerError());
+      assert.deepEqual(reports.map(({ error }) => [error.code, error.cause]), [["handler-failed", OWN_ERROR]]);
+    }
+  });
+
   test("that throws is replaced by the standard response, and what it threw is printed", async () => {
     const { send, runtime } = await startMemoryServer(failing, {
       onError: () => {

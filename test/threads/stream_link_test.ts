@@ -3,9 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CREDIT_BYTES, CreditAccount, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
+import { StreamShare } from "../../src/web/stream_share.ts";
 import { createRandom } from "../support/random.ts";
 
 const KIB = 1024;
+/** Never used up: its time stands still. */
+const FREE = new StreamShare({ nowMs: () => 0, defer: () => {} });
 /** Credit is given back in pieces of at least this size. */
 const GRANT_BYTES = CREDIT_BYTES / 4;
 
@@ -23,7 +26,7 @@ function createSender() {
     start: (given) => void (controller = given),
     cancel: (reason) => void cancelled.push(reason),
   });
-  const sender = new StreamSender(stream.getReader(), {
+  const sender = new StreamSender(stream.getReader(), FREE, {
     chunk: (bytes) => said.push(bytes.byteLength),
     end: () => said.push("end"),
     fail: (cause) => said.push(`fail: ${(cause as Error).message}`),
@@ -108,7 +111,7 @@ describe("who sends a stream", () => {
         controller.enqueue(new Uint8Array(64 * KIB));
       },
     }, { highWaterMark: 0 });
-    new StreamSender(stream.getReader(), { chunk: () => {}, end: () => {}, fail: () => {} });
+    new StreamSender(stream.getReader(), FREE, { chunk: () => {}, end: () => {}, fail: () => {} });
     await settle();
     await settle();
     assert.equal(pulls, CREDIT_BYTES / (64 * KIB) + 1);
@@ -194,7 +197,7 @@ describe("who sends a stream", () => {
       end: () => sizes.push(0),
       fail: () => {},
     };
-    new StreamSender(reader, target, reader.read());
+    new StreamSender(reader, FREE, target, reader.read());
     await settle();
     assert.deepEqual(sizes, [1, 2, 3, 0]);
   });
@@ -358,7 +361,7 @@ describe("a sender and a receiver together", () => {
         credit: (bytes) => void queueMicrotask(() => sender.grant(bytes)),
         cancel: () => assert.fail("Nobody cancels."),
       });
-      const sender = new StreamSender(source.getReader(), {
+      const sender = new StreamSender(source.getReader(), FREE, {
         chunk(bytes) {
           sent += bytes.byteLength;
           farthest = Math.max(farthest, sent - taken - bytes.byteLength);

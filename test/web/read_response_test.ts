@@ -25,6 +25,7 @@ async function refuses(response: unknown, code: ErrorCode): Promise<void> {
 }
 
 const encoder = new TextEncoder();
+const OWN_ERROR = new Error("The stream's own words.");
 
 async function* iterate(...chunks: unknown[]): AsyncGenerator<unknown> {
   yield* chunks;
@@ -258,6 +259,41 @@ describe("what is not a response", () => {
   }
 });
 
+describe("the stream of a response that is refused is cancelled", () => {
+  const HEADERS = new Headers();
+  const withField = (response: Response): Response => {
+    response.headers.set("a", "\x01");
+    return response;
+  };
+  const REFUSED: readonly [name: string, make: (body: ReadableStream) => unknown][] = [
+    ["with a field of Response that can't be sent", (body) => withField(new Response(body))],
+    ["with a field of HttpResponse that can't be sent", (body) => withField(new HttpResponse(body))],
+    ["with a field of an object that can't be sent", (body) => ({ status: 200, headers: { a: "\x01" }, body })],
+    ["with a status that can't be sent", (body) => ({ status: 99, headers: HEADERS, body })],
+    ["with a reason phrase that can't be sent", (body) => ({ status: 200, statusText: "\n", headers: HEADERS, body })],
+    ["with a status that has no content", (body) => ({ status: 204, headers: HEADERS, body })],
+    ["with no headers", (body) => ({ status: 200, body })],
+    ["of another realm", (body) => ({ status: 204, headers: HEADERS, body: { getReader: () => body.getReader() } })],
+  ];
+  for (const [name, make] of REFUSED) {
+    test(name, async () => {
+      let cancels = 0;
+      const response = make(new ReadableStream({ cancel: () => void cancels++ }));
+      await assert.rejects(read(response), TrivetError);
+      assert.equal(cancels, 1);
+    });
+  }
+
+  test("but not one that is being read by what it was given to before", async () => {
+    let cancels = 0;
+    const response = new Response(new ReadableStream({ cancel: () => void cancels++ }));
+    const reader = response.body!.getReader();
+    await refuses(response, "response-invalid");
+    reader.releaseLock();
+    assert.equal(cancels, 0);
+  });
+});
+
 describe("a response of another realm or library", () => {
   const foreign = (entries: [string, string][]) => ({
     status: 200,
@@ -328,6 +364,24 @@ describe("a response of another realm or library", () => {
     await reader.read();
     await reader.cancel();
     assert.equal(readable.destroyed, true);
+  });
+
+  test("a stream of Node is destroyed before it was read, and while it gives nothing", async () => {
+    for (const isRead of [false, true]) {
+      const readable = new Readable({ read: () => {} });
+      const { content } = await read({ ...foreign([]), body: readable });
+      const reader = (content as ReadableStream<Uint8Array>).getReader();
+      if (isRead) reader.read();
+      await reader.cancel();
+      assert.equal(readable.destroyed, true, isRead ? "while it is read" : "before");
+    }
+  });
+
+  test("the error of a stream of Node that was not read yet is that of the content", async () => {
+    const response = new HttpResponse(new Readable({ read: () => {} }).destroy(OWN_ERROR) as unknown as BodyInit);
+    await new Promise((resolve) => setTimeout(resolve));
+    const { content } = await read(response);
+    await assert.rejects((content as ReadableStream).getReader().read(), OWN_ERROR);
   });
 
   test("an iterable that fails fails the stream", async () => {

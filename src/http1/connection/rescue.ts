@@ -8,7 +8,7 @@
 
 import type { TrivetError } from "../../api/errors.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import { readResponse } from "../../web/read_response.ts";
+import { discardResponse, readResponse } from "../../web/read_response.ts";
 import type { ResponseSource } from "../../web/response_source.ts";
 import type { ConnectionService } from "./service.ts";
 
@@ -27,7 +27,7 @@ export function askForRescue(service: ConnectionService, exchange: Exchange, err
   exchange.trailersToSend = null;
   const given = service.reportHandlerError(error, exchange);
   if (given === undefined || exchange.hasCustomResponse) {
-    ignoreOutcome(given);
+    discard(given);
     return null;
   }
   exchange.hasCustomResponse = true;
@@ -37,7 +37,7 @@ export function askForRescue(service: ConnectionService, exchange: Exchange, err
 /** Tells the user that a response which can't be replaced any more has failed: what `onError` gives is ignored. */
 export function reportFailure(service: ConnectionService, exchange: Exchange, error: TrivetError): void {
   service.countError(error);
-  ignoreOutcome(service.reportHandlerError(error, exchange));
+  discard(service.reportHandlerError(error, exchange));
 }
 
 /** An upgrade is the handler's alone. */
@@ -45,6 +45,6 @@ function unlessUpgrade(source: ResponseSource): ResponseSource | null {
   return source.status === 101 ? null : source;
 }
 
-function ignoreOutcome(given: Response | Promise<Response> | void): void {
-  if (given instanceof Promise) given.catch(() => {});
+function discard(given: Response | Promise<Response> | void): void {
+  if (given !== undefined) Promise.resolve(given).then(discardResponse, () => {});
 }

@@ -12,6 +12,7 @@ import { TrivetError } from "../../api/errors.ts";
 import { createErrorResponse } from "../../exchange/error_response.ts";
 import type { Exchange, ExchangeResponder } from "../../exchange/exchange.ts";
 import { isHealthCheck } from "../../exchange/health_check.ts";
+import { discardSource } from "../../web/read_response.ts";
 import type { ResponseSource } from "../../web/response_source.ts";
 import type { Http1RequestHead } from "../codec/request_head.ts";
 import * as State from "./lifecycle.ts";
@@ -110,7 +111,7 @@ export class Responder implements ExchangeResponder {
 
   answer(exchange: Exchange, source: ResponseSource): void {
     if (exchange !== this.exchange || this.#life.writing !== State.AWAITING) {
-      if (source.content instanceof ReadableStream) source.content.cancel().catch(() => {});
+      discardSource(source);
       return;
     }
     const isUpgrade = source.status === 101 || exchange.pendingUpgrade !== null;
@@ -129,8 +130,9 @@ export class Responder implements ExchangeResponder {
     this.#rescued = error;
     this.#life.boundRescue();
     rescue.then((source) => {
-      if (!this.#isAwaiting(exchange)) return;
-      if (source === null) this.sendError(error);
+      if (!this.#isAwaiting(exchange)) {
+        if (source !== null) discardSource(source);
+      } else if (source === null) this.sendError(error);
       else this.#send(exchange, source);
     });
   }

@@ -24,6 +24,7 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import type { Outbound } from "./outbound.ts";
 import { trailerLines, wantsTrailers } from "../../exchange/response_trailers.ts";
 import { invalidPiece, toPiece } from "../../web/pieces.ts";
+import type { StreamShare } from "../../web/stream_share.ts";
 import { type StreamRead, StreamStart, type StreamStartEvents } from "../../web/stream_start.ts";
 
 /** There is no response under way, or the whole of it was gathered. */
@@ -47,7 +48,7 @@ type WholeContent = Exclude<ResponseContent, ReadableStream>;
 export interface WriterHost {
   readonly headBuilder: ResponseHeadBuilder;
   readonly clock: CoarseClock;
-  readonly defer: (callback: () => void) => void;
+  readonly streamShare: StreamShare;
 }
 
 /** Writes one response after another. */
@@ -151,6 +152,13 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     this.isUrgent = false;
     if (stream === null || !stream.wantsRead || this.progress !== STREAMING) return;
     stream.wantsRead = false;
+    const { streamShare } = this.#host;
+    if (streamShare.take()) this.#readNow(stream);
+    else streamShare.wait(() => this.#readNow(stream));
+  }
+
+  #readNow(stream: StreamOut): void {
+    if (this.#stream !== stream) return;
     const read = stream.pending ?? stream.reader.read();
     stream.pending = null;
     read.then(stream.onRead, stream.onFailure);
@@ -207,7 +215,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     this.headIsOut = false;
     const stream = this.#stream = new StreamOut(this, exchange, source, content.getReader());
     this.progress = source.isUnderWay === true ? HEAD_DUE : HOLDING;
-    if (this.progress === HOLDING) stream.start = new StreamStart(stream.reader, this.#host.defer, this);
+    if (this.progress === HOLDING) stream.start = new StreamStart(stream.reader, this.#host.streamShare, this);
   }
 
   #encode(stream: StreamOut, bytes: Uint8Array): boolean {

@@ -9,6 +9,7 @@
 import { TrivetError } from "../../api/errors.ts";
 import type { ByteChannel, ByteConnection, ByteReceiver } from "../../exchange/byte_channel.ts";
 import { ByteStreams } from "../../exchange/byte_streams.ts";
+import type { ExchangeServices } from "../../exchange/exchange.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { ENDED, IN_UPGRADE, type Lifecycle, UPGRADED } from "./lifecycle.ts";
 
@@ -17,6 +18,7 @@ const MAX_KEPT_BYTES = 64 * 1024;
 
 /** The connection underneath, which is the one writer of its socket. */
 export interface UpgradeOwner {
+  readonly services: Pick<ExchangeServices, "streamShare">;
   /** Hands over bytes, which belong to the transport unless they are borrowed. Returns whether the peer keeps up. */
   pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean;
   /** Closes at once. */
@@ -157,7 +159,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   #openStreams(): ByteStreams {
     if (this.#streams === null) {
-      this.#streams = new ByteStreams(this);
+      this.#streams = new ByteStreams(this, this.#owner.services.streamShare);
       this.takeBytes(this.#streams);
     }
     return this.#streams;

@@ -7,6 +7,7 @@
  */
 
 import { invalidPiece, toPiece } from "../../web/pieces.ts";
+import type { StreamShare } from "../../web/stream_share.ts";
 import { type StreamRead, StreamStart } from "../../web/stream_start.ts";
 
 /** What frames the message is decided here, and a connection of its own needs no word about it. */
@@ -24,6 +25,8 @@ const END_OF_LINE = latin1Bytes("\r\n");
 /** The content of a request that was begun to be read. */
 export interface RequestContent {
   readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  /** How much of a turn reading it may take. */
+  readonly share: StreamShare;
   /** Its length, where it was there at once. */
   readonly byteLength: number | null;
   readonly pieces: readonly Uint8Array[];
@@ -38,14 +41,15 @@ export interface RequestContent {
  */
 export function beginContent(
   { body }: Request,
-  defer: (callback: () => void) => void,
+  share: StreamShare,
 ): Promise<RequestContent | null> {
   if (body === null) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
     const reader = (body as ReadableStream<Uint8Array>).getReader();
-    new StreamStart(reader, defer, {
-      onWhole: (content) => resolve({ reader, byteLength: content.byteLength, pieces: [content], pending: null }),
-      onUnderWay: (pieces, pending) => resolve({ reader, byteLength: null, pieces, pending }),
+    new StreamStart(reader, share, {
+      onWhole: (content) =>
+        resolve({ reader, share, byteLength: content.byteLength, pieces: [content], pending: null }),
+      onUnderWay: (pieces, pending) => resolve({ reader, share, byteLength: null, pieces, pending }),
       onStartFailure: reject,
     });
   });
@@ -72,7 +76,7 @@ export function requestHead({ method, url, headers }: Request, content: RequestC
  * @param send Resolves when the bytes were taken.
  */
 export async function sendContent(content: RequestContent, send: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const { reader, byteLength, pieces, pending } = content;
+  const { reader, share, byteLength, pieces, pending } = content;
   if (byteLength !== null) return await send(pieces[0]);
   const sendChunk = async (piece: Uint8Array): Promise<void> => {
     // A chunk without content would be the last one.
@@ -84,6 +88,7 @@ export async function sendContent(content: RequestContent, send: (bytes: Uint8Ar
     const piece = toPiece(read.value);
     if (piece === null) throw invalidPiece();
     await sendChunk(piece);
+    if (!share.take()) await new Promise<void>((resolve) => share.wait(resolve));
   }
   await send(LAST_CHUNK);
 }

@@ -145,6 +145,48 @@ const SCENARIOS: readonly Scenario[] = [
       await watch.sees("not completed: peer-disconnected");
     },
   },
+  ...[0, 1].map((bytes): Scenario => ({
+    name: `a stream that always has a next piece, of ${bytes} bytes, lets the event loop turn`,
+    run: async ({ peer }) => assert.match((await peer.ask(`/pieces?bytes=${bytes}`)).content, / true$/),
+  })),
+  {
+    name: "what writes to an upgraded connection without waiting lets the event loop turn",
+    async run({ peer }) {
+      peer.get("/raw-pieces", "Connection: Upgrade", "Upgrade: raw");
+      peer.client.end();
+      assert.match(await peer.client.receiveAll(), / true$/);
+    },
+  },
+  {
+    name: "a client that goes away has a stream of Node destroyed that gives nothing more",
+    async run({ peer, watch }) {
+      await watch.open();
+      peer.get("/node-stream", ...watch.fieldLines);
+      await peer.client.receiveUntil((received) => received.endsWith("hi\r\n"));
+      peer.client.reset();
+      await watch.sees("destroyed");
+    },
+  },
+  ...["", "?fails"].map((query): Scenario => ({
+    name: `a stream of Node that comes when the client has gone is destroyed, and may fail (${query})`,
+    async run({ app, peer, watch, model }) {
+      peer.get(`/node-stream${query}`, ...watch.fieldLines);
+      await watch.sees("called");
+      peer.client.reset();
+      await watch.open();
+      await watch.sees("destroyed");
+      const next = await connectFarAway(model, app);
+      assert.equal((await next.ask("/hello")).content, "hello");
+      next.destroy();
+    },
+  })),
+  {
+    name: "a response that can't be sent has its stream cancelled",
+    async run({ peer, watch }) {
+      assert.equal((await peer.ask("/refused", ...watch.fieldLines)).status, 500);
+      await watch.sees("cancelled");
+    },
+  },
   {
     name: "a client that goes away in the middle of content fails its reading",
     async run({ peer, watch }) {
