@@ -97,7 +97,9 @@ export class ByteStreams implements ByteReceiver {
   }
 
   #write(chunk: Uint8Array): Promise<void> | void {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError("An upgraded connection takes chunks of type Uint8Array.");
+    if (!(chunk instanceof Uint8Array)) {
+      throw new TypeError(`An upgraded connection takes chunks of type Uint8Array, got ${typeof chunk}.`);
+    }
     // What carries the bytes owns what it is given, and the caller may use its buffer again. A chunk may be a Buffer, whose
     // slice() is no copy.
     if (this.#channel.write(new Uint8Array(chunk), 0, chunk.byteLength)) {

@@ -152,7 +152,9 @@ export class ExchangeInfo implements HandlerInfo {
       throw new TrivetError("upgrade-not-requested", "The content of the request has to be read before an upgrade.");
     }
     if (!isToken(protocol.replace("/", "")) || !offers(exchange.head.upgrade, protocol)) {
-      throw new TrivetError("upgrade-not-requested", "The request does not ask for an upgrade to that protocol.");
+      const asked = exchange.head.upgrade === null ? "no upgrade" : "an upgrade to another protocol";
+      const message = `The request asks for ${asked}, got ${JSON.stringify(protocol)} for upgrade().`;
+      throw new TrivetError("upgrade-not-requested", message);
     }
     const headers = new Headers(init?.headers);
     headers.set("upgrade", protocol);

@@ -73,7 +73,10 @@ export class Certificates {
 
   async #read(): Promise<boolean> {
     if (this.#listener === null) {
-      throw new TrivetError("not-listening", "Certificates are read when the server listens, and while it does.");
+      throw new TrivetError(
+        "not-listening",
+        "Certificates are read anew only while the server listens: await server.ready() first.",
+      );
     }
     try {
       if (await this.#listener.reloadTls()) this.#isDueElsewhere = true;

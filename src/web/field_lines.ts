@@ -107,7 +107,8 @@ function isPlainHeaders(headers: Iterable<unknown>): headers is Headers {
 /** The lines of what `new Headers()` takes. Throws a `TypeError` when one cannot be sent. */
 export function toFieldLines(headers: HeadersInit): FieldLines {
   if (typeof headers !== "object" || headers === null) {
-    throw new TypeError("The headers must be an object, an array of pairs or a Headers");
+    const got = headers === null ? "null" : typeof headers;
+    throw new TypeError(`The headers are ${got}, expected an object, an array of pairs or a Headers.`);
   }
   const lines: string[] = [];
   if (!(Symbol.iterator in headers)) {
@@ -118,7 +119,9 @@ export function toFieldLines(headers: HeadersInit): FieldLines {
     walkOfHeaders!.forEach.call(headers, (value, name) => addFieldLine(lines, name, value));
   } else {
     for (const pair of headers) {
-      if (pair.length !== 2) throw new TypeError("An element of the headers must be a pair of name and value");
+      if (pair.length !== 2) {
+        throw new TypeError(`An element of the headers has ${pair.length} parts, expected a name and a value.`);
+      }
       addFieldLine(lines, pair[0], pair[1]);
     }
   }
@@ -127,10 +130,17 @@ export function toFieldLines(headers: HeadersInit): FieldLines {
 
 function addFieldLine(lines: string[], givenName: string, givenValue: string): void {
   const name = normalizeFieldName(typeof givenName === "string" ? givenName : String(givenName));
-  if (name === undefined) throw new TypeError("A field name must be a token (RFC 9110 section 5.1)");
+  if (name === undefined) throw invalidName(givenName);
   const value = normalizeFieldValue(typeof givenValue === "string" ? givenValue : String(givenValue));
-  if (value === undefined) throw new TypeError(`The value of the field "${name}" has a char that cannot be sent`);
+  if (value === undefined) throw new TypeError(`The value of the header "${name}" has a char that can't be sent.`);
   insertFieldLine(lines, name, value);
+}
+
+/** The error of a name that is none. */
+export function invalidName(name: unknown): TypeError {
+  return new TypeError(
+    `The header name ${JSON.stringify(String(name).slice(0, 100))} is no token (RFC 9110 section 5.1).`,
+  );
 }
 
 /** What gives a value and a name at a time, as a `Headers` does. */
@@ -148,13 +158,13 @@ export function readFieldLines(headers: FieldSource): FieldLines {
   headers.forEach((givenValue, givenName) => {
     const name = normalizeFieldName(givenName);
     if (name === undefined) {
-      throw new TrivetError("response-field-invalid", "The response has a field whose name is not a token.");
+      throw new TrivetError("response-field-invalid", invalidName(givenName).message);
     }
     const value = normalizeFieldValue(givenValue);
     if (value === undefined) {
       throw new TrivetError(
         "response-field-invalid",
-        `The value of the response's field "${name}" has a char that cannot be sent.`,
+        `The value of the response's header "${name}" has a char that can't be sent.`,
       );
     }
     insertFieldLine(lines, name, value);

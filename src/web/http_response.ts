@@ -152,7 +152,7 @@ export class HttpResponse implements Response {
    */
   static json(value: unknown, init?: ResponseInit): HttpResponse {
     const text: string | undefined = JSON.stringify(value);
-    if (text === undefined) throw new TypeError("The value has no JSON text");
+    if (text === undefined) throw new TypeError(`A value of the type ${typeof value} has no JSON text.`);
     const response = new HttpResponse(null, init);
     checkAllowsContent(response.#status);
     response.#content = text;
@@ -180,7 +180,7 @@ export class HttpResponse implements Response {
   static redirect(url: string | URL, status = 302): HttpResponse {
     const location = new URL(url).href;
     if (status !== 301 && status !== 302 && status !== 303 && status !== 307 && status !== 308) {
-      throw new RangeError(`The status of a redirect must be 301, 302, 303, 307 or 308, not ${status}`);
+      throw new RangeError(`The status of a redirect is ${status}, allowed are 301, 302, 303, 307 and 308.`);
     }
     return new HttpResponse(null, { status, headers: { location } });
   }
@@ -330,7 +330,10 @@ export class HttpResponse implements Response {
     if (content === null) return null;
     // Whether its stream is locked is left to what reads it: looking would make the stream.
     if (content === SENT || (isNative(content) && content.bodyUsed)) {
-      throw new TrivetError("response-invalid", "The content of the response was read or sent already.");
+      throw new TrivetError(
+        "response-invalid",
+        "The body of the response was read or sent already: make a response for each request.",
+      );
     }
     this.#content = SENT;
     return content;
@@ -346,7 +349,9 @@ export class HttpResponse implements Response {
     };
     takeHttpResponse = (value) => {
       if (!(#content in value)) return null;
-      if (value.#status === 0) throw new TrivetError("response-invalid", "The response is a network error.");
+      if (value.#status === 0) {
+        throw new TrivetError("response-invalid", "The handler gave Response.error(), which stands for no response.");
+      }
       const fields = value.#headers === null ? value.#lines : readFieldLines(value.#headers);
       const content = value.#takeContent();
       return {
@@ -383,22 +388,24 @@ function isNative(content: ContentState): content is Response {
 
 function checkStatus(status: number): number {
   if (Number.isInteger(status) && (status === 101 || (status >= 200 && status <= 599))) return status;
-  throw new RangeError(`The status must be 101 or an integer from 200 to 599, not ${status}`);
+  throw new RangeError(`The status is ${status}, allowed is 101 or a whole number from 200 to 599.`);
 }
 
 /** `reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )` (RFC 9112 section 4): the chars of a field value. */
 function checkStatusText(statusText: string): string {
   const text = String(statusText);
   if (isAllOfClass(text, 0, text.length, FIELD_VALUE)) return text;
-  throw new TypeError("The statusText has a char that cannot be sent");
+  throw new TypeError(`The statusText ${JSON.stringify(text.slice(0, 100))} has a char that can't be sent.`);
 }
 
 function checkAllowsContent(status: number): void {
-  if (isContentless(status)) throw new TypeError(`A response with status ${status} has no content`);
+  if (isContentless(status)) throw new TypeError(`A response with status ${status} can't have a body: give null.`);
 }
 
 function unusableError(): TypeError {
-  return new TypeError("The content of the response was read already or is being read or was sent");
+  return new TypeError(
+    "The body of the response was read or sent already, or is being read: clone() the response before.",
+  );
 }
 
 /** The lines with the Content-Type of the default ones, unless they have their own. */

@@ -270,7 +270,9 @@ export class LazyRequest extends Foundation implements Request {
 }
 
 function unusableError(): TypeError {
-  return new TypeError("The content of the request was read already or is being read");
+  return new TypeError(
+    "The body of the request was read already, or is being read: clone() the request before to read it twice.",
+  );
 }
 
 function decodeText(bytes: Bytes): string {

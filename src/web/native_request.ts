@@ -30,7 +30,7 @@ export function makeNativeRequest(source: RequestSource, headers: Headers, body:
   const { method } = source;
   const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
   const native = new Request(source.url(), init);
-  if (native.method !== method) throw new TypeError("A Request of this runtime can't have the method of the request");
+  if (native.method !== method) throw new TypeError(`A Request of this runtime can't have the method ${method}.`);
   if (body !== null) readFormsAlike(native);
   return native;
 }

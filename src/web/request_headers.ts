@@ -8,7 +8,7 @@
  */
 
 import type { FieldSection } from "../http/field_section.ts";
-import { normalizeFieldName } from "./field_lines.ts";
+import { invalidName, normalizeFieldName } from "./field_lines.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
 /**
@@ -143,6 +143,6 @@ function combinedLines(fields: FieldSection): [string, string][] {
 /** The name as the field section wants it. */
 function lowerCaseName(name: string): string {
   const normalized = normalizeFieldName(typeof name === "string" ? name : String(name));
-  if (normalized === undefined) throw new TypeError("A field name must be a token (RFC 9110 section 5.1)");
+  if (normalized === undefined) throw invalidName(name);
   return normalized;
 }

@@ -80,7 +80,9 @@ function chooseProtocol(offered: readonly string[], wanted: WebSocketOptions["pr
   }
   const chosen = wanted(offered) ?? "";
   if (chosen === "" || offered.includes(chosen)) return chosen;
-  throw new TypeError("The function `protocol` must give one of the protocols it was given, or undefined.");
+  throw new TypeError(
+    `The function protocol gave ${JSON.stringify(chosen)}, expected one of the protocols it was given or undefined.`,
+  );
 }
 
 function isOriginAllowed(origin: string | null, uri: string, allowed: WebSocketOptions["origin"]): boolean {

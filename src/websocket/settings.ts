@@ -6,6 +6,7 @@
  * @module
  */
 
+import { type NumberRule, rejectUnknown, resolveNumbers, resolveType, wrongType } from "../api/option_rules.ts";
 import type { WebSocketCompression, WebSocketOptions } from "../api/websocket.ts";
 import type { DeflateSettings } from "./codec/extensions.ts";
 
@@ -26,37 +27,31 @@ export interface WebSocketSettings {
   readonly closeTimeoutMs: number;
 }
 
-interface NumberRule {
-  readonly default: number;
-  readonly min: number;
-  readonly max: number;
-}
-
 const MAX_BYTES = 2 ** 30;
 const MAX_MS = 2 ** 31 - 1;
-const BYTES: NumberRule = { default: 16 * 2 ** 20, min: 1, max: MAX_BYTES };
-const WINDOW_BITS: NumberRule = { default: 15, min: 9, max: 15 };
+const BYTES: NumberRule = { default: 16 * 2 ** 20, min: 1, max: MAX_BYTES, unit: "bytes" };
+const WINDOW_BITS: NumberRule = { default: 15, min: 9, max: 15, unit: "" };
 
 const NUMBERS = {
   maxMessageSize: BYTES,
   maxBufferedAmount: BYTES,
-  pingInterval: { default: 30_000, min: 0, max: MAX_MS },
+  pingInterval: { default: 30_000, min: 0, max: MAX_MS, unit: "milliseconds" },
   // As long as engine.io waits for an answer.
-  pongTimeout: { default: 20_000, min: 0, max: MAX_MS },
-  idleTimeout: { default: 3_600_000, min: 0, max: MAX_MS },
-  closeTimeout: { default: 10_000, min: 0, max: MAX_MS },
+  pongTimeout: { default: 20_000, min: 0, max: MAX_MS, unit: "milliseconds" },
+  idleTimeout: { default: 3_600_000, min: 0, max: MAX_MS, unit: "milliseconds" },
+  closeTimeout: { default: 10_000, min: 0, max: MAX_MS, unit: "milliseconds" },
 } as const satisfies Partial<Record<keyof WebSocketOptions, NumberRule>>;
 
 const COMPRESSION_NUMBERS = {
   // As ws: below it DEFLATE costs more than it gains.
-  threshold: { default: 1024, min: 0, max: MAX_BYTES },
-  level: { default: 6, min: 1, max: 9 },
+  threshold: { default: 1024, min: 0, max: MAX_BYTES, unit: "bytes" },
+  level: { default: 6, min: 1, max: 9, unit: "" },
   serverMaxWindowBits: WINDOW_BITS,
   clientMaxWindowBits: WINDOW_BITS,
 } as const satisfies Partial<Record<keyof WebSocketCompression, NumberRule>>;
 
-const OPTION_NAMES: ReadonlySet<string> = new Set([...Object.keys(NUMBERS), "protocol", "origin", "compress"]);
-const COMPRESSION_NAMES: ReadonlySet<string> = new Set([...Object.keys(COMPRESSION_NUMBERS), "contextTakeover"]);
+const OPTION_NAMES: readonly string[] = [...Object.keys(NUMBERS), "protocol", "origin", "compress"];
+const COMPRESSION_NAMES: readonly string[] = [...Object.keys(COMPRESSION_NUMBERS), "contextTakeover"];
 
 /**
  * Makes settings of options.
@@ -65,64 +60,49 @@ const COMPRESSION_NAMES: ReadonlySet<string> = new Set([...Object.keys(COMPRESSI
  * @throws {RangeError} For a number out of its range.
  */
 export function resolveWebSocketOptions(options: WebSocketOptions): WebSocketSettings {
-  if (typeof options !== "object" || options === null) throw new TypeError("upgradeWebSocket() takes an object.");
-  refuseUnknown(options, OPTION_NAMES, "upgradeWebSocket()");
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`upgradeWebSocket() got ${options === null ? "null" : typeof options}, expected an object.`);
+  }
+  rejectUnknown("option of upgradeWebSocket()", options, OPTION_NAMES);
   checkOrigin(options.origin);
   checkProtocol(options.protocol);
-  const number = (name: keyof typeof NUMBERS): number => readNumber(name, options[name], NUMBERS[name]);
-  const timeout = (name: keyof typeof NUMBERS): number => number(name) || Infinity;
+  const numbers = resolveNumbers("", options, NUMBERS);
   return {
     compression: resolveCompression(options.compress),
-    maxMessageBytes: number("maxMessageSize"),
-    maxBufferedBytes: number("maxBufferedAmount"),
-    pingIntervalMs: timeout("pingInterval"),
-    pongTimeoutMs: timeout("pongTimeout"),
-    idleTimeoutMs: timeout("idleTimeout"),
-    closeTimeoutMs: timeout("closeTimeout"),
+    maxMessageBytes: numbers.maxMessageSize!,
+    maxBufferedBytes: numbers.maxBufferedAmount!,
+    pingIntervalMs: numbers.pingInterval || Infinity,
+    pongTimeoutMs: numbers.pongTimeout || Infinity,
+    idleTimeoutMs: numbers.idleTimeout || Infinity,
+    closeTimeoutMs: numbers.closeTimeout || Infinity,
   };
 }
 
 function resolveCompression(compress: WebSocketOptions["compress"]): CompressionSettings | null {
   if (compress === undefined || compress === false) return null;
   const given = compress === true ? {} : compress;
-  if (typeof given !== "object" || given === null) {
-    throw new TypeError("The option compress is a boolean or an object.");
-  }
-  refuseUnknown(given, COMPRESSION_NAMES, "compress");
-  const { contextTakeover = false } = given;
-  if (typeof contextTakeover !== "boolean") throw new TypeError("The option compress.contextTakeover is a boolean.");
-  const number = (name: keyof typeof COMPRESSION_NUMBERS): number =>
-    readNumber(`compress.${name}`, given[name], COMPRESSION_NUMBERS[name]);
+  if (typeof given !== "object" || given === null) throw wrongType("compress", given, "a boolean or an object");
+  rejectUnknown("option compress", given, COMPRESSION_NAMES);
+  const numbers = resolveNumbers("compress.", given, COMPRESSION_NUMBERS);
   return {
-    contextTakeover,
-    thresholdBytes: number("threshold"),
-    level: number("level"),
-    serverMaxWindowBits: number("serverMaxWindowBits"),
-    clientMaxWindowBits: number("clientMaxWindowBits"),
+    contextTakeover: resolveType("compress.contextTakeover", given.contextTakeover, "boolean") ?? false,
+    thresholdBytes: numbers.threshold!,
+    level: numbers.level!,
+    serverMaxWindowBits: numbers.serverMaxWindowBits!,
+    clientMaxWindowBits: numbers.clientMaxWindowBits!,
   };
 }
 
-function readNumber(name: string, value: number | undefined, rule: NumberRule): number {
-  if (value === undefined) return rule.default;
-  if (typeof value !== "number") throw new TypeError(`The option ${name} is a number, got ${typeof value}.`);
-  if (Number.isInteger(value) && value >= rule.min && value <= rule.max) return value;
-  throw new RangeError(`The option ${name} is a whole number from ${rule.min} to ${rule.max}, got ${value}.`);
-}
-
-function refuseUnknown(options: object, names: ReadonlySet<string>, where: string): void {
-  for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new TypeError(`${where} has no option "${name}": known are ${[...names].join(", ")}.`);
-  }
-}
-
 function checkOrigin(origin: WebSocketOptions["origin"]): void {
-  if (origin === undefined || origin === "same" || typeof origin === "function") return;
-  if (Array.isArray(origin) && origin.every((element) => typeof element === "string")) return;
-  throw new TypeError('The option origin is "same", a list of origins or a function.');
+  if (origin === undefined || origin === "same" || typeof origin === "function" || isListOfStrings(origin)) return;
+  throw wrongType("origin", origin, '"same", a list of origins or a function');
 }
 
 function checkProtocol(protocol: WebSocketOptions["protocol"]): void {
   if (protocol === undefined || typeof protocol === "string" || typeof protocol === "function") return;
-  if (Array.isArray(protocol) && protocol.every((element) => typeof element === "string")) return;
-  throw new TypeError("The option protocol is a string, a list of strings or a function.");
+  if (!isListOfStrings(protocol)) throw wrongType("protocol", protocol, "a string, a list of strings or a function");
+}
+
+function isListOfStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((element) => typeof element === "string");
 }
