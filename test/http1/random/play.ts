@@ -14,7 +14,7 @@ import { HttpResponse } from "../../../src/web/http_response.ts";
 import type { MemoryPeer } from "../../support/memory_runtime.ts";
 import type { MemoryThread } from "../../support/memory_threads.ts";
 import { createGate, type Gate, type MemoryServer, startMemoryServer } from "../../support/memory_server.ts";
-import { startThreadServer } from "../../support/thread_server.ts";
+import { startThreadServer, type ThreadServer } from "../../support/thread_server.ts";
 import { type ReceivedResponse, responsesIn } from "./responses.ts";
 
 /** How a handler comes to its response; all but the first wait for acts. */
@@ -118,7 +118,7 @@ export class Play {
   readonly #calls: Call[] = [];
   readonly #clients: Client[] = [];
   readonly #asks = new Map<string, Ask>();
-  #started!: MemoryServer;
+  #started!: MemoryServer | ThreadServer;
   #isOver = false;
   /** Requests whose handlers have read another body than was sent. */
   readonly #wrongBodies: string[] = [];
@@ -129,9 +129,10 @@ export class Play {
 
   async run(): Promise<void> {
     const { options, acts, finale } = this.#script;
+    // What runs on the loop of this thread has no place.
     this.#started = options.module === undefined
       ? await startMemoryServer((request, info) => this.#handle(request, info), options)
-      : await startThreadServer((request, place, info) => this.#handle(request, info, place.thread), options);
+      : await startThreadServer((request, place, info) => this.#handle(request, info, place?.thread), options);
     const { clock } = this.#started;
     for (const act of acts) {
       await this.#do(act);
@@ -183,8 +184,15 @@ export class Play {
       bytes += head + content;
       ends.push(bytes.length);
     });
-    const peer = this.#started.connect();
+    const peer = this.#connectNext();
     this.#clients.push({ peer, names, asks, bytes, headEnds, ends, looks: [], sent: 0, isPatient: true });
+  }
+
+  /** To the loop of this thread, or in turn to that of another one. */
+  #connectNext(): MemoryPeer {
+    const started = this.#started;
+    const isElsewhere = this.#script.options.loops === 2 && this.#clients.length % 2 === 1;
+    return isElsewhere && "connectTo" in started ? started.connectTo(1) : started.connect();
   }
 
   #doWithClient(act: Extract<Act, { readonly client: number }>): void {
@@ -209,6 +217,8 @@ export class Play {
     const alive = this.#started.runtime.threads.filter(({ isAlive }) => isAlive);
     if (alive.length === 0) return;
     const chosen = alive[thread % alive.length];
+    // The connections of a loop that has died are closed by the system, of which there is none here.
+    if (does === "crash" && this.#script.options.loops !== undefined) return;
     if (does === "crash") chosen.crash(new Error("The thread has crashed."));
     else if (does === "freeze") chosen.freeze();
     else chosen.thaw();
