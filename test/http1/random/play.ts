@@ -23,6 +23,7 @@ export type Way =
   | "later"
   | "after reading"
   | "after a part"
+  | "while reading"
   | "without the body"
   | "throws"
   | "with a false length"
@@ -95,6 +96,8 @@ interface Call {
   completed: "no" | "yes" | "failed";
   isAborted: boolean;
   given: string;
+  /** What became of the body that is read beside the response. */
+  body: "unread" | "awaited" | "whole" | "failed";
 }
 
 interface Client {
@@ -288,6 +291,19 @@ export class Play {
     return respond(call.ask, stream);
   }
 
+  async #read(call: Call, request: Request): Promise<void> {
+    const { ask, name } = call;
+    call.body = "awaited";
+    try {
+      const text = await request.text();
+      if (text.length !== (ask.framing === "none" ? 0 : ask.bytes)) this.#wrongBodies.push(name);
+      call.body = "whole";
+    } catch (error) {
+      call.body = "failed";
+      throw error;
+    }
+  }
+
   async #handle(request: Request, info: HandlerInfo, thread: MemoryThread | null = null): Promise<Response> {
     const name = new URL(request.url).pathname.slice(1);
     const ask = this.#asks.get(name)!;
@@ -301,6 +317,7 @@ export class Play {
       completed: "no",
       isAborted: false,
       given: "",
+      body: "unread",
     };
     this.#calls.push(call);
     request.signal.addEventListener("abort", () => call.isAborted = true);
@@ -317,8 +334,11 @@ export class Play {
       return response;
     }
     if (ask.way === "after reading") {
-      const text = await request.text();
-      if (text.length !== (ask.framing === "none" ? 0 : ask.bytes)) this.#wrongBodies.push(name);
+      await this.#read(call, request);
+      return respond(ask, contentOf(name));
+    }
+    if (ask.way === "while reading") {
+      this.#read(call, request).catch(() => {});
       return respond(ask, contentOf(name));
     }
     if (ask.way === "without the body") {
@@ -370,6 +390,7 @@ export class Play {
     // What was called on a thread that has died is told nothing more.
     if (call.thread?.isAlive === false) return;
     assert.notEqual(call.completed, "no", `${call.name}: its end is told`);
+    assert.notEqual(call.body, "awaited", `${call.name}: its body comes or fails`);
     assert.notEqual(call.streamEnd, "open", `${call.name}: its stream has an end`);
     if (call.completed === "failed") assert.ok(call.isAborted, `${call.name}: it fails, so its signal is aborted`);
   }
@@ -386,6 +407,10 @@ export class Play {
     if (last?.saysClose === true) assert.equal(rest, "", "nothing follows a response that says close");
     if (finale !== "rest" || !isPatient || sent < bytes.length) return;
     assert.equal(rest, "", "a patient client gets whole heads");
+    for (const { name, body, thread } of this.#calls) {
+      if (!names.includes(name) || thread?.isAlive === false) continue;
+      assert.notEqual(body, "failed", `${name}: what a patient client has sent, and is read, is delivered`);
+    }
     if (last?.isWhole === false) {
       const call = this.#calls.find(({ name }) => name === names[responses.length - 1]);
       const hasFailed = call?.streamEnd === "failed" || call?.thread?.isAlive === false;
