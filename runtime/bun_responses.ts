@@ -128,7 +128,8 @@ class BunResponseContents implements ResponseContents {
     if (!(bytes instanceof Uint8Array)) return bytes;
     const text = decodeStrictly(bytes);
     const isAscii = text?.length === bytes.byteLength;
-    // A string is kept with one byte for each char, or with two. Bytes that could be the second are as good as text.
+    // Bun keeps a string as one byte for each char, or as two. Bytes of just that size are taken for text, which is
+    // sent as the same bytes.
     if (text !== null && !isAscii && (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes)) {
       return text;
     }

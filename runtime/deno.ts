@@ -246,7 +246,7 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     } else if (isSmallRead && this.#wasSmallRead && byteLength > MIN_READ_BYTES) {
       this.#readBuffer = new Uint8Array(MIN_READ_BYTES);
     }
-    // One alone may be a head whose content comes next.
+    // A single small read may be a head whose content comes next: it is the second that shrinks the buffer.
     this.#wasSmallRead = isSmallRead;
   }
 

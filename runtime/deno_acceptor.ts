@@ -104,7 +104,7 @@ export class Acceptor {
     const address = addressOf(this.#listener.addr);
     const close = (): Promise<void> => this.#rest ??= this.#closeBehindRest();
     if (address.transport === "tcp" && await acceptLast(openLibrary, address.port, () => this.#acceptedCount)) {
-      // Nothing comes any more.
+      // The filter lets no further connection come.
     } else if (address.transport === "tcp" && !this.#isShared) {
       await this.#queue.empty({ close, dial, acceptsRest: true }, address);
     } else {

@@ -65,10 +65,10 @@ export class LoopTurns {
     const deferred = this.#deferred;
     this.#deferred = [];
     this.#isEndDue = false;
-    // Promises settle between two of them, as they do between callbacks of the loop: what one has begun may be whole
-    // then.
+    // Each but the first is called by itself, so that promises settle between two of them, as between callbacks of the
+    // loop: what one has begun may be whole then.
     for (let i = 1; i < deferred.length; i++) setImmediate(deferred[i]);
-    // There is none where it was only asked how long the turn lasts.
+    // Nothing was deferred where only the length of the turn is to be measured.
     deferred[0]?.();
     if (this.#isEndDue) this.#beganMs = beganMs;
   }

@@ -73,8 +73,8 @@ export async function acceptLast(
   const calls = openFirst(open);
   const socket = calls === null ? null : findListening(calls, port);
   if (socket === null || !attachFilter(calls!, socket)) return false;
-  // That takes some milliseconds, which is more than a round trip to a proxy. A client that connects meanwhile waits
-  // for a second.
+  // This takes some milliseconds, more than a handshake with a proxy that was under way. A client that connects
+  // meanwhile sends its SYN again after a second.
   await acceptedAll(countAccepted);
   return true;
 }

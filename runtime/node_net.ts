@@ -200,7 +200,7 @@ function resetSocket(socket: AcceptedSocket, { resetsTls }: NetTraits): void {
   try {
     (resetsTls ? socket : socket._parent ?? socket).resetAndDestroy();
   } catch {
-    // It is a Unix domain socket; it has yet to be destroyed.
+    // A Unix domain socket has no reset; the caller destroys it.
   }
 }
 
@@ -329,7 +329,7 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
     if (!this.isClosed) this.events.onData(this, bytes, end);
   }
 
-  // What the sockets tell. Once one for TLS stands in the place of another, that has nothing to say but an error.
+  // What the sockets tell. Once a TLS socket stands in the place of the plain one, that tells of nothing but an error.
 
   takeDrain(socket: Socket): void {
     if (this.socket === socket && !this.isClosed) this.events.onDrain(this);

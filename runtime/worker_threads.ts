@@ -111,7 +111,7 @@ class StartedThread implements Thread {
 
   terminate(): void {
     this.#isEndWanted = true;
-    // It may have failed, or be gone without that being told yet; then the cause is not wanted any more.
+    // The thread may have failed, or be gone without that being told yet: its cause is of no use now.
     this.#cause = undefined;
     if (this.#state === "ending" || this.#state === "gone") return;
     if (this.#traits.canEndBusyThreads || this.#state === "starting") {

@@ -38,7 +38,7 @@ export function parseArguments(args: readonly string[]): Command {
     return { name: "help" };
   }
   if (args.includes("--version") || args.includes("-v")) return { name: "version" };
-  // What there is to do is to serve, so that its name may be left out.
+  // `serve` is the only command, so that its name may be left out.
   return parseServe(args[0] === "serve" ? args.slice(1) : args);
 }
 

@@ -154,7 +154,7 @@ class Adapter implements CrosswsAdapter {
   }
 
   publish(topic: string, data: unknown, { namespace = "" }: { readonly namespace?: string } = {}): void {
-    // Without a request there was no peer on this thread either.
+    // Before the first request this thread has no way to publish, and no peer either.
     this.#info?.publish(topicOf(namespace, topic), toMessage(data) as string);
   }
 

@@ -22,7 +22,7 @@ const FIRST_DESCRIPTOR = 3;
  */
 export function optionsOfEnvironment(host: Host): ServeOptions {
   const environment = (name: string): string | null => host.environment(name);
-  // What is meant for another process of the same session is none of ours.
+  // LISTEN_PID names the process that the sockets are meant for, since its children inherit the variables.
   if (environment("LISTEN_PID") === String(host.pid)) return { fd: readActivation(environment("LISTEN_FDS")) };
   const port = environment("PORT") ?? "";
   const hostname = environment("HOST") ?? "";

@@ -194,7 +194,7 @@ export class LoopHost {
     const answered = new Promise<ResponseCopy | null>((resolve) => this.#reports.set(reportId, resolve));
     this.#say({ kind: "error", reportId, error: copyError(error), request: copyRequest(request) });
     const response = await answered;
-    // A rejection says that there is none: then the peer gets the standard response.
+    // A rejection says that onError gave no response: the client gets the standard one.
     if (response === null) return Promise.reject(error);
     const { status, statusText, fields, content } = response;
     return new HttpResponse(content, { status, statusText, headers: fields.map(([name, value]) => [name, value]) });

@@ -124,8 +124,6 @@ export class HybridScheduler implements Scheduler, CallKeeper {
     this.#line.leave(call);
   }
 
-  // The rest is its own.
-
   #refuseHeldUp(arrivedBeforeMs: number, error: TrivetError): void {
     let call: RemoteCall | null;
     while ((call = this.#pool.takeBackHeldUp(arrivedBeforeMs)) !== null) call.giveUp(error);
@@ -156,10 +154,10 @@ export class HybridScheduler implements Scheduler, CallKeeper {
   /** Whether there is room for one more call, which is given to a seat or joins the line. */
   #mayTake(seat: ThreadSeat | null): boolean {
     const { maxQueue } = this.#options;
-    // Most of the time it is plain that there is room.
+    // Most of the time there is room even if every call that a thread has were waiting.
     if (this.#line.length + this.#totalLoad < maxQueue) return true;
     const thread = seat?.thread ?? null;
-    // What a thread begins next does not wait.
+    // A call that a thread begins next does not count as waiting.
     if (thread !== null && !thread.isHeldUp && thread.unbegunCount === 0) return true;
     return this.#waitingCount() < maxQueue;
   }

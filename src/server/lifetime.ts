@@ -366,7 +366,7 @@ export class Lifetime {
     this.#patience.end();
     this.#stoppedAtMs = this.#runtime.clock.nowMs();
     if (this.#failure === null) {
-      // Of a server that was stopped before it could listen, this is the first that is heard.
+      // A server that was stopped before it could listen has not settled `ready` yet.
       this.#ready.resolve();
       this.#finished.resolve();
     } else {

@@ -57,7 +57,7 @@ function listenAnywhere(listenAt: (hostname: string) => Listener | Promise<Liste
 /** Fails as listening does at an address that is taken, and leaves it as it was. */
 async function probe(runtime: Runtime, where: ListenOptions): Promise<void> {
   const ignored: TransportEvents = {
-    // A client that is so early would not have found a server a moment before.
+    // A client that comes within the probe is cut off: a moment before it would have found no server.
     onOpen: (transport) => transport.abort(),
     onSecure: ignore,
     onData: ignore,

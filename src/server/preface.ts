@@ -273,7 +273,7 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
     this.#close();
   }
 
-  // No model has it yet.
+  // The model, which would call these, has not heard of the connection yet.
 
   serve(): void {}
 

@@ -87,7 +87,7 @@ export class HttpServer implements Server {
   }
 
   get finished(): Promise<void> {
-    // A caller that waits for the end hears of a failed start there.
+    // `finished` rejects for a failed start too, so that `ready` need not be looked at.
     this.#ready.catch(ignore);
     return this.#lifetime.finished;
   }
@@ -126,7 +126,7 @@ export class HttpServer implements Server {
   /** Is no method, so that it can be handed to whatever wants a `fetch`. */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     await this.ready();
-    // One that was stopped before it could listen has none.
+    // A server that was stopped before it could listen has no address.
     const base = this.#lifetime.address?.transport === "tcp" ? this.url : LOCAL_URL;
     const { fetchLocally, toRequest } = await import("./local/local_fetch.ts");
     return await fetchLocally(toRequest(input, init, base), this.#runtime, () => this.#localPlace());
@@ -164,7 +164,9 @@ export class HttpServer implements Server {
     this.#lifetime.reference(false);
   }
 
-  /** That it could not start is what `ready()` tells: told here too it would hide the error that has ended the scope. */
+  /**
+   * That it could not start is what `ready()` tells: told here too it would hide the error that has ended the scope.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown(END_OF_SCOPE).catch((error) => {
       if (this.#lifetime.phase !== "failed") throw error;

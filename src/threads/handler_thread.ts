@@ -326,8 +326,6 @@ export class HandlerThread {
     }
   }
 
-  // The rest is its own.
-
   get #takesCalls(): boolean {
     return this.#state === "ready" && this.#life.state === "heard";
   }

@@ -167,8 +167,6 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#say("inform", status, fields);
   }
 
-  // The rest is its own.
-
   #say(kind: FromThread[0], ...rest: unknown[]): void {
     this.#link.outgoing().add([kind, this.#call.id, ...rest]);
   }
@@ -241,7 +239,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   }
 
   #sayFailure(error: unknown): void {
-    // An upgrade is the handler's alone: no response in its place brings it about.
+    // Another response takes the place of the handler's: an upgrade it has asked for will not come about.
     this.exchange.giveUpExtras();
     this.exchange.complete();
     this.#say("failed", copyError(error));

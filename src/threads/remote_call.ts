@@ -237,8 +237,6 @@ export class RemoteCall implements HandlerRun {
     return this.#link!.overdue(this);
   }
 
-  // The rest is its own.
-
   #finish(): void {
     const link = this.#link;
     this.#enter("over");

@@ -101,7 +101,7 @@ export class StreamSender {
   #send(bytes: Uint8Array): void {
     // Counted first: the target may give the buffer away.
     this.#creditBytes -= bytes.byteLength;
-    // An empty one would take no credit, and there can be any number of them.
+    // An empty chunk would take no credit, so that nothing would bound how many wait.
     if (bytes.byteLength > 0) this.#target.chunk(bytes);
     if (this.#share.take()) this.#read();
     else this.#share.wait(() => this.#read());

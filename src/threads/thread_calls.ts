@@ -178,7 +178,7 @@ export class ThreadCalls implements CallLink {
       this.count--;
     } else {
       this.#owner.outgoing().add(["aborted", call.id, copyError(cause)]);
-      // It may be busy with that call, and gets no other until it says something.
+      // The thread may be busy with that call, and gets no other until it says something.
       if (isUnanswered(from)) this.#owner.onAbandoned();
     }
     this.#owner.onEnded();

@@ -130,7 +130,7 @@ export class ThreadPool {
     this.#restTimer = this.#runtime.clock.every(REST_INTERVAL_MS, () => {
       for (const thread of this.#threads) {
         thread.sendRest();
-        // It may compute although it had answered everything.
+        // A thread that has answered everything may compute all the same.
         if (!thread.isIdle) this.#startWatching();
       }
     });
@@ -141,7 +141,8 @@ export class ThreadPool {
   give(seat: ThreadSeat, call: RemoteCall): void {
     const { thread } = seat;
     if (thread === null) return;
-    // One that has nothing else to do begins the call at once. When it began tells how long its handler may take.
+    // An idle thread begins the call at once and needs no watching, unless its handler has a timeout, which runs from
+    // the moment at which the call was begun.
     if (thread.load > 0 || !thread.isIdle || this.#options.watchesAlways) this.#startWatching();
     thread.give(call);
     this.#considerRenewal(seat as Seat);
@@ -165,7 +166,7 @@ export class ThreadPool {
       holder = thread;
     }
     if (longest === null || holder === null) return null;
-    // It may have begun just now; then the thread is not held up any more, or by the next one.
+    // The call may have been begun just now: then its thread is not held up, or by another call.
     return holder.takeBack(longest) ? longest : this.takeBackHeldUp(arrivedBeforeMs);
   }
 
@@ -275,7 +276,7 @@ export class ThreadPool {
   #onGone(seat: Seat, gone: HandlerThread, returned: readonly RemoteCall[], cause: TrivetError | null): void {
     this.#threads.delete(gone);
     seat.lose(gone, this.#runtime.clock.nowMs());
-    // The start of one that was not ready has failed.
+    // A thread that was not ready yet is not lost: its start has failed.
     if (cause === null || !gone.wasReady) return;
     this.#counts.lost++;
     if (seat.state === "vacant") this.#fillLater(seat, seat.delayAfterLossMs);

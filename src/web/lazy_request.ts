@@ -136,7 +136,7 @@ export class LazyRequest extends Foundation implements Request {
     if (body === null) return makeNativeRequest(this.#source, this.headers, null);
     const [kept, given] = body.tee();
     this.#contentState = new (nativeResponse())(kept);
-    // What stood for this request has the stream that was just divided.
+    // The native request that stood for this one has the stream that was just divided.
     this.#native = null;
     return makeNativeRequest(this.#source, this.headers, given);
   }

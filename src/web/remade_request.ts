@@ -1,11 +1,12 @@
 /**
- * The request as a handler gets it, on runtimes that make a request anew in different ways: `new Request(request, init)`.
+ * The request as a handler gets it, on runtimes that make a request anew in different ways: `new Request(request,
+ * init)`.
  *
- * It decides of which class a request is, and is the one place that knows how a runtime's own class treats a lazy one. Some
- * take it for one of their own. One asks it for its members, and for its method only if it looks like an object of the
- * runtime (Bun), which a lazy request then is. One keeps its state in private fields and throws (Node 24 and newer): there,
- * what middleware is likely to make anew is native from the start, and what is not gives an error that says what to do. No
- * global is changed for it.
+ * It decides of which class a request is, and is the one place that knows how a runtime's own class treats a lazy one.
+ * Some take it for one of their own. One asks it for its members, and for its method only if it looks like an object of
+ * the runtime (Bun), which a lazy request then is. One keeps its state in private fields and throws (Node 24 and
+ * newer): there, what middleware is likely to make anew is native from the start, and what is not gives an error that
+ * says what to do. No global is changed for it.
  *
  * @module
  */
@@ -23,7 +24,8 @@ let treatment: Treatment | null = null;
 
 /**
  * Makes lazy requests pass `instanceof Request`, and their headers `instanceof Headers`, and tries out how the runtime
- * treats them. A server calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do nothing.
+ * treats them. A server calls it when it starts, since it loads the runtime's Fetch implementation. Later calls do
+ * nothing.
  */
 export function linkRequestPrototype(): void {
   if (treatment !== null) return;
@@ -51,16 +53,16 @@ export function requestMaker(isNative: boolean, treated = treatment): (source: R
 }
 
 /**
- * The request as handlers get it: lazy, or native where middleware may well make it anew and that needs a native one: to
- * bound content whose length is not known, or to give it the method that a field asks for. Where a lazy one would lose its
- * method in silence, each is native.
+ * The request as handlers get it: lazy, or native where middleware may well make it anew and that needs a native one:
+ * to bound content whose length is not known, or to give it the method that a field asks for. Where a lazy one would
+ * lose its method in silence, each is native.
  */
 export function toRequest(source: RequestSource, treated = treatment): Request {
   if (treated === "asked" || treated === "lost") {
     if (!nativeRequestTakes(source.method)) return new LoneRequest(source);
     return treated === "asked" ? new LazyRequest(source) : toNativeRequest(source);
   }
-  // The method first: content that none asks for is not made for each GET.
+  // The method is looked at first, so that the object of the content is not made for each GET.
   const isNative = treated === "refused" && !refusesContent(source.method) && source.content.present &&
     mayBeRemade(source);
   return isNative ? toNativeRequest(source) : new LazyRequest(source);
@@ -72,8 +74,8 @@ function mayBeRemade({ fields, method }: RequestSource): boolean {
 }
 
 /**
- * A lazy request with a method that no request of the runtime can have. Made anew it would be GET on Bun, which asks for
- * `statusText` before; a handler has no reason to, since a request has none.
+ * A lazy request with a method that no request of the runtime can have. Made anew it would be GET on Bun, which asks
+ * for `statusText` before; a handler has no reason to, since a request has none.
  */
 class LoneRequest extends LazyRequest {
   get statusText(): undefined {

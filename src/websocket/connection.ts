@@ -211,7 +211,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   endTurn(): void {
     this.#flushIsDue = false;
-    // What a slow handler has not let in stands before the client's Close.
+    // Messages that a slow handler has held up stand before the client's Close.
     if (this.#isPaused && this.#closing.state === "closing") this.#decode();
     else this.#flush();
   }
@@ -268,8 +268,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     }
   }
 
-  // The rest is its own.
-
   #decode(): void {
     if (this.#isDecoding || this.#closing.state === "connecting") return;
     this.#isDecoding = true;
@@ -288,7 +286,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#closing.state === "closed") return;
     this.#incoming.keepRest();
     this.#readOrPause();
-    // Everything was looked at that came before its FIN, and no Close was among it.
+    // Everything that came before the client's FIN was decoded, and no Close was among it.
     if (this.#peerHasEnded && this.#mayDecode()) this.#channel!.abort();
   }
 

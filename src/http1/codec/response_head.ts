@@ -81,8 +81,8 @@ export class ResponseHeadBuilder {
     // it.
     if (status === 205) return 0;
     if (request.method === "HEAD" || status === 304) {
-      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without any
-      // is one whose content was left out already, for all that is known.
+      // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without
+      // content may be one whose handler has left it out, so that the length of it is not known.
       const wouldBeBytes = status === 304 || contentBytes === 0 ? null : contentBytes;
       return this.contentLength ?? wouldBeBytes ?? RESPONSE_WITHOUT_LENGTH;
     }

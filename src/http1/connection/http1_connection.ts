@@ -193,7 +193,7 @@ export class Http1Connection extends AcceptedConnection
 
   contentKeptChanged(): void {
     const { reading, writing } = this.#life;
-    // The reader has turned out not to be one, or has let go, behind the response.
+    // Behind the response the content is skipped once its reader has let go, or has turned out to be none.
     if (reading === State.CONTENT && writing === State.DONE) this.#skipUnlessRead(this.#arrival!.exchange);
     if (!this.#isTurning) this.#readOrPause();
   }

@@ -59,7 +59,7 @@ export class RequestOrigins {
       const { scheme, pathAndQuery, isPlainTarget } = head;
       return composer.compose({ scheme, authority: host, pathAndQuery, isPlainTarget }, arrival);
     } catch {
-      // It has the grammar of a host, and is none of a URL: as good as not said.
+      // A host that no URL can have is ignored, as if the proxy had not said one.
       return uri;
     }
   }

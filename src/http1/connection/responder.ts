@@ -165,7 +165,7 @@ export class Responder implements ExchangeResponder {
     // A head that is held goes out within a turn, or gives its state back.
     if (exchange === null || this.#life.writing !== State.AWAITING) return;
     if (this.#rescued !== null) {
-      // It is `onError` that gave nothing: its time was the rest of the handler's.
+      // It is `onError` that has not answered: its time was the rest of the handler's.
       this.sendError(this.#rescued);
       return;
     }
@@ -327,7 +327,7 @@ export class Responder implements ExchangeResponder {
     const service = this.#service;
     if (this.isLast) return false;
     const { reading } = this.#life;
-    // A request that has come already is served as well: only the last one says that it is.
+    // A pipelined request that has come already is served as well: only the last response says that it is the last.
     if (service.isEnding && (reading !== State.COMPLETE || this.#reading.pendingBytes === 0)) return false;
     const { maxRequestsPerConnection } = service.settings;
     if (maxRequestsPerConnection > 0 && this.#requests >= maxRequestsPerConnection) return false;

@@ -75,7 +75,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   takeBytes(receiver: ByteReceiver): ByteChannel {
     this.#receiver = receiver;
-    // Told when the receiver knows what it has taken.
+    // The bytes that came early are told when the receiver has the channel.
     queueMicrotask(() => this.#tellKept(receiver));
     return this;
   }
@@ -154,8 +154,6 @@ export class RawConnection implements ByteConnection, ByteChannel {
     this.#closeCause = cause;
     if (this.#isTold) this.#receiver!.closed(cause);
   }
-
-  // The rest is its own.
 
   #openStreams(): ByteStreams {
     if (this.#streams === null) {

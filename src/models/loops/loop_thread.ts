@@ -308,7 +308,7 @@ export class LoopThread {
   #onExit(thread: Thread, cause: Error | undefined): void {
     if (thread !== this.#thread) return;
     if (this.#state === "stopping") {
-      // Had it stopped in order, it would count none.
+      // A loop that has stopped in order counts no exchange under way.
       this.#ended = { ...this.#ended, aborted: this.#ended.aborted + this.#counts.activeExchanges };
       this.#loseConnections();
       this.#settle("stopped");

@@ -1,8 +1,9 @@
 /**
  * `server.fetch()`: a client in the process of the server, with a connection for each request.
  *
- * It decides how a `Request` is sent and how the bytes that come back are a `Response`. Since they go through the server
- * as those of any client do, limits, deadlines, models and a stop need no second implementation. It must not know them.
+ * It decides how a `Request` is sent and how the bytes that come back are a `Response`. Since they go through the
+ * server as those of any client do, limits, deadlines, models and a stop need no second implementation. It must not
+ * know them.
  *
  * @module
  */
@@ -106,7 +107,7 @@ class LocalExchange implements LocalClient {
     } catch (error) {
       this.#fail(error);
     }
-    // What has come whole was delivered, also before it is read.
+    // A response that has come whole counts as delivered, whether it was read or not.
     return this.#isAnswered || this.#body === null || this.#body.desiredSize! > 0;
   }
 

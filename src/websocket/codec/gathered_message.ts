@@ -38,7 +38,7 @@ export class GatheredMessage {
     const neededBytes = this.byteLength + end - start;
     if (neededBytes > this.#room.byteLength || this.isEmpty) {
       let roomBytes = Math.max(neededBytes, this.byteLength * 2, MIN_BYTES);
-      // How many follow may only be said, and so not much is taken on trust.
+      // The bytes to come are only announced, so that little room is made for them before they are here.
       if (comingBytes >= 0) roomBytes = Math.min(Math.max(roomBytes, MAX_TRUSTED_BYTES), neededBytes + comingBytes);
       const room = new Uint8Array(roomBytes);
       room.set(this.#room.subarray(0, this.byteLength));
