@@ -165,8 +165,8 @@ export interface ServeOptions {
    */
   readonly maxQueue?: number;
   /**
-   * For a connection ("blocking", "worker-pool") or an exchange ("hybrid", "worker-pool") that waits for its turn; then
-   * it gets a 503. Default 30 000.
+   * Milliseconds for which a connection ("blocking", "worker-pool") or an exchange ("hybrid", "worker-pool") waits for
+   * its turn, until it gets a 503; 0 for no bound. Default 30 000.
    */
   readonly queueTimeout?: number;
   /**
@@ -175,9 +175,9 @@ export interface ServeOptions {
    */
   readonly maxRequestsPerThread?: number;
   /**
-   * How large the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't bound
-   * it: there a warning says so. Up to 64 GiB; below some 16 MiB a thread hardly starts. Default 0: the runtime's own
-   * bound.
+   * Bytes to which the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't
+   * bound it: there a warning says so. Up to 64 GiB; below some 16 MiB a thread hardly starts. Default 0: the runtime's
+   * own bound.
    */
   readonly maxThreadMemory?: number;
   /**
@@ -205,43 +205,51 @@ export interface ServeOptions {
   readonly nativeRequest?: boolean;
   /** Seconds a refused peer is asked to wait, 0 to 86 400. Default 5. */
   readonly retryAfter?: number;
-  /** For a head, from its first byte (or the accept) to its last. Default 15 000. */
+  /**
+   * Milliseconds for the head of a request, from its first byte (of the first request, from the accept) to its last; 0
+   * for no bound. A client that has sent a part of it gets a 408. Default 15 000.
+   */
   readonly headersTimeout?: number;
-  /** For a whole request, from its first byte to its last, less the time it waits for the handler. Default 120 000. */
+  /**
+   * Milliseconds for a whole request, from its first byte to its last, less the time it waits for the handler; 0 for no
+   * bound. Beyond it the client gets a 408. Default 120 000.
+   */
   readonly requestTimeout?: number;
-  /** For the next request on a persistent connection. Default 75 000. */
+  /** Milliseconds for which a persistent connection waits for its next request; 0 for no bound. Default 75 000. */
   readonly keepAliveTimeout?: number;
-  /** For the handler to give a response, from its call on. Default 0: none. */
+  /**
+   * Milliseconds for the handler to give a response, from its call on; then the client gets a 503. Default 0: no bound.
+   */
   readonly handlerTimeout?: number;
-  /** For the peer to take 64 KiB of a response. Default 30 000. */
+  /** Milliseconds for the client to take 64 KiB of a response, until it is cut off; 0 for no bound. Default 30 000. */
   readonly writeTimeout?: number;
   /**
-   * For a client that has ended its own side of the connection behind a complete request. Nearly always it has closed
-   * the connection, and sometimes, as `nc -N` does, it still reads: so its response is waited for this long, and after
-   * each part of it that the client could take once more; then the request aborts. 0 aborts it at once, and `Infinity`
-   * never, unlike the other timeouts. Default 1 000.
+   * Milliseconds for a client that has ended its own side of the connection behind a complete request. Nearly always it
+   * has closed the connection, and sometimes, as `nc -N` does, it still reads: so its response is waited for this long,
+   * and after each part of it that the client could take once more; then the request aborts. 0 aborts it at once, and
+   * `Infinity` never, unlike the other timeouts. Default 1 000.
    */
   readonly halfCloseTimeout?: number;
   /**
-   * For which a graceful stop is only announced: `healthPath` answers 503 and every response says `Connection: close`,
-   * while everything is accepted and answered. Make it longer than your load balancer takes to notice. Default 0; for
-   * the command 1 000 where it has a `healthPath`.
+   * Milliseconds for which a graceful stop is only announced: `healthPath` answers 503 and every response says
+   * `Connection: close`, while everything is accepted and answered. Make it longer than your load balancer takes to
+   * notice. Default 0; for the command 1 000 where it has a `healthPath`.
    */
   readonly drainDelay?: number;
   /**
-   * For what is open, from the end of `drainDelay` until it is cut off. 0 cuts it off at once, unlike the other
-   * timeouts. Default 10 000.
+   * Milliseconds for what is open, from the end of `drainDelay` until it is cut off. 0 cuts it off at once, unlike the
+   * other timeouts. Default 10 000.
    */
   readonly drainTimeout?: number;
   /** The slowest that the content of a request may come. Default: 240 bytes per second, after 5 seconds. */
   readonly minDataRate?: Partial<MinDataRate>;
-  /** Of a header or trailer section. 256 bytes to 1 MiB, default 16 KiB. */
+  /** Bytes of a header or trailer section. 256 to 1 MiB, default 16 KiB. Beyond it the client gets a 431. */
   readonly maxHeaderSize?: number;
-  /** Field lines of a header or trailer section. 1 to 10 000, default 100. */
+  /** Field lines of a header or trailer section. 1 to 10 000, default 100. Beyond it the client gets a 431. */
   readonly maxHeadersCount?: number;
-  /** Of a request-target. 16 bytes to 1 MiB, default 8 KiB. */
+  /** Bytes of a request-target. 16 to 1 MiB, default 8 KiB. Beyond it the client gets a 414. */
   readonly maxRequestTargetSize?: number;
-  /** Of the content of a request; 0 allows none. Default 16 MiB. */
+  /** Bytes of the content of a request; 0 allows none. Default 16 MiB. Beyond it the client gets a 413. */
   readonly maxRequestBodySize?: number;
   /**
    * Open connections, on each event loop; further ones get a 503. 0 is no bound. Default: seven eighths of the
@@ -251,7 +259,7 @@ export interface ServeOptions {
   readonly maxConnections?: number;
   /** Open connections from one address, on each event loop; further ones get a 503. Default 0: no bound. */
   readonly maxConnectionsPerIp?: number;
-  /** Requests on one connection. Default 0: no bound. */
+  /** Requests on one connection, which is closed behind the last of them. Default 0: no bound. */
   readonly maxRequestsPerSocket?: number;
 }
 

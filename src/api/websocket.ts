@@ -38,20 +38,23 @@ export interface WebSocketOptions {
    * and time, and a secret that is compressed together with what an attacker has chosen can be guessed from its length.
    */
   readonly compress?: boolean | WebSocketCompression;
-  /** The longest message that is taken; a longer one closes the connection with 1009. 1 to 1 GiB, default 16 MiB. */
+  /** Bytes of a message; a longer one closes the connection with 1009. 1 to 1 GiB, default 16 MiB. */
   readonly maxMessageSize?: number;
   /**
-   * What may wait until the client takes it. A `send` beyond it, unless nothing else waits, cuts the connection off.
-   * 1 to 1 GiB, default 16 MiB.
+   * Bytes that may wait until the client takes them. A `send` beyond it, unless nothing else waits, cuts the connection
+   * off. 1 to 1 GiB, default 16 MiB.
    */
   readonly maxBufferedAmount?: number;
-  /** When nothing was heard of the client for so long, it is sent a Ping. Default 30 000. */
+  /** Milliseconds without anything from the client, after which it is sent a Ping; 0 for never. Default 30 000. */
   readonly pingInterval?: number;
-  /** How long the client may take to be heard after a Ping; then it is cut off. Default 20 000. */
+  /** Milliseconds that a client may stay silent after a Ping, until it is cut off; 0 for no bound. Default 20 000. */
   readonly pongTimeout?: number;
-  /** When no message has come or gone for so long, the connection is closed with 1001. Default 3 600 000, an hour. */
+  /**
+   * Milliseconds in which no message has come or gone, after which the connection is closed with 1001; 0 for never.
+   * Default 3 600 000, an hour.
+   */
   readonly idleTimeout?: number;
-  /** How long the client may take to close the connection once it was told to. Default 10 000. */
+  /** Milliseconds for the client to close the connection once it was told to; 0 for no bound. Default 10 000. */
   readonly closeTimeout?: number;
 }
 
@@ -62,9 +65,9 @@ export interface WebSocketCompression {
    * false.
    */
   readonly contextTakeover?: boolean;
-  /** Messages of fewer bytes are sent as they are. 0 to 1 GiB, default 1024. */
+  /** Bytes from which on a message is compressed; shorter ones are sent as they are. 0 to 1 GiB, default 1024. */
   readonly threshold?: number;
-  /** From 1, the fastest, to 9, the smallest. Default 6, as zlib's. */
+  /** The level of compression: from 1, the fastest, to 9, the smallest. Default 6, as zlib's. */
   readonly level?: number;
   /** The window of what the server sends: 2 to the power of it, in bytes. 9 to 15, default 15. */
   readonly serverMaxWindowBits?: number;
