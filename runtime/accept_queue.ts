@@ -172,7 +172,9 @@ export class AcceptQueue {
   }
 }
 
-/** One that was expected is seen in the turn in which it is accepted, and others may be behind it. */
+/**
+ * Whether it was accepted just now. One that was expected (`null`) does not count: others may be behind it in its turn.
+ */
 function isRecent(held: Held | null, momentMs: number): boolean {
   return held !== null && performance.now() - held.acceptedAtMs < momentMs;
 }

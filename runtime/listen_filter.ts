@@ -43,7 +43,7 @@ const SO_ACCEPTCONN = 30;
 const ADDRESS_BYTES = 128;
 const AF_INET = 2;
 const AF_INET6 = 10;
-/** What is opened at the start has a low number. */
+/** Descriptors that are looked through: a listener, which is opened at the start, has a low number. */
 const MAX_DESCRIPTOR = 4_096;
 
 /**

@@ -6,7 +6,7 @@
  * @module
  */
 
-/** What a program under development has to finish what it does, once it is to stop. */
+/** How long a program under development has to finish what it does, once it is to stop. */
 const GRACE_MS = 1_000;
 
 /**

@@ -164,7 +164,7 @@ export class CrosswsPeer {
 export class CrosswsMessage {
   /** As it came. */
   readonly rawData: string | ArrayBuffer;
-  /** Whose it is. */
+  /** The client that has sent it. */
   readonly peer: CrosswsPeer;
   /** The event of the WebSocket. */
   readonly event: Event;

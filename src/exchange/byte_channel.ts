@@ -1,19 +1,19 @@
 /**
  * The bytes of a connection that has left HTTP: what is asked of them, and what they tell. Types only.
  *
- * Streams and WebSockets stand on these two alike, and whatever carries the bytes stands behind them, with back-pressure
- * both ways. It must not know what the bytes mean.
+ * Streams and WebSockets stand on these two alike, and whatever carries the bytes stands behind them, with
+ * back-pressure both ways. It must not know what the bytes mean.
  *
  * @module
  */
 
 import type { UpgradedConnection } from "../api/handler.ts";
 
-/** What is asked. */
+/** What is asked of the bytes. */
 export interface ByteChannel {
   /**
-   * Takes the bytes from `start` up to `end`, which belong to it from now on. Returns whether the peer keeps up; where it
-   * does not, `drained` is told once.
+   * Takes the bytes from `start` up to `end`, which belong to it from now on. Returns whether the peer keeps up; where
+   * it does not, `drained` is told once.
    */
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean;
   /** Whether lending bytes spares memory that would have to be made for them. */
@@ -26,13 +26,13 @@ export interface ByteChannel {
   resume(): void;
   /** Sends what was written, then FIN. */
   end(): void;
-  /** Nothing that comes is wanted any more. Behind `end` the peer's FIN is then waited for, but not for long. */
+  /** Drops whatever still comes. Behind `end` the peer's FIN is then waited for, but not for long. */
   ignore(): void;
   /** Closes at once, in both directions. */
   abort(): void;
 }
 
-/** What is told, and nothing behind `closed`. */
+/** What a receiver of the bytes is told; nothing follows `closed`. */
 export interface ByteReceiver {
   /** Bytes came. They may be changed, and are the receiver's until it returns. */
   push(borrowed: Uint8Array<ArrayBuffer>): void;
@@ -47,8 +47,8 @@ export interface ByteReceiver {
 /** An upgraded connection whose bytes can be had without streams, by what is part of the server. */
 export interface ByteConnection extends UpgradedConnection {
   /**
-   * Tells a receiver of the bytes from now on, those included that have come already. Once, and only where neither stream
-   * was asked for.
+   * Tells a receiver of the bytes from now on, those included that have come already. Once, and only where neither
+   * stream was asked for.
    */
   takeBytes(receiver: ByteReceiver): ByteChannel;
 }

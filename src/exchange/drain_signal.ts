@@ -12,7 +12,7 @@ import { TrivetError } from "../api/errors.ts";
 /** What is told of a server that takes no new connections. */
 const DRAINING = "The server is shutting down.";
 
-/** Whether a server drains: to be looked at, and to be told of. */
+/** Tells handlers that the server drains. */
 export class DrainSignal {
   #controller: AbortController | null = null;
   #hasBegun = false;

@@ -20,7 +20,7 @@ function answer(status: number, content: string): ResponseSource {
   return { status, statusText: "", fields, content, streamBytes: null };
 }
 
-/** Whether this is the question. */
+/** Whether a request asks whether the server is alive. */
 export function isHealthCheck({ method, pathAndQuery }: RequestHead, healthPath: string): boolean {
   if (method !== "GET" && method !== "HEAD") return false;
   return pathAndQuery === healthPath || pathAndQuery.startsWith(`${healthPath}?`);

@@ -27,7 +27,7 @@ export class PendingUpgrade {
     this.#resolve(connection);
   }
 
-  /** It never will be. */
+  /** The 101 will never be sent. */
   reject(error: unknown): void {
     this.#reject(error);
   }

@@ -23,7 +23,7 @@ export interface PublicationBatch {
   readonly takenBytes: number;
 }
 
-/** What may wait for a thread that computes. */
+/** How much may wait for a thread that computes. */
 const MAX_UNTAKEN_BYTES = 16 * 1024 * 1024;
 /** What a publication takes beside its message. */
 const PUBLICATION_BYTES = 100;
@@ -68,8 +68,8 @@ export class PublicationLink {
       this.#missed();
       return;
     }
-    // Bytes are the caller's when this returns, and those beside them in the buffer are nothing to the other end. They may
-    // be a Buffer, whose slice() is no copy.
+    // Bytes are the caller's when this returns, and those beside them in the buffer are nothing to the other end. They
+    // may be a Buffer, whose slice() is no copy.
     const publication = { topic, message: typeof message === "string" ? message : new Uint8Array(message) };
     this.#untakenBytes += bytesOf(publication);
     this.#gathered.push(publication);

@@ -25,7 +25,7 @@ export class TrustedPeers {
     this.#ranges = new IpRanges(from === "loopback" ? LOOPBACK : from);
   }
 
-  /** Whether this one is. The peers of a Unix domain socket are on this machine. */
+  /** Whether a peer is among them. The peers of a Unix domain socket are on this machine. */
   includes(peer: Address): boolean {
     const hostname = peer.transport === "unix" ? LOOPBACK_ADDRESS : peer.hostname;
     if (hostname === this.#lastHostname) return this.#lastAnswer;

@@ -113,7 +113,7 @@ function startOfElement(value: string, end: number): number {
   return 0;
 }
 
-/** Whether an odd number of backslashes stands before. */
+/** Whether a char is escaped: an odd number of backslashes stands before it. */
 function isEscaped(value: string, at: number): boolean {
   let first = at;
   while (value[first - 1] === "\\") first--;
@@ -147,7 +147,7 @@ function parseElement(element: string): Hop | null {
   };
 }
 
-/** Behind semicolons and white space. */
+/** The place behind semicolons and white space. */
 function skip(text: string, start: number): number {
   let at = start;
   while (at < text.length && "; \t".includes(text[at])) at++;

@@ -24,7 +24,7 @@ const MAX_TURN_MS = 4;
  * it may be without any handler that computes, and to call them a turn later costs a tenth of the whole request.
  */
 const COUNTED_MS = 0.05;
-/** From here on it matters when the turn ends. */
+/** When handlers have computed for so long, the end of the turn is asked for. */
 const NOTICED_MS = 1;
 
 /** Calls a handler, sometimes a turn later. */

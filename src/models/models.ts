@@ -14,7 +14,7 @@ import { LoopPlaces } from "./loop_places.ts";
 import type { ModelParts, ModelTable, Scheduler } from "./scheduler.ts";
 import { WorkerPoolScheduler } from "./worker_pool.ts";
 
-/** Where a handler that must not be held up by another has a thread of its own, and a function could not follow it. */
+/** A model whose handlers run on threads needs a module, since a function can't go to another thread. */
 export const MODELS: ModelTable = {
   "blocking": {
     callsHandlerHere: true,

@@ -32,7 +32,7 @@ const MIN_LENGTH_TO_PURGE = 64;
 class BoundedLine {
   readonly #max: number;
   readonly #removeOldest: (connection: Connection) => void;
-  /** Those that have left since are among them for a while: at the second length they are looked for. */
+  /** Those that have left since are among them for a while: they are removed when there are many. */
   #connections: Connection[] = [];
   #lengthToPurge = MIN_LENGTH_TO_PURGE;
   #oldest = 0;

@@ -47,13 +47,13 @@ export class Certificates {
     this.#warnings = warnings;
   }
 
-  /** They are those of a listener, from now on. */
+  /** Takes the listener whose certificates these are, and watches their files if that was asked for. */
   use(listener: Listener, isWatched: boolean): void {
     this.#listener = listener;
     if (isWatched) this.#timer = this.#clock.every(WATCH_INTERVAL_MS, () => this.#look());
   }
 
-  /** They are of no use any more. */
+  /** The listener closes. */
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;

@@ -1,8 +1,8 @@
 /**
  * How long a stop waits: for connections until they are cut off, and after that for what should end by itself.
  *
- * It decides when a wait is over, whatever becomes of what is waited for. It must not know what that is, nor what is done
- * then.
+ * It decides when a wait is over, whatever becomes of what is waited for. It must not know what that is, nor what is
+ * done then.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export class Patience {
     this.#timer = this.#clock.after(Math.min(delayMs, MAX_DELAY_MS), onDeadline);
   }
 
-  /** From now on nothing is waited for any longer than that. */
+  /** Goes on to the next step after each PATIENCE_MS, whatever is waited for. */
   giveUpSoon(): void {
     this.isOver = true;
     this.#timer?.cancel();
@@ -79,7 +79,7 @@ export class Patience {
     });
   }
 
-  /** Nothing is waited for any more. */
+  /** The last step is done. */
   end(): void {
     this.#timer?.cancel();
   }

@@ -40,9 +40,12 @@ export type ProtocolChoice = (transport: TransportConnection, bytes: Uint8Array)
 
 /** What must suffice for a choice: the preface of HTTP/2 has 24. The header of a proxy has a bound of its own. */
 const MAX_CHOICE_BYTES = 4 * 1024;
-/** For the header of a proxy, which sends it with its first segment; a lost one is sent again within three seconds. */
+/**
+ * How long the header of a proxy may take. It comes with the first segment; a lost one is sent again within three
+ * seconds.
+ */
 const PROXY_HEADER_TIMEOUT_MS = 5_000;
-/** For a TLS handshake: two round trips, on the slowest of lines. */
+/** How long a TLS handshake may take: two round trips, on the slowest of lines. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const NO_BYTES = new Uint8Array(0);
 
@@ -83,7 +86,7 @@ export interface PrefaceParts {
   readonly open: OpenConnections;
   readonly admission: Admission;
   readonly clock: CoarseClock;
-  /** For the bytes that it takes to tell, and what bounds the other deadlines too; 0 is for ever. */
+  /** How long the bytes that tell the protocol may take. It bounds the other deadlines too; 0 is for ever. */
   readonly headersTimeoutMs: number;
   /** Open connections; 0 is no bound. */
   readonly maxConnections: number;
@@ -215,7 +218,7 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
     return this.#beginning === "decided" || this.#beginning === "closed";
   }
 
-  /** It was accepted. */
+  /** The connection was accepted. */
   begin(): void {
     const { proxies } = this.#parts;
     if (proxies === null) {

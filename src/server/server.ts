@@ -173,7 +173,7 @@ export class HttpServer implements Server {
     });
   }
 
-  /** There is none for a connection that would never be served. */
+  /** Where a connection within the process is made, unless it would never be served. */
   #localPlace(): LocalPlace {
     if (!this.#lifetime.takesConnections) {
       throw new TrivetError("draining", "server.fetch() came after the server had begun to stop.");

@@ -353,7 +353,7 @@ export class HandlerThread {
     this.#state = THREAD_STATES.enter(this.#state, state);
   }
 
-  /** Whatever fails in what follows from outside costs this thread, and nothing beside it. */
+  /** A fault in what an event sets off costs this thread, and nothing beside it. */
   #guard(act: () => void): void {
     try {
       act();

@@ -39,7 +39,7 @@ export interface CallsOwner {
 
 /** The calls of one thread. */
 export class ThreadCalls implements CallLink {
-  /** Those that it has not begun. */
+  /** The calls that the thread has not begun. */
   readonly given: GivenCalls;
   /** How many it was given since its start that were not taken back. */
   count = 0;

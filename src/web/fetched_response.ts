@@ -10,7 +10,7 @@
 import { forEachListElement } from "../http/token_list.ts";
 import type { FieldLines } from "./field_lines.ts";
 
-/** Of the connection, whether the field Connection names them or not (RFC 9110 section 7.6.1). */
+/** Fields of the connection, whether the field Connection names them or not (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",

@@ -10,11 +10,11 @@ import type { Deflate, DeflateStream } from "../runtime.ts";
 import { joinPieces } from "../web/pieces.ts";
 import type { DeflateAgreement } from "./codec/extensions.ts";
 
-/** What is not longer than this, before and behind it, is done at once: that is less than handing it over. */
+/** Up to this length, before and after, a payload is treated at once: that costs less than handing it over. */
 const MAX_SYNCHRONOUS_BYTES = 16 * 1024;
 /** Streams that work at a time, over all WebSockets: as ws has it, since each takes up to 300 KiB. */
 const MAX_JOBS = 10;
-/** What ends each message, and is not sent. */
+/** The bytes that end each message, and are not sent. */
 const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff);
 /** Behind a message that none refers to, an empty block that is the last shows whether the message was whole. */
 const TAIL_AND_LAST_BLOCK = Uint8Array.of(...TAIL, 0x01, 0x00, 0x00, 0xff, 0xff);

@@ -31,15 +31,15 @@ const NOT_AS_GIVEN: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** So many heads in a row that were not seen before say that this handler's never are. */
+/** When so many heads in a row were not seen before, those of this handler are taken to differ each time. */
 const MAX_MISSES = 256;
-/** Of those that follow only one in so many is looked for, so that the others cost nothing. */
+/** Then only one head in so many is looked for, so that the others cost nothing. */
 const LOOKED_FOR = 16;
 
 /** The heads of one server. */
 export class HeadShapes {
   readonly #proven: (HeadShape | null)[] = new Array(SETS).fill(null);
-  /** What was seen once, or was proven before another was: the status and the fields, and the shape if there is one. */
+  /** Heads that were seen once, or have lost their place to another: the status, the fields, and the shape if any. */
   readonly #seenStatus = new Int32Array(SETS);
   readonly #seenFields: (readonly string[])[] = new Array(SETS).fill(NO_FIELDS);
   readonly #seen: (HeadShape | null)[] = new Array(SETS).fill(null);

@@ -44,7 +44,7 @@ export class Http1Connection extends AcceptedConnection
   #peerEnd: PeerEnd | null = null;
   /** What the connection is refused with. */
   #refusal: TrivetError | null = null;
-  /** Whether a request was begun since all that came was answered, and how long more of them may be. */
+  /** Whether one of the requests that have come was begun: the others share the turn with other connections. */
   #hasBegunOne = false;
   #share: TurnShare | null = null;
   #isTurning = false;
@@ -336,7 +336,7 @@ export class Http1Connection extends AcceptedConnection
     }
   }
 
-  /** What is left of the content is not wanted. What is being read goes on, and the next request waits for it. */
+  /** Skips the rest of the content, unless the handler still reads it: then the next request waits for that. */
   #skipUnlessRead(exchange: Exchange): void {
     if (this.#life.reading !== State.WITHHELD && exchange.content.isBeingRead) return;
     if (this.responder.isLast) {

@@ -52,7 +52,7 @@ export type Reads = "always" | "unless-congested" | "unless-held" | "until-kept"
 export type Fin = "nothing" | "close" | "close-unless-kept" | "end-of-head" | "fails-content" | "gone" | "to-stream";
 /** What follows when the deadline of a row passes. */
 export type Late = "never" | "refuse" | "answer" | "close" | "408" | "fail-content" | "abort";
-/** Whose length a deadline has. */
+/** Which timeout is the length of a deadline. */
 type Deadline = "none" | "queue" | "refusal" | "headers" | "keep-alive" | "request" | "handler" | "linger";
 
 interface ReadingRow {
@@ -270,12 +270,12 @@ const WRITING_DEADLINE = WRITING.map(({ deadline }) => DEADLINES.indexOf(deadlin
 const HEADERS = DEADLINES.indexOf("headers");
 const HANDLER = DEADLINES.indexOf("handler");
 
-/** What is read and thrown away after our FIN takes no longer than this. */
+/** How long bytes are read and thrown away behind our FIN. */
 const LINGER_MS = 5_000;
 const DRAINING_LINGER_MS = 1_000;
 /** How long a connection that is refused may take to say something first. */
 const REFUSAL_MS = 1_000;
-/** What `onError` has to give a response, where the handler has no time limit of its own. */
+/** How long `onError` may take to give a response, where the handler has no time limit of its own. */
 const RESCUE_MS = 10_000;
 
 /** The timeouts of a server by deadline, a tick added so that none is early; `Infinity` for none. */
@@ -294,7 +294,7 @@ export function timeoutsOf(settings: ConnectionSettings, tickMs: number): readon
     .map((timeoutMs) => timeoutMs === 0 ? Infinity : timeoutMs + tickMs);
 }
 
-/** Whose states these are. */
+/** The connection whose states these are. */
 export interface LifecycleOwner {
   /** A state was to be entered to which no way leads: the connection has to be cut off. */
   breakDown(fault: unknown): void;

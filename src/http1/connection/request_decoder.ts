@@ -24,7 +24,7 @@ export const FOUND_CONTENT = 2;
 /** The content has come whole: `trailers`. */
 export const FOUND_END = 3;
 
-/** What is read and thrown away behind the last request; a peer that sends more is cut off. */
+/** How much is read and thrown away behind the last request; a peer that sends more is cut off. */
 const MAX_DISCARDED_BYTES = 32 * 1024 * 1024;
 
 /** A longer head is not looked at before its turn. */

@@ -70,7 +70,7 @@ export type ToLoop =
   | ({ readonly kind: "drain" } & Announcement)
   | { readonly kind: "reload-tls" }
   | { readonly kind: "cut-off" }
-  /** So many of the requests that were told were heard of. */
+  /** How many of the requests that the loop has told were taken. */
   | { readonly kind: "requests-heard"; readonly count: number }
   | { readonly kind: "response"; readonly reportId: number; readonly response: ResponseCopy | null };
 

@@ -382,7 +382,7 @@ export class LoopThread {
     this.#timer = null;
   }
 
-  /** Whatever fails in what follows from outside costs this loop, and nothing beside it. */
+  /** A fault in what an event sets off costs this loop, and nothing beside it. */
   #guard(act: () => void): void {
     try {
       act();

@@ -1,8 +1,9 @@
 /**
  * A connection to the server from within its own process: a transport without a socket.
  *
- * It decides in which turn of the event loop each end hears of the other, as `src/runtime.ts` has it for every transport.
- * So what comes through it is met by the same limits and deadlines as what comes from a network. It must not know HTTP.
+ * It decides in which turn of the event loop each end hears of the other, as `src/runtime.ts` has it for every
+ * transport. So what comes through it is met by the same limits and deadlines as what comes from a network. It must not
+ * know HTTP.
  *
  * @module
  */
@@ -29,7 +30,7 @@ interface Sending {
   readonly done: () => void;
 }
 
-/** Both ends of it. The server has the one that is a transport. */
+/** Both ends of a connection within the process. The server has the one that is a transport. */
 export class LocalConnection implements TransportConnection {
   session: TransportSession | undefined = undefined;
   readonly negotiatedProtocol = null;
