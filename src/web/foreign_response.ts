@@ -54,7 +54,7 @@ export function toByteStream(body: object): ReadableStream<Uint8Array> | null {
   return null;
 }
 
-/** A stream of Node, of which an iterator is not enough. */
+/** A stream of Node, as far as its iterator is not enough. */
 interface NodeStream extends AsyncIterable<unknown> {
   on(event: "error", listener: () => void): void;
   destroy(): void;
@@ -66,9 +66,9 @@ function isNodeStream(body: object): body is NodeStream {
 }
 
 /**
- * Its iterator tells it nothing before the first read, nor while it waits for one: it would stay open behind a client that
- * has left. And until that iterator begins, an error of it that nothing listens for would end the process; the iterator
- * tells of it afterwards.
+ * The iterator of a stream of Node does not end the stream before the first read, nor while a read waits: it would stay
+ * open behind a client that has left. Until the iterator begins, an error that nothing listens for would end the process;
+ * the iterator tells of it afterwards.
  */
 function streamFromNode(body: NodeStream): ReadableStream<Uint8Array> {
   body.on("error", () => {});
