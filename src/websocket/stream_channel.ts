@@ -9,6 +9,12 @@
 import type { UpgradedConnection } from "../api/handler.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
 
+/**
+ * What may be written ahead. A stream takes each chunk by itself and says so later, which tells nothing of the peer: only
+ * one for which this much waited has taken something when it has left.
+ */
+const MAX_UNTAKEN_BYTES = 64 * 1024;
+
 /** Reads and writes the streams of one connection. */
 export class StreamChannel implements ByteChannel {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -19,10 +25,12 @@ export class StreamChannel implements ByteChannel {
   #isPaused = false;
   #isReading = false;
   #hasPeerEnded = false;
+  /** The end was asked for; it comes when everything before it was taken. */
+  #isEnding = false;
   #hasEnded = false;
   #isClosed = false;
-  /** Writes that are not taken yet. */
-  #waiting = 0;
+  /** Bytes of writes that are not taken yet. */
+  #untakenBytes = 0;
   #owesDrain = false;
 
   /**
@@ -46,12 +54,13 @@ export class StreamChannel implements ByteChannel {
   }
 
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
-    if (this.#isClosed || this.#hasEnded) return false;
+    if (this.#isClosed || this.#isEnding) return false;
     const chunk = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
-    this.#waiting++;
-    this.#writer.write(chunk).then(() => this.#written(), this.#onFailure);
-    // The stream asks for more while what it holds is below its high water.
-    if ((this.#writer.desiredSize ?? 0) > 0) return true;
+    // Counted before the stream has it, which may give the buffer away.
+    const { byteLength } = chunk;
+    this.#untakenBytes += byteLength;
+    this.#writer.write(chunk).then(() => this.#written(byteLength), this.#onFailure);
+    if (this.#untakenBytes <= MAX_UNTAKEN_BYTES) return true;
     this.#owesDrain = true;
     return false;
   }
@@ -66,8 +75,8 @@ export class StreamChannel implements ByteChannel {
   }
 
   end(): void {
-    if (this.#hasEnded || this.#isClosed) return;
-    this.#hasEnded = true;
+    if (this.#isEnding || this.#isClosed) return;
+    this.#isEnding = true;
     this.#owesDrain = false;
     this.#writer.close().catch(this.#onFailure);
   }
@@ -104,8 +113,9 @@ export class StreamChannel implements ByteChannel {
     this.#read();
   }
 
-  #written(): void {
-    if (--this.#waiting > 0 || !this.#owesDrain || this.#isClosed) return;
+  #written(bytes: number): void {
+    this.#untakenBytes -= bytes;
+    if (this.#untakenBytes > 0 || !this.#owesDrain || this.#isClosed) return;
     this.#owesDrain = false;
     this.#receiver.drained();
   }

@@ -174,6 +174,17 @@ for (const model of TESTED_MODELS) {
       await client.closed();
     });
 
+    test("a client that does not answer a Ping is cut off, also where it is sent messages all the while", async () => {
+      const client = await open("/impatient");
+      await client.receiveAll(10_000).catch(() => {});
+      assert.notEqual(client.state, "open");
+      const shown = new Set(show(framesOf(client.received())));
+      assert.deepEqual([...shown].sort(), ["ping ", "text tick"]);
+      client.end();
+      await client.closed();
+      await eventually(() => assert.equal(server.stats().webSockets.open, 0));
+    });
+
     test("a client that breaks the protocol is told so", async () => {
       const client = await open("/echo");
       client.send(frame({ opcode: 1, payload: "not masked", key: null }));
