@@ -19,7 +19,7 @@ const MAX_LINES = 9;
 /** Frames of the error itself; the rest of the lines is for its causes. */
 const MAX_FRAMES = 5;
 const MAX_FRAMES_OF_CAUSE = 2;
-/** More causes than these are read by no one. */
+/** How many causes of an error are printed, one behind another. */
 const MAX_CAUSES = 8;
 const MAX_MESSAGE_LENGTH = 1_000;
 
