@@ -197,3 +197,17 @@ export class TrivetError extends Error {
     this.status = entry.status;
   }
 }
+
+/**
+ * A thrown value as an error of this package: what it is already, or the cause of one.
+ *
+ * @param thrown Whatever it was. It need not let itself be looked at, as a Proxy that was revoked does not.
+ */
+export function toTrivetError(thrown: unknown, code: ErrorCode, message: string): TrivetError {
+  try {
+    if (thrown instanceof TrivetError) return thrown;
+  } catch {
+    // It is none.
+  }
+  return new TrivetError(code, message, { cause: thrown });
+}

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { TrivetError } from "../api/errors.ts";
+import { toTrivetError, TrivetError } from "../api/errors.ts";
 import type { HandlerInfo } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
@@ -273,14 +273,9 @@ export class Exchange implements RequestSource {
 
   /** Takes what the handler threw. What only the peer is to blame for is answered, and is no failure of the handler. */
   fail(thrown: unknown): void {
-    if (thrown instanceof TrivetError && thrown.blame === "peer" && thrown.status !== null) {
-      this.refuse(thrown);
-      return;
-    }
-    const error = thrown instanceof TrivetError
-      ? thrown
-      : new TrivetError("handler-failed", handlerFailure(thrown), { cause: thrown });
-    this.connection.responder.fail(this, error);
+    const error = toTrivetError(thrown, "handler-failed", handlerFailure(thrown));
+    if (error.blame === "peer" && error.status !== null) this.refuse(error);
+    else this.connection.responder.fail(this, error);
   }
 
   /** The content of the request is complete. */
@@ -392,12 +387,19 @@ function toHeaders(section: FieldSection): Headers {
 
 /** What is wrong with a handler that threw: for the one error that says nothing of its cause, what to do. */
 function handlerFailure(thrown: unknown): string {
-  const isRemake = thrown instanceof TypeError && /private (?:member|field) #state\b/.test(thrown.message);
   return "The handler threw instead of returning a Response." +
-    (isRemake
+    (isOfRemake(thrown)
       ? " It gave the request to `new Request()` or `fetch()`, which take none but the runtime's own here: set the" +
         " option nativeRequest to true, or give them request.clone()."
       : "");
+}
+
+function isOfRemake(thrown: unknown): boolean {
+  try {
+    return thrown instanceof TypeError && /private (?:member|field) #state\b/.test(thrown.message);
+  } catch {
+    return false;
+  }
 }
 
 function ignore(): void {}

@@ -60,8 +60,17 @@ function waitsForUpgrade(handler: Handler, exchange: Exchange): boolean {
 
 /** A Response that is thrown is the response: frameworks throw redirects and refusals. */
 function takeThrown(exchange: Exchange, thrown: unknown): void {
-  if (typeof thrown === "object" && thrown !== null && isNativeResponse(thrown)) exchange.respond(thrown);
+  if (isResponse(thrown)) exchange.respond(thrown);
   else exchange.fail(thrown);
+}
+
+function isResponse(thrown: unknown): boolean {
+  try {
+    return typeof thrown === "object" && thrown !== null && isNativeResponse(thrown);
+  } catch {
+    // A Proxy need not let itself be looked at.
+    return false;
+  }
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<Response> {

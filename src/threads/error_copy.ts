@@ -34,8 +34,13 @@ const BUILT_IN_ERRORS: Readonly<Record<string, ErrorConstructor>> = {
 
 /** Writes a thrown value down, whatever it is: a handler can throw what can't even be looked at. */
 export function copyError(thrown: unknown): ErrorCopy {
+  return copyAt(thrown, 0);
+}
+
+/** Each by itself: an error is told whatever its cause is. */
+function copyAt(thrown: unknown, depth: number): ErrorCopy {
   try {
-    return copyThrown(thrown, 0);
+    return copyThrown(thrown, depth);
   } catch {
     return { kind: "error", name: "Error", message: "Something was thrown that can't be looked at." };
   }
@@ -45,7 +50,7 @@ function copyThrown(thrown: unknown, depth: number): ErrorCopy {
   if (!(thrown instanceof Error)) return { kind: "value", value: describeValue(thrown) };
   const { name, message, stack } = thrown;
   const { code } = thrown as { code?: unknown };
-  const cause = thrown.cause === undefined || depth >= MAX_CAUSES ? undefined : copyThrown(thrown.cause, depth + 1);
+  const cause = thrown.cause === undefined || depth >= MAX_CAUSES ? undefined : copyAt(thrown.cause, depth + 1);
   const isPlainCode = typeof code === "string" || typeof code === "number";
   return {
     kind: thrown instanceof TrivetError ? "trivet" : "error",

@@ -10,7 +10,7 @@
 
 import { Exchange, type ExchangeOwner, type ExchangeResponder, type ExchangeServices } from "../exchange/exchange.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
-import { TrivetError } from "../api/errors.ts";
+import { toTrivetError, TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
@@ -319,8 +319,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
 /** An error of the content that comes from the request is what it is; any other is the response's own. */
 function toContentError(cause: unknown): TrivetError {
-  if (cause instanceof TrivetError) return cause;
-  return new TrivetError("response-content-failed", "The content of the response failed.", { cause });
+  return toTrivetError(cause, "response-content-failed", "The content of the response failed.");
 }
 
 function notUpgraded(): TrivetError {

@@ -19,7 +19,7 @@ import {
   toFieldLines,
 } from "./field_lines.ts";
 import { toByteStream } from "./foreign_response.ts";
-import { type Bytes, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
+import { type Bytes, decodeStream, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 
 /** The content was handed over to be sent: it counts as read. */
@@ -278,8 +278,7 @@ export class HttpResponse implements Response {
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */
   textStream(): ReadableStream<string> {
     if (this.#isUnusable()) throw unusableError();
-    const bytes = this.body ?? new Blob().stream();
-    return bytes.pipeThrough(new TextDecoderStream());
+    return decodeStream(this.body);
   }
 
   /**

@@ -7,7 +7,16 @@
  * @module
  */
 
-import { type Bytes, ignoreOutcome, isUnusable, nativeResponse, toBlob, toBytes, usedResponse } from "./native_body.ts";
+import {
+  type Bytes,
+  decodeStream,
+  ignoreOutcome,
+  isUnusable,
+  nativeResponse,
+  toBlob,
+  toBytes,
+  usedResponse,
+} from "./native_body.ts";
 import { makeNativeRequest, refusesContent } from "./native_request.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
@@ -121,8 +130,7 @@ export class LazyRequest extends Foundation implements Request {
   /** The content as a stream of strings, decoded as UTF-8. Throws a `TypeError` where `clone` does. */
   textStream(): ReadableStream<string> {
     if (this.#isUnusable()) throw unusableError();
-    const bytes = this.body ?? new Blob().stream();
-    return bytes.pipeThrough(new TextDecoderStream());
+    return decodeStream(this.body);
   }
 
   /**

@@ -30,7 +30,7 @@ export function usedResponse(): Response {
 }
 
 /** "Unusable" in the Fetch standard: the body was disturbed, or its stream is locked. */
-export function isUnusable(native: Response): boolean {
+export function isUnusable(native: Body): boolean {
   return native.bodyUsed || native.body?.locked === true;
 }
 
@@ -44,6 +44,12 @@ export function toBlob(content: ArrayBuffer | Bytes, contentType: string | null)
 /** Leaves a promise alone whose outcome is not needed, not even its rejection. */
 export function ignoreOutcome(promise: Promise<unknown>): void {
   promise.catch(() => {});
+}
+
+/** A body as a stream of strings, decoded as UTF-8; an empty one where there is none. */
+export function decodeStream(body: ReadableStream<Uint8Array> | null): ReadableStream<string> {
+  const bytes: ReadableStream<Uint8Array> = body ?? new Blob().stream();
+  return bytes.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>);
 }
 
 /** The bytes of a buffer. Not every supported runtime has `bytes()`. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { toBytes } from "./native_body.ts";
+import { type Bytes, decodeStream, isUnusable, toBytes } from "./native_body.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
 
@@ -31,18 +31,39 @@ export function makeNativeRequest(source: RequestSource, headers: Headers, body:
   const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
   const native = new Request(source.url(), init);
   if (native.method !== method) throw new TypeError(`A Request of this runtime can't have the method ${method}.`);
-  if (body !== null) readFormsAlike(native);
+  return readAlike(native, body !== null);
+}
+
+/**
+ * Gives one object the ways of reading that a lazy request has: the form parser of every runtime, and what not every
+ * version of Node has. Which of both a handler gets depends on the client, so that it must make no difference.
+ */
+function readAlike(native: Request, hasContent: boolean): Request {
+  if (hasContent) define(native, "formData", readForm);
+  if (!("bytes" in native)) define(native, "bytes", readBytes);
+  if (!("textStream" in native)) define(native, "textStream", readTextStream);
+  const clone = native.clone;
+  define(native, "clone", () => readAlike(clone.call(native), hasContent));
   return native;
 }
 
-/** Gives one object another way of reading forms than its class has: that of every runtime. */
-function readFormsAlike(native: Request): void {
-  const value = async (): Promise<FormData> => {
-    const content = toBytes(await native.arrayBuffer());
-    const { parseFormData } = await import("./form_data.ts");
-    return parseFormData(content, native.headers.get("content-type"));
-  };
-  Object.defineProperty(native, "formData", { configurable: true, writable: true, value });
+function define(native: Request, name: string, value: (this: Request) => unknown): void {
+  Object.defineProperty(native, name, { configurable: true, writable: true, value });
+}
+
+async function readForm(this: Request): Promise<FormData> {
+  const content = toBytes(await this.arrayBuffer());
+  const { parseFormData } = await import("./form_data.ts");
+  return parseFormData(content, this.headers.get("content-type"));
+}
+
+async function readBytes(this: Request): Promise<Bytes> {
+  return toBytes(await this.arrayBuffer());
+}
+
+function readTextStream(this: Request): ReadableStream<string> {
+  if (isUnusable(this)) throw new TypeError("The content of the request was read already or is being read");
+  return decodeStream(this.body);
 }
 
 /** Whether the runtime's own class carries a method as it is: the Fetch standard writes some in capitals. */

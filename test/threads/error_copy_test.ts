@@ -81,6 +81,14 @@ describe("the cause of an error that crosses", () => {
     });
   }
 
+  test("that can't be looked at leaves the error what it is", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const arrived = cross(new TrivetError("handler-failed", "outer", { cause: proxy })) as TrivetError;
+    assert.deepEqual([arrived.code, arrived.message], ["handler-failed", "outer"]);
+    assert.match((arrived.cause as Error).message, /can't be looked at/);
+  });
+
   test("that leads round in a circle is followed a few times", () => {
     const one = new Error("one");
     const two = new Error("two", { cause: one });

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { TrivetError } from "../../api/errors.ts";
+import { toTrivetError, TrivetError } from "../../api/errors.ts";
 import { createErrorResponse } from "../../exchange/error_response.ts";
 import type { Exchange, ExchangeResponder } from "../../exchange/exchange.ts";
 import { isHealthCheck } from "../../exchange/health_check.ts";
@@ -285,7 +285,7 @@ export class Responder implements ExchangeResponder {
     try {
       writer.begin(exchange, source, this.#mayPersist());
     } catch (error) {
-      this.fail(exchange, toHandlerError(error));
+      this.fail(exchange, toTrivetError(error, "response-invalid", "The response could not be sent."));
       return;
     }
     if (writer.progress === Progress.DONE) {
@@ -337,9 +337,4 @@ export class Responder implements ExchangeResponder {
     if (remainingBytes > MAX_SKIPPED_BYTES && !this.exchange!.content.isBeingRead) return false;
     return service.model.mayPersist();
   }
-}
-
-function toHandlerError(error: unknown): TrivetError {
-  if (error instanceof TrivetError) return error;
-  return new TrivetError("response-invalid", "The response could not be sent.", { cause: error });
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { TrivetError } from "../../api/errors.ts";
+import { toTrivetError, type TrivetError } from "../../api/errors.ts";
 import { ContentEncoder } from "../codec/content_encoder.ts";
 import {
   type AnsweredRequest,
@@ -246,9 +246,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
 
   #fail(cause: unknown): number {
     this.cancel(cause);
-    this.error = cause instanceof TrivetError
-      ? cause
-      : new TrivetError("response-content-failed", "The content of the response failed.", { cause });
+    this.error = toTrivetError(cause, "response-content-failed", "The content of the response failed.");
     return this.progress = FAILED;
   }
 

@@ -85,6 +85,14 @@ const SCENARIOS: readonly Scenario[] = [
       assert.equal(app.errors.at(-1)?.cause, "just text");
     },
   },
+  ...["", "?at-once", "?in-trailers"].map((where): Scenario => ({
+    name: `a thrown value that can't be looked at costs its request alone (${where})`,
+    async run({ app, peer }) {
+      assert.equal((await peer.ask(`/throw-revoked${where}`, "TE: trailers")).status, 500);
+      assert.match(app.errors.at(-1)?.code ?? "", /^(?:handler-failed|response-invalid)$/);
+      assert.equal((await peer.ask("/hello")).content, "hello");
+    },
+  })),
   ...["custom", "custom-later"].map((query): Scenario => ({
     name: `the response that onError gives is what the peer gets (${query})`,
     async run({ peer }) {
