@@ -14,6 +14,8 @@ import { translateForeignName } from "./wrong_calls.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+/** With half of it a thread of Node runs out of memory while it starts, which ends the whole process. */
+const MIN_THREAD_MEMORY = 16 * MIB;
 /** The longest delay that timers of every runtime take; about 24 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_COUNT = 2 ** 31 - 1;
@@ -26,6 +28,8 @@ export interface NumberRule {
   readonly unit: string;
   /** Whether `Infinity` is allowed too. */
   readonly canBeInfinite?: boolean;
+  /** Whether 0 is allowed below the least value. */
+  readonly canBeZero?: boolean;
 }
 
 function timeout(defaultMs: number): NumberRule {
@@ -76,7 +80,7 @@ export const NUMBER_RULES = {
   maxQueue: count(1000, 0, 1_000_000),
   queueTimeout: timeout(30_000),
   maxRequestsPerThread: count(0),
-  maxThreadMemory: size(0, 0, 64 * 1024 * MIB),
+  maxThreadMemory: { ...size(0, MIN_THREAD_MEMORY, 64 * 1024 * MIB), canBeZero: true },
 } as const satisfies Record<string, NumberRule>;
 
 /** The numbers of `minDataRate`, which are Kestrel's. */
@@ -136,9 +140,11 @@ function resolveNumber(name: string, value: unknown, rule: NumberRule): number |
   if (value === undefined) return rule.default;
   const unit = rule.unit === "" ? "" : ` of ${rule.unit}`;
   const orInfinity = rule.canBeInfinite === true ? ", or Infinity" : "";
-  const allowed = `a whole number${unit} from ${rule.min} to ${rule.max}${orInfinity}`;
+  const zeroOr = rule.canBeZero === true ? "0, or " : "";
+  const allowed = `${zeroOr}a whole number${unit} from ${rule.min} to ${rule.max}${orInfinity}`;
   if (typeof value !== "number") throw wrongType(name, value, allowed);
   if (value === Infinity && rule.canBeInfinite === true) return value;
+  if (value === 0 && rule.canBeZero === true) return value;
   if (!Number.isInteger(value) || value < rule.min || value > rule.max) {
     throw new RangeError(`The option ${name} is ${value}, allowed is ${allowed}.`);
   }

@@ -176,7 +176,7 @@ export interface ServeOptions {
   readonly maxRequestsPerThread?: number;
   /**
    * Bytes to which the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't
-   * bound it: there a warning says so. Up to 64 GiB; below some 16 MiB a thread hardly starts. Default 0: the runtime's
+   * bound it: there a warning says so. From 16 MiB, which a thread takes to start, to 64 GiB. Default 0: the runtime's
    * own bound.
    */
   readonly maxThreadMemory?: number;

@@ -76,7 +76,10 @@ export interface CrosswsAdapter {
    * and those without hooks, are answered by the application.
    */
   handler(fetch: Handler): Handler;
-  /** Sends to all subscribers of a topic, of one namespace or of all, on every thread. */
+  /**
+   * Sends to all subscribers of a topic, of one namespace or of all, on every thread; on a thread that has had no
+   * request yet it does nothing.
+   */
   publish(topic: string, data: unknown, options?: { readonly namespace?: string }): void;
   /** Closes all peers of this thread. */
   close(code?: number, reason?: string): Promise<void>;

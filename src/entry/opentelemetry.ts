@@ -144,12 +144,13 @@ function describeRequest(request: Request, info: HandlerInfo, isKnown: boolean):
   if (search !== "") attributes["url.query"] = search.slice(1);
   const userAgent = headers.get("user-agent");
   if (userAgent !== null) attributes["user_agent.original"] = userAgent;
-  const peer = info.requestIP(request);
-  if (peer === null) {
-    attributes["network.transport"] = "unix";
+  const { remoteAddr, peerAddr } = info;
+  if (remoteAddr.transport === "tcp") attributes["client.address"] = remoteAddr.hostname;
+  if (peerAddr.transport === "tcp") {
+    attributes["network.peer.address"] = peerAddr.hostname;
+    attributes["network.peer.port"] = peerAddr.port;
   } else {
-    attributes["client.address"] = attributes["network.peer.address"] = peer.address;
-    attributes["network.peer.port"] = peer.port;
+    attributes["network.transport"] = "unix";
   }
   return attributes;
 }

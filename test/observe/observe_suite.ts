@@ -127,7 +127,8 @@ for (const runtime of runtimes) {
           const ask = async (path: string, init?: RequestInit): Promise<void> => {
             await (await fetch(url + path, init)).arrayBuffer();
           };
-          await ask("a?b=c", { headers: { traceparent: `00-${TRACE_ID}-${PARENT_ID}-01`, "user-agent": "test" } });
+          const traced = { traceparent: `00-${TRACE_ID}-${PARENT_ID}-01`, "user-agent": "test" };
+          await ask("a?b=c", { headers: { ...traced, "x-forwarded-for": "203.0.113.7" } });
           for (const path of ["missing", "busy", "throws"]) await ask(path);
           await ask("", { method: "PROPFIND" });
           // One for each request, and those that were made within.
@@ -216,7 +217,7 @@ function assertSpans(spans: readonly PrintedSpan[], url: URL): void {
     "server.port": Number(url.port),
     "network.protocol.name": "http",
     "user_agent.original": "test",
-    "client.address": "127.0.0.1",
+    "client.address": "203.0.113.7",
     "network.peer.address": "127.0.0.1",
     "http.response.status_code": 200,
   });

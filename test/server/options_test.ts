@@ -64,8 +64,8 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "maxQueue", allowed: "a whole number from 0 to 1000000", tooLow: -1, tooHigh: 1_000_001 },
   {
     name: "maxThreadMemory",
-    allowed: "a whole number of bytes from 0 to 68719476736",
-    tooLow: -1,
+    allowed: "0, or a whole number of bytes from 16777216 to 68719476736",
+    tooLow: 16 * 2 ** 20 - 1,
     tooHigh: 2 ** 36 + 1,
   },
   { name: "maxRequestsPerThread", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },

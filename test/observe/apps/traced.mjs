@@ -4,4 +4,5 @@ import { serve } from "@trivet/http";
 
 const MODELS = { "event-driven": {}, "hybrid": { model: "hybrid", threads: 1 } };
 const module = new URL("./traced_handler.mjs", import.meta.url);
-serve({ port: 0, hostname: "127.0.0.1", module, onError: () => {}, ...MODELS[process.argv[2]] });
+const options = { port: 0, hostname: "127.0.0.1", module, trustProxy: { from: "loopback" }, onError: () => {} };
+serve({ ...options, ...MODELS[process.argv[2]] });
