@@ -22,8 +22,11 @@ const TICKS_PER_TIMEOUT = 8;
 
 /** A clock that is exact to a tick. */
 export class CoarseClock {
-  /** The time at the last tick, on the runtime's monotonic clock. */
-  nowMs: number;
+  /**
+   * The time that was counted up to the last tick. What passes while the loop is held up counts as one tick, since what
+   * clients have sent meanwhile has not been read.
+   */
+  nowMs = 0;
   /** The field line of Date with its CRLF (RFC 9110 section 6.6.1). */
   dateLine = "";
   /** The time between ticks. */
@@ -31,17 +34,17 @@ export class CoarseClock {
   readonly #clock: Clock;
   readonly #onTick: (elapsedMs: number) => void;
   #timer: Timer | null = null;
+  #tickedAtMs = 0;
   #dateSecond = -1;
 
   /**
    * @param clock The runtime's clock.
    * @param timeoutsMs The timeouts to be watched; 0 stands for none.
-   * @param onTick Called at each tick with the time that has passed since the tick before.
+   * @param onTick Called at each tick with the time that was counted since the tick before.
    */
   constructor(clock: Clock, timeoutsMs: readonly number[], onTick: (elapsedMs: number) => void) {
     this.#clock = clock;
     this.#onTick = onTick;
-    this.nowMs = clock.nowMs();
     const shortestMs = Math.min(...timeoutsMs.filter((timeoutMs) => timeoutMs > 0), Infinity);
     this.tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
     this.#refreshDate();
@@ -55,7 +58,7 @@ export class CoarseClock {
   /** Begins to tick; calling it again changes nothing. */
   start(): void {
     if (this.#timer !== null) return;
-    this.nowMs = this.#clock.nowMs();
+    this.#tickedAtMs = this.#clock.nowMs();
     this.#refreshDate();
     this.#timer = this.#clock.every(this.tickMs, () => this.#tick());
   }
@@ -67,10 +70,12 @@ export class CoarseClock {
   }
 
   #tick(): void {
-    const beforeMs = this.nowMs;
-    this.nowMs = this.#clock.nowMs();
+    const beforeMs = this.#tickedAtMs;
+    this.#tickedAtMs = this.#clock.nowMs();
+    const countedMs = Math.min(this.#tickedAtMs - beforeMs, this.tickMs);
+    this.nowMs += countedMs;
     this.#refreshDate();
-    this.#onTick(this.nowMs - beforeMs);
+    this.#onTick(countedMs);
   }
 
   #refreshDate(): void {

@@ -10,6 +10,26 @@ const LATENESS_MS = 1_000;
 
 const hello = () => new Response("hello");
 
+describe("a turn that takes longer than a timeout", () => {
+  const ROWS: readonly (readonly [what: string, first: string, then: string])[] = [
+    ["the rest of a head", "GET / HTTP/1.1\r\n", "Host: a.test\r\n\r\n"],
+    ["the next request", `${get("/")}`, get("/")],
+    ["the rest of a body", "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nab", "cd"],
+  ];
+  for (const [what, first, then] of ROWS) {
+    test(`is not charged to a client: ${what} that could not be read meanwhile is answered`, async () => {
+      const timeouts = { headersTimeout: 5_000, keepAliveTimeout: 5_000, requestTimeout: 5_000 };
+      const { send, clock } = await startMemoryServer(async (request) => new Response(await request.text()), timeouts);
+      const peer = await send(first);
+      await clock.holdUp(20_000);
+      peer.send(then);
+      await clock.settle();
+      assert.deepEqual(new Set(statuses(peer.received())), new Set([200]));
+      assert.equal(peer.serverSide, "open");
+    });
+  }
+});
+
 describe("headersTimeout", () => {
   test("ends a head that trickles in, one byte a second, with 408 and a close", async () => {
     const { connect, clock, server } = await startMemoryServer(hello, { headersTimeout: 10_000 });
