@@ -30,7 +30,7 @@ export interface WebSocketOptions {
    * Pages of which origin may connect. Browsers let every page connect to every WebSocket, and send their cookies
    * along: where cookies or the network say who may do what, set it. `"same"`: pages of the host that is asked. A list:
    * origins such as `"https://a.example"`. A function is given the value of Origin, `null` where there is none, which
-   * the others refuse with 403. Default: any.
+   * the others refuse with 403, and says at once whether it may. Default: any.
    */
   readonly origin?: "same" | readonly string[] | ((origin: string | null) => boolean);
   /**

@@ -87,7 +87,12 @@ function chooseProtocol(offered: readonly string[], wanted: WebSocketOptions["pr
 
 function isOriginAllowed(origin: string | null, uri: string, allowed: WebSocketOptions["origin"]): boolean {
   if (allowed === undefined) return true;
-  if (typeof allowed === "function") return allowed(origin);
+  if (typeof allowed === "function") {
+    const given: unknown = allowed(origin);
+    if (typeof given === "boolean") return given;
+    // A promise, which is true whatever comes of it, must let no page in.
+    throw new TypeError(`The function \`origin\` must give true or false at once, got ${typeof given}.`);
+  }
   if (origin === null) return false;
   if (allowed !== "same") return allowed.includes(origin);
   // A proxy that ends TLS leaves the host as it was and not the scheme, so that only the host tells.

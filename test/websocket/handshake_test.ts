@@ -198,6 +198,14 @@ describe("a request that does not become a WebSocket", () => {
       assert.ok(cause.message.includes(name), cause.message);
     });
   }
+
+  for (const given of [Promise.resolve(false), undefined, "https://a.test"] as unknown as boolean[]) {
+    test(`because \`origin\` gives no boolean but ${typeof given}, which must not count as a yes`, async () => {
+      const { send, reported } = await startMemoryServer(echo({ origin: () => given }));
+      assert.deepEqual(statuses((await send(webSocketRequest())).received()), [500]);
+      assert.ok(reported[0].cause instanceof TypeError, String(reported[0].cause));
+    });
+  }
 });
 
 describe("a request that becomes a WebSocket", () => {
