@@ -16,6 +16,7 @@ import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
 import { passedOnLines } from "./fetched_response.ts";
 import { readForeignHeaders, toByteStream } from "./foreign_response.ts";
 import { isNativeResponse } from "./native_body.ts";
+import { areGone } from "./pieces.ts";
 import type { ResponseContent, ResponseSource } from "./response_source.ts";
 
 /** What the runtime tells of its own responses. There is one for each process or thread, as there is one class. */
@@ -81,6 +82,9 @@ function readParts(response: unknown): ResponseSource | Promise<ResponseSource> 
   if (own === null) return readForeignResponse(response);
   const { content } = own;
   if (content === null || typeof content === "string" || content instanceof Uint8Array) {
+    if (content instanceof Uint8Array && areGone(content)) {
+      throw invalid("The memory of the body was transferred before it was sent: give the response a copy");
+    }
     return toSource(own, content, null);
   }
   return own.isStream ? toSource(own, readStream(content.body), null) : readNative(own, content, own.blobBytes, true);

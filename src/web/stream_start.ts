@@ -8,7 +8,7 @@
  * @module
  */
 
-import { invalidPiece, joinPieces, toPiece } from "./pieces.ts";
+import { areGone, invalidPiece, joinPieces, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
 import type { StreamShare } from "./stream_share.ts";
 
@@ -83,6 +83,7 @@ export class StreamStart {
     if (this.#isOver) return;
     this.#pending = null;
     if (result.done) {
+      if (this.#failIfGone()) return;
       this.#isOver = true;
       this.#events.onWhole(joinPieces(this.#held, this.#heldBytes));
       return;
@@ -105,9 +106,16 @@ export class StreamStart {
   }
 
   #handOver(): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#failIfGone()) return;
     this.#isOver = true;
     this.#events.onUnderWay(this.#held, this.#pending);
+  }
+
+  /** What is held can have lost its memory meanwhile. */
+  #failIfGone(): boolean {
+    const isGone = this.#held.some(areGone);
+    if (isGone) this.#fail(invalidPiece());
+    return isGone;
   }
 
   #fail(cause: unknown): void {

@@ -200,7 +200,10 @@ export class Http1Connection extends AcceptedConnection
 
   /** Hands over what was gathered. Returns whether the peer keeps up. */
   flush(): boolean {
-    if (!this.outbound.flush()) return false;
+    if (!this.outbound.flush()) {
+      if (this.outbound.hasLostBytes) this.abort(Verdicts.lostBytes());
+      return false;
+    }
     this.#peerEnd?.seen();
     this.responder.everythingLeft();
     return true;

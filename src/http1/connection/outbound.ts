@@ -118,6 +118,8 @@ export class Outbound {
   #isFlushDue = false;
   /** Whether the transport holds more than it likes, until its next drain. */
   isCongested = false;
+  /** Whether bytes have lost their memory that had to be sent: the peer must not be told that all came. */
+  hasLostBytes = false;
   /** When the peer must have taken what the transport holds, on the clock of the server. */
   writeAtMs = Infinity;
 
@@ -243,6 +245,7 @@ export class Outbound {
     this.#closeOpenPiece();
     this.#releaseOpenPiece();
     while (this.#sentPieces < this.#pieces.length && !this.isCongested) this.#writeJointly();
+    if (this.hasLostBytes) return false;
     if (this.#sentPieces === this.#pieces.length) {
       this.#pieces = NO_PIECES;
       this.#sentPieces = 0;
@@ -302,8 +305,15 @@ export class Outbound {
     const first = this.#sentPieces;
     let jointBytes = pieces[first].byteLength;
     let end = first + 1;
+    this.hasLostBytes ||= jointBytes === 0;
     while (end < pieces.length && jointBytes + pieces[end].byteLength <= MAX_JOINT_WRITE_BYTES) {
+      // No piece is empty when it is added.
+      this.hasLostBytes ||= pieces[end].byteLength === 0;
       jointBytes += pieces[end++].byteLength;
+    }
+    if (this.hasLostBytes) {
+      this.#congest();
+      return;
     }
     this.#sentPieces = end;
     this.#gatheredBytes -= jointBytes;

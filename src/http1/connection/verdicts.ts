@@ -90,6 +90,14 @@ export function tooLate(): TrivetError {
   return new TrivetError("too-late", "The final response is out, so that the peer can't be asked for content.");
 }
 
+/** The error of a response whose length was announced, and whose bytes are not there any more. */
+export function lostBytes(): TrivetError {
+  return new TrivetError(
+    "response-content-failed",
+    "The memory of the response's body was transferred before the client had taken it: give the response a copy.",
+  );
+}
+
 /** The error of a client that has sent FIN and is not there any more. */
 export function gone(): TrivetError {
   return new TrivetError("peer-disconnected", "The peer ended the connection and does not take the response.");

@@ -340,3 +340,85 @@ describe("one client that pipelines without pause", () => {
     assert.equal(statuses(greedy.received()).length, 50);
   });
 });
+
+describe("bytes that have lost their memory", () => {
+  const lose = (bytes: Uint8Array<ArrayBuffer>): Uint8Array => {
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    return bytes;
+  };
+  const given = (): Uint8Array<ArrayBuffer> => new Uint8Array([1, 2, 3]);
+  const streamOf = (...chunks: unknown[]): ReadableStream =>
+    new ReadableStream({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(chunk);
+        controller.close();
+      },
+    });
+  const LOST: readonly { name: string; make(): Response }[] = [
+    {
+      name: "as the body",
+      make() {
+        const bytes = given();
+        const response = new HttpResponse(bytes);
+        lose(bytes);
+        return response;
+      },
+    },
+    { name: "as a chunk", make: () => new HttpResponse(streamOf(lose(given()))) },
+    { name: "as a chunk behind another", make: () => new HttpResponse(streamOf(given(), lose(given()))) },
+    {
+      name: "as a chunk that is a view",
+      make() {
+        const bytes = given();
+        const view = new DataView(bytes.buffer);
+        lose(bytes);
+        return new HttpResponse(streamOf(view));
+      },
+    },
+    {
+      name: "while a chunk is held for the first turn",
+      make() {
+        const bytes = given();
+        let isFirst = true;
+        return new HttpResponse(
+          new ReadableStream({
+            pull(controller) {
+              if (isFirst) controller.enqueue(bytes);
+              else lose(bytes);
+              if (!isFirst) controller.close();
+              isFirst = false;
+            },
+          }, { highWaterMark: 0 }),
+        );
+      },
+    },
+  ];
+  for (const { name, make } of LOST) {
+    test(`are no response, and nothing of one is sent before the 500: ${name}`, async () => {
+      const { send } = await startMemoryServer((request) =>
+        request.url.endsWith("/next") ? new HttpResponse("next") : make()
+      );
+      const peer = await send(get("/") + get("/next"));
+      assert.deepEqual(statuses(peer.received()), [500, 200]);
+      assert.ok(peer.received().endsWith("next"));
+    });
+  }
+
+  test("while the client does not take them end the connection: what follows must not be taken for them", async () => {
+    const chunks = [256, 64].map((kib) => new Uint8Array(kib * 1024));
+    const { runtime, clock, server } = await startMemoryServer((request) =>
+      new HttpResponse(request.url.endsWith("/next") ? "next" : streamOf(...chunks))
+    );
+    const peer = runtime.connect();
+    peer.stopReading();
+    peer.send(get("/") + get("/next"));
+    await clock.settle();
+    // What the transport was given is in its hands.
+    lose(chunks[1]);
+    peer.read();
+    await clock.settle();
+    assert.equal(peer.serverSide, "closed");
+    assert.doesNotMatch(peer.received(), /next/);
+    assert.deepEqual(server.stats().errors, { "response-content-failed": 1 });
+  });
+});
