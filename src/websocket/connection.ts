@@ -141,7 +141,8 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   /** Sends a Ping; outside of "open" nothing is sent. */
   ping(payload: Uint8Array): void {
     if (this.#closing.state !== "open") return;
-    if (this.#outgoing.keptBytes - this.bufferedBytes > this.#settings.maxBufferedBytes) {
+    if (this.#isOverfull) this.#flush();
+    if (this.#isOverfull) {
       this.fallBehind();
       return;
     }
@@ -383,12 +384,17 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     return this.#mayWait(bytes);
   }
 
-  /** One message may be longer than what may wait; what is beside messages may be as much again. */
+  /** One message may be longer than what may wait. */
   #mayWait(bytes: number): boolean {
+    if (this.#isOverfull) return false;
+    const { bufferedBytes } = this.#outgoing;
+    return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
+  }
+
+  /** Whether too much waits beside the payload of messages: it may be as much again. */
+  get #isOverfull(): boolean {
     const { bufferedBytes, keptBytes } = this.#outgoing;
-    const { maxBufferedBytes } = this.#settings;
-    if (keptBytes - bufferedBytes > maxBufferedBytes) return false;
-    return bufferedBytes === 0 || bufferedBytes + bytes <= maxBufferedBytes;
+    return keptBytes - bufferedBytes > this.#settings.maxBufferedBytes;
   }
 
   #cutOff(code: ErrorCode, message: string): void {

@@ -457,6 +457,9 @@ describe("what a handler does wrong", () => {
     }
     await clock.settle();
     assert.equal(frames().length, 40);
+    for (let pings = 0; pings < 20_000; pings++) socket.ping();
+    await clock.settle();
+    assert.equal(frames().length, 20_040);
     assert.equal(socket.readyState, 1);
   });
 
