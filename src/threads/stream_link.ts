@@ -7,7 +7,7 @@
  * @module
  */
 
-import { invalidPiece, toPiece } from "../web/pieces.ts";
+import { areGone, invalidPiece, toPiece } from "../web/pieces.ts";
 import type { StreamShare } from "../web/stream_share.ts";
 
 /** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
@@ -99,6 +99,11 @@ export class StreamSender {
   }
 
   #send(bytes: Uint8Array): void {
+    // What was held can have lost its memory meanwhile.
+    if (areGone(bytes)) {
+      this.#fail(invalidPiece());
+      return;
+    }
     // Counted first: the target may give the buffer away.
     this.#creditBytes -= bytes.byteLength;
     // An empty chunk would take no credit, so that nothing would bound how many wait.

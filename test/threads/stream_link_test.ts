@@ -117,6 +117,19 @@ describe("who sends a stream", () => {
     assert.equal(pulls, CREDIT_BYTES / (64 * KIB) + 1);
   });
 
+  test("fails at a chunk that has lost its memory while it was held", async () => {
+    const { sender, controller, said, give } = createSender();
+    await give(CREDIT_BYTES);
+    const held = new Uint8Array(5);
+    controller.enqueue(held);
+    await settle();
+    structuredClone(held.buffer, { transfer: [held.buffer] });
+    sender.grant(CREDIT_BYTES);
+    await settle();
+    assert.equal(said.length, 2);
+    assert.match(String(said[1]), /^fail: .*memory was transferred/);
+  });
+
   test("sees the end of the stream without credit", async () => {
     const { controller, said, give } = createSender();
     await give(CREDIT_BYTES);
