@@ -48,7 +48,20 @@ export function streamTurns(): number {
  */
 export function readResponse(response: unknown): ResponseSource | Promise<ResponseSource> {
   try {
-    return readParts(response);
+    if (typeof response !== "object" || response === null) {
+      throw invalid(
+        `The handler must give a Response, not ${response === null ? "null" : `a value of type ${typeof response}`}`,
+      );
+    }
+    const own = takeHttpResponse(response);
+    if (own === null) return readForeignResponse(response);
+    const { content } = own;
+    if (content === null || typeof content === "string") return toSource(own, content, null);
+    if (content instanceof Uint8Array) {
+      if (!areGone(content)) return toSource(own, content, null);
+      throw invalid("The memory of the body was transferred before it was sent: give the response a copy");
+    }
+    return own.isStream ? toSource(own, readStream(content.body), null) : readNative(own, content, own.blobBytes, true);
   } catch (error) {
     discardResponse(response);
     throw error;
@@ -71,24 +84,6 @@ export function discardSource({ content }: ResponseSource): void {
 }
 
 function ignore(): void {}
-
-function readParts(response: unknown): ResponseSource | Promise<ResponseSource> {
-  if (typeof response !== "object" || response === null) {
-    throw invalid(
-      `The handler must give a Response, not ${response === null ? "null" : `a value of type ${typeof response}`}`,
-    );
-  }
-  const own = takeHttpResponse(response);
-  if (own === null) return readForeignResponse(response);
-  const { content } = own;
-  if (content === null || typeof content === "string" || content instanceof Uint8Array) {
-    if (content instanceof Uint8Array && areGone(content)) {
-      throw invalid("The memory of the body was transferred before it was sent: give the response a copy");
-    }
-    return toSource(own, content, null);
-  }
-  return own.isStream ? toSource(own, readStream(content.body), null) : readNative(own, content, own.blobBytes, true);
-}
 
 /** What is asked of a response that this package did not make. */
 interface ForeignResponse {
