@@ -2,8 +2,8 @@
  * How much of a turn of the event loop the streams of handlers may take.
  *
  * A stream that always has a next piece never lets the loop turn: each read is answered within the same turn, for as long
- * as the client takes what is sent. So together they have some milliseconds, and then others are served. It must not know
- * what is read or written, nor for whom.
+ * as the client takes what is sent. A client that floods a WebSocket has a next frame as long. So together they have some
+ * milliseconds, and then others are served. It must not know what is read or written, nor for whom.
  *
  * @module
  */

@@ -9,6 +9,7 @@
 
 import { type ErrorCode, TrivetError } from "../api/errors.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
+import type { StreamShare } from "../web/stream_share.ts";
 import { ClosingHandshake } from "./closing_handshake.ts";
 import { CLOSE_GOING_AWAY, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, NEED_MORE } from "./codec/frame_decoder.ts";
@@ -27,6 +28,8 @@ import type { Subscriber, Subscription } from "./topics.ts";
 
 /** Above this, the client is not read until it has taken what waits: an echo must not pile up. */
 const MAX_BUFFERED_WHILE_READING = 1024 * 1024;
+/** More frames than that in what came at once count against the share of the turn: few clients send as many. */
+const MAX_UNCOUNTED_FRAMES = 16;
 const NO_BYTES = new Uint8Array(0);
 
 /** One WebSocket. */
@@ -35,6 +38,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   subscriptions: Map<string, Subscription> | null = null;
   readonly #service: SocketService;
   readonly #settings: WebSocketSettings;
+  readonly #share: StreamShare;
   readonly #receiver: SocketReceiver;
   readonly #incoming: IncomingFrames;
   readonly #outgoing: OutgoingFrames;
@@ -44,6 +48,8 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   #isDecoding = false;
   /** The receiver takes no further message for now. */
   #isHeld = false;
+  /** The share of this turn is used up: others are served before the next frame. */
+  #isResting = false;
   #isPaused = false;
   #peerHasEnded = false;
   #flushIsDue = false;
@@ -54,16 +60,19 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
    * @param service What all of a thread share.
    * @param settings Its bounds.
    * @param compression How messages are compressed, where that was agreed on.
+   * @param share How much of a turn a client that always has a next frame may take.
    * @param receiver Is told of it.
    */
   constructor(
     service: SocketService,
     settings: WebSocketSettings,
     compression: CompressionTools | null,
+    share: StreamShare,
     receiver: SocketReceiver,
   ) {
     this.#service = service;
     this.#settings = settings;
+    this.#share = share;
     this.#receiver = receiver;
     this.#deadlines = new SocketDeadlines(service.open, settings);
     const { maxMessageBytes, compression: settled } = settings;
@@ -169,6 +178,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (!this.#isHeld) return;
     this.#isHeld = false;
     this.#deadlines.heard();
+    this.#restIfDue();
     this.#decode();
   }
 
@@ -273,12 +283,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#isDecoding || this.#closing.state === "connecting") return;
     this.#isDecoding = true;
     let event: number;
+    let frames = 0;
     do {
       event = NEED_MORE;
       while (this.#mayDecode()) {
         event = this.#incoming.next();
         if (event === NEED_MORE) break;
         this.#take(event);
+        if (++frames > MAX_UNCOUNTED_FRAMES) this.#restIfDue();
       }
       this.#flush();
       // What had to be sent first may have left by now.
@@ -291,7 +303,18 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#peerHasEnded && this.#mayDecode()) this.#channel!.abort();
   }
 
+  /** Reads no further in this turn where the share of it is used up. */
+  #restIfDue(): void {
+    if (this.#isResting || this.#share.take()) return;
+    this.#isResting = true;
+    this.#share.wait(() => {
+      this.#isResting = false;
+      this.#decode();
+    });
+  }
+
   #mayDecode(): boolean {
+    if (this.#isResting) return false;
     if (this.#closing.state !== "open" && this.#closing.state !== "closing") return false;
     if (this.#incoming.isWaiting) return false;
     // The handler gets nothing more: only the client's Close is waited for.

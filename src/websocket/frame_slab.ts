@@ -77,6 +77,15 @@ export class FrameSlab {
     return toPiece(bytes, start, start + frameBytes, payload.byteLength);
   }
 
+  /** A small frame that was made elsewhere, copied behind those before it: many of them leave in one write. */
+  copy(frame: Uint8Array): Piece {
+    this.#reserve(frame.byteLength);
+    const start = this.#usedBytes;
+    this.#bytes.set(frame, start);
+    this.#usedBytes = start + frame.byteLength;
+    return toPiece(this.#bytes, start, this.#usedBytes, 0);
+  }
+
   /**
    * The frame of a message, in memory that is used for the next one too: it has to be sent, or copied, at once. Making
    * memory for a frame costs more than copying as much. `null` where it is too long for that.

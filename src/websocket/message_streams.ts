@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { StreamShare } from "../web/stream_share.ts";
 import type { Message } from "./incoming_frames.ts";
 
 /** What the stream of messages that come asks of the socket. */
@@ -89,15 +90,16 @@ export class OutgoingMessages {
   /**
    * @param target The socket.
    * @param hasOpened Whether messages can be sent; else `open` says when.
+   * @param share How much of a turn writing may take.
    */
-  constructor(target: MessageTarget, hasOpened: boolean) {
+  constructor(target: MessageTarget, hasOpened: boolean, share: StreamShare) {
     this.writable = new WritableStream<string | ArrayBufferLike | ArrayBufferView>({
       start: (controller) => {
         this.#controller = controller;
         return hasOpened ? undefined : new Promise<void>((resolve) => this.#open = resolve);
       },
       write: (message) => {
-        if (target.send(message)) return;
+        if (target.send(message)) return share.take() ? undefined : new Promise<void>((resolve) => share.wait(resolve));
         return new Promise<void>((resolve, reject) => {
           this.#write = { resolve, reject };
         });

@@ -150,7 +150,7 @@ export class OutgoingFrames {
 
   /** Adds a control frame that may overtake messages. */
   addControl(frame: Uint8Array<ArrayBuffer>): void {
-    if (!this.#isClosed) this.#addPiece(toPiece(frame, 0, frame.byteLength, 0));
+    if (!this.#isClosed) this.#addPiece(this.#slab.copy(frame));
   }
 
   /** Adds a frame behind all messages. */

@@ -8,6 +8,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { ServerWebSocket, WebSocketClose } from "../api/websocket.ts";
+import type { StreamShare } from "../web/stream_share.ts";
 import { CLOSE_NORMAL, CLOSE_WITHOUT_CODE, isCloseCode, MAX_CONTROL_BYTES, MAX_REASON_BYTES } from "./codec/frame.ts";
 import type { WebSocketConnection } from "./connection.ts";
 import type { Message } from "./incoming_frames.ts";
@@ -47,6 +48,7 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   readonly url: string;
   readonly protocol: string;
   readonly extensions: string;
+  readonly #share: StreamShare;
   readonly #reportError: (error: TrivetError) => void;
   readonly #connection: WebSocketConnection;
   #binaryType: "blob" | "arraybuffer" = "blob";
@@ -62,11 +64,13 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   /**
    * @param description What it is.
    * @param connect Makes its connection, which tells the receiver what happens.
+   * @param share How much of a turn its writable stream may take.
    * @param reportError Counts errors, and tells the user of those that are the handler's.
    */
   constructor(
     description: SocketDescription,
     connect: (receiver: SocketReceiver) => WebSocketConnection,
+    share: StreamShare,
     reportError: (error: TrivetError) => void,
   ) {
     super((thrown) => {
@@ -76,6 +80,7 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
     this.url = description.url;
     this.protocol = description.protocol;
     this.extensions = description.extensions;
+    this.#share = share;
     this.#reportError = reportError;
     this.#connection = connect({
       opened: () => this.#takeOpen(),
@@ -110,14 +115,18 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   get writable(): WritableStream<string | ArrayBufferLike | ArrayBufferView> {
     if (this.#outgoing === null) {
       const hasOpened = this.readyState !== 0;
-      this.#outgoing = new OutgoingMessages({
-        send: (message) => {
-          if (this.readyState !== 1) throw closedError();
-          this.#connection.send(toPayload(message));
-          return this.#connection.flush();
+      this.#outgoing = new OutgoingMessages(
+        {
+          send: (message) => {
+            if (this.readyState !== 1) throw closedError();
+            this.#connection.send(toPayload(message));
+            return this.#connection.flush();
+          },
+          close: () => this.close(CLOSE_NORMAL),
         },
-        close: () => this.close(CLOSE_NORMAL),
-      }, hasOpened);
+        hasOpened,
+        this.#share,
+      );
       if (this.#close !== null) this.#outgoing.fail(this.#failure ?? closedError());
     }
     return this.#outgoing.writable;

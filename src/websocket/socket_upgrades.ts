@@ -95,10 +95,12 @@ export class SocketUpgrades {
     if (protocol !== "") headers.set("sec-websocket-protocol", protocol);
     if (extensions !== "") headers.set("sec-websocket-extensions", extensions);
     const { response, connection: upgraded } = info.upgrade("websocket", { headers });
+    const share = exchange.connection.services.streamShare;
     let connection!: WebSocketConnection;
     const socket = new ServerSocket(
       { url: uri.replace(/^http/, "ws"), protocol, extensions },
-      (receiver) => connection = new WebSocketConnection(this.#service, settings, tools, receiver),
+      (receiver) => connection = new WebSocketConnection(this.#service, settings, tools, share, receiver),
+      share,
       (error) => exchange.connection.responder.reportLateError(exchange, error),
     );
     const draining = this.#watchDraining(info);

@@ -5,6 +5,10 @@ import { describe, test } from "node:test";
 import type { HandlerInfo } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
+import type { ByteChannel } from "../../src/exchange/byte_channel.ts";
+import { FrameSlab } from "../../src/websocket/frame_slab.ts";
+import { OutgoingFrames } from "../../src/websocket/outgoing_frames.ts";
+import type { SendTurns } from "../../src/websocket/send_turns.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, type MemoryServer, startMemoryServer } from "../support/memory_server.ts";
 import { closePayload, concat, frame, type ServerFrame } from "../support/websocket_frames.ts";
@@ -472,6 +476,74 @@ describe("what a handler does wrong", () => {
   });
 });
 
+describe("bytes that have lost their memory", () => {
+  const LOST: Readonly<Record<string, () => ArrayBuffer | ArrayBufferView>> = {
+    "a buffer": () => lose(new Uint8Array(9)).buffer,
+    "a view": () => lose(new Uint8Array(9)),
+    "a view of other numbers": () => lose(new Uint16Array(9)),
+    "a DataView": () => lose(new DataView(new ArrayBuffer(9))),
+    "a view of memory of WebAssembly that has grown": () => {
+      const memory = new WebAssembly.Memory({ initial: 1 });
+      const bytes = new Uint8Array(memory.buffer, 0, 9);
+      memory.grow(1);
+      return bytes;
+    },
+  };
+  const lose = <T extends ArrayBufferView>(view: T): T => {
+    structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+    return view;
+  };
+  const SENDERS: Readonly<Record<string, (socket: ServerWebSocket, bytes: ArrayBuffer) => unknown>> = {
+    "sent": (socket, bytes) => socket.send(bytes),
+    "published": (socket, bytes) => socket.publish("topic", bytes),
+    "a Ping": (socket, bytes) => socket.ping(bytes),
+    "written": (socket, bytes) => socket.writable.getWriter().write(bytes),
+  };
+
+  for (const [name, make] of Object.entries(LOST)) {
+    for (const compress of [false, { threshold: 0 }]) {
+      test(`are refused with a TypeError, and what follows is whole: ${name}, ${compress ? "" : "not "}compressed`, async () => {
+        const { client, clock } = await start((socket) => socket.subscribe("topic"));
+        const other = await client({ compress });
+        for (const send of Object.values(SENDERS)) {
+          const { socket, shown } = await client({ compress });
+          const bytes = make() as ArrayBuffer;
+          await assert.rejects(async () => await send(socket, bytes), TypeError);
+          socket.send("next");
+          await clock.settle();
+          assert.deepEqual(shown(), ["text next"]);
+        }
+        assert.deepEqual(other.shown(), []);
+      });
+    }
+  }
+
+  test("while they wait for the client, or are to be compressed, are sent as they were", async () => {
+    for (const bytes of [9, 300_000].map((length) => new Uint8Array(length).fill(7))) {
+      const { client, clock } = await start((socket) => socket.subscribe("topic"));
+      const [{ socket, peer, frames }, other] = [await client(), await client()];
+      peer.stopReading();
+      other.peer.stopReading();
+      socket.send(new Uint8Array(300_000));
+      const sent = bytes.slice();
+      const published = bytes.slice();
+      socket.send(sent);
+      socket.send(new Blob([new Uint8Array(1)]));
+      const behind = bytes.slice();
+      socket.send(behind);
+      socket.publish("topic", published);
+      for (const one of [sent, published, behind]) lose(one);
+      await clock.settle();
+      peer.read();
+      other.peer.read();
+      for (let i = 0; i < 50; i++) await clock.settle();
+      const [, first, , second] = frames();
+      assert.deepEqual([first.payload, second.payload], [bytes, bytes]);
+      assert.deepEqual(other.frames()[0].payload, bytes);
+    }
+  });
+});
+
 describe("deadlines", () => {
   test("a client that is not heard gets a Ping, and is cut off when it does not answer", async () => {
     const log: string[] = [];
@@ -845,6 +917,88 @@ describe("messages as streams", () => {
     peer.read();
     for (let i = 0; i < 300 && frames().length < 200; i++) await clock.settle();
     assert.equal(frames().length, 200);
+  });
+});
+
+describe("a turn of the event loop", () => {
+  /** Starts a server to which each look at the clock, by which turns are measured, takes a millisecond. */
+  async function startSlow(use: (socket: ServerWebSocket) => void): Promise<Started> {
+    const started = await start(use);
+    const { clock } = started.runtime;
+    const { nowMs } = clock;
+    let looks = 0;
+    clock.nowMs = () => nowMs.call(clock) + looks++;
+    return started;
+  }
+
+  const FLOOD = 1000;
+  /** What leads to something with each frame that comes; calls back with each. */
+  const FLOODS: Readonly<Record<string, (socket: ServerWebSocket, count: () => void) => void>> = {
+    "its events": (socket, count) => {
+      socket.onmessage = count;
+    },
+    "a loop": async (socket, count) => {
+      for await (const _message of socket) count();
+    },
+    "a reader": async (socket, count) => {
+      const reader = socket.readable.getReader();
+      while (!(await reader.read()).done) count();
+    },
+  };
+
+  for (const [name, use] of Object.entries(FLOODS)) {
+    test(`is shared between a client that floods ${name} and others, and all messages are taken`, async () => {
+      let taken = 0;
+      const { client, clock } = await startSlow((socket) => use(socket, () => taken++));
+      const { peer, shown } = await client();
+      // A Pong is sent behind what came before its Ping.
+      peer.send(concat(...Array.from({ length: FLOOD }, () => text("x".repeat(200))), frame({ opcode: 9 })));
+      await new Promise((resolve) => setImmediate(resolve));
+      const first = taken;
+      for (let i = 0; i < 500 && taken < FLOOD; i++) await clock.settle();
+      assert.ok(first < 400, `${first} of ${FLOOD} in one turn`);
+      assert.equal(taken, FLOOD);
+      await clock.settle();
+      assert.deepEqual(shown(), ["pong "]);
+    });
+  }
+
+  test("is shared between a client that floods with Pings and others, and each is answered", async () => {
+    const { client, clock } = await startSlow(() => {});
+    const { peer, frames } = await client();
+    peer.send(concat(...Array.from({ length: FLOOD }, (_, i) => frame({ opcode: 9, payload: String(i) }))));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(frames().length < 100, `${frames().length} in one turn`);
+    for (let i = 0; i < 500 && frames().length < FLOOD; i++) await clock.settle();
+    assert.deepEqual(show(frames()), Array.from({ length: FLOOD }, (_, i) => `pong ${i}`));
+  });
+
+  test("sends the Pongs of many Pings in one write", () => {
+    const turns = { keptBytesChanged: () => {} } as unknown as SendTurns;
+    const outgoing = new OutgoingFrames(new FrameSlab(() => 0), turns, null, Infinity, () => {}, () => {});
+    const writes: Uint8Array[] = [];
+    outgoing.open({
+      write: (bytes: Uint8Array, start: number, end: number) => writes.push(bytes.slice(start, end)) > 0,
+    } as unknown as ByteChannel);
+    const pong = Uint8Array.of(0x8a, 1, 7);
+    for (let i = 0; i < 100; i++) outgoing.addControl(pong);
+    outgoing.flush();
+    assert.deepEqual(writes, [concat(...Array.from({ length: 100 }, () => pong))]);
+  });
+
+  test("is shared between what writes without waiting and others", async () => {
+    let written = 0;
+    const { client, clock } = await startSlow(async (socket) => {
+      const writer = socket.writable.getWriter();
+      for (; written < FLOOD; written++) {
+        await writer.ready;
+        await writer.write("x");
+      }
+    });
+    const { frames } = await client();
+    assert.ok(written < 300, `${written} in a few turns`);
+    for (let i = 0; i < 500 && written < FLOOD; i++) await clock.settle();
+    assert.equal(frames().length, FLOOD);
   });
 });
 
