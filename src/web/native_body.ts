@@ -30,7 +30,7 @@ export function usedResponse(): Response {
 }
 
 /** "Unusable" in the Fetch standard: the body was disturbed, or its stream is locked. */
-export function isUnusable(native: Body): boolean {
+export function isUnusable(native: Request | Response): boolean {
   return native.bodyUsed || native.body?.locked === true;
 }
 
