@@ -27,7 +27,6 @@ import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
 import * as Verdicts from "./verdicts.ts";
 
-/** One connection. */
 export class Http1Connection extends AcceptedConnection
   implements Connection, ExchangeOwner, HalfClosed, State.LifecycleOwner {
   /** The one writer of its socket, for an upgraded connection too. */
@@ -212,8 +211,6 @@ export class Http1Connection extends AcceptedConnection
   pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
     return this.outbound.pass(bytes, start, end, areBorrowed) && this.flush();
   }
-
-  // The loop.
 
   readonly #turn = (): void => {
     if (this.#isTurning) return;
