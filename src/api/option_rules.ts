@@ -14,7 +14,7 @@ import { translateForeignName } from "./wrong_calls.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** With half of it a thread of Node runs out of memory while it starts, which ends the whole process. */
+/** With half of it a thread can run out of memory while it starts, which ends the whole process. */
 const MIN_THREAD_MEMORY = 16 * MIB;
 /** The longest delay that timers of every runtime take; about 24 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;

@@ -1,7 +1,7 @@
 /**
  * Puts together what `stats()` reports.
  *
- * It decides what is added up over several loops and threads. It must not know who asks.
+ * It decides what is added up over several loops and threads. It must not know where the sums are shown.
  *
  * @module
  */
