@@ -6,13 +6,15 @@
 
 import process from "node:process";
 
+export type Commands = Readonly<Record<string, (...words: string[]) => unknown>>;
+
 /**
  * Does what each line of standard input says, a command and its words, and answers with a line of JSON, which has an
  * `error` where the command has failed.
  *
  * @param lifetimeMs When the process ends in any case; where it is given, the process ends with its input, too.
  */
-export function obey(commands: Readonly<Record<string, (...words: string[]) => unknown>>, lifetimeMs = 0): void {
+export function obey(commands: Commands, lifetimeMs = 0): void {
   // The next line comes when this one was answered, and no line is long.
   process.stdin.on("data", async (bytes: Uint8Array) => {
     const [command, ...words] = new TextDecoder().decode(bytes).trim().split(" ");

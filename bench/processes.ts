@@ -7,11 +7,12 @@
 
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import type { ServerStats } from "../mod.ts";
 import type { BenchRuntime } from "./runtimes.ts";
-import { ServerLaunch } from "./servers/launch.ts";
+import type { ServerLaunch } from "./servers/launch.ts";
 
 const STOP_DEADLINE_MS = 2_000;
 /** Enough for the first error with its stack. */
@@ -118,8 +119,7 @@ export class ServerProcess extends ChildProgram {
   ): Promise<ServerProcess> {
     // That all threads are busy is what is measured.
     const counted = parts.asModule ? ["onWarning"] as const : [];
-    const launch: ServerLaunch = { ...new ServerLaunch(), trivet, counted, ...parts };
-    return ServerProcess.#started([...command, `${folder}/bench/servers/${file}`], launch);
+    return ServerProcess.#started([...command, `${folder}/bench/servers/${file}`], { trivet, counted, ...parts });
   }
 
   /** Starts a program that listens at the port it is told in its arguments, and waits until it does. */
@@ -127,7 +127,7 @@ export class ServerProcess extends ChildProgram {
     return ServerProcess.#started(["bash", "-c", FOREIGN, "bash", `${port}`, `${copies}`, ...argv], launch);
   }
 
-  static async #started(argv: readonly string[], launch: object): Promise<ServerProcess> {
+  static async #started(argv: readonly string[], launch: Partial<ServerLaunch>): Promise<ServerProcess> {
     const server = new ServerProcess(argv, { BENCH_LAUNCH: JSON.stringify(launch) });
     const { port } = await server.answer<{ port: number }>(START_DEADLINE_MS).catch(async (error) => {
       await server.stop();
@@ -145,6 +145,17 @@ export class ServerProcess extends ChildProgram {
     return memoryOf(this.pid);
   }
 
+  /** The names of its threads, and what its descriptors are of; of one that ends meanwhile it is not known. */
+  threadsAndDescriptors(): { threads: string[]; descriptors: string[] } {
+    const folder = `/proc/${this.pid}/fd`;
+    return {
+      threads: tasksOf(this.pid).map((task) => textOf(`${this.pid}/task/${task}/comm`).trim()),
+      descriptors: attempt(() => readdirSync(folder), []).map((each) =>
+        attempt(() => readlinkSync(`${folder}/${each}`), "")
+      ),
+    };
+  }
+
   /** Begins to look for the peak of memory anew. */
   forgetPeak(): void {
     Deno.writeTextFileSync(`/proc/${this.pid}/clear_refs`, "5");
@@ -155,8 +166,8 @@ export class ServerProcess extends ChildProgram {
     return this.ask("collect", ASK_DEADLINE_MS);
   }
 
-  /** What the server counts itself, as it is; `null` from one that counts nothing. */
-  stats<T>(): Promise<T> {
+  /** What Trivet counts itself, and its errors and warnings that are counted, by their codes. */
+  stats(): Promise<{ readonly stats: ServerStats } & Record<"errors" | "warnings", Readonly<Record<string, number>>>> {
     return this.ask("stats", ASK_DEADLINE_MS);
   }
 }

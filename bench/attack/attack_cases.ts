@@ -218,7 +218,7 @@ export const LOOP_ATTACKS: readonly Attack[] = [
     options: { loops: 2 },
     takesModule: true,
     async run(site) {
-      const { stats } = await site.stats();
+      const { stats } = await site.server.stats();
       using connections = await site.open(16);
       const outcomes = await Promise.all(connections.map((each) => each.exchange(get("/thread"), PATIENCE_MS)));
       const shares = [...countEach(outcomes.map(contentOf)).values()].sort((a, b) => a - b);

@@ -5,7 +5,6 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import type { ServerStats } from "../../mod.ts";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach, figure, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
@@ -135,10 +134,6 @@ export class AttackSite {
     }
     const worstWaitMs = Math.max(...(await Promise.all(pending)).map(({ waitMs }) => waitMs));
     return { result: await done, worstWaitMs };
-  }
-
-  stats(): Promise<{ readonly stats: ServerStats; readonly warnings: Readonly<Record<string, number>> }> {
-    return this.server.stats();
   }
 }
 

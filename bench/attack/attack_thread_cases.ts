@@ -135,7 +135,7 @@ export const THREAD_ATTACKS: readonly Attack[] = [
       await rest(100);
       const { waitMs: worstWaitMs } = await site.ask("/hello");
       await computing;
-      const warnings = Object.keys((await site.stats()).warnings).join(", ") || "nothing";
+      const warnings = Object.keys((await site.server.stats()).warnings).join(", ") || "nothing";
       return {
         worstWaitMs,
         answered: `warned: ${warnings}`,

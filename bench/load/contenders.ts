@@ -8,7 +8,7 @@ import { runCommand } from "../../scripts/command.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../../test/support/test_certificates.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../processes.ts";
-import { BACKLOG, ServerLaunch } from "../servers/launch.ts";
+import { BACKLOG, type ServerLaunch } from "../servers/launch.ts";
 import type { Scenario } from "./scenarios.ts";
 
 export interface Contender {
@@ -113,8 +113,7 @@ export async function startContender(
     ? [deno, "serve", "--quiet", "-A", "--no-check", "--no-lock", "--parallel", "--host=127.0.0.1"]
       .concat(`--port=${sharedPort}`, `${runtime.folder}/bench/load/handler_module.ts`)
     : [...runtime.command, `${runtime.folder}/bench/servers/${file}`];
-  const shared = { ...new ServerLaunch(), ...launch };
-  return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], shared);
+  return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], launch);
 }
 
 function freePort(): number {

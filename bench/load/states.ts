@@ -158,7 +158,7 @@ export const STATES: readonly State[] = [
       // Connections that are cut off are no problem of the client.
       const beside = await rateOf(4_000);
       const memory = mib(server.memory().peakBytes - before);
-      const { stats } = await server.stats<{ stats: { webSockets: { open: number } } }>();
+      const { stats } = await server.stats();
       const figures = {
         "memory MiB, at most": memory,
         "open at the end": stats.webSockets.open,

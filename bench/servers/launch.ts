@@ -10,7 +10,7 @@
 import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import type { HandlerName } from "../load/handlers.ts";
-import { obey } from "../obey.ts";
+import { type Commands, obey } from "../obey.ts";
 
 /** What a server is told, as JSON in its environment, where its threads see it too. */
 export class ServerLaunch {
@@ -31,6 +31,10 @@ export class ServerLaunch {
   readonly responses: "own" | "global" | "fast" | "srvx" = "global";
   /** The folder in which the packages of npm were installed, if they are needed. */
   readonly packages: string = "";
+  /** Whether nothing but a leak is to keep the process alive when its input has ended. */
+  readonly endsByItself: boolean = false;
+  /** Where handlers of the soak write down that they are called. */
+  readonly journal: string = "";
   /** Where to listen when others listen there too: then it is one of several processes. */
   readonly sharedPort: number = 0;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
@@ -52,14 +56,15 @@ const LIFETIME_MS = 20 * 60_000;
 export const { Bun, gc } = globalThis as any;
 
 export function readLaunch(): ServerLaunch {
-  return JSON.parse(process.env.BENCH_LAUNCH ?? "null");
+  return { ...new ServerLaunch(), ...JSON.parse(process.env.BENCH_LAUNCH ?? "{}") };
 }
 
-/** Tells the port, and from now on what the server counts itself, and listens for the end. */
-export function announce(port: number, stats: () => unknown = () => null): void {
+/** Tells the port, does from now on what it is told, and listens for the end. */
+export function announce(port: number, commands: Commands = {}): void {
+  const { sharedPort, endsByItself } = readLaunch();
   // One of several processes is ended by what started them.
-  if (readLaunch()?.sharedPort > 0) setTimeout(() => process.exit(1), LIFETIME_MS).unref();
-  else obey({ collect: collectGarbage, stats }, LIFETIME_MS);
+  if (sharedPort > 0) setTimeout(() => process.exit(1), LIFETIME_MS).unref();
+  else obey({ collect: collectGarbage, ...commands }, endsByItself ? 0 : LIFETIME_MS);
   console.log(JSON.stringify({ port }));
 }
 

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread, parentPort } from "node:worker_threads";
 import type { HandlerInfo } from "../../mod.ts";
 import { countBytes } from "../load/handlers.ts";
+import { readLaunch } from "./launch.ts";
 
 export type Crash = "throw" | "reject" | "exit";
 
@@ -38,7 +39,7 @@ const BOMB_PAUSE_MS = 5;
 
 /** Different in each thread. */
 const THREAD = crypto.randomUUID().slice(0, 8);
-const journal = process.env.SOAK_JOURNAL ?? "";
+const { journal } = readLaunch();
 let calls = 0;
 
 const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promise<string | Response>>> = {

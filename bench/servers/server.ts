@@ -5,9 +5,12 @@
  */
 
 import cluster from "node:cluster";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server as NodeServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { ServeInit } from "../../mod.ts";
+import { readdirSync } from "node:fs";
+import process from "node:process";
+import { setTimeout as rest } from "node:timers/promises";
+import type { ServeInit, Server, ShutdownReport } from "../../mod.ts";
 import { type FetchHandler, importPackage } from "../load/handlers.ts";
 import { announce, BACKLOG, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
 import { createNodeHandler } from "./node_handlers.ts";
@@ -17,6 +20,16 @@ import { BUN_WEB_SOCKETS, upgradeWithWs } from "./websocket.ts";
 const MAX_BODY_BYTES = 2 ** 31;
 const PATIENCE_MS = 600_000;
 const PROCESSES = 2;
+/** A graceful stop that is overtaken has begun for so long. */
+const OVERTAKEN_AFTER_MS = 5;
+const WATCH_INTERVAL_MS = 5;
+/** Of the kinds of objects of Bun, those that hold something of the system. */
+const BUN_OBJECTS = /Timeout|Timer|Socket|Listener|Worker|MessagePort|Immediate/;
+
+/** How many threads were lost until when, in milliseconds since 1970, each time the number had changed. */
+const losses: { atMs: number; lost: number }[] = [];
+/** For how long so many threads were ready, in milliseconds; the index is the number. */
+const readyMs: number[] = [];
 
 const launch = readLaunch();
 const { serves, handler: name = "", patient, sharedPort, tls } = launch;
@@ -42,21 +55,72 @@ async function serveTrivet(): Promise<void> {
   const counters = counted.map((event) => [event, ({ code }: { code: string }) => {
     counts[event][code] = (counts[event][code] ?? 0) + 1;
   }]);
-  const server = serve(
-    {
-      port: 0,
-      hostname: HOSTNAME,
-      onListen: () => {},
-      tls,
-      ...Object.fromEntries(counters),
-      ...name === "count" && { maxRequestBodySize: MAX_BODY_BYTES },
-      ...patient && patience,
-      ...options,
-      ...asModule ? { module: moduleUrl } : { fetch: await handler() },
-    } as ServeInit,
-  );
-  await server.ready();
-  announce(server.port, () => ({ stats: server.stats(), errors: counts.onError, warnings: counts.onWarning }));
+  const init = {
+    port: 0,
+    hostname: HOSTNAME,
+    onListen: () => {},
+    tls,
+    ...Object.fromEntries(counters),
+    ...name === "count" && { maxRequestBodySize: MAX_BODY_BYTES },
+    ...patient && patience,
+    ...options,
+    ...asModule ? { module: moduleUrl } : { fetch: await handler() },
+  } as ServeInit;
+  let server = await serve(init).ready();
+  announce(server.port, {
+    stats: () => ({ stats: server.stats(), errors: counts.onError, warnings: counts.onWarning, losses, readyMs }),
+    watch: () => watchThreads(server),
+    /** Starts it anew, once it was stopped. */
+    async start() {
+      server = await serve(init).ready();
+      return { port: server.port };
+    },
+    drain: () => stopped(server, server.shutdown({ closeIdle: true })),
+    async cut() {
+      const graceful = server.shutdown({ closeIdle: true });
+      await rest(OVERTAKEN_AFTER_MS);
+      await server.stop();
+      return await stopped(server, graceful);
+    },
+    held: heldInside,
+  });
+}
+
+export type Watched = { readonly losses: typeof losses; readonly readyMs: typeof readyMs };
+export type StopReport = Awaited<ReturnType<typeof stopped>>;
+export type HeldInside = Awaited<ReturnType<typeof heldInside>>;
+
+/** Looks at the threads from inside: questions from outside would keep idle threads of Deno's own alive. */
+function watchThreads(server: Server): void {
+  let lastMs = Date.now();
+  setInterval(() => {
+    const nowMs = Date.now();
+    const { lost, ready } = server.stats().threads;
+    if (lost > (losses.at(-1)?.lost ?? 0)) losses.push({ atMs: nowMs, lost });
+    readyMs[ready] = (readyMs[ready] ?? 0) + nowMs - lastMs;
+    lastMs = nowMs;
+  }, WATCH_INTERVAL_MS);
+}
+
+/** How a server has stopped, and how many threads the process has in the moment in which that is told. */
+async function stopped(server: Server, stopping: Promise<ShutdownReport>) {
+  const report = await stopping;
+  const threadsAtEnd = readdirSync("/proc/self/task").length;
+  await server.finished;
+  return { ...report, threadsAtEnd };
+}
+
+/**
+ * What only the runtime knows: the heap of the main thread, and what it waits for, which are handles of Node and Deno and
+ * objects of Bun, whose own list is always empty.
+ */
+async function heldInside() {
+  const { heapUsed: heapBytes } = process.memoryUsage();
+  if (Bun === undefined) return { heapBytes, resources: process.getActiveResourcesInfo() };
+  const module = "bun:jsc";
+  const { heapStats } = await import(module);
+  const counts = Object.entries<number>(heapStats().objectTypeCounts).filter(([name]) => BUN_OBJECTS.test(name));
+  return { heapBytes, resources: counts.flatMap(([name, count]) => new Array<string>(count).fill(name)) };
 }
 
 async function serveDeno(): Promise<void> {
@@ -87,7 +151,7 @@ async function serveNode(): Promise<void> {
   }
   const answer = name === "ws" ? undefined : await createNodeHandler(name, handler);
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
-  if (name === "ws") await upgradeWithWs(server as Server, launch.packages);
+  if (name === "ws") await upgradeWithWs(server as NodeServer, launch.packages);
   if (patient) {
     server.headersTimeout = 0;
     server.requestTimeout = 0;

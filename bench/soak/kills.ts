@@ -5,13 +5,14 @@
  */
 
 import { setTimeout as rest } from "node:timers/promises";
-import { CpuClock } from "../processes.ts";
+import { ServerProcess } from "../processes.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
 import { countEach, type Experiment, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import type { SoakStats } from "../servers/soak_server.ts";
-import { type Entry, exchange, type RequestKind, sendOne, SoakProgram, timesEach } from "./requests.ts";
+import type { ServerStats } from "../../mod.ts";
+import type { Watched } from "../servers/server.ts";
+import { type Entry, exchange, PATIENCE_MS, type RequestKind, sendOne, timesEach } from "./requests.ts";
 
 /** A model whose threads are killed, and the longest time until a thread crashes that was told to. */
 interface Killed extends Contestant {
@@ -87,13 +88,14 @@ export function killsOf(seconds: number): Experiment {
 async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say: (line: string) => void) {
   const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
   try {
-    await using program = new SoakProgram(runtime, killed, journal);
-    const { port } = await program.tell<{ port: number }>("watched");
-    await probe(port);
-    const threadsBefore = threadsOf(program);
-    const entries = await runLoad(killed, port, seconds);
+    const { options, asModule } = killed;
+    await using server = await ServerProcess.launch(runtime, { module: "routes.ts", options, asModule, journal });
+    await probe(server.port);
+    const threadsBefore = server.threadsAndDescriptors().threads.length;
+    await server.ask("watch", PATIENCE_MS);
+    const entries = await runLoad(killed, server.port, seconds);
     say(`${entries.length} exchanges`);
-    const aftermath = await lookAfter(program, port, threadsBefore);
+    const aftermath = await lookAfter(server, threadsBefore);
     const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
     return conclude(entries, calls, aftermath);
   } finally {
@@ -135,29 +137,25 @@ async function runLoad({ clients, maxFuseMs }: Killed, port: number, seconds: nu
 
 type Aftermath = Awaited<ReturnType<typeof lookAfter>>;
 
-async function lookAfter(program: SoakProgram, port: number, threadsBefore: number) {
+async function lookAfter(server: ServerProcess, threadsBefore: number) {
   const startMs = performance.now();
-  const readyCount = async () => (await program.tell<SoakStats>("stats")).stats.threads.ready;
+  const readyCount = async () => (await server.stats()).stats.threads.ready;
   while (await readyCount() < THREADS && performance.now() - startMs < MAX_HEALING_MS) await rest(50);
   const healedMs = Math.round(performance.now() - startMs);
-  const probesRight = await probe(port);
+  const probesRight = await probe(server.port);
   await rest(CALM_MS);
-  const clock = new CpuClock(program.pid);
-  const cpuBefore = clock.read().seconds;
+  const cpuBefore = server.cpuTime().seconds;
   await rest(IDLE_MS);
-  const idleCpuShare = (clock.read().seconds - cpuBefore) / (IDLE_MS / 1000);
-  const found = await program.tell<SoakStats>("stats");
-  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter: threadsOf(program) };
+  const idleCpuShare = (server.cpuTime().seconds - cpuBefore) / (IDLE_MS / 1000);
+  const found = await server.ask<Watched & { stats: ServerStats }>("stats", PATIENCE_MS);
+  const threadsAfter = server.threadsAndDescriptors().threads.length;
+  return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter };
 }
 
 /** Some requests at the same time, so that every thread has some. Returns how many were answered as they should. */
 async function probe(port: number): Promise<number> {
   const entries = await Promise.all(Array.from({ length: PROBES }, () => sendOne(port, "get", 10)));
   return entries.filter(({ ending }) => ending === "right").length;
-}
-
-function threadsOf({ pid }: SoakProgram): number {
-  return [...Deno.readDirSync(`/proc/${pid}/task`)].length;
 }
 
 function conclude(entries: readonly Entry[], calls: Map<string, number>, after: Aftermath): Trial {
@@ -214,7 +212,7 @@ function conclude(entries: readonly Entry[], calls: Map<string, number>, after: 
 function violationOf(
   { kind, ending, beganAtMs, endedAtMs, got }: Entry,
   calls: number,
-  losses: SoakStats["losses"],
+  losses: Watched["losses"],
 ): string {
   const tookMs = endedAtMs - beganAtMs;
   if (calls > (UNSAFE_KINDS.includes(kind) ? 1 : ATTEMPTS)) return `${kind} was carried out ${calls} times`;

@@ -1,28 +1,12 @@
 /**
- * What the soak asks of the process of its servers and of the servers, what each request must be answered, and how an
- * exchange has ended.
+ * What the soak asks its servers, what each request must be answered, and how an exchange has ended.
  *
  * @module
  */
 
-import { ChildProgram } from "../processes.ts";
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
-import type { Contestant } from "../models/lab.ts";
 import { countEach } from "../report.ts";
-import type { BenchRuntime } from "../runtimes.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
-import type { SoakCommand } from "../servers/soak_server.ts";
-
-export class SoakProgram extends ChildProgram {
-  constructor({ command, folder, trivet }: BenchRuntime, { options, asModule }: Contestant, journal = "") {
-    const env = { BENCH_LAUNCH: JSON.stringify({ trivet, options, asModule }), SOAK_JOURNAL: journal };
-    super([...command, `${folder}/bench/servers/soak_server.ts`], env);
-  }
-
-  tell<T>(command: SoakCommand): Promise<T> {
-    return this.ask<T>(command, PATIENCE_MS);
-  }
-}
 
 /** What is asked for. The last two end a thread. */
 export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" | "kill" | "spin";
@@ -30,7 +14,7 @@ export type RequestKind = "get" | "put" | "post" | "upload" | "stream" | "held" 
 export type Entry = ReturnType<typeof entryOf>;
 
 /** Far longer than the server's own deadlines and pauses. */
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 const CONTENT = "x".repeat(200);
 const UPLOAD = new Uint8Array(300_000).fill(121);
 

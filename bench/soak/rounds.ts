@@ -7,10 +7,11 @@
 import { setTimeout as rest } from "node:timers/promises";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
+import { ServerProcess } from "../processes.ts";
 import { type Experiment, messageOf, mib, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import type { ProcessSample, StopReport } from "../servers/soak_server.ts";
-import { beginHeld, type Entry, exchange, type RequestKind, SoakProgram, timesEach } from "./requests.ts";
+import type { HeldInside, StopReport } from "../servers/server.ts";
+import { beginHeld, type Entry, exchange, PATIENCE_MS, type RequestKind, timesEach } from "./requests.ts";
 
 const CONTESTANTS: readonly Contestant[] = [
   { title: "blocking", options: { model: "blocking" } },
@@ -27,7 +28,6 @@ const SAMPLES = 4;
 const CUT_EVERY = 5;
 /** Longer than it takes to begin the stop; and far longer than a round, so that only being cut off ends it. */
 const [HELD_MS, HELD_FOR_EVER_MS] = [50, 60_000];
-const PATIENCE_MS = 10_000;
 const MAX_VIOLATIONS = 20;
 const REQUESTS: readonly RequestKind[] = ["get", "put", "upload", "stream"];
 
@@ -48,6 +48,12 @@ const MAX_RESIDENT_BYTES_PER_ROUND = 256 * 1024;
 const MIN_ROUNDS_FOR_MEMORY = 50;
 /** A process that nothing keeps alive is gone well within this. */
 const MAX_END_MS = 1_500;
+/** Readings that are the same one after another show that nothing is on its way out any more. */
+const SAME_READINGS = 3;
+const READING_INTERVAL_MS = 50;
+const MAX_READINGS = 60;
+
+type ProcessSample = Awaited<ReturnType<typeof sampleProcess>>;
 
 export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
   const text =
@@ -62,9 +68,14 @@ export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
     `memory by ${MAX_RESIDENT_BYTES_PER_ROUND / 1024} KiB. At last the process has to end by itself.`;
   const cases = CONTESTANTS.map((contestant) => ({
     title: contestant.title,
-    run: async (runtime: BenchRuntime, say: (line: string) => void) => [
-      await new RoundsTrial(contestant, runtime).run(rounds, warmUpRounds, say),
-    ],
+    async run(runtime: BenchRuntime, say: (line: string) => void) {
+      const { options, asModule } = contestant;
+      const launch = { module: "routes.ts", options, asModule, counted: [], endsByItself: true };
+      const server = await ServerProcess.launch(runtime, launch);
+      // Each round starts one of its own.
+      await server.ask("drain", PATIENCE_MS);
+      return [await new RoundsTrial(server, options.model === "blocking").run(rounds, warmUpRounds, say)];
+    },
   }));
   return { name: "rounds", title: "Start and stop", text, cases };
 }
@@ -72,14 +83,13 @@ export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
 class RoundsTrial {
   /** In the model blocking no connection persists, and a further one waits in line while a request is under way. */
   readonly #isBlocking: boolean;
-  readonly #program: SoakProgram;
+  readonly #server: ServerProcess;
   readonly #violations: string[] = [];
   #threadsAtStop = 0;
   #longestStopMs = 0;
 
-  constructor(contestant: Contestant, runtime: BenchRuntime) {
-    this.#isBlocking = contestant.options.model === "blocking";
-    this.#program = new SoakProgram(runtime, contestant);
+  constructor(server: ServerProcess, isBlocking: boolean) {
+    [this.#server, this.#isBlocking] = [server, isBlocking];
   }
 
   async run(rounds: number, warmUpRounds: number, say: (line: string) => void): Promise<Trial> {
@@ -88,7 +98,7 @@ class RoundsTrial {
       for (let round = 0; round < warmUpRounds; round++) await this.#runRound(round);
       for (let part = 0, round = 0; part <= SAMPLES; part++) {
         for (; round < Math.round(rounds * part / SAMPLES); round++) await this.#runRound(round);
-        const sample = await this.#program.tell<ProcessSample>("measure");
+        const sample = await sampleProcess(this.#server);
         samples.push(sample);
         say(`${round} rounds, ${mib(sample.residentBytes, 1)} MiB`);
       }
@@ -96,13 +106,13 @@ class RoundsTrial {
       this.#violations.push(messageOf(error));
     }
     const stopBeganMs = performance.now();
-    await this.#program.stop();
+    await this.#server.stop();
     return this.#conclude(rounds, samples, performance.now() - stopBeganMs);
   }
 
   async #runRound(round: number): Promise<void> {
     const isCut = round % CUT_EVERY === CUT_EVERY - 1;
-    const { port } = await this.#program.tell<{ port: number }>("start");
+    const { port } = await this.#server.ask<{ port: number }>("start", PATIENCE_MS);
     let connection = await WireConnection.open(port);
     for (const kind of REQUESTS) {
       const entry = await exchange(connection, kind);
@@ -118,7 +128,7 @@ class RoundsTrial {
     const held = await beginHeld(holding, isCut ? HELD_FOR_EVER_MS : HELD_MS);
     this.#expect(held.hasBegun, "a handler that holds its request did not begin");
     const inLine = this.#isBlocking ? await this.#openInLine(port) : null;
-    const stopping = this.#program.tell<StopReport>(isCut ? "cut" : "drain");
+    const stopping = this.#server.ask<StopReport>(isCut ? "cut" : "drain", PATIENCE_MS);
     const other = inLine === null ? this.#awaitClose(connection) : this.#awaitTurn(inLine, isCut);
     const [entry] = await Promise.all([held.ended(), other]);
     const isRight = isCut ? entry.ending.startsWith("cut") : entry.ending === "right";
@@ -138,7 +148,7 @@ class RoundsTrial {
     const connection = await WireConnection.open(port);
     await connection.send(get("/get/0"));
     const untilMs = performance.now() + PATIENCE_MS;
-    while (await this.#program.tell<number>("waiting") === 0) {
+    while ((await this.#server.stats()).stats.queue.waiting === 0) {
       // On a machine that is held up the one that is served may be done before this one is seen to wait.
       if (performance.now() > untilMs) throw new Error("No connection was seen to wait in line.");
       await rest(1);
@@ -170,7 +180,7 @@ class RoundsTrial {
 
   #conclude(rounds: number, samples: readonly ProcessSample[], endMs: number): Trial {
     const problems = timesEach(this.#violations);
-    if (this.#program.printedErrors !== "") problems.push(`it printed: ${this.#program.printedErrors}`);
+    if (this.#server.printedErrors !== "") problems.push(`it printed: ${this.#server.printedErrors}`);
     if (samples.length <= SAMPLES) return { figures: {}, problems, details: samples };
     const [first, middle, last] = [samples[0], samples[SAMPLES / 2], samples[SAMPLES]];
     type Count = Exclude<keyof ProcessSample, "names">;
@@ -204,6 +214,32 @@ class RoundsTrial {
     };
     return { figures, problems, details: samples };
   }
+}
+
+/** Lets threads and sockets that are about to end do so, collects garbage and looks. */
+async function sampleProcess(server: ServerProcess) {
+  let [last, reading] = ["", ""];
+  for (let readings = 0, same = 0; readings < MAX_READINGS && same < SAME_READINGS; readings++, last = reading) {
+    // Twice: what finalizers let go of is garbage for the next time.
+    for (let i = 0; i < 2; i++) {
+      await server.collectGarbage();
+      await rest(READING_INTERVAL_MS / 2);
+    }
+    reading = JSON.stringify(server.threadsAndDescriptors());
+    same = reading === last ? same + 1 : 0;
+  }
+  const { threads, descriptors } = server.threadsAndDescriptors();
+  const { heapBytes, resources } = await server.ask<HeldInside>("held", PATIENCE_MS);
+  const sockets = descriptors.filter((target) => target.startsWith("socket:")).length;
+  return {
+    residentBytes: server.memory().residentBytes,
+    heapBytes,
+    threads: threads.length,
+    sockets,
+    otherDescriptors: descriptors.length - sockets,
+    resources: resources.length,
+    names: [...threads, ...resources],
+  };
 }
 
 function describe({ kind, ending, got }: Entry): string {
