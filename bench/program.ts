@@ -99,7 +99,7 @@ async function write(report: Report, name: string, path: string): Promise<void> 
   await Deno.writeTextFile(`${path}.md`, markdownOf(report, name));
   for (const { chart, rows } of report.sections) {
     if (chart === undefined || rows.length === 0) continue;
-    await Deno.writeTextFile(`${path}${chart.suffix}.svg`, svgOf(chart.drawing, report.versions ?? {}));
+    await Deno.writeTextFile(`${path}${chart.suffix}.svg`, await svgOf(chart.drawing, report.versions ?? {}));
   }
   await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 1)}\n`);
   console.log(`Written to bench/results/${name}.*`);
