@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../api/errors.ts";
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 import type { ByteChannel, ByteReceiver } from "./byte_channel.ts";
 
 /** Bytes kept for a reader that does not keep up, before the peer is not read any more. */
@@ -19,7 +19,7 @@ export class ByteStreams implements ByteReceiver {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
   readonly #channel: ByteChannel;
-  readonly #share: StreamShare;
+  readonly #share: TurnShare;
   #reading: ReadableStreamDefaultController<Uint8Array> | null = null;
   #writing: WritableStreamDefaultController | null = null;
   /** The write that waits for the peer. */
@@ -31,7 +31,7 @@ export class ByteStreams implements ByteReceiver {
    * @param channel The bytes, which tell this receiver of themselves.
    * @param share How much of a turn writing may take.
    */
-  constructor(channel: ByteChannel, share: StreamShare) {
+  constructor(channel: ByteChannel, share: TurnShare) {
     this.#channel = channel;
     this.#share = share;
     this.readable = new ReadableStream<Uint8Array>({

@@ -17,7 +17,7 @@ import { StateTable } from "../states.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";
 import type { ResponseSource } from "../web/response_source.ts";
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 import type { DrainSignal } from "./drain_signal.ts";
 import { type ContentSupply, IncomingContent } from "./incoming_content.ts";
 import type { PendingUpgrade } from "./pending_upgrade.ts";
@@ -74,7 +74,7 @@ export interface ExchangeServices {
   /** Tells handlers that the server drains. */
   readonly drainSignal: DrainSignal;
   /** Bounds how much of a turn of the event loop the streams of handlers take. */
-  readonly streamShare: StreamShare;
+  readonly streamShare: TurnShare;
 }
 
 /**

@@ -31,7 +31,7 @@ import type {
   ExchangeRunner,
 } from "../http1/connection/service.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import type { Clock, Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
 import { WebSockets } from "../websocket/web_sockets.ts";
 import { Admission } from "./admission.ts";
 import { OpenConnections } from "./open_connections.ts";
@@ -39,7 +39,7 @@ import type { Reports } from "./reports.ts";
 import { nativeRequestTakes } from "../web/native_request.ts";
 import { requestMaker } from "../web/remade_request.ts";
 import type { RequestSource } from "../web/request_source.ts";
-import { StreamShare } from "../web/stream_share.ts";
+import { type TurnClock, TurnShare } from "../web/turn_share.ts";
 
 /** The server as its connections see it. */
 export class ConnectionServices implements ConnectionService {
@@ -53,13 +53,13 @@ export class ConnectionServices implements ConnectionService {
   readonly origins: RequestOrigins | null;
   readonly counters: ConnectionCounters;
   readonly decodeLatin1: (bytes: Uint8Array, start: number, end: number) => string;
-  readonly defer: (callback: () => void) => void;
+  readonly turnClock: TurnClock;
   readonly observer: Observer | null;
   readonly toRequest: (source: RequestSource) => Request;
   readonly #isNativeRequest: boolean;
   readonly webSockets: WebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
-  readonly streamShare: StreamShare;
+  readonly streamShare: TurnShare;
   isEnding = false;
   isDraining = false;
   /** Told of what was published here, where this server is one of several loops. */
@@ -76,7 +76,6 @@ export class ConnectionServices implements ConnectionService {
   runner: ExchangeRunner;
   readonly #reports: Reports;
   readonly healthPath: string | undefined;
-  readonly #runtimeClock: Clock;
   /** What is to be done at the end of the turn, for all connections. */
   #deferred: (() => void)[] = [];
   readonly goneClients: GoneClients;
@@ -98,7 +97,6 @@ export class ConnectionServices implements ConnectionService {
     this.model = scheduler;
     this.#reports = reports;
     this.healthPath = options.healthPath;
-    this.#runtimeClock = runtime.clock;
     this.observer = observer;
     this.settings = toSettings(options);
     this.counters = {
@@ -117,11 +115,14 @@ export class ConnectionServices implements ConnectionService {
     this.slab = new OutboundSlab(runtime.encodeUtf8);
     this.headParsers = new HeadParsers(this.settings, runtime.decodeLatin1);
     // The runtime is asked once a turn, since that costs about as much as all the rest of a small response.
-    const { defer } = runtime.clock;
-    this.defer = (callback) => {
-      if (this.#deferred.push(callback) === 1) defer(() => this.#endTurn());
+    const { clock } = runtime;
+    this.turnClock = {
+      nowMs: () => clock.nowMs(),
+      defer: (callback) => {
+        if (this.#deferred.push(callback) === 1) clock.defer(() => this.#endTurn());
+      },
     };
-    this.streamShare = new StreamShare({ nowMs: () => this.preciseNowMs(), defer: this.defer });
+    this.streamShare = new TurnShare(this.turnClock);
     const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, handlerTimeoutMs, writeTimeoutMs, queueTimeoutMs } =
       this.settings;
     this.clock = new CoarseClock(
@@ -185,10 +186,6 @@ export class ConnectionServices implements ConnectionService {
 
   countError(error: TrivetError): void {
     this.#reports.count(error);
-  }
-
-  preciseNowMs(): number {
-    return this.#runtimeClock.nowMs();
   }
 
   connectionRefused(connection: Connection): void {

@@ -16,7 +16,7 @@ import { isPublicationBatch, type Publication, PublicationLink } from "../exchan
 import type { Clock, ParentThread } from "../runtime.ts";
 import { requestMaker } from "../web/remade_request.ts";
 import type { RequestSource } from "../web/request_source.ts";
-import { StreamShare } from "../web/stream_share.ts";
+import { TurnShare } from "../web/turn_share.ts";
 import { watchDelay } from "../observe/loop_delay.ts";
 import { type Attachments, OutgoingBatch, readBatch } from "./batch.ts";
 import { ReceivedCall } from "./call_message.ts";
@@ -50,7 +50,7 @@ export interface HostedWebSockets extends WebSocketUpgrades {
 
 /** Runs the calls of one thread. */
 export class HandlerHost implements HostLink {
-  readonly streamShare: StreamShare;
+  readonly streamShare: TurnShare;
   readonly toRequest: (source: RequestSource) => Request;
   readonly webSockets: HostedWebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
@@ -92,7 +92,7 @@ export class HandlerHost implements HostLink {
     this.webSockets.onCountChanged((count) => this.#tellOpenSockets(count));
     this.#parent = parent;
     this.#clock = clock;
-    this.streamShare = new StreamShare(clock);
+    this.streamShare = new TurnShare(clock);
     this.#handler = handler;
     this.#orders = orders;
     this.#claims = new Claims(orders.claims);

@@ -8,7 +8,7 @@
  */
 
 import { areGone, invalidPiece, toPiece } from "../web/pieces.ts";
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 
 /** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
 export const CREDIT_BYTES: number = 256 * 1024;
@@ -25,7 +25,7 @@ export interface ChunkTarget {
 /** Reads a stream and sends its chunks as they are, as far as the credit goes. */
 export class StreamSender {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #share: StreamShare;
+  readonly #share: TurnShare;
   readonly #target: ChunkTarget;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
@@ -42,7 +42,7 @@ export class StreamSender {
    */
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    share: StreamShare,
+    share: TurnShare,
     target: ChunkTarget,
     pending: Promise<ReadableStreamReadResult<Uint8Array>> | null = null,
   ) {

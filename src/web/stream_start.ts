@@ -10,7 +10,7 @@
 
 import { areGone, invalidPiece, joinPieces, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
-import type { StreamShare } from "./stream_share.ts";
+import type { TurnShare } from "./turn_share.ts";
 
 /** One read of a stream. */
 export type StreamRead = Promise<ReadableStreamReadResult<Uint8Array>>;
@@ -31,7 +31,7 @@ const MAX_HELD_BYTES = 64 * 1024;
 /** Reads a stream until its first turns are over. */
 export class StreamStart {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #share: StreamShare;
+  readonly #share: TurnShare;
   readonly #events: StreamStartEvents;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
@@ -49,7 +49,7 @@ export class StreamStart {
    */
   constructor(
     reader: ReadableStreamDefaultReader<Uint8Array>,
-    share: StreamShare,
+    share: TurnShare,
     events: StreamStartEvents,
   ) {
     this.#reader = reader;

@@ -9,7 +9,7 @@
 
 import { type ErrorCode, TrivetError } from "../api/errors.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 import { ClosingHandshake } from "./closing_handshake.ts";
 import { CLOSE_GOING_AWAY, OP_PING, OP_PONG } from "./codec/frame.ts";
 import { FAILED, FOUND_CLOSE, FOUND_MESSAGE, FOUND_PING, NEED_MORE } from "./codec/frame_decoder.ts";
@@ -38,7 +38,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   subscriptions: Map<string, Subscription> | null = null;
   readonly #service: SocketService;
   readonly #settings: WebSocketSettings;
-  readonly #share: StreamShare;
+  readonly #share: TurnShare;
   readonly #receiver: SocketReceiver;
   readonly #incoming: IncomingFrames;
   readonly #outgoing: OutgoingFrames;
@@ -67,7 +67,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     service: SocketService,
     settings: WebSocketSettings,
     compression: CompressionTools | null,
-    share: StreamShare,
+    share: TurnShare,
     receiver: SocketReceiver,
   ) {
     this.#service = service;

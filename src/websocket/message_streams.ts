@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 import type { Message } from "./incoming_frames.ts";
 
 /** What the stream of messages that come asks of the socket. */
@@ -92,7 +92,7 @@ export class OutgoingMessages {
    * @param hasOpened Whether messages can be sent; else `open` says when.
    * @param share How much of a turn writing may take.
    */
-  constructor(target: MessageTarget, hasOpened: boolean, share: StreamShare) {
+  constructor(target: MessageTarget, hasOpened: boolean, share: TurnShare) {
     this.writable = new WritableStream<string | ArrayBufferLike | ArrayBufferView>({
       start: (controller) => {
         this.#controller = controller;

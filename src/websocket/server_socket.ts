@@ -8,7 +8,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import type { ServerWebSocket, WebSocketClose } from "../api/websocket.ts";
-import type { StreamShare } from "../web/stream_share.ts";
+import type { TurnShare } from "../web/turn_share.ts";
 import { CLOSE_NORMAL, CLOSE_WITHOUT_CODE, isCloseCode, MAX_CONTROL_BYTES, MAX_REASON_BYTES } from "./codec/frame.ts";
 import type { WebSocketConnection } from "./connection.ts";
 import type { Message } from "./incoming_frames.ts";
@@ -48,7 +48,7 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   readonly url: string;
   readonly protocol: string;
   readonly extensions: string;
-  readonly #share: StreamShare;
+  readonly #share: TurnShare;
   readonly #reportError: (error: TrivetError) => void;
   readonly #connection: WebSocketConnection;
   #binaryType: "blob" | "arraybuffer" = "blob";
@@ -70,7 +70,7 @@ export class ServerSocket extends SocketEvents implements ServerWebSocket {
   constructor(
     description: SocketDescription,
     connect: (receiver: SocketReceiver) => WebSocketConnection,
-    share: StreamShare,
+    share: TurnShare,
     reportError: (error: TrivetError) => void,
   ) {
     super((thrown) => {

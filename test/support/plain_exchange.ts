@@ -11,7 +11,7 @@ import { DrainSignal } from "../../src/exchange/drain_signal.ts";
 import { RequestHead } from "../../src/http/request_head.ts";
 import type { Address } from "../../src/runtime.ts";
 import { toLazyRequest } from "../../src/web/lazy_request.ts";
-import { StreamShare } from "../../src/web/stream_share.ts";
+import { TurnShare } from "../../src/web/turn_share.ts";
 
 /** An exchange and what became of it. */
 export interface PlainExchange {
@@ -50,7 +50,7 @@ export function createExchange(method = "GET"): PlainExchange {
     services: {
       toRequest: toLazyRequest,
       drainSignal: new DrainSignal(),
-      streamShare: new StreamShare({ nowMs: () => 0, defer: () => {} }),
+      streamShare: new TurnShare({ nowMs: () => 0, defer: () => {} }),
       webSockets: {
         load: () => null,
         upgrade: () => {

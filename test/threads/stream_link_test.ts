@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CREDIT_BYTES, CreditAccount, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
-import { StreamShare } from "../../src/web/stream_share.ts";
+import { TurnShare } from "../../src/web/turn_share.ts";
 import { createRandom } from "../support/random.ts";
 
 const KIB = 1024;
 /** Never used up: its time stands still. */
-const FREE = new StreamShare({ nowMs: () => 0, defer: () => {} });
+const FREE = new TurnShare({ nowMs: () => 0, defer: () => {} });
 /** Credit is given back in pieces of at least this size. */
 const GRANT_BYTES = CREDIT_BYTES / 4;
 

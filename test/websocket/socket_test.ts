@@ -963,6 +963,22 @@ describe("a turn of the event loop", () => {
     });
   }
 
+  test("is given to one flooding client after another, so that all are served as much", async () => {
+    const taken: number[] = [];
+    let whenOneIsDone: readonly number[] = [];
+    const { client, clock } = await startSlow((socket) => {
+      const number = taken.push(0) - 1;
+      socket.onmessage = () => {
+        if (++taken[number] === FLOOD && whenOneIsDone.length === 0) whenOneIsDone = taken.slice();
+      };
+    });
+    const peers = [];
+    for (let i = 0; i < 5; i++) peers.push((await client()).peer);
+    for (const peer of peers) peer.send(concat(...Array.from({ length: FLOOD }, () => text("x"))));
+    for (let i = 0; i < 500 && whenOneIsDone.length === 0; i++) await clock.settle();
+    assert.ok(Math.min(...whenOneIsDone) > FLOOD * 0.9, `when one has all of its ${FLOOD}: ${whenOneIsDone}`);
+  });
+
   test("is shared between a client that floods with Pings and others, and each is answered", async () => {
     const { client, clock } = await startSlow(() => {});
     const { peer, frames } = await client();

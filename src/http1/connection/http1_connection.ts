@@ -15,6 +15,7 @@ import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
 import type { Address, TransportConnection } from "../../runtime.ts";
 import { transitionRecorder } from "../../states.ts";
+import { TurnShare } from "../../web/turn_share.ts";
 import { Arrival } from "./arrival.ts";
 import { type HalfClosed, PeerEnd } from "./gone_clients.ts";
 import * as State from "./lifecycle.ts";
@@ -23,7 +24,6 @@ import { ReadGate } from "./read_gate.ts";
 import { FOUND_CONTENT, FOUND_HEAD, NEED_MORE, RequestDecoder } from "./request_decoder.ts";
 import { Responder } from "./responder.ts";
 import type { ConnectionService } from "./service.ts";
-import { TurnShare } from "./turn_share.ts";
 import { RawConnection } from "./upgraded_connection.ts";
 import * as Verdicts from "./verdicts.ts";
 
@@ -281,7 +281,10 @@ export class Http1Connection extends AcceptedConnection
   /** Whether no further request is begun now: the peer does not take the responses, or it is time for others. */
   #mustWait(): boolean {
     if (this.outbound.isCongested || (this.outbound.isFull && !this.flush())) return true;
-    return !(this.#share ??= new TurnShare(this.services, this.#turn)).take();
+    const share = this.#share ??= new TurnShare(this.services.turnClock, 1);
+    if (share.take()) return false;
+    if (!share.isAwaited) share.wait(this.#turn);
+    return true;
   }
 
   #beginExchange(): void {
@@ -309,10 +312,7 @@ export class Http1Connection extends AcceptedConnection
     const life = this.#life;
     const arrival = this.#arrival!;
     this.#arrival = null;
-    if (life.reading === State.SKIPPING) {
-      life.enter(State.IDLE, State.NONE);
-      return;
-    }
+    if (life.reading === State.SKIPPING) return life.enter(State.IDLE, State.NONE);
     life.enter(State.COMPLETE, life.writing);
     arrival.exchange.completeContent(this.#decoder.trailers);
     if (life.writing !== State.DONE) return;
@@ -413,7 +413,7 @@ export class Http1Connection extends AcceptedConnection
       return;
     }
     this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod());
-    this.services.observer?.requestRefused(this, error, this.services.preciseNowMs());
+    this.services.observer?.requestRefused(this, error, this.services.turnClock.nowMs());
     this.#close();
   }
 

@@ -8,7 +8,7 @@
  */
 
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { Runtime, TransportConnection } from "../../runtime.ts";
+import type { Clock, Runtime, TransportConnection } from "../../runtime.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
@@ -79,8 +79,8 @@ export interface OutboundHost {
   readonly clock: CoarseClock;
   /** Where sent bytes are counted. */
   readonly counters: { bytesSent: number };
-  /** Calls back when this turn of the event loop is over. */
-  defer(callback: () => void): void;
+  /** Tells when this turn of the event loop is over. */
+  readonly turnClock: Pick<Clock, "defer">;
   /** How long the peer may take for what the transport holds; 0 is no bound. */
   readonly settings: { readonly writeTimeoutMs: number };
 }
@@ -261,7 +261,7 @@ export class Outbound {
   flushLater(flush: () => void): void {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    this.#host.defer(() => {
+    this.#host.turnClock.defer(() => {
       this.#isFlushDue = false;
       if (this.gatheredBytes > 0) flush();
     });

@@ -97,7 +97,7 @@ export class Responder implements ExchangeResponder {
     const { counters, observer } = this.#service;
     counters.activeExchanges++;
     this.exchange = exchange;
-    if (observer !== null) observer.requestBegun(exchange, this.#beganAtMs = this.#service.preciseNowMs());
+    if (observer !== null) observer.requestBegun(exchange, this.#beganAtMs = this.#service.turnClock.nowMs());
     this.#rescued = null;
     this.#requests++;
     if (!head.persistent) this.isLast = true;
@@ -273,7 +273,7 @@ export class Responder implements ExchangeResponder {
     const { observer } = this.#service;
     if (observer === null) return;
     const { status, contentBytes } = this.writer;
-    observer.responseEnded(exchange, status, contentBytes, this.#beganAtMs, this.#service.preciseNowMs());
+    observer.responseEnded(exchange, status, contentBytes, this.#beganAtMs, this.#service.turnClock.nowMs());
   }
 
   #isAwaiting(exchange: Exchange): boolean {

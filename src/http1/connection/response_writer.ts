@@ -24,7 +24,7 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import type { Outbound } from "./outbound.ts";
 import { trailerLines, wantsTrailers } from "../../exchange/response_trailers.ts";
 import { invalidPiece, toPiece } from "../../web/pieces.ts";
-import type { StreamShare } from "../../web/stream_share.ts";
+import type { TurnShare } from "../../web/turn_share.ts";
 import { type StreamRead, StreamStart, type StreamStartEvents } from "../../web/stream_start.ts";
 
 /** There is no response under way, or the whole of it was gathered. */
@@ -48,7 +48,7 @@ type WholeContent = Exclude<ResponseContent, ReadableStream>;
 export interface WriterHost {
   readonly headBuilder: ResponseHeadBuilder;
   readonly clock: CoarseClock;
-  readonly streamShare: StreamShare;
+  readonly streamShare: TurnShare;
 }
 
 /** Writes one response after another. */

@@ -19,6 +19,7 @@ import type { HeadParsers } from "./head_parsers.ts";
 import type { RequestOrigins } from "./request_origins.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { OutboundSlab } from "./outbound.ts";
+import type { TurnClock } from "../../web/turn_share.ts";
 
 /** The bounds of every connection, in milliseconds, bytes and counts; a timeout of 0 is none. */
 export interface ConnectionSettings extends RequestHeadLimits, ContentLimits {
@@ -85,10 +86,8 @@ export interface ConnectionService extends ExchangeServices {
   readonly closesIdle: boolean;
   /** The runtime's way from bytes to a string. */
   decodeLatin1(bytes: Uint8Array, start: number, end: number): string;
-  /** Calls back when this turn of the event loop is over. */
-  defer(callback: () => void): void;
-  /** The time, exact. */
-  preciseNowMs(): number;
+  /** The exact time, and the end of a turn, for which the runtime is asked once for all. */
+  readonly turnClock: TurnClock;
   /** Has the handler called, or answers in its place; the exchange takes the result. */
   readonly runner: ExchangeRunner;
   /** The concurrency model, which decides whether a connection may persist after its present response. */

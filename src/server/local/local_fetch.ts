@@ -15,7 +15,7 @@ import { decideRequestFraming } from "../../http1/codec/framing.ts";
 import { FieldSection } from "../../http/field_section.ts";
 import { nativeResponse } from "../../web/native_body.ts";
 import { joinPieces } from "../../web/pieces.ts";
-import { StreamShare } from "../../web/stream_share.ts";
+import { TurnShare } from "../../web/turn_share.ts";
 import type { Address, Runtime, TransportEvents } from "../../runtime.ts";
 import { type LocalClient, LocalConnection } from "./local_connection.ts";
 import { beginContent, type RequestContent, requestHead, sendContent } from "./request_bytes.ts";
@@ -58,7 +58,7 @@ export async function fetchLocally(request: Request, runtime: Runtime, place: ()
     );
   }
   request.signal.throwIfAborted();
-  const content = await beginContent(request, new StreamShare(runtime.clock));
+  const content = await beginContent(request, new TurnShare(runtime.clock));
   try {
     request.signal.throwIfAborted();
     return await new LocalExchange(request, content, runtime, place()).response;

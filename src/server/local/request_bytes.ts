@@ -7,7 +7,7 @@
  */
 
 import { invalidPiece, toPiece } from "../../web/pieces.ts";
-import type { StreamShare } from "../../web/stream_share.ts";
+import type { TurnShare } from "../../web/turn_share.ts";
 import { type StreamRead, StreamStart } from "../../web/stream_start.ts";
 
 /** What frames the message is decided here, and a connection of its own needs no word about it. */
@@ -26,7 +26,7 @@ const END_OF_LINE = latin1Bytes("\r\n");
 export interface RequestContent {
   readonly reader: ReadableStreamDefaultReader<Uint8Array>;
   /** How much of a turn reading it may take. */
-  readonly share: StreamShare;
+  readonly share: TurnShare;
   /** Its length, where it was there at once. */
   readonly byteLength: number | null;
   readonly pieces: readonly Uint8Array[];
@@ -41,7 +41,7 @@ export interface RequestContent {
  */
 export function beginContent(
   { body }: Request,
-  share: StreamShare,
+  share: TurnShare,
 ): Promise<RequestContent | null> {
   if (body === null) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
