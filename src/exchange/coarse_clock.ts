@@ -1,5 +1,6 @@
 /**
- * The one clock of a server: the time as of its last tick, and the Date field of the present second.
+ * The one clock of a server, or of a thread's WebSockets: the time as of its last tick, and the Date field of the
+ * present second.
  *
  * Reading it costs a field access, where asking the system costs a call, several times for each request. It ticks only
  * while it has something to watch.
@@ -29,8 +30,8 @@ export class CoarseClock {
   nowMs = 0;
   /** The field line of Date with its CRLF (RFC 9110 section 6.6.1). */
   dateLine = "";
-  /** The time between ticks. */
-  readonly tickMs: number;
+  /** The time between ticks; {@linkcode watch} alone shortens it. */
+  tickMs: number = MAX_TICK_MS;
   readonly #clock: Clock;
   readonly #onTick: (elapsedMs: number) => void;
   #timer: Timer | null = null;
@@ -45,9 +46,19 @@ export class CoarseClock {
   constructor(clock: Clock, timeoutsMs: readonly number[], onTick: (elapsedMs: number) => void) {
     this.#clock = clock;
     this.#onTick = onTick;
-    const shortestMs = Math.min(...timeoutsMs.filter((timeoutMs) => timeoutMs > 0), Infinity);
-    this.tickMs = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, Math.floor(shortestMs / TICKS_PER_TIMEOUT)));
+    for (const timeoutMs of timeoutsMs) this.watch(timeoutMs);
     this.#refreshDate();
+  }
+
+  /** Ticks often enough for one more timeout from now on; 0 stands for none. */
+  watch(timeoutMs: number): void {
+    const tickMs = Math.max(MIN_TICK_MS, Math.floor(timeoutMs / TICKS_PER_TIMEOUT));
+    if (timeoutMs === 0 || tickMs >= this.tickMs) return;
+    const isTicking = this.#timer !== null;
+    // What has passed since the last tick is not counted: a deadline may be late by that, and never early.
+    this.stop();
+    this.tickMs = tickMs;
+    if (isTicking) this.start();
   }
 
   /** The first tick at or behind which a phase that begins now has taken this long: never early. 0 is never. */
