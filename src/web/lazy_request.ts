@@ -17,7 +17,7 @@ import {
   toBytes,
   usedResponse,
 } from "./native_body.ts";
-import { makeNativeRequest, refusesContent } from "./native_request.ts";
+import { makeNativeRequest, refusesContent, unusableError } from "./native_request.ts";
 import { defineInspection, forwardMissing, forwardState, linkPrototype } from "./prototype_link.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import type { RequestSource } from "./request_source.ts";
@@ -275,12 +275,6 @@ export class LazyRequest extends Foundation implements Request {
     defineInspection(LazyRequest, ({ method, url, headers, bodyUsed }) => ({ method, url, headers, bodyUsed }));
     forwardState(LazyRequest, new Request("http://localhost/"), toNative);
   }
-}
-
-function unusableError(): TypeError {
-  return new TypeError(
-    "The body of the request was read already, or is being read: clone() the request before to read it twice.",
-  );
 }
 
 function decodeText(bytes: Bytes): string {

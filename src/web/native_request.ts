@@ -31,24 +31,27 @@ export function makeNativeRequest(source: RequestSource, headers: Headers, body:
   const init: NativeRequestInit = { method, headers, body, duplex: "half", signal: source.signal() };
   const native = new Request(source.url(), init);
   if (native.method !== method) throw new TypeError(`A Request of this runtime can't have the method ${method}.`);
-  return readAlike(native, body !== null);
+  return readAlike(native);
 }
 
 /**
  * Gives one object the ways of reading that a lazy request has: the form parser of every runtime, and what not every
  * version of Node has. Which of both a handler gets depends on the client, so that it must make no difference.
  */
-function readAlike(native: Request, hasContent: boolean): Request {
-  if (hasContent) define(native, "formData", readForm);
+function readAlike(native: Request): Request {
+  if (native.body !== null) define(native, "formData", readForm);
   if (!("bytes" in native)) define(native, "bytes", readBytes);
   if (!("textStream" in native)) define(native, "textStream", readTextStream);
-  const clone = native.clone;
-  define(native, "clone", () => readAlike(clone.call(native), hasContent));
+  define(native, "clone", cloneAlike);
   return native;
 }
 
 function define(native: Request, name: string, value: (this: Request) => unknown): void {
   Object.defineProperty(native, name, { configurable: true, writable: true, value });
+}
+
+function cloneAlike(this: Request): Request {
+  return readAlike((Object.getPrototypeOf(this) as Request).clone.call(this));
 }
 
 async function readForm(this: Request): Promise<FormData> {
@@ -62,8 +65,15 @@ async function readBytes(this: Request): Promise<Bytes> {
 }
 
 function readTextStream(this: Request): ReadableStream<string> {
-  if (isUnusable(this)) throw new TypeError("The content of the request was read already or is being read");
+  if (isUnusable(this)) throw unusableError();
   return decodeStream(this.body);
+}
+
+/** What is said of content that is asked for a second time. */
+export function unusableError(): TypeError {
+  return new TypeError(
+    "The body of the request was read already, or is being read: clone() the request before to read it twice.",
+  );
 }
 
 /** Whether the runtime's own class carries a method as it is: the Fetch standard writes some in capitals. */

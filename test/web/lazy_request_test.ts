@@ -377,6 +377,18 @@ describe("toNativeRequest()", () => {
     assert.equal(toNativeRequest(source).body, null);
     assert.equal(source.asked.stream, 0);
   });
+
+  test("says of content that was read what a lazy request says, as do its clones", async () => {
+    // A runtime that has the method has words of its own.
+    const words = "textStream" in Request.prototype ? /./ : /clone\(\) the request before/;
+    const lazy = new LazyRequest(fakeSource(POST));
+    const native = toNativeRequest(fakeSource(POST));
+    const clone = native.clone();
+    for (const request of [lazy, native, clone.clone(), clone]) {
+      await request.text();
+      assert.throws(() => request.textStream(), { name: "TypeError", message: words });
+    }
+  });
 });
 
 describe("methods", () => {
