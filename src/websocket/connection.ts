@@ -19,6 +19,7 @@ import { IncomingFrames, type Message } from "./incoming_frames.ts";
 import { type CompressionTools, MessageCompressor } from "./message_compression.ts";
 import type { OpenSocket } from "./open_sockets.ts";
 import { OutgoingFrames } from "./outgoing_frames.ts";
+import { ReadGate } from "./read_gate.ts";
 import { type GatheringSocket, MAX_KEPT_BYTES } from "./send_turns.ts";
 import type { WebSocketSettings } from "./settings.ts";
 import type { SharedMessage } from "./shared_frames.ts";
@@ -26,8 +27,6 @@ import type { SocketReceiver, SocketService } from "./socket_service.ts";
 import type { WebSocketState } from "./socket_states.ts";
 import type { Subscriber, Subscription } from "./topics.ts";
 
-/** Above this, the client is not read until it has taken what waits: an echo must not pile up. */
-const MAX_BUFFERED_WHILE_READING = 1024 * 1024;
 /** More frames than that in what came at once count against the share of the turn: few clients send as many. */
 const MAX_UNCOUNTED_FRAMES = 16;
 const NO_BYTES = new Uint8Array(0);
@@ -38,19 +37,14 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   subscriptions: Map<string, Subscription> | null = null;
   readonly #service: SocketService;
   readonly #settings: WebSocketSettings;
-  readonly #share: TurnShare;
   readonly #receiver: SocketReceiver;
   readonly #incoming: IncomingFrames;
   readonly #outgoing: OutgoingFrames;
   readonly #deadlines: SocketDeadlines;
   readonly #closing: ClosingHandshake;
+  readonly #gate: ReadGate;
   #channel: ByteChannel | null = null;
   #isDecoding = false;
-  /** The receiver takes no further message for now. */
-  #isHeld = false;
-  /** The share of this turn is used up: others are served before the next frame. */
-  #isResting = false;
-  #isPaused = false;
   #peerHasEnded = false;
   #flushIsDue = false;
   /** The last Ping that could not be answered yet: only the last has to be (RFC 6455 section 5.5.3). */
@@ -72,18 +66,17 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   ) {
     this.#service = service;
     this.#settings = settings;
-    this.#share = share;
     this.#receiver = receiver;
     this.#deadlines = new SocketDeadlines(service.open, settings);
-    const { maxMessageBytes, compression: settled } = settings;
-    this.#incoming = new IncomingFrames(maxMessageBytes, compression, service.decodeLatin1, () => this.#decode());
+    const decode = (): void => this.#decode();
+    this.#incoming = new IncomingFrames(settings.maxMessageBytes, compression, service.decodeLatin1, decode);
+    this.#gate = new ReadGate(share, decode);
     const compressor = compression === null ? null : new MessageCompressor(compression);
-    const thresholdBytes = settled?.thresholdBytes ?? Infinity;
     this.#outgoing = new OutgoingFrames(
       service.slab,
       service.turns,
       compressor,
-      thresholdBytes,
+      settings,
       () => this.#sendReady(),
       (cause) => this.#sendFailed(cause),
     );
@@ -115,7 +108,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
       : message instanceof Uint8Array
       ? message.byteLength
       : message.size;
-    if (!this.#hasRoomFor(leastBytes)) {
+    if (!this.#outgoing.hasRoomFor(leastBytes)) {
       this.fallBehind();
       return;
     }
@@ -150,8 +143,8 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   /** Sends a Ping; outside of "open" nothing is sent. */
   ping(payload: Uint8Array): void {
     if (this.#closing.state !== "open") return;
-    if (this.#isOverfull) this.#flush();
-    if (this.#isOverfull) {
+    if (this.#outgoing.isOverfull) this.#flush();
+    if (this.#outgoing.isOverfull) {
       this.fallBehind();
       return;
     }
@@ -175,10 +168,9 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   /** The receiver takes messages again. */
   resume(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
+    if (!this.#gate.release()) return;
     this.#deadlines.heard();
-    this.#restIfDue();
+    this.#gate.restIfDue();
     this.#decode();
   }
 
@@ -204,7 +196,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   receive(message: SharedMessage): boolean {
     if (this.#closing.state !== "open") return true;
-    if (!this.#hasRoomFor(message.leastBytes)) return false;
+    if (!this.#outgoing.hasRoomFor(message.leastBytes)) return false;
     this.#outgoing.addShared(message);
     this.#deadlines.used();
     this.#flushLater();
@@ -223,7 +215,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   endTurn(): void {
     this.#flushIsDue = false;
     // Messages that a slow handler has held up stand before the client's Close.
-    if (this.#isPaused && this.#closing.state === "closing") this.#decode();
+    if (this.#gate.isPaused && this.#closing.state === "closing") this.#decode();
     else this.#flush();
   }
 
@@ -238,7 +230,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   drained(): void {
     // A client that takes what was sent is there, even if the Ping is still behind it.
-    if (!this.#isPaused) this.#deadlines.heard();
+    if (!this.#gate.isPaused) this.#deadlines.heard();
     this.#outgoing.drained();
     if (this.#owedPong !== null && !this.#outgoing.isCongested) {
       this.#outgoing.addControl(this.#owedPong);
@@ -262,7 +254,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   /** A tick of the clock: a client that is not heard is asked, and cut off if it does not answer. */
   tick(nowMs: number): void {
-    switch (this.#deadlines.dueAt(nowMs, !this.#isPaused)) {
+    switch (this.#deadlines.dueAt(nowMs, !this.#gate.isPaused)) {
       case "no-close":
         this.#leave();
         this.#channel!.abort();
@@ -290,7 +282,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
         event = this.#incoming.next();
         if (event === NEED_MORE) break;
         this.#take(event);
-        if (++frames > MAX_UNCOUNTED_FRAMES) this.#restIfDue();
+        if (++frames > MAX_UNCOUNTED_FRAMES) this.#gate.restIfDue();
       }
       this.#flush();
       // What had to be sent first may have left by now.
@@ -303,23 +295,13 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     if (this.#peerHasEnded && this.#mayDecode()) this.#channel!.abort();
   }
 
-  /** Reads no further in this turn where the share of it is used up. */
-  #restIfDue(): void {
-    if (this.#isResting || this.#share.take()) return;
-    this.#isResting = true;
-    this.#share.wait(() => {
-      this.#isResting = false;
-      this.#decode();
-    });
-  }
-
   #mayDecode(): boolean {
-    if (this.#isResting) return false;
+    if (this.#gate.isResting) return false;
     if (this.#closing.state !== "open" && this.#closing.state !== "closing") return false;
     if (this.#incoming.isWaiting) return false;
     // The handler gets nothing more: only the client's Close is waited for.
     if (this.#closing.state === "closing") return true;
-    return !this.#isHeld && this.#outgoing.keptBytes <= MAX_BUFFERED_WHILE_READING;
+    return this.#gate.takesMessages(this.#outgoing.keptBytes);
   }
 
   #take(event: number): void {
@@ -334,7 +316,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   #deliver(message: Message): void {
     if (this.#closing.state !== "open") return;
     this.#deadlines.used();
-    if (!this.#receiver.message(message)) this.#isHeld = true;
+    if (!this.#receiver.message(message)) this.#gate.hold();
   }
 
   #answerPing(payload: Uint8Array): void {
@@ -390,34 +372,7 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
   }
 
   #setPaused(isPaused: boolean): void {
-    if (this.#isPaused === isPaused) return;
-    this.#isPaused = isPaused;
-    if (isPaused) {
-      this.#channel!.pause();
-    } else {
-      this.#deadlines.heard();
-      this.#channel!.resume();
-    }
-  }
-
-  /** What is gathered until the turn is over does not wait for the client: it is handed over before that is judged. */
-  #hasRoomFor(bytes: number): boolean {
-    if (this.#mayWait(bytes)) return true;
-    this.#flush();
-    return this.#mayWait(bytes);
-  }
-
-  /** One message may be longer than what may wait. */
-  #mayWait(bytes: number): boolean {
-    if (this.#isOverfull) return false;
-    const { bufferedBytes } = this.#outgoing;
-    return bufferedBytes === 0 || bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
-  }
-
-  /** Whether too much waits beside the payload of messages: it may be as much again. */
-  get #isOverfull(): boolean {
-    const { bufferedBytes, keptBytes } = this.#outgoing;
-    return keptBytes - bufferedBytes > this.#settings.maxBufferedBytes;
+    if (this.#gate.settle(this.#channel!, isPaused)) this.#deadlines.heard();
   }
 
   #cutOff(code: ErrorCode, message: string): void {

@@ -12,6 +12,7 @@ import { OP_BINARY, OP_TEXT } from "./codec/frame.ts";
 import { type FrameSlab, MAX_SLAB_FRAME_BYTES, type Piece, toPiece } from "./frame_slab.ts";
 import type { MessageCompressor } from "./message_compression.ts";
 import type { SendTurns } from "./send_turns.ts";
+import type { WebSocketSettings } from "./settings.ts";
 import { SharedFrame, type SharedMessage } from "./shared_frames.ts";
 
 /**
@@ -44,6 +45,7 @@ export class OutgoingFrames {
   readonly #turns: SendTurns;
   readonly #compressor: MessageCompressor | null;
   readonly #thresholdBytes: number;
+  readonly #maxBufferedBytes: number;
   readonly #onReady: () => void;
   readonly #onFailed: (cause: unknown) => void;
   #channel: ByteChannel | null = null;
@@ -67,7 +69,7 @@ export class OutgoingFrames {
    * @param slab Of the thread.
    * @param turns Of the thread: told how much waits.
    * @param compressor Compresses messages, where that was agreed on.
-   * @param thresholdBytes Shorter messages are not compressed.
+   * @param settings Which messages are compressed, and how much may wait.
    * @param onReady Called when something that had to wait can be flushed.
    * @param onFailed Called when a message could not be made, and what waited behind it is dropped; only a control frame
    * makes sense then.
@@ -76,14 +78,15 @@ export class OutgoingFrames {
     slab: FrameSlab,
     turns: SendTurns,
     compressor: MessageCompressor | null,
-    thresholdBytes: number,
+    settings: Pick<WebSocketSettings, "compression" | "maxBufferedBytes">,
     onReady: () => void,
     onFailed: (cause: unknown) => void,
   ) {
     this.#slab = slab;
     this.#turns = turns;
     this.#compressor = compressor;
-    this.#thresholdBytes = thresholdBytes;
+    this.#thresholdBytes = settings.compression?.thresholdBytes ?? Infinity;
+    this.#maxBufferedBytes = settings.maxBufferedBytes;
     this.#onReady = onReady;
     this.#onFailed = onFailed;
   }
@@ -96,6 +99,21 @@ export class OutgoingFrames {
   /** All that waits for the client: messages may be empty, and take memory all the same. */
   get keptBytes(): number {
     return this.#pieceBytes + this.#untakenBytes + this.#waitingBytes + this.#waiting.length * WAITING_BYTES;
+  }
+
+  /** Whether too much waits beside the payload of messages: it may be as much again. */
+  get isOverfull(): boolean {
+    return this.keptBytes - this.bufferedBytes > this.#maxBufferedBytes;
+  }
+
+  /**
+   * Whether a message may be added. What is gathered until the turn is over does not wait for the client: it is handed
+   * over before that is judged.
+   */
+  hasRoomFor(bytes: number): boolean {
+    if (this.#mayWait(bytes)) return true;
+    this.flush();
+    return this.#mayWait(bytes);
   }
 
   /** Whether everything is handed over and the client keeps up. */
@@ -198,6 +216,13 @@ export class OutgoingFrames {
     this.#pieceBytes = this.#untakenBytes = this.#waitingBytes = 0;
     this.#tell();
     this.#compressor?.close();
+  }
+
+  /** One message may be longer than what may wait. */
+  #mayWait(bytes: number): boolean {
+    if (this.isOverfull) return false;
+    const { bufferedBytes } = this;
+    return bufferedBytes === 0 || bufferedBytes + bytes <= this.#maxBufferedBytes;
   }
 
   #tell(): void {

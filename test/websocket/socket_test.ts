@@ -991,7 +991,8 @@ describe("a turn of the event loop", () => {
 
   test("sends the Pongs of many Pings in one write", () => {
     const turns = { keptBytesChanged: () => {} } as unknown as SendTurns;
-    const outgoing = new OutgoingFrames(new FrameSlab(() => 0), turns, null, Infinity, () => {}, () => {});
+    const bounds = { compression: null, maxBufferedBytes: Infinity };
+    const outgoing = new OutgoingFrames(new FrameSlab(() => 0), turns, null, bounds, () => {}, () => {});
     const writes: Uint8Array[] = [];
     outgoing.open({
       write: (bytes: Uint8Array, start: number, end: number) => writes.push(bytes.slice(start, end)) > 0,

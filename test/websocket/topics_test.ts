@@ -277,12 +277,13 @@ describe("a subscriber that does not keep up", () => {
     const { encodeUtf8, clock } = createMemoryRuntime();
     const slab = new FrameSlab(encodeUtf8);
     const turns = new SendTurns(clock.defer, new OpenSockets(clock));
+    const bounds = { compression: null, maxBufferedBytes: Infinity };
     const payloads = [20_000, 70_000].map((length) => new Uint8Array(length));
     const messages = [...payloads, "x".repeat(20_000), "\u00fc".repeat(20_000)]
       .map((message) => new SharedMessage(message, { slab, deflate: null!, jobs: new CompressionJobs() }));
     const kept = Array.from({ length: 3 }, () => {
       const written = new Set<ArrayBuffer>();
-      const frames = new OutgoingFrames(slab, turns, null, 0, () => {}, () => {});
+      const frames = new OutgoingFrames(slab, turns, null, bounds, () => {}, () => {});
       const write = ({ buffer }: Uint8Array<ArrayBuffer>) => (written.add(buffer), true);
       frames.open({ ...NO_CHANNEL, write });
       frames.isCongested = true;
