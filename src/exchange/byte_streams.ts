@@ -1,8 +1,8 @@
 /**
  * The bytes of a connection that has left HTTP as two streams.
  *
- * It decides how stream back-pressure and that of the bytes meet. It must not know what the bytes mean, nor what carries
- * them.
+ * It decides how stream back-pressure and that of the bytes meet. It must not know what the bytes
+ * mean, nor what carries them.
  *
  * @module
  */
@@ -100,8 +100,8 @@ export class ByteStreams implements ByteReceiver {
     if (!(chunk instanceof Uint8Array)) {
       throw new TypeError(`An upgraded connection takes chunks of type Uint8Array, got ${typeof chunk}.`);
     }
-    // What carries the bytes owns what it is given, and the caller may use its buffer again. A chunk may be a Buffer, whose
-    // slice() is no copy.
+    // What carries the bytes owns what it is given, and the caller may use its buffer again. A
+    // chunk may be a Buffer, whose slice() is no copy.
     if (this.#channel.write(new Uint8Array(chunk), 0, chunk.byteLength)) {
       return this.#share.take() ? undefined : new Promise((resolve) => this.#share.wait(resolve));
     }

@@ -179,7 +179,10 @@ export class IncomingContent implements RequestContent {
     else collector.resolve(this.#kept.take());
   }
 
-  /** What will be kept before it is taken: all of it, or as much as may wait; a stream that keeps up takes any piece. */
+  /**
+   * What will be kept before it is taken: all of it, or as much as may wait; a stream that keeps up
+   * takes any piece.
+   */
   #wantedBytes(): number {
     if (this.#consumer === "collector") return this.#announcedBytes;
     if (this.#consumer === "stream" && this.#kept.byteLength === 0) return 0;

@@ -20,8 +20,8 @@ export interface Observer {
   /** The head of a request has come whole. */
   requestBegun(exchange: Exchange, nowMs: number): void;
   /**
-   * The last byte of a response was gathered for sending; or it will not be, and the exchange is `aborted`. Exactly once
-   * for each request that has begun.
+   * The last byte of a response was gathered for sending; or it will not be, and the exchange is
+   * `aborted`. Exactly once for each request that has begun.
    *
    * @param status The status code that was sent, 0 where none was.
    * @param contentBytes Bytes of content that were gathered, without their framing.

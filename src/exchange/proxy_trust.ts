@@ -1,8 +1,9 @@
 /**
  * For whom a proxy asks, where it is trusted to say so.
  *
- * It decides which of the addresses in a field is the client's: the first, from the right, that is no trusted proxy's. What
- * stands further left was written by the client, and anything can be there. It must not know how fields are written.
+ * It decides which of the addresses in a field is the client's: the first, from the right, that is
+ * no trusted proxy's. What stands further left was written by the client, and anything can be
+ * there. It must not know how fields are written.
  *
  * @module
  */

@@ -11,7 +11,10 @@ import type { Handler, HandlerObject } from "../api/handler.ts";
 import { nameModule } from "../api/telling.ts";
 import type { Files } from "../runtime.ts";
 
-/** A default export in a box: a promise of the bare object would call its `then`, which a router may have for a route. */
+/**
+ * A default export in a box: a promise of the bare object would call its `then`, which a router may
+ * have for a route.
+ */
 export interface LoadedModule {
   readonly exported: HandlerObject;
 }
@@ -71,8 +74,9 @@ export function isHandlerObject(value: unknown): value is HandlerObject {
 }
 
 /**
- * Whether an object may have options. One that was made by a class or is a function, and has a handler, is the application
- * of a framework: what it has under the names of options means something else.
+ * Whether an object may have options. One that was made by a class or is a function, and has a
+ * handler, is the application of a framework: what it has under the names of options means
+ * something else.
  */
 export function mayHaveOptions(object: object): boolean {
   if (typeof object === "function") return false;

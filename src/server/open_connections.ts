@@ -77,7 +77,10 @@ export class OpenConnections {
     for (const connection of this.#open.slice()) connection.drain(closesIdle);
   }
 
-  /** Closes every connection at once. Returns how many of them were cut off by that, and had not been refused anyway. */
+  /**
+   * Closes every connection at once. Returns how many of them were cut off by that, and had not
+   * been refused anyway.
+   */
   abort(error: TrivetError): number {
     let cut = 0;
     for (const connection of this.#open.slice()) {

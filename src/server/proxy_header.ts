@@ -1,8 +1,9 @@
 /**
  * The header of the PROXY protocol, versions 1 and 2, by which a proxy says for whom it has opened a connection.
  *
- * It decides where the header ends and whose address it tells, from all bytes that have come: bytes in, values out. It must
- * not know which peers may send one. Source: The PROXY protocol, versions 1 and 2, revision 2020/03/05, by Willy Tarreau.
+ * It decides where the header ends and whose address it tells, from all bytes that have come: bytes
+ * in, values out. It must not know which peers may send one. Source: The PROXY protocol, versions 1
+ * and 2, revision 2020/03/05, by Willy Tarreau.
  *
  * @module
  */

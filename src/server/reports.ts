@@ -1,8 +1,9 @@
 /**
  * What users are told of errors, and how often each was met.
  *
- * It decides that an error is counted once, and told to `onError` or printed. Nothing here can throw: a report that fails
- * is printed, and printing can't fail. It must not know where errors come from.
+ * It decides that an error is counted once, and told to `onError` or printed. Nothing here can
+ * throw: a report that fails is printed, and printing can't fail. It must not know where errors
+ * come from.
  *
  * @module
  */

@@ -1,7 +1,8 @@
 /**
  * `HttpResponse` in place of the global `Response`, for code that makes its responses by that name, as frameworks do.
  *
- * It decides what the global name means, and nothing else. It must be asked for: the package patches no global by itself.
+ * It decides what the global name means, and nothing else. It must be asked for: the package
+ * patches no global by itself.
  *
  * @module
  */
@@ -19,8 +20,8 @@ export function isFastResponseInstalled(): boolean {
 }
 
 /**
- * Puts `HttpResponse` in place of the global `Response`. Objects of either class pass `instanceof` of the other, and what
- * is fetched stays the runtime's own. Later calls do nothing.
+ * Puts `HttpResponse` in place of the global `Response`. Objects of either class pass `instanceof`
+ * of the other, and what is fetched stays the runtime's own. Later calls do nothing.
  */
 export function installFastResponse(): void {
   if (isInstalled) return;
@@ -41,7 +42,10 @@ export function installFastResponse(): void {
   setGlobal("structuredClone", cloneStructured);
 }
 
-/** A response can't be cloned like that. An object of a class of our own would lose everything, and nothing would fail. */
+/**
+ * A response can't be cloned like that. An object of a class of our own would lose everything, and
+ * nothing would fail.
+ */
 function cloneStructured<T>(value: T, options?: StructuredSerializeOptions): T {
   if (value instanceof HttpResponse) throw new DOMException("A Response could not be cloned.", "DataCloneError");
   return nativeStructuredClone!(value, options);

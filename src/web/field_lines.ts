@@ -43,9 +43,9 @@ export function normalizeFieldName(name: string): string | undefined {
 /**
  * The value without the white space around it, or `undefined` when it holds a char that cannot be sent.
  *
- * `field-value = *( field-vchar / SP / HTAB )` (RFC 9110 section 5.5). The global `Headers` refuses NUL, CR and LF only;
- * any other control char is refused here as well, in requests and responses alike. CR and LF count as white space at the
- * ends, where the Fetch standard removes them.
+ * `field-value = *( field-vchar / SP / HTAB )` (RFC 9110 section 5.5). The global `Headers` refuses
+ * NUL, CR and LF only; any other control char is refused here as well, in requests and responses
+ * alike. CR and LF count as white space at the ends, where the Fetch standard removes them.
  */
 export function normalizeFieldValue(value: string): string | undefined {
   let end = value.length;
@@ -151,7 +151,8 @@ export interface FieldSource {
 /**
  * The lines of a `Headers` or of what has its interface. Throws `response-field-invalid` when a line cannot be sent.
  *
- * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` for the reason that `isPlainHeaders` has.
+ * They are sorted again: one runtime's `Headers` gives Set-Cookie last. `forEach` for the reason
+ * that `isPlainHeaders` has.
  */
 export function readFieldLines(headers: FieldSource): FieldLines {
   const lines: string[] = [];

@@ -2,8 +2,9 @@
  * Parts of a response that the runtime did not make: one of another library or realm, or an object that merely has the
  * members of one.
  *
- * It decides which headers and which bodies are understood: what `new Headers()` takes, streams of any realm, and what can
- * be iterated asynchronously, as the streams of Node can. It must not know what becomes of them.
+ * It decides which headers and which bodies are understood: what `new Headers()` takes, streams of
+ * any realm, and what can be iterated asynchronously, as the streams of Node can. It must not know
+ * what becomes of them.
  *
  * @module
  */
@@ -66,9 +67,9 @@ function isNodeStream(body: object): body is NodeStream {
 }
 
 /**
- * The iterator of a stream of Node does not end the stream before the first read, nor while a read waits: it would stay
- * open behind a client that has left. Until the iterator begins, an error that nothing listens for would end the process;
- * the iterator tells of it afterwards.
+ * The iterator of a stream of Node does not end the stream before the first read, nor while a read
+ * waits: it would stay open behind a client that has left. Until the iterator begins, an error that
+ * nothing listens for would end the process; the iterator tells of it afterwards.
  */
 function streamFromNode(body: NodeStream): ReadableStream<Uint8Array> {
   body.on("error", () => {});

@@ -1,8 +1,8 @@
 /**
  * Requests of the runtime's own class, made from their parts.
  *
- * It decides what of a request such an object can't have: content of GET and HEAD is left out, and a method that it would
- * change is refused. It must not know why one is made.
+ * It decides what of a request such an object can't have: content of GET and HEAD is left out, and
+ * a method that it would change is refused. It must not know why one is made.
  *
  * @module
  */

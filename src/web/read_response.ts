@@ -42,9 +42,9 @@ export function streamTurns(): number {
  * headers and a body, as other libraries and realms have them. It is a promise where the runtime gives content that is
  * there a little later.
  *
- * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status cannot be sent, its
- * reason phrase is not valid, or its content was read already; `response-field-invalid` when a field cannot be sent. Its
- * content is let go then.
+ * Throws or rejects with a `TrivetError`: `response-invalid` when it is no response, its status
+ * cannot be sent, its reason phrase is not valid, or its content was read already;
+ * `response-field-invalid` when a field cannot be sent. Its content is let go then.
  */
 export function readResponse(response: unknown): ResponseSource | Promise<ResponseSource> {
   try {

@@ -16,8 +16,8 @@ import type { WebSocketSettings } from "./settings.ts";
 import { SharedFrame, type SharedMessage } from "./shared_frames.ts";
 
 /**
- * What is handed over at a time, so that a deadline for it is one for so many bytes, whatever the size of a message; and
- * what is not worth another write behind that.
+ * What is handed over at a time, so that a deadline for it is one for so many bytes, whatever the
+ * size of a message; and what is not worth another write behind that.
  */
 const MAX_WRITE_BYTES = 64 * 1024;
 const MAX_REST_BYTES = 4 * 1024;

@@ -41,7 +41,10 @@ export class SendTurns {
     if (this.#gathering.push(socket) === 1) this.#defer(() => this.#end());
   }
 
-  /** So many bytes more, or less, wait for a client. Too many are seen to when the turn is over, whatever has sent them. */
+  /**
+   * So many bytes more, or less, wait for a client. Too many are seen to when the turn is over,
+   * whatever has sent them.
+   */
   keptBytesChanged(bytes: number): void {
     this.#keptBytes += bytes;
     if (this.#keptBytes <= MAX_KEPT_BYTES || this.#isReliefDue) return;

@@ -11,9 +11,9 @@ import type { WebSocketListener, WebSocketListenerOptions } from "../api/websock
 import { defineInspection, forwardMissing, linkPrototype } from "../web/prototype_link.ts";
 
 /**
- * An event of a socket, which is dispatched by {@linkcode SocketEvents} alone. It is an `Event` by its prototype only, since
- * making one of the runtime takes as long as all the rest of a small message; what it lacks is forwarded to one that is
- * made when it is asked for.
+ * An event of a socket, which is dispatched by {@linkcode SocketEvents} alone. It is an `Event` by
+ * its prototype only, since making one of the runtime takes as long as all the rest of a small
+ * message; what it lacks is forwarded to one that is made when it is asked for.
  */
 export class SocketEvent {
   readonly type: string;

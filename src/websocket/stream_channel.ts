@@ -10,8 +10,8 @@ import type { UpgradedConnection } from "../api/handler.ts";
 import type { ByteChannel, ByteReceiver } from "../exchange/byte_channel.ts";
 
 /**
- * What may be written ahead. A stream takes each chunk by itself and says so later, which tells nothing of the peer: only
- * one for which this much waited has taken something when it has left.
+ * What may be written ahead. A stream takes each chunk by itself and says so later, which tells
+ * nothing of the peer: only one for which this much waited has taken something when it has left.
  */
 const MAX_UNTAKEN_BYTES = 64 * 1024;
 

@@ -1,9 +1,10 @@
 /**
  * The messages and control frames of one client, taken out of its bytes (RFC 6455 section 5).
  *
- * It decides what a frame is, where a message ends and with which close code a wrong one is answered. Whatever is wrong
- * is told at the first byte that shows it. It must not know where its bytes come from: `next` tells what was found, and the
- * fields of the decoder hold it. Payload is unmasked where it lies.
+ * It decides what a frame is, where a message ends and with which close code a wrong one is
+ * answered. Whatever is wrong is told at the first byte that shows it. It must not know where its
+ * bytes come from: `next` tells what was found, and the fields of the decoder hold it. Payload is
+ * unmasked where it lies.
  *
  * @module
  */
