@@ -8,13 +8,12 @@
  * @module
  */
 
-import { LOOP_ATTACKS } from "./attack/attack_cases.ts";
+import { ATTACKS } from "./attack/attack_cases.ts";
 import { runAttack } from "./attack/attack_site.ts";
-import { THREAD_ATTACKS } from "./attack/attack_thread_cases.ts";
 import { judge, runProgram } from "./program.ts";
 
 await runProgram({ case: "" }, ({ quick, case: part }, site) => {
-  const cases = [...LOOP_ATTACKS, ...THREAD_ATTACKS].sort((a, b) => a.part - b.part).flatMap((attack) =>
+  const cases = ATTACKS.flatMap((attack) =>
     (["trivet", "native"] as const).filter((attacked) => attacked === "trivet" || attack.alsoNative).map((
       attacked,
     ) => ({

@@ -198,7 +198,8 @@ async function timeOf([, run]: Case, count: number): Promise<number> {
   return performance.now() - startMs;
 }
 
-async function measure(one: Case): Promise<number[]> {
+/** Nanoseconds: of the middle one of some samples, of the least, and of time on processors. */
+async function measure(one: Case): Promise<Record<"median ns" | "least ns" | "processor ns", number>> {
   let count = 1;
   while (await timeOf(one, count) < SAMPLE_MS) count *= 2;
   const nanoseconds: number[] = [];
@@ -206,29 +207,25 @@ async function measure(one: Case): Promise<number[]> {
   for (let sample = 0; sample < SAMPLES; sample++) nanoseconds.push(1e6 * await timeOf(one, count) / count);
   const { user, system } = process.cpuUsage(before);
   nanoseconds.sort((a, b) => a - b);
-  return [nanoseconds[SAMPLES >> 1], nanoseconds[0], 1000 * (user + system) / (count * SAMPLES)];
-}
-
-/** Prints rows of figures one below the other, whose first column has the names. */
-function print(width: number, head: readonly string[], ...rows: readonly (readonly string[])[]): void {
-  for (const [name, ...figures] of rows) {
-    console.log(name.padEnd(width), ...figures.map((each, at) => each.padStart(head[at].length)));
-  }
+  const [median, least] = [nanoseconds[SAMPLES >> 1], nanoseconds[0]].map(Math.round);
+  return {
+    "median ns": median,
+    "least ns": least,
+    "processor ns": Math.round(1000 * (user + system) / (count * SAMPLES)),
+  };
 }
 
 const filter = process.argv[2] ?? "";
-const title = `${runtime.name} ${runtime.version}`;
+const rows: Record<string, object> = {};
 if (filter === "allocations") {
   const { measureAllocations } = await import("./micro/allocations.ts");
-  const head = ["objects", "bytes", "us in Trivet", "in the runtime and the system", "elsewhere", "collecting"];
-  print(40, head, [title, ...head], ...await measureAllocations());
-  process.exit(0);
+  Object.assign(rows, await measureAllocations());
+} else {
+  const chosen = CASES.filter(([name]) => name.includes(filter));
+  if (chosen.some(([name]) => name.startsWith("hop"))) await hop.start();
+  for (const one of chosen) rows[one[0]] = await measure(one);
+  if (seen === undefined) console.log("Nothing was measured.");
 }
-const width = Math.max(...CASES.map(([name]) => name.length));
-const head = ["   median", "    least", "processor", "ns"];
-const chosen = CASES.filter(([name]) => name.includes(filter));
-if (chosen.some(([name]) => name.startsWith("hop"))) await hop.start();
-print(width, head, [title, ...head]);
-for (const one of chosen) print(width, head, [one[0], ...(await measure(one)).map((each) => each.toFixed(0))]);
-if (seen === undefined) console.log("Nothing was measured.");
+console.log(`${runtime.name} ${runtime.version}`);
+console.table(rows);
 process.exit(0);

@@ -142,3 +142,8 @@ export function messageOf(error: unknown): string {
 export function countEach(texts: readonly string[]): Map<string, number> {
   return new Map([...Map.groupBy(texts, (text) => text)].map(([text, all]) => [text, all.length]));
 }
+
+/** Each text that is not empty once, behind how often it came. */
+export function timesEach(texts: readonly string[]): string[] {
+  return [...countEach(texts.filter((text) => text !== ""))].map(([text, count]) => `${count} x ${text}`);
+}

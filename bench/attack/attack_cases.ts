@@ -1,15 +1,17 @@
 /**
- * Attacks on the loop and on limits: clients that starve others, and more of them than there is room for.
+ * The attacks: clients that starve others, more of them than there is room for, and handlers that compute, fail behind
+ * their response, or eat memory.
  *
  * @module
  */
 
 import { setTimeout as rest } from "node:timers/promises";
 import { startClient } from "../processes.ts";
+import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { PipelinerReport } from "../clients/pipeliner.ts";
 import { get, type WireConnection } from "../../test/support/wire_connection.ts";
 import { countEach } from "../report.ts";
-import { type Attack, type AttackSite, contentOf, nameOf, PATIENCE_MS, startServer, together } from "./attack_site.ts";
+import { type Attack, type AttackSite, contentOf, nameOf, PATIENCE_MS, together } from "./attack_site.ts";
 
 /** A time that is far longer than any run of an attack. */
 const DEADLINE_MS = 60_000;
@@ -17,6 +19,8 @@ const UPLOADS = 20;
 const CHUNKS = 76_000;
 const COMPUTE_MS = 200;
 const COMPUTING = 5;
+const LIGHT = 40;
+const SPIN_MS = 1_000;
 const CHUNKED = "HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 function pipelining(connections: number): Attack {
@@ -109,24 +113,6 @@ function oneTurn(name: string, options: Attack["options"]): Attack {
   };
 }
 
-/** A client that holds the only worker, and a health check. */
-function healthCheck(model: "blocking" | "worker-pool"): Attack {
-  return {
-    part: 12,
-    title: `a health check beside a client that holds the only worker, ${model}`,
-    options: { model, healthPath: "/health", ...model === "worker-pool" && { workers: 1 } },
-    maxWaitMs: 300,
-    allowed: ["200"],
-    async run(site) {
-      using holding = await site.open();
-      await holding[0].send("GET /hel");
-      await rest(50);
-      const asked = await site.ask("/health", { patienceMs: 2_000 });
-      return { ...asked, worstWaitMs: asked.waitMs };
-    },
-  };
-}
-
 /** More connections than the process may have open. */
 function descriptors(openFiles: number, connections: number): Attack {
   return {
@@ -152,28 +138,6 @@ function descriptors(openFiles: number, connections: number): Attack {
   };
 }
 
-function methods(name: string, options: Attack["options"], takesModule: boolean): Attack {
-  return {
-    part: 17,
-    title: `TRACK, trace, connect and an unknown method, ${name}`,
-    alsoNative: !takesModule,
-    options,
-    takesModule,
-    async run(site) {
-      const found: string[] = [];
-      for (const method of ["TRACK", "TRACE", "trace", "connect", "CONNECT", "FOO"]) {
-        const request = get(method === "CONNECT" ? "x:1" : "/method").replace("GET", method);
-        found.push(contentOf(await site.exchange(request, 2_000)));
-      }
-      const answered = found.join(" ");
-      // A Request of Bun's own can't have a method that Bun does not know.
-      const isNativeOfBun = site.runtime.name === "bun" && options?.nativeRequest === true;
-      const isRight = answered === `501 501 501 501 501 ${isNativeOfBun ? "501" : "FOO"}`;
-      return { answered, violated: !isRight && `it was: ${answered}` };
-    },
-  };
-}
-
 /** Handlers that throw, on a process whose errors can't be printed. */
 function output(standardError: Attack["standardError"]): Attack {
   return {
@@ -191,7 +155,39 @@ function output(standardError: Attack["standardError"]): Attack {
   };
 }
 
-export const LOOP_ATTACKS: readonly Attack[] = [
+/** An attack on threads, of which there are two under the model hybrid unless told. */
+function onThreads(attack: Attack): Attack {
+  return { takesModule: true, ...attack, options: { model: "hybrid", threads: 2, ...attack.options } };
+}
+
+/** A handler that leaves a rejection unhandled, beside others; then many. */
+function rejections(model: "hybrid" | "worker-pool"): Attack {
+  return {
+    part: 7,
+    title: `handlers with a floating rejection, ${model}`,
+    alsoNative: model === "hybrid",
+    options: { model, [model === "hybrid" ? "threads" : "workers"]: 3 },
+    takesModule: true,
+    allowed: ["200"],
+    async run(site) {
+      const asking = site.ask("/sleep?400", { count: model === "hybrid" ? 6 : 2 });
+      await rest(50);
+      const one = await site.ask("/reject");
+      const neighbours = await asking;
+      const limitMs = site.isQuick ? 6_000 : 20_000;
+      const burst = site.ask("/reject", { count: 20, patienceMs: limitMs });
+      const recoveredMs = await site.untilServed(limitMs, 2_000, 10);
+      return {
+        worstWaitMs: recoveredMs,
+        answered: `neighbours ${neighbours.answered}; it ${one.names[0]}; burst ${(await burst).answered}`,
+        names: neighbours.names,
+        late: recoveredMs > 1_000 && `10 in a row were served after ${Math.round(recoveredMs)} ms`,
+      };
+    },
+  };
+}
+
+export const ATTACKS: readonly Attack[] = [
   pipelining(1),
   pipelining(16),
   readLate(false),
@@ -243,22 +239,37 @@ export const LOOP_ATTACKS: readonly Attack[] = [
       return { answered: `${answered}, ${each}`, late: microseconds > 1_500 && each };
     },
   },
-  {
-    part: 9,
-    title: "a connection in line for longer than queueTimeout, blocking",
-    options: { model: "blocking", queueTimeout: 1_000 },
-    maxWaitMs: 2_000,
-    allowed: ["503"],
+  onThreads({
+    part: 6,
+    title: `${LIGHT} light requests, 20 ms after one of 2 threads began to compute for ${SPIN_MS} ms`,
+    maxWaitMs: 100,
     async run(site) {
-      const first = site.ask("/sleep?3000");
-      await rest(50);
-      const { outcomes, names, waitMs } = await site.ask("/hello");
-      const { answered } = together([...outcomes, ...(await first).outcomes]);
-      return { worstWaitMs: waitMs, answered, names };
+      const computing = site.ask(`/compute?${SPIN_MS}`);
+      await rest(20);
+      const light = await site.ask("/hello", { count: LIGHT });
+      await computing;
+      return { ...light, worstWaitMs: light.waitMs };
     },
-  },
-  healthCheck("blocking"),
-  healthCheck("worker-pool"),
+  }),
+  // At a steady pace, while one thread computes again and again.
+  onThreads({
+    part: 6,
+    title: "500 light requests a second, beside a thread that computes for 200 ms at a time",
+    async run(site) {
+      const flow = { expected: null, connections: "kept" } as const;
+      const specs: Record<string, FlowSpec> = {
+        light: { ...flow, request: "/hello", arrivals: { clients: 10, everyMs: 20 } },
+        heavy: { ...flow, request: "/compute?200", arrivals: { clients: 1 } },
+      };
+      // In it the clients begin, 2 ms after one another.
+      const times = { warmUpSeconds: 0.04, seconds: site.isQuick ? 1 : 4, lingerSeconds: 2 };
+      const { answered, longestMs, latency } = (await runFlows(site.server, specs, times)).flows.light;
+      const p99 = `p99 ${latency?.p99.ms.toFixed(1)} ms`;
+      return { worstWaitMs: longestMs, answered: `${answered} light, ${p99}`, late: latency!.p99.ms > 10 && p99 };
+    },
+  }),
+  rejections("hybrid"),
+  rejections("worker-pool"),
   {
     part: 13,
     title: "500 at a time to a pool of 4 with maxQueue 100",
@@ -282,25 +293,20 @@ export const LOOP_ATTACKS: readonly Attack[] = [
       return asked;
     },
   },
-  {
-    part: 16,
-    title: "a second server with 2 loops on the same port",
-    options: { loops: 2 },
-    takesModule: true,
-    async run(site) {
-      const options = { loops: 2, port: site.server.port };
-      try {
-        await (await startServer({ ...this, options }, "trivet", site.runtime)).stop();
-        return { answered: "it started", violated: "it started" };
-      } catch (error) {
-        const isRight = /EADDRINUSE|AddrInUse|in use/i.test(String(error));
-        return { answered: "refused", violated: !isRight && `it failed otherwise: ${String(error).slice(0, 200)}` };
-      }
-    },
-  },
-  methods("a function", {}, false),
-  methods("hybrid with nativeRequest", { model: "hybrid", threads: 2, nativeRequest: true }, true),
   descriptors(1024, 1100),
   output("a full disk"),
   output("a reader that is gone"),
+  // Bounded here by a gigabyte.
+  onThreads({
+    part: 20,
+    title: "a handler that allocates 1 GiB, maxThreadMemory 256 MiB",
+    options: { maxThreadMemory: 256 * 2 ** 20 },
+    async run(site) {
+      const { result, worstWaitMs } = await site.probeDuring(site.ask(`/bomb?${site.isQuick ? 512 : 1_024}`));
+      const [answered] = result.names;
+      // Deno and Bun can't bound the memory of a thread, and the option's documentation says so.
+      const isUnbounded = site.runtime.name === "node" && answered === "200";
+      return { worstWaitMs, answered, violated: isUnbounded && "the handler had all it wanted" };
+    },
+  }),
 ];

@@ -6,7 +6,7 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
-import { countEach, figure, type Trial } from "../report.ts";
+import { figure, timesEach, type Trial } from "../report.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../processes.ts";
 
@@ -139,8 +139,7 @@ export class AttackSite {
 
 export function together(outcomes: readonly Outcome[]) {
   const names = outcomes.map(nameOf);
-  const answered = [...countEach(names)].sort().map(([name, count]) => `${count} x ${name}`).join(", ");
-  return { outcomes, names, answered };
+  return { outcomes, names, answered: timesEach(names.toSorted()).join(", ") };
 }
 
 /** The status, or what came instead. */
@@ -208,7 +207,7 @@ export async function runAttack(
   return [{ figures, problems: wrong.filter((each) => each !== false), notes }];
 }
 
-export function startServer(
+function startServer(
   { options = {}, takesModule = false, printsErrors = false, openFiles, standardError }: Attack,
   serves: "own" | "trivet",
   runtime: BenchRuntime,

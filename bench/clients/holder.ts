@@ -9,7 +9,7 @@
  * @module
  */
 
-import { obey } from "../obey.ts";
+import { obey } from "../servers/launch.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 
 /** Connections that are open, requests that were answered on each, at least, and how many the server has ended. */

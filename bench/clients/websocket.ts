@@ -12,7 +12,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as rest } from "node:timers/promises";
 import { concat, frame } from "../../test/support/websocket_frames.ts";
-import { obey } from "../obey.ts";
+import { obey } from "../servers/launch.ts";
 
 /** Messages that came in a load, and what was wrong; empty where nothing was. */
 export interface LoadReport {

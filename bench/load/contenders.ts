@@ -5,6 +5,7 @@
  */
 
 import { runCommand } from "../../scripts/command.ts";
+import { freePort } from "../../test/support/free_port.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../../test/support/test_certificates.ts";
 import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
 import { ServerProcess } from "../processes.ts";
@@ -114,11 +115,6 @@ export async function startContender(
       .concat(`--port=${sharedPort}`, `${runtime.folder}/bench/load/handler_module.ts`)
     : [...runtime.command, `${runtime.folder}/bench/servers/${file}`];
   return await ServerProcess.launchForeign(argv, sharedPort, COPIES[runtime.name], launch);
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
 }
 
 export interface Peers {

@@ -19,7 +19,8 @@ type Pair = readonly [other: ContenderName, subject: ContenderName, suffix: stri
 interface Comparison {
   readonly title: string;
   readonly text?: string;
-  readonly of: (round: Round) => number;
+  /** CPU time unless told. */
+  readonly of?: (round: Round) => number;
   readonly pairs: readonly Pair[];
   /** Whether it is of WebSockets; of requests unless told. */
   readonly isOfWebSockets?: boolean;
@@ -42,13 +43,11 @@ const COMPARISONS: readonly Comparison[] = [
   {
     title: "CPU time per request: the runtime's own server / Trivet",
     text: "More than 1 is in favour of Trivet. For Hono on Node the own server is @hono/node-server, for h3 srvx.",
-    of: cpuOf,
     pairs: OWN,
   },
   {
     title: "CPU time per message of WebSockets: the runtime's own server / Trivet",
     text: "On Node `ws`. Of an echo each message counts that came in, of what is sent to all each that went out.",
-    of: cpuOf,
     pairs: [["native", "trivet", ""], ["before", "trivet", ", before"]],
     isOfWebSockets: true,
   },
@@ -60,7 +59,6 @@ const COMPARISONS: readonly Comparison[] = [
   },
   {
     title: "CPU time per request: before / Trivet",
-    of: cpuOf,
     pairs: [
       ["before", "trivet", ", HttpResponse"],
       ["before-global", "trivet-global", ", Response"],
@@ -70,12 +68,10 @@ const COMPARISONS: readonly Comparison[] = [
   {
     title: "CPU time per request: servers in other languages / Trivet",
     text: "One server in all columns, in the rounds of each runtime, against Trivet with HttpResponse.",
-    of: cpuOf,
     pairs: PEERS.map((peer): Pair => [peer, "trivet", `, ${contenderOf(peer).title}`]),
   },
   {
     title: "CPU time per request: packages of npm / Trivet",
-    of: cpuOf,
     pairs: [
       ["srvx", "trivet", ", srvx, FastResponse"],
       ["srvx-global", "trivet-global", ", srvx, Response"],
@@ -85,7 +81,6 @@ const COMPARISONS: readonly Comparison[] = [
   {
     title: "CPU time per request: one thread / the loop",
     text: "The same handler, called on a thread of the model hybrid.",
-    of: cpuOf,
     pairs: [["trivet-thread", "trivet", ""]],
   },
   {
@@ -93,7 +88,6 @@ const COMPARISONS: readonly Comparison[] = [
     text:
       "What the adapter's sockets, the handler and its response cost, and the fixed response of raw TCP, as part of " +
       "what Trivet takes. Neither is a bound: they are the plain way to use these sockets, without HTTP.",
-    of: cpuOf,
     pairs: [
       ["bare", "trivet", ", bare, HttpResponse"],
       ["bare-global", "trivet-global", ", bare, Response"],
@@ -102,7 +96,6 @@ const COMPARISONS: readonly Comparison[] = [
   },
   {
     title: "CPU time per request: 2 processes or threads of the own server / 2 loops",
-    of: cpuOf,
     pairs: [["native-twice", "trivet-loops", ""]],
   },
   {
@@ -130,7 +123,7 @@ export function sectionsOf(measurements: readonly Measurement[]): Section[] {
   return [...sections, figuresOf(measurements)];
 }
 
-function rowsOf(measurements: readonly Measurement[], { of, pairs, isOfWebSockets = false }: Comparison) {
+function rowsOf(measurements: readonly Measurement[], { of = cpuOf, pairs, isOfWebSockets = false }: Comparison) {
   return SCENARIOS.filter((each) => (each.webSocket !== null) === isOfWebSockets)
     .flatMap(({ name, title, contenders }) =>
       pairs.filter(([other, subject]) => contenders.includes(other) && contenders.includes(subject))

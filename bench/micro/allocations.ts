@@ -82,21 +82,23 @@ async function spent(run: () => Promise<unknown>): Promise<number[]> {
 }
 
 /** The rows of the table: for each server, on kept connections and on one for each request. */
-export async function measureAllocations(): Promise<string[][]> {
+export async function measureAllocations(): Promise<Record<string, object>> {
   session.connect();
   await session.post("HeapProfiler.enable");
   await session.post("Profiler.enable");
   await session.post("Profiler.setSamplingInterval", { interval: 200 });
-  const rows: string[][] = [];
+  const rows: Record<string, object> = {};
   for (const [name, start] of SERVERS) {
     const port = await start();
     for (const isKept of [true, false]) {
       await send(port, WARM_UP, isKept);
       const before = await allocated(() => send(port, 1, isKept));
       const after = await allocated(() => send(port, 1 + COUNTED, isKept));
-      const perRequest = after.map((each, i) => ((each - before[i]) / COUNTED).toFixed(0));
-      const microseconds = (await spent(() => send(port, TIMED, isKept))).map((each) => (each / TIMED).toFixed(1));
-      rows.push([`${name}, ${isKept ? "kept" : "one a request"}`, ...perRequest, ...microseconds]);
+      const [objects, bytes] = after.map((each, i) => Math.round((each - before[i]) / COUNTED));
+      const times = (await spent(() => send(port, TIMED, isKept))).map((each) => Number((each / TIMED).toFixed(1)));
+      const [trivet, theirs, elsewhere, collecting] = times;
+      const us = { "us in Trivet": trivet, "in the runtime and the system": theirs, elsewhere, collecting };
+      rows[`${name}, ${isKept ? "kept" : "one a request"}`] = { objects, bytes, ...us };
     }
   }
   return rows;

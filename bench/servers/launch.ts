@@ -1,5 +1,6 @@
 /**
- * What every server under test has in common: how it is told what to serve, and how it ends.
+ * What every server under test has in common: how it is told what to serve, and how it ends; and how a child program, be
+ * it a server or a client, does what it is told.
  *
  * A server is told its port by the system and tells it in one line of JSON. It ends when its standard input ends, which
  * is when the program that started it has ended, in whatever way; and after its lifetime in any case.
@@ -10,7 +11,6 @@
 import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import type { HandlerName } from "../load/handlers.ts";
-import { type Commands, obey } from "../obey.ts";
 
 /** What a server is told, as JSON in its environment, where its threads see it too. */
 export class ServerLaunch {
@@ -78,4 +78,27 @@ export function listenOnNode(server: Server, port = 0): void {
 export function collectGarbage(): void {
   if (Bun !== undefined) Bun.gc(true);
   else gc?.();
+}
+
+export type Commands = Readonly<Record<string, (...words: string[]) => unknown>>;
+
+/**
+ * Does what each line of standard input says, a command and its words, and answers with a line of JSON, which has an
+ * `error` where the command has failed.
+ *
+ * @param lifetimeMs When the process ends in any case; where it is given, the process ends with its input, too.
+ */
+export function obey(commands: Commands, lifetimeMs = 0): void {
+  // The next line comes when this one was answered, and no line is long.
+  process.stdin.on("data", async (bytes: Uint8Array) => {
+    const [command, ...words] = new TextDecoder().decode(bytes).trim().split(" ");
+    try {
+      console.log(JSON.stringify(await commands[command](...words) ?? null));
+    } catch (error) {
+      console.log(JSON.stringify({ error: String((error as Error).stack ?? error) }));
+    }
+  });
+  if (lifetimeMs === 0) return;
+  process.stdin.on("end", () => process.exit(0));
+  setTimeout(() => process.exit(1), lifetimeMs).unref();
 }

@@ -11,7 +11,6 @@
 import { appendFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isMainThread, parentPort } from "node:worker_threads";
 import type { HandlerInfo } from "../../mod.ts";
 import { countBytes } from "../load/handlers.ts";
 import { readLaunch } from "./launch.ts";
@@ -40,13 +39,10 @@ const BOMB_PAUSE_MS = 5;
 /** Different in each thread. */
 const THREAD = crypto.randomUUID().slice(0, 8);
 const { journal } = readLaunch();
-let calls = 0;
 
 const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promise<string | Response>>> = {
   hello: () => "hello",
   thread: () => THREAD,
-  calls: () => `${THREAD} ${calls}`,
-  method: ({ request }) => request.method,
   hash: ({ number }) => hash(number),
   sleep: ({ number }) => sleep(number, "slept"),
   compute({ number }) {
@@ -96,10 +92,6 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
     await sleep(1);
     throw new Error("A handler that throws later.");
   },
-  "post-message"() {
-    if (!isMainThread) parentPort?.postMessage({});
-    return "posted";
-  },
   bomb: async ({ number }) => {
     const kept: number[][] = [];
     for (let i = 0; i < number / BOMB_MIB; i++) {
@@ -112,7 +104,6 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
 
 export default {
   fetch(request: Request, info: HandlerInfo): Response | Promise<Response> {
-    calls++;
     const { pathname, search, searchParams } = new URL(request.url);
     const [, kind, id = ""] = pathname.split("/");
     if (journal !== "") appendFileSync(journal, `${id}\n`);

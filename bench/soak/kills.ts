@@ -8,11 +8,11 @@ import { setTimeout as rest } from "node:timers/promises";
 import { ServerProcess } from "../processes.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
-import { countEach, type Experiment, type Trial } from "../report.ts";
+import { countEach, type Experiment, timesEach, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { ServerStats } from "../../mod.ts";
 import type { Watched } from "../servers/server.ts";
-import { type Entry, exchange, PATIENCE_MS, type RequestKind, sendOne, timesEach } from "./requests.ts";
+import { type Entry, exchange, PATIENCE_MS, type RequestKind, sendOne } from "./requests.ts";
 
 /** A model whose threads are killed, and the longest time until a thread crashes that was told to. */
 interface Killed extends Contestant {
@@ -23,21 +23,9 @@ interface Killed extends Contestant {
 const THREADS = 4;
 /** Long enough that only a handler which never returns, or a wait for a thread, takes it. */
 const HANDLER_TIMEOUT_MS = 2_000;
-const HYBRID: Killed = {
-  title: `hybrid, ${THREADS} threads`,
-  options: { model: "hybrid", threads: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
-  asModule: true,
-  clients: 16,
-  maxFuseMs: 20,
-};
-const POOL: Killed = {
-  title: `worker-pool, ${THREADS} threads`,
-  options: { model: "worker-pool", workers: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS },
-  asModule: true,
-  clients: 8,
-  // A worker has one connection at a time: the thread is to crash when it has the next one.
-  maxFuseMs: 60,
-};
+const HYBRID = onThreads("hybrid", 16, 20);
+// A worker has one connection at a time: the thread is to crash when it has the next one.
+const POOL = onThreads("worker-pool", 8, 60);
 const CRASHES = ["throw", "reject", "exit"] as const;
 const KINDS: Readonly<Partial<Record<RequestKind, number>>> = { get: 40, put: 20, post: 25, upload: 5, stream: 10 };
 /** Kinds for which calling the handler twice does no harm, and all it needs to be called again is there. */
@@ -65,6 +53,11 @@ const IDLE_MS = 2_000;
 const MAX_IDLE_CPU_SHARE = 0.2;
 /** Pools of the runtimes may have grown by a thread or two. */
 const MAX_MORE_THREADS = 3;
+
+function onThreads(model: "hybrid" | "worker-pool", clients: number, maxFuseMs: number): Killed {
+  const options = { model, [model === "hybrid" ? "threads" : "workers"]: THREADS, handlerTimeout: HANDLER_TIMEOUT_MS };
+  return { title: `${model}, ${THREADS} threads`, options, asModule: true, clients, maxFuseMs };
+}
 
 export function killsOf(seconds: number): Experiment {
   const text = `For ${seconds} s clients send one request after another over kept connections: GET, ` +

@@ -5,7 +5,6 @@
  */
 
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
-import { countEach } from "../report.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";
 
 /** What is asked for. The last two end a thread. */
@@ -39,12 +38,6 @@ export async function beginHeld(connection: WireConnection, holdMs: number) {
 export async function sendOne(port: number, kind: RequestKind, waitMs: number, how?: Crash): Promise<Entry> {
   const connection = await WireConnection.open(port);
   return await exchange(connection, kind, waitMs, how).finally(() => connection.close());
-}
-
-/** Each text that is not empty once, with how often it came. */
-export function timesEach(texts: readonly string[]): string[] {
-  const counts = countEach(texts.filter((text) => text !== ""));
-  return [...counts].map(([text, count]) => count === 1 ? text : `${count} times: ${text}`);
 }
 
 function startOf(kind: RequestKind, id: number, waitMs: number, how: Crash): string {

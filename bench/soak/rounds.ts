@@ -8,10 +8,10 @@ import { setTimeout as rest } from "node:timers/promises";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import type { Contestant } from "../models/lab.ts";
 import { ServerProcess } from "../processes.ts";
-import { type Experiment, messageOf, mib, type Trial } from "../report.ts";
+import { type Experiment, messageOf, mib, timesEach, type Trial } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
 import type { HeldInside, StopReport } from "../servers/server.ts";
-import { beginHeld, type Entry, exchange, PATIENCE_MS, type RequestKind, timesEach } from "./requests.ts";
+import { beginHeld, type Entry, exchange, PATIENCE_MS, type RequestKind } from "./requests.ts";
 
 const CONTESTANTS: readonly Contestant[] = [
   { title: "blocking", options: { model: "blocking" } },

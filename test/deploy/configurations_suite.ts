@@ -11,7 +11,8 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
 import { documented, documentedBlocks, substitute } from "./documented.ts";
-import { findProgram, freePort } from "./proxies.ts";
+import { findProgram } from "./proxies.ts";
+import { freePort } from "../support/free_port.ts";
 import { findContenders } from "./runners.ts";
 
 const APP = fileURLToPath(new URL("./app.ts", import.meta.url));

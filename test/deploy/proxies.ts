@@ -122,11 +122,3 @@ async function untilListening(port: number, ended: Promise<Deno.CommandStatus>):
     }
   }
 }
-
-/** A port that was free just now. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}

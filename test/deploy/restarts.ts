@@ -5,8 +5,9 @@
  */
 
 import { load, type LoadCount } from "./load.ts";
+import { freePort } from "../support/free_port.ts";
 import { TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
-import { freePort, PROXIES, type ProxyKind, type RunningProxy, startProxy } from "./proxies.ts";
+import { PROXIES, type ProxyKind, type RunningProxy, startProxy } from "./proxies.ts";
 
 /** What serves. */
 export interface Contender {

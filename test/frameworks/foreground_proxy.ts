@@ -7,14 +7,6 @@
 const DEADLINE_MS = 10_000;
 const POLL_MS = 50;
 
-/** A port of this machine that nothing listens at. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}
-
 /** A proxy that runs. */
 export class ForegroundProxy {
   readonly port: number;

@@ -9,7 +9,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ForegroundProxy, freePort } from "./foreground_proxy.ts";
+import { freePort } from "../support/free_port.ts";
+import { ForegroundProxy } from "./foreground_proxy.ts";
 import { findRuntimes, installInto, makeFolder, packPackage } from "../package/installation.ts";
 import { ServingProgram } from "../package/serving_program.ts";
 import { copyModules, serveCommand } from "./served_module.ts";
