@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { get, okText, post, startMemoryServer, statuses, text } from "../../support/memory_server.ts";
+import { createMemoryRuntime, type MemoryPeer } from "../../support/memory_runtime.ts";
+import {
+  createMemoryServer,
+  get,
+  okText,
+  post,
+  startMemoryServer,
+  statuses,
+  text,
+} from "../../support/memory_server.ts";
 
 const hello = () => text("hello");
 
@@ -64,6 +73,47 @@ describe("maxConnections", () => {
     await clock.settle();
     assert.equal((await send(get())).received(), okText("hello"));
     assert.deepEqual(statuses((await send(get())).received()), [503]);
+  });
+
+  describe("where few descriptors are left", () => {
+    /** A quarter of the 64 that connections leave of 100. */
+    const SHARE = 16;
+    /** A server whose one place is taken, and so many clients that are refused. */
+    const refuse = async (count: number, speak: boolean) => {
+      const runtime = createMemoryRuntime({ descriptorLimit: 100 });
+      const { connect, clock, server } = createMemoryServer(runtime, { maxConnections: 1 }, hello);
+      await server.ready();
+      connect();
+      const refused = Array.from({ length: count }, () => connect());
+      for (const peer of speak ? refused : []) peer.send(get());
+      await clock.settle();
+      return { refused, connect, clock };
+    };
+    const told = (peers: readonly MemoryPeer[]): number[] => {
+      return peers.flatMap((peer, i) => statuses(peer.received())[0] === 503 ? [i] : []);
+    };
+
+    test("closes the one that was told first as soon as more linger than a quarter of these", async () => {
+      const { refused } = await refuse(SHARE + 2, true);
+      assert.equal(told(refused).length, SHARE + 2);
+      assert.deepEqual(refused.map(({ serverSide }) => serverSide), [
+        ...Array(2).fill("closed"),
+        ...Array(SHARE).fill("ended"),
+      ]);
+    });
+
+    test("tells the one that came first as soon as more say nothing, and none before", async () => {
+      assert.deepEqual(told((await refuse(SHARE, false)).refused), []);
+      const { refused, connect, clock } = await refuse(SHARE + 2, false);
+      assert.deepEqual(told(refused), [0, 1]);
+      refused[5].send(get());
+      connect();
+      await clock.settle();
+      assert.deepEqual(told(refused), [0, 1, 5], "one that was told makes room for another");
+      connect();
+      await clock.settle();
+      assert.deepEqual(told(refused), [0, 1, 2, 5]);
+    });
   });
 
   test("tells a client that says nothing after a second: unread bytes would make a reset of the close", async () => {
