@@ -15,7 +15,8 @@
  * @module
  */
 
-import type { Address, TcpAddress } from "../src/runtime.ts";
+import type { Address, Clock, TcpAddress } from "../src/runtime.ts";
+import { systemTime } from "./clock.ts";
 
 /** A connection of our own to the listener. */
 export interface Dialled {
@@ -36,6 +37,9 @@ export interface QueueOwner {
    */
   readonly acceptsRest: boolean;
 }
+
+/** What this needs of a clock. */
+type Time = Pick<Clock, "nowMs" | "after">;
 
 /** An accepted connection of which it is not known yet whose it is. */
 interface Held {
@@ -73,6 +77,12 @@ export class AcceptQueue {
   /** Connections of our own that were not seen in their round: as long as they are open, the listener can name them. */
   readonly #missed: Dialled[] = [];
   #onSeen: (held: Held | null) => void = () => {};
+  readonly #time: Time;
+
+  /** @param time The clock, which a test may replace. */
+  constructor(time: Time = systemTime) {
+    this.#time = time;
+  }
 
   /**
    * Holds an accepted connection back while the queue is being emptied.
@@ -87,7 +97,7 @@ export class AcceptQueue {
       discard();
       this.#onSeen(null);
     } else {
-      this.#held.push({ peer, acceptedAtMs: performance.now(), open, discard });
+      this.#held.push({ peer, acceptedAtMs: this.#time.nowMs(), open, discard });
     }
   }
 
@@ -95,11 +105,11 @@ export class AcceptQueue {
    * Closes a listener when everything was accepted that was in its queue. Resolves then, or when the time is over.
    */
   async empty(owner: QueueOwner, address: TcpAddress): Promise<void> {
-    const beganAtMs = performance.now();
+    const beganAtMs = this.#time.nowMs();
     let failures = 0;
     this.isEmptying = true;
     while (failures < 2) {
-      const elapsedMs = performance.now() - beganAtMs;
+      const elapsedMs = this.#time.nowMs() - beganAtMs;
       if (elapsedMs > EMPTYING_LIMIT_MS) break;
       const momentMs = MOMENT_MS * 2 ** (elapsedMs / MOMENT_DOUBLES_MS);
       const outcome = await this.#tryRound(owner, reachable(address, failures), momentMs);
@@ -108,8 +118,8 @@ export class AcceptQueue {
     }
     await owner.close();
     // A connection of our own that is named only now must not be opened as a client's, which a stop would count.
-    for (const untilMs = performance.now() + ROUND_MS; this.#dialling > 0 && performance.now() < untilMs;) {
-      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    for (const untilMs = this.#time.nowMs() + ROUND_MS; this.#dialling > 0 && this.#time.nowMs() < untilMs;) {
+      await rest(this.#time);
     }
     this.isEmptying = false;
     for (const missed of this.#missed) missed.close();
@@ -126,14 +136,14 @@ export class AcceptQueue {
         isOver = true;
         if (outcome === "closed") owner.close();
         else if (this.#dialling === 0) this.#openHeld();
-        clearTimeout(timer);
+        timer.cancel();
         if (dialled !== null) this.#letGo(dialled);
         resolve(outcome);
       };
       this.#onSeen = (held) => {
-        end(owner.acceptsRest || isRecent(held, momentMs) ? "closed" : "too-late");
+        end(owner.acceptsRest || this.#isRecent(held, momentMs) ? "closed" : "too-late");
       };
-      const timer = setTimeout(() => end("missed"), ROUND_MS);
+      const timer = this.#time.after(ROUND_MS, () => end("missed"));
       this.#dialling++;
       owner.dial(address).then((made) => {
         this.#dialling--;
@@ -167,16 +177,17 @@ export class AcceptQueue {
     held.discard();
   }
 
+  /**
+   * Whether it was accepted just now. One that was expected (`null`) does not count: others may be behind it in its
+   * turn.
+   */
+  #isRecent(held: Held | null, momentMs: number): boolean {
+    return held !== null && this.#time.nowMs() - held.acceptedAtMs < momentMs;
+  }
+
   #openHeld(): void {
     for (const { open } of this.#held.splice(0)) open();
   }
-}
-
-/**
- * Whether it was accepted just now. One that was expected (`null`) does not count: others may be behind it in its turn.
- */
-function isRecent(held: Held | null, momentMs: number): boolean {
-  return held !== null && performance.now() - held.acceptedAtMs < momentMs;
 }
 
 /**
@@ -184,14 +195,19 @@ function isRecent(held: Held | null, momentMs: number): boolean {
  * turned several times unless it is busy.
  *
  * @param countAccepted How many connections were accepted so far.
+ * @param time The clock, which a test may replace.
  */
-export async function acceptedAll(countAccepted: () => number): Promise<void> {
-  const untilMs = performance.now() + EMPTYING_LIMIT_MS;
-  for (let before = -1; before < countAccepted() && performance.now() < untilMs;) {
+export async function acceptedAll(countAccepted: () => number, time: Time = systemTime): Promise<void> {
+  const untilMs = time.nowMs() + EMPTYING_LIMIT_MS;
+  for (let before = -1; before < countAccepted() && time.nowMs() < untilMs;) {
     before = countAccepted();
-    // Deno turns without looking at sockets while something is due at once, so that this waits for timers.
-    for (let i = 0; i < QUIET_TURNS; i++) await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    for (let i = 0; i < QUIET_TURNS; i++) await rest(time);
   }
+}
+
+/** Deno turns without looking at sockets while something is due at once, so that this waits for a timer. */
+function rest(time: Time): Promise<void> {
+  return new Promise((resolve) => void time.after(QUIET_MS, resolve));
 }
 
 /** Every address of the machine has one that can be connected to. Without IPv4 it is the second that is tried. */

@@ -12,6 +12,16 @@ import { callApart, keepAsyncContext, ownScope } from "./async_context.ts";
  */
 type TimerHandle = number | { unref(): void };
 
+/** Time as these runtimes have it. */
+export const systemTime: Pick<Clock, "nowMs" | "wallTimeMs" | "after"> = {
+  nowMs: () => performance.now(),
+  wallTimeMs: () => Date.now(),
+  after(delayMs, callback): Timer {
+    const handle = setTimeout(callback, delayMs);
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
 /**
  * Makes the clock.
  *
@@ -20,16 +30,11 @@ type TimerHandle = number | { unref(): void };
 export function createSystemClock(unref: (handle: TimerHandle) => void): Clock {
   keepAsyncContext();
   return {
-    nowMs: () => performance.now(),
-    wallTimeMs: () => Date.now(),
+    ...systemTime,
     every(intervalMs, callback): Timer {
       const handle = setInterval(callback, intervalMs);
       unref(handle as TimerHandle);
       return { cancel: () => clearInterval(handle) };
-    },
-    after(delayMs, callback): Timer {
-      const handle = setTimeout(callback, delayMs);
-      return { cancel: () => clearTimeout(handle) };
     },
     defer: (callback) => {
       // Each small response is deferred once: it passes through no further function.
