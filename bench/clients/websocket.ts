@@ -24,7 +24,6 @@ export interface LoadReport {
 const LIFETIME_MS = 10 * 60_000;
 const OPENING_AT_ONCE = 200;
 const DRAIN_DEADLINE_MS = 5_000;
-const MASK_BYTES = 4;
 const HANDSHAKE = "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -32,15 +31,11 @@ let sockets: Socket[] = [];
 let problem = "";
 let onData: (at: number, bytes: Uint8Array) => void = () => {};
 
-const payloadOf = (bytes: number) => Uint8Array.from({ length: bytes }, (_, i) => 97 + i % 26);
-
-/** A frame of a client: long ones are binary, others text. */
-function frameOf(bytes: number): Uint8Array {
-  return frame({ opcode: bytes > 10_000 ? 2 : 1, payload: payloadOf(bytes) });
+/** A frame of a client, and what the server sends for it, which has no mask: long ones are binary, others text. */
+function framesOf(bytes: number): { sent: Uint8Array; answer: Uint8Array } {
+  const parts = { opcode: bytes > 10_000 ? 2 : 1, payload: Uint8Array.from({ length: bytes }, (_, i) => 97 + i % 26) };
+  return { sent: frame(parts), answer: frame({ ...parts, key: null }) };
 }
-
-/** What the server sends for it: as long, less the mask. */
-const answerBytes = (bytes: number): number => frameOf(bytes).byteLength - MASK_BYTES;
 
 function openOne(port: number, path: string, at: number): Promise<void> {
   return new Promise((resolve) => {
@@ -74,29 +69,31 @@ async function open(port: number, path: string, count: number): Promise<void> {
   }));
 }
 
+/** Waits for what becomes whole as data comes. */
+async function inTime(whole: Promise<void>, otherwise: string): Promise<void> {
+  const deadline = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    problem ||= otherwise;
+    deadline.resolve();
+  }, DRAIN_DEADLINE_MS);
+  await Promise.race([whole, deadline.promise]);
+  clearTimeout(timer);
+  onData = () => {};
+}
+
 /** The first answer is compared whole. */
-async function check(bytes: number, receivers: readonly number[], send: () => void): Promise<void> {
-  const sent = payloadOf(bytes);
-  const expected = answerBytes(bytes);
-  const received = new Map(receivers.map((at) => [at, 0]));
-  let whole = 0;
-  let deadline: ReturnType<typeof setTimeout> | undefined;
-  await new Promise<void>((resolve) => {
-    onData = (at, data) => {
-      // Behind the head of the frame the payload is compared as it comes.
-      const before = received.get(at)! - (expected - bytes);
-      const isWrong = data.some((byte, i) => before + i >= 0 && byte !== sent[before + i]);
-      if (isWrong) problem ||= "What came is not what was sent.";
-      received.set(at, received.get(at)! + data.byteLength);
-      if (received.get(at) === expected && ++whole === receivers.length) resolve();
-    };
-    deadline = setTimeout(() => {
-      problem ||= "The first answers did not come in time.";
-      resolve();
-    }, DRAIN_DEADLINE_MS);
-    send();
-  });
-  clearTimeout(deadline);
+async function check(answer: Uint8Array, receivers: readonly number[], send: () => void): Promise<void> {
+  const receivedBytes = new Map(receivers.map((at) => [at, 0]));
+  const whole = Promise.withResolvers<void>();
+  let count = 0;
+  onData = (at, data) => {
+    const before = receivedBytes.get(at)!;
+    if (data.some((byte, i) => byte !== answer[before + i])) problem ||= "What came is not what was sent.";
+    receivedBytes.set(at, before + data.byteLength);
+    if (before + data.byteLength === answer.byteLength && ++count === receivers.length) whole.resolve();
+  };
+  send();
+  await inTime(whole.promise, "The first answers did not come in time.");
 }
 
 /** Connections of which the first sends and all get what is sent: one of an echo, all of what is published. */
@@ -109,11 +106,11 @@ interface Group {
 
 /** Keeps so many messages under way in each group for some time, and waits for what is under way then. */
 async function load(isEcho: boolean, bytes: number, window: number, ms: number): Promise<LoadReport> {
-  const one = frameOf(bytes);
+  const { sent: one, answer } = framesOf(bytes);
   const frames = concat(...new Array<Uint8Array>(window).fill(one));
-  const expected = answerBytes(bytes);
+  const expected = answer.byteLength;
   const readers = sockets.map((_, at) => at).filter((at) => !sockets[at].isPaused());
-  await check(bytes, readers, () => sockets.slice(0, isEcho ? undefined : 1).forEach((socket) => socket.write(one)));
+  await check(answer, readers, () => sockets.slice(0, isEcho ? undefined : 1).forEach((socket) => socket.write(one)));
   const groups: Group[] = (isEcho ? sockets : sockets.slice(0, 1)).map((sender) => (
     { sender, members: isEcho ? 1 : readers.length, sent: 0, receivedBytes: 0 }
   ));
@@ -138,13 +135,7 @@ async function load(isEcho: boolean, bytes: number, window: number, ms: number):
   await rest(ms);
   isOver = true;
   if (receivedBytes === awaitedBytes) drained.resolve();
-  const deadline = setTimeout(() => {
-    problem ||= "Some messages never came.";
-    drained.resolve();
-  }, DRAIN_DEADLINE_MS);
-  await drained.promise;
-  clearTimeout(deadline);
-  onData = () => {};
+  await inTime(drained.promise, "Some messages never came.");
   return { messages: Math.round(receivedBytes / expected), seconds: (performance.now() - startMs) / 1000, problem };
 }
 

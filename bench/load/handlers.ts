@@ -12,10 +12,6 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-export type HandlerName = "hello" | "json" | "echo" | "stream" | "count" | "flood" | "who" | FrameworkName;
-/** Those of applications that are written with a framework. */
-export type FrameworkName = "hono-text" | "hono-json" | "h3-json";
-
 export type FetchHandler = (request: Request) => Response | Promise<Response>;
 
 /** The global `Response` or a class with its interface. */
@@ -48,37 +44,28 @@ export function greet(id: string): string {
   return `Hello, ${id}!`;
 }
 
-/** Makes a handler; those of frameworks need the folder in which the packages of npm are. */
-export async function createHandler(
-  name: HandlerName,
-  responseClass: ResponseClass,
-  packages: string,
-): Promise<FetchHandler> {
-  switch (name) {
-    case "hello":
-      return () => new responseClass(HELLO);
-    case "json":
-      return (request) => {
-        const { headers } = request;
-        const answer = describeRequest(new URL(request.url), headers.get("user-agent"), headers.get("accept-language"));
-        return responseClass.json(answer, { headers: JSON_FIELDS });
-      };
-    case "echo":
-      return async (request) => new responseClass(await request.arrayBuffer());
-    case "stream":
-      return () => new responseClass(streamOf(STREAM_BYTES));
-    case "count":
-      return async (request) => new responseClass(String(await countBytes(request)));
-    case "flood":
-      return () => new responseClass(streamOf(FLOOD_BYTES));
-    case "who":
-      return () => new responseClass(WHO);
-    case "hono-text":
-    case "hono-json":
-      return await honoApp(packages);
-    case "h3-json":
-      return await h3App(packages);
-  }
+/** Makes each handler; those of frameworks need the folder in which the packages of npm are. */
+const MAKERS = {
+  hello: (Answer) => () => new Answer(HELLO),
+  json: (Answer) => (request) => {
+    const { headers } = request;
+    const answer = describeRequest(new URL(request.url), headers.get("user-agent"), headers.get("accept-language"));
+    return Answer.json(answer, { headers: JSON_FIELDS });
+  },
+  echo: (Answer) => async (request) => new Answer(await request.arrayBuffer()),
+  stream: (Answer) => () => new Answer(streamOf(STREAM_BYTES)),
+  count: (Answer) => async (request) => new Answer(String(await countBytes(request))),
+  flood: (Answer) => () => new Answer(streamOf(FLOOD_BYTES)),
+  who: (Answer) => () => new Answer(WHO),
+  "hono-text": (_, packages) => honoApp(packages),
+  "hono-json": (_, packages) => honoApp(packages),
+  "h3-json": (_, packages) => h3App(packages),
+} as const satisfies Record<string, (Answer: ResponseClass, packages: string) => FetchHandler | Promise<FetchHandler>>;
+
+export type HandlerName = keyof typeof MAKERS;
+
+export function createHandler(name: HandlerName, Answer: ResponseClass, packages: string) {
+  return MAKERS[name](Answer, packages);
 }
 
 /** A package of npm, or an entry of one, as a module. */

@@ -7,16 +7,7 @@
  */
 
 import type { ContenderName } from "./contenders.ts";
-import {
-  CHUNK,
-  describeRequest,
-  type FrameworkName,
-  greet,
-  type HandlerName,
-  HELLO,
-  JSON_FIELDS,
-  STREAM_BYTES,
-} from "./handlers.ts";
+import { CHUNK, describeRequest, greet, type HandlerName, HELLO, JSON_FIELDS, STREAM_BYTES } from "./handlers.ts";
 
 const encoder = new TextEncoder();
 
@@ -139,7 +130,7 @@ function load(name: string, title: string, contenders: readonly ContenderName[],
 }
 
 /** The application of a framework, whose handler has the name of the scenario. */
-function framework(name: FrameworkName, title: string, parts: Partial<Scenario> = {}): Scenario {
+function framework(name: HandlerName, title: string, parts: Partial<Scenario> = {}): Scenario {
   return load(name, title, FRAMEWORK, { ...JSON_LOAD, handler: name, expected: APPLICATION_ANSWER, ...parts });
 }
 
