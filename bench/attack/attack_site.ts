@@ -149,11 +149,6 @@ export function nameOf(outcome: Outcome): string {
   return outcome.head.includes("\r\nretry-after:") ? "503" : "503 without Retry-After";
 }
 
-/** The content of a response, or how the exchange has ended. */
-export function contentOf(outcome: Outcome): string {
-  return outcome.kind === "answered" && outcome.status === 200 ? outcome.content : nameOf(outcome);
-}
-
 /** Starts a server, attacks it, and looks at what is left. */
 export async function runAttack(
   attack: Attack,

@@ -94,13 +94,13 @@ export async function startContender(
   patient = false,
 ): Promise<ServerProcess> {
   const { file, launch: own, kind } = contenderOf(name);
-  const { target, fields, content, isTls, webSocket } = scenario;
+  const { target, fields, content, isTls } = scenario;
   const sharedPort = kind === "peer" || name === "native-twice" ? freePort() : 0;
   if (kind === "peer") return await ServerProcess.launchForeign(peers.commands[file]!(sharedPort), sharedPort);
   const launch: Partial<ServerLaunch> = {
     trivet: (kind === "before" ? runtime.trivetBefore : runtime.trivet)!,
     patient,
-    handler: webSocket === null ? scenario.handler : "ws",
+    handler: scenario.handler,
     packages,
     sharedPort,
     tls: isTls ? { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY } : undefined,

@@ -116,20 +116,20 @@ async function measureRound({ found, server, generator }: Running, seconds: numb
 
 async function lookAtLast(found: Measurement, server: ServerProcess, scenario: Scenario): Promise<void> {
   found.residentBytes = server.memory().residentBytes;
-  if (scenario.isSpread) found.shares = await sharesOf(server.port);
+  if (scenario.isSpread) found.shares = await sharesOf(server.port, SPREAD_CONNECTIONS);
   // Others print what a peer that goes away has done to them; Trivet has no reason to.
   const isTrivet = contenderOf(found.contender).kind === "trivet";
   if (isTrivet && server.printedErrors !== "") found.problems.push(`it printed: ${server.printedErrors}`);
 }
 
 /** How many of some connections each process or thread answers. */
-async function sharesOf(port: number): Promise<number[]> {
+export async function sharesOf(port: number, count: number, target = "/"): Promise<number[]> {
   const answers: string[] = [];
   const connections = await Promise.all(
-    Array.from({ length: SPREAD_CONNECTIONS }, () => WireConnection.open(port)),
+    Array.from({ length: count }, () => WireConnection.open(port)),
   );
   for (const connection of connections) {
-    const outcome = await connection.exchange(get("/"), PATIENCE_MS);
+    const outcome = await connection.exchange(get(target), PATIENCE_MS);
     answers.push(outcome.kind === "answered" ? outcome.content : outcome.kind);
   }
   for (const connection of connections) connection.close();

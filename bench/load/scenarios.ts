@@ -16,7 +16,7 @@ export class Scenario {
   /** The name by which `--scenario` selects it. */
   readonly name: string = "hello";
   readonly title: string = "hello (text)";
-  readonly handler: HandlerName = "hello";
+  readonly handler: HandlerName | "ws" = "hello";
   readonly method: "GET" | "POST" = "GET";
   readonly target: string = "/";
   readonly fields: Readonly<Record<string, string>> = {};
@@ -144,7 +144,7 @@ function webSocket(
   window: number,
   isQuick = false,
 ): Scenario {
-  return load(name, title, OWN, { connections, isQuick, webSocket: { command, bytes, window } });
+  return load(name, title, OWN, { handler: "ws", connections, isQuick, webSocket: { command, bytes, window } });
 }
 
 function jsonOf(value: object) {

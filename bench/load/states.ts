@@ -14,7 +14,7 @@ import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
 import { packagedModule } from "../runtimes.ts";
 import { type ContenderName, contenderOf, isThere, startContender } from "./contenders.ts";
 import { askWebSockets, startWebSockets } from "./generators.ts";
-import { CHUNK, FLOOD_BYTES, type HandlerName, HELLO } from "./handlers.ts";
+import { CHUNK, FLOOD_BYTES, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
 import { Scenario } from "./scenarios.ts";
 
@@ -27,9 +27,7 @@ interface State extends Omit<Experiment, "cases"> {
 interface StateBench {
   readonly isQuick: boolean;
   readonly contender: ContenderName;
-  start(handler: HandlerName, patient?: boolean): Promise<ServerProcess>;
-  /** The same of a server of WebSockets. */
-  startWebSockets(): Promise<ServerProcess>;
+  start(handler: Scenario["handler"], patient?: boolean): Promise<ServerProcess>;
   startClient(): ChildProgram;
 }
 
@@ -124,7 +122,7 @@ export const STATES: readonly State[] = [
     text: "The growth of resident memory, garbage collected. On Node the own server is `ws`.",
     contenders: OWN,
     async measure(bench) {
-      await using server = await bench.startWebSockets();
+      await using server = await bench.start("ws");
       await using client = bench.startClient();
       const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
       await askWebSockets(client, `open ${server.port} /idle ${FIRST_WEB_SOCKETS}`);
@@ -142,7 +140,7 @@ export const STATES: readonly State[] = [
       "it has the most of more than 256 MiB that wait for all.",
     contenders: ["trivet"],
     async measure(bench) {
-      await using server = await bench.startWebSockets();
+      await using server = await bench.start("ws");
       await using client = bench.startClient();
       const rateOf = async (ms: number) => {
         const { messages, seconds } = await askWebSockets(client, `publish 16384 4 ${ms}`);
@@ -179,18 +177,9 @@ export function statesOf(method: Method, isQuick: boolean): Experiment[] {
       async run(measured) {
         const runtime = state.name === "start" ? { ...measured, trivet: await packagedModule(measured) } : measured;
         if (!isThere(contender, runtime, method)) return [];
-        const start = (more: object, patient = false) =>
-          startContender(contender, { ...new Scenario(), ...more }, runtime, method, patient);
-        const webSocket = { command: "echo", bytes: 0, window: 0 } as const;
-        return [
-          await measure({
-            isQuick,
-            contender,
-            start: (handler, patient) => start({ handler }, patient),
-            startWebSockets: () => start({ webSocket }),
-            startClient: () => startWebSockets(method),
-          }),
-        ];
+        const start: StateBench["start"] = (handler, patient) =>
+          startContender(contender, { ...new Scenario(), handler }, runtime, method, patient);
+        return [await measure({ isQuick, contender, start, startClient: () => startWebSockets(method) })];
       },
     })),
   }));

@@ -24,12 +24,17 @@ interface WsSocket {
 const TOPIC = "all";
 const pathOf = (request: Request) => new URL(request.url).pathname;
 
-export function upgradeWithTrivet(request: Request, info: HandlerInfo): Response {
-  const { response, socket } = info.upgradeWebSocket();
+/** Lets a socket echo where it is asked to; says whether it is one of `/all`, who publish in ways of their own. */
+function isOfAll(request: Request, socket: Pick<WebSocket, "binaryType" | "onmessage" | "send">): boolean {
   const path = pathOf(request);
   socket.binaryType = "arraybuffer";
   if (path === "/echo") socket.onmessage = (event) => socket.send(event.data);
-  if (path === "/all") {
+  return path === "/all";
+}
+
+export function upgradeWithTrivet(request: Request, info: HandlerInfo): Response {
+  const { response, socket } = info.upgradeWebSocket();
+  if (isOfAll(request, socket)) {
     socket.subscribe(TOPIC);
     socket.onmessage = (event) => info.publish(TOPIC, event.data);
   }
@@ -40,10 +45,7 @@ const members = new Set<WebSocket>();
 
 export function upgradeWithDeno(request: Request): Response {
   const { response, socket } = Deno.upgradeWebSocket(request);
-  const path = pathOf(request);
-  socket.binaryType = "arraybuffer";
-  if (path === "/echo") socket.onmessage = (event) => socket.send(event.data);
-  if (path === "/all") {
+  if (isOfAll(request, socket)) {
     socket.onopen = () => void members.add(socket);
     socket.onclose = () => void members.delete(socket);
     socket.onmessage = ({ data }) => members.forEach((member) => member.send(data));
