@@ -72,8 +72,6 @@ export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
       const { options, asModule } = contestant;
       const launch = { module: "routes.ts", options, asModule, counted: [], endsByItself: true };
       const server = await ServerProcess.launch(runtime, launch);
-      // Each round starts one of its own.
-      await server.ask("drain", PATIENCE_MS);
       return [await new RoundsTrial(server, options.model === "blocking").run(rounds, warmUpRounds, say)];
     },
   }));
@@ -95,6 +93,8 @@ class RoundsTrial {
   async run(rounds: number, warmUpRounds: number, say: (line: string) => void): Promise<Trial> {
     const samples: ProcessSample[] = [];
     try {
+      // Each round starts one of its own.
+      await this.#server.ask("drain", PATIENCE_MS);
       for (let round = 0; round < warmUpRounds; round++) await this.#runRound(round);
       for (let part = 0, round = 0; part <= SAMPLES; part++) {
         for (; round < Math.round(rounds * part / SAMPLES); round++) await this.#runRound(round);
