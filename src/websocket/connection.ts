@@ -157,6 +157,8 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     const closing = this.#closing;
     if (closing.state === "connecting") closing.asked ??= { code, reason };
     if (closing.state !== "open") return;
+    // Behind the Close nothing is sent.
+    this.#sendOwedPong();
     closing.begin(code, reason);
     this.#flushLater();
   }
@@ -232,9 +234,8 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     // A client that takes what was sent is there, even if the Ping is still behind it.
     if (!this.#gate.isPaused) this.#deadlines.heard();
     this.#outgoing.drained();
-    if (this.#owedPong !== null && !this.#outgoing.isCongested) {
-      this.#outgoing.addControl(this.#owedPong);
-      this.#owedPong = null;
+    if (this.#owedPong !== null && this.#closing.state === "open" && !this.#outgoing.isCongested) {
+      this.#sendOwedPong();
       this.#outgoing.flush();
     }
     this.#afterFlush();
@@ -324,6 +325,12 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
     const pong = encodeFrame(OP_PONG, payload);
     if (this.#outgoing.isCongested) this.#owedPong = pong;
     else this.#outgoing.addControl(pong);
+  }
+
+  #sendOwedPong(): void {
+    if (this.#owedPong === null) return;
+    this.#outgoing.addControl(this.#owedPong);
+    this.#owedPong = null;
   }
 
   /** The client has broken the protocol, or has sent more than is taken (RFC 6455 section 7.1.7). */

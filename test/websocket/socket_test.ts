@@ -1056,6 +1056,26 @@ describe("an echo to a client that does not read", () => {
     }
   });
 
+  /** Both ways to close, and what the client gets behind what it has not read. */
+  const CLOSES: readonly (readonly [name: string, close: (client: Client) => unknown, last: readonly string[]])[] = [
+    ["of the server", ({ socket }) => socket.close(4000), ["pong late", "close 4000"]],
+    ["of the client", ({ send }) => send(frame({ opcode: 8, payload: closePayload(4001) })), ["close 4001"]],
+  ];
+  for (const [name, close, last] of CLOSES) {
+    test(`answers no Ping behind the Close ${name}`, async () => {
+      const { client, clock } = await start();
+      const stuck = await client();
+      stuck.peer.stopReading();
+      stuck.socket.send(new Uint8Array(300_000));
+      await clock.settle();
+      await stuck.send(frame({ opcode: 9, payload: "late" }));
+      await close(stuck);
+      stuck.peer.read();
+      for (let i = 0; i < 10; i++) await clock.settle();
+      assert.deepEqual(stuck.shown().slice(1), last);
+    });
+  }
+
   test("answers the last Ping only", async () => {
     const { client, clock } = await start();
     const { socket, peer, send, shown } = await client();
