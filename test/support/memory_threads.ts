@@ -18,6 +18,8 @@ export interface MemoryThread {
   readonly isAlive: boolean;
   /** Whether it was ended with `terminate`. */
   readonly wasTerminated: boolean;
+  /** Whether an uncaught error has ended it. */
+  readonly hasCrashed: boolean;
   /** Whether it would keep the process alive. */
   readonly isReferenced: boolean;
   /** Stands still, as a thread that is busy: messages to and from it wait, and so do its timers. */
@@ -48,6 +50,7 @@ export class MemoryThreadEnds implements Thread, MemoryThread {
   readonly entry: string;
   isAlive = true;
   wasTerminated = false;
+  hasCrashed = false;
   isReferenced = true;
   readonly #events: ThreadEvents;
   readonly #inbox: Mailbox;
@@ -150,6 +153,7 @@ export class MemoryThreadEnds implements Thread, MemoryThread {
   #end(cause: Error | undefined): void {
     if (!this.isAlive) return;
     this.isAlive = false;
+    this.hasCrashed = cause !== undefined;
     this.#inbox.discard();
     this.#clock.stop();
     // A frozen thread that ends has nothing left to wait for. What it sent before it ends arrives before the end.
@@ -269,6 +273,8 @@ class ThreadClock implements Clock {
   }
 
   #add(start: (call: () => void) => Timer, callback: () => void): Timer {
+    // Promises of a thread that has ended are still settled here, which would begin nothing where threads are real.
+    if (this.#isStopped) return { cancel: () => {} };
     let isCancelled = false;
     const timer = start(() => this.#call(() => isCancelled || callback()));
     this.#timers.add(timer);

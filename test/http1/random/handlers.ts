@@ -9,6 +9,7 @@ import { HttpResponse } from "../../../src/web/http_response.ts";
 import { createGate, type Gate } from "../../support/memory_server.ts";
 import type { MemoryThread } from "../../support/memory_threads.ts";
 import type { Act, Ask } from "./script.ts";
+import { PlayedSocket } from "./sockets.ts";
 
 const PIECE_BYTES = 10_000;
 
@@ -29,8 +30,15 @@ export interface Call {
   completed: "no" | "yes" | "failed";
   isAborted: boolean;
   given: string;
+  /** What it has upgraded to, whether that was answered or not. */
+  socket: PlayedSocket | null;
   /** What became of the body that is read beside the response. */
   body: "unread" | "awaited" | "whole" | "failed";
+}
+
+/** Whether a call was made on a thread that did not end by itself: it is told nothing more. */
+export function isLost({ thread }: Call): boolean {
+  return thread !== null && (thread.hasCrashed || thread.wasTerminated);
 }
 
 /** All calls, of whichever thread. */
@@ -40,6 +48,7 @@ export class Handlers {
   readonly wrongBodies: string[] = [];
   readonly #asks: ReadonlyMap<string, Ask>;
   #isOver = false;
+  #closesSockets = false;
 
   /** @param asks What is asked for, by the names of requests. */
   constructor(asks: ReadonlyMap<string, Ask>) {
@@ -48,6 +57,7 @@ export class Handlers {
 
   /** Does an act with one of the calls that can still do it. */
   do(act: Extract<Act, { readonly call: number }>): void {
+    if (act.does === "say" || act.does === "close socket") return this.#doWithSocket(act);
     const isMeant = act.does === "answer"
       ? ({ streamEnd }: Call) => streamEnd === "none"
       : ({ streamEnd, stream }: Call) => streamEnd === "open" && stream !== null;
@@ -59,6 +69,14 @@ export class Handlers {
     call.streamEnd = act.does === "close" ? "closed" : "failed";
     if (act.does === "close") call.stream!.close();
     else call.stream!.error(new Error("The stream of the handler has failed."));
+  }
+
+  #doWithSocket(act: Extract<Act, { readonly does: "say" | "close socket" }>): void {
+    const sockets = this.calls.flatMap((call) => isLost(call) ? [] : call.socket ?? []);
+    if (sockets.length === 0) return;
+    const socket = sockets[act.call % sockets.length];
+    if (act.does === "say") socket.say(`${socket.said.length} `.padEnd(act.bytes, "h"));
+    else socket.close();
   }
 
   #give(call: Call, text: string): void {
@@ -73,6 +91,17 @@ export class Handlers {
     for (const call of this.calls) this.#bringToEnd(call);
   }
 
+  /** From now on every WebSocket is closed, also those that are still to open. */
+  closeSockets(): void {
+    this.#closesSockets = true;
+    for (const call of this.calls) this.#close(call);
+  }
+
+  /** One whose client does not answer Pings any more has to end by itself. */
+  #close(call: Call): void {
+    if (!call.ask.pings && !isLost(call)) call.socket?.end();
+  }
+
   #bringToEnd(call: Call): void {
     if (call.streamEnd === "none") this.#answer(call);
     if (call.streamEnd !== "open" || call.stream === null) return;
@@ -83,6 +112,7 @@ export class Handlers {
   #answer(call: Call): void {
     const { way } = call.ask;
     if (way === "throws") return call.gate.fail(new Error("The handler has failed."));
+    if (way === "upgrades, answers later") return call.gate.open(call.socket!.response);
     call.gate.open(way.startsWith("streams") ? this.#stream(call) : respond(call.ask, contentOf(call.name)));
   }
 
@@ -116,6 +146,20 @@ export class Handlers {
     return respond(call.ask, stream);
   }
 
+  async #upgrade(call: Call, info: HandlerInfo): Promise<Response> {
+    const { way } = call.ask;
+    if (way === "upgrades later") {
+      if (this.#isOver) this.#bringToEnd(call);
+      await call.gate.opened;
+    }
+    const socket = call.socket = new PlayedSocket(info, call.ask);
+    if (this.#isOver) this.#bringToEnd(call);
+    if (this.#closesSockets) this.#close(call);
+    if (way === "upgrades, answers later") return await call.gate.opened;
+    if (way === "upgrades and throws") throw new Error("The handler has failed.");
+    return way === "upgrades in vain" ? respond(call.ask, contentOf(call.name)) : socket.response;
+  }
+
   async #read(call: Call, request: Request): Promise<void> {
     const { ask, name } = call;
     call.body = "awaited";
@@ -143,6 +187,7 @@ export class Handlers {
       completed: "no",
       isAborted: false,
       given: "",
+      socket: null,
       body: "unread",
     };
     this.calls.push(call);
@@ -152,6 +197,7 @@ export class Handlers {
       info.inform(103, { link: "</style.css>" });
       info.sendTrailers(() => ({ "x-sum": "1" }));
     }
+    if (ask.way.startsWith("upgrades")) return await this.#upgrade(call, info);
     if (ask.way === "is pulled" || ask.way === "fails in a pull") return this.#pulled(call);
     if (ask.way === "at once") return respond(ask, contentOf(name));
     if (ask.way === "streams at once") {

@@ -9,14 +9,17 @@
 import type { MemoryPeer } from "../../support/memory_runtime.ts";
 import { type MemoryServer, startMemoryServer } from "../../support/memory_server.ts";
 import { startThreadServer, type ThreadServer } from "../../support/thread_server.ts";
-import { type Client, createClient, send } from "./client.ts";
+import { answerFrames, type Client, createClient, send, sendFrame } from "./client.ts";
 import { Handlers } from "./handlers.ts";
-import { judge, judgeRest } from "./judge.ts";
+import { judge, judgeGone, judgeRest } from "./judge.ts";
 import type { Act, Ask, Finale, Script } from "./script.ts";
 
 /** The longest wait of all deadlines together, with room. */
 const REST_MS = 20 * 60_000;
 const DRAIN_MS = 10_000;
+const ARRIVAL_TURNS = 20;
+/** Shorter than a Close is waited for. */
+const REST_STEP_MS = 4_000;
 /** Of a client within a request: so many pauses are no reason to give it up. */
 const MAX_PAUSE_MS = 100;
 
@@ -45,6 +48,7 @@ export class Play {
       await this.#do(act);
       await clock.settle();
       for (const { looks, sent, peer } of this.#clients) looks.push({ sent, receivedBytes: peer.receivedBytes });
+      this.#clients.forEach(answerFrames);
     }
     await this.#end(finale);
     judge(this.#started, this.#clients, handlers, finale);
@@ -58,13 +62,16 @@ export class Play {
       case "wait":
         // One that lets the server wait within a request may lose its connection, unannounced behind a head.
         for (const client of this.#clients) {
-          if (act.ms > MAX_PAUSE_MS && client.sent > 0 && !client.ends.includes(client.sent)) client.isPatient = false;
+          const isWithin = client.sent > 0 && !client.ends.includes(client.sent);
+          if (act.ms > MAX_PAUSE_MS && (isWithin || client.isStalled)) client.isPatient = false;
         }
         return await clock.advance(act.ms);
       case "answer":
       case "fail":
       case "close":
       case "give":
+      case "say":
+      case "close socket":
         return this.#handlers.do(act);
       case "crash":
       case "freeze":
@@ -96,11 +103,20 @@ export class Play {
         return send(client, act.much);
       case "read":
         return client.peer.read(act.bytes);
+      case "message":
+        return sendFrame(client, act.does, act.bytes);
+      case "ping":
+      case "close frame":
+        return sendFrame(client, act.does);
       case "stop reading":
-        client.isPatient = false;
+        client.isStalled = true;
         return client.peer.stopReading();
+      case "read on":
+        client.isStalled = false;
+        return client.peer.read();
       default:
         client.isPatient = false;
+        client.hasLeft = true;
         if (act.does === "end") client.peer.end();
         else client.peer.reset();
     }
@@ -117,22 +133,42 @@ export class Play {
     else chosen.thaw();
   }
 
+  /** Lets everything that is on its way come to where it goes, to a thread and back too. */
+  async #arrive(): Promise<void> {
+    for (let turns = 0; turns < ARRIVAL_TURNS; turns++) await this.#started.clock.settle();
+  }
+
+  /** Lets time pass, in which clients do what WebSockets ask of them. */
+  async #rest(ms: number): Promise<void> {
+    for (let leftMs = ms; leftMs > 0; leftMs -= REST_STEP_MS) {
+      await this.#started.clock.advance(Math.min(leftMs, REST_STEP_MS));
+      this.#clients.forEach(answerFrames);
+    }
+  }
+
   /** Lets everything come to its end. */
   async #end(finale: Finale): Promise<void> {
     const { server, clock, runtime } = this.#started;
     for (const thread of runtime.threads) if (thread.isAlive) thread.thaw();
+    if (finale !== "rest") { for (const client of this.#clients) if (client.isStalled) client.isPatient = false; }
     if (finale === "stop") {
       const stopped = server.stop();
       await clock.advance(1);
       await stopped;
     } else if (finale !== "rest") {
       const stopped = server.shutdown({ timeout: DRAIN_MS, closeIdle: finale === "shutdown, idle ones too" });
-      await clock.advance(DRAIN_MS + 1_000);
+      await this.#rest(1);
+      if (finale === "shutdown, answered meanwhile") this.#handlers.end();
+      await this.#rest(DRAIN_MS + 1_000);
       await stopped;
     }
     for (const { peer } of this.#clients) peer.read();
+    await this.#arrive();
+    judgeGone(this.#clients, this.#handlers);
     this.#handlers.end();
-    await clock.advance(REST_MS);
+    await this.#arrive();
+    this.#handlers.closeSockets();
+    await this.#rest(REST_MS);
     if (finale === "rest") {
       judgeRest(server.stats());
       const stopped = server.stop();

@@ -13,7 +13,7 @@ export interface ReceivedResponse {
 }
 
 /**
- * Takes responses apart; informational ones are left out.
+ * Takes responses apart; informational ones are left out, and what is behind a 101, which is the last one.
  *
  * @param received What came.
  * @param methodOf The method of a request by its number, to which the response at a place belongs.
@@ -30,6 +30,10 @@ export function responsesIn(received: string, methodOf: (index: number, at: numb
     const status = Number(/^http\/1\.1 (\d{3}) /.exec(head)?.[1]);
     if (!(status >= 100)) throw new Error(`This is no response: ${JSON.stringify(rest.slice(0, 200))}`);
     const behind = rest.slice(headEnd + 4);
+    if (status === 101) {
+      responses.push({ status, content: "", saysClose: false, isWhole: true });
+      return { responses, rest: "" };
+    }
     if (status < 200) {
       rest = behind;
       continue;
