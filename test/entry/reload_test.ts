@@ -56,6 +56,13 @@ async function until(port: number, expected: string): Promise<void> {
   }
 }
 
+async function untilFree(port: number): Promise<void> {
+  for (let waits = 0; await ask(port).then(() => true, () => false); waits++) {
+    assert.ok(waits < MAX_WAITS, "the server of before goes on");
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+  }
+}
+
 async function withProgram(
   flag: string,
   more: string,
@@ -100,6 +107,29 @@ if (FLAGS.includes("--hot")) {
         await change("second");
         await until(port, "second");
         assert.equal(await slow, "first");
+      });
+    });
+
+    test("of several at one address each gives way to one of the next, and to none beside it", async () => {
+      const more = `globalThis.times = (globalThis.times ?? 0) + 1;
+for (const name of ["one", "two"]) {
+  const onListen = ({ port }) => console.log(name + " of " + globalThis.times + " at " + port);
+  serve({ port: 0, hostname: "127.0.0.1", onListen }, () => new Response(name));
+}`;
+      await withProgram("--hot", more, async (change, _port, program) => {
+        const portsOf = async (times: number): Promise<number[]> => {
+          const ports: number[] = [];
+          for (const name of ["one", "two"]) {
+            ports.push(Number((await program.line(new RegExp(`^${name} of ${times} at (\\d+)$`)))[1]));
+          }
+          return ports;
+        };
+        const before = await portsOf(1);
+        assert.deepEqual(await Promise.all(before.map((port) => ask(port))), ["one", "two"]);
+        await change("second");
+        const after = await portsOf(2);
+        assert.deepEqual(await Promise.all(after.map((port) => ask(port))), ["one", "two"]);
+        for (const port of before) if (!after.includes(port)) await untilFree(port);
       });
     });
 
