@@ -224,6 +224,8 @@ export class Exchange implements RequestSource {
       if (this.head.contentLength === 0) this.#trailers = EMPTY_FIELD_SECTION;
       if (this.#trailers !== null) this.#trailersSettlement.resolve(toHeaders(this.#trailers));
       else if (this.#contentError !== null) this.#trailersSettlement.reject(this.#contentError);
+      // They come behind the content, which is sent on only when it is asked for.
+      else this.connection.demandContent();
     }
     return this.#trailersSettlement.promise;
   }

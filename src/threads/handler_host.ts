@@ -183,7 +183,7 @@ export class HandlerHost implements HostLink {
       this.#begin(new ReceivedCall(message, attached.texts), attached);
     } else if (message[0] === "delivered") {
       for (const callId of message[2]) {
-        this.#calls.get(callId)?.exchange.deliver();
+        this.#calls.get(callId)?.end();
         this.#calls.delete(callId);
       }
     } else if (message[0] === "drain") {

@@ -108,12 +108,22 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       case "upgraded":
         this.#leaveHttp();
         return false;
+      case "sent":
+        this.exchange.deliver();
+        this.#skipUnlessRead();
+        return false;
       case "aborted":
         this.#abort(restoreTrivetError(message[2]));
         return true;
       default:
         return false;
     }
+  }
+
+  /** The response was delivered, and nothing more comes. */
+  end(): void {
+    this.exchange.deliver();
+    if (!this.#isContentComplete) this.#skip();
   }
 
   // What the exchange asks of its connection.
@@ -128,6 +138,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
 
   contentKeptChanged(): void {
     this.#settleCredit();
+    this.#skipUnlessRead();
   }
 
   // The time of the handler is watched by the event loop.
@@ -200,6 +211,24 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.exchange.failContent(restoreTrivetError(copy));
   }
 
+  /** Content whose reader has begun, or may be about to, is demanded before the response can end the call. */
+  #demandIfRead(): void {
+    if (!this.#isContentComplete && this.exchange.content.isBeingRead) this.demandContent();
+  }
+
+  /** Behind the response content comes only as long as it is read. */
+  #skipUnlessRead(): void {
+    const { progress, content } = this.exchange;
+    if (progress !== "delivered" || this.#isContentComplete || content.isBeingRead) return;
+    this.#skip();
+    this.#say("cancel", copyError(new TrivetError("too-late", "The handler reads no further.")));
+  }
+
+  #skip(): void {
+    this.#isContentComplete = true;
+    this.exchange.discardContent();
+  }
+
   #settleCredit(): void {
     if (this.exchange.content.isHeld || this.#untakenBytes === 0) return;
     const takenBytes = this.#untakenBytes;
@@ -217,6 +246,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #sayAnswer(source: ResponseSource, content: AnswerContent, trailers: AnswerTrailers): void {
     const { status, statusText, fields, streamBytes } = source;
     const { exchange } = this;
+    this.#demandIfRead();
     exchange.complete();
     const isUpgrade = status === 101 && exchange.pendingUpgrade !== null;
     if (!isUpgrade) exchange.pendingUpgrade?.reject(notUpgraded());
@@ -241,6 +271,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #sayFailure(error: unknown): void {
     // Another response takes the place of the handler's: an upgrade it has asked for will not come about.
     this.exchange.giveUpExtras();
+    this.#demandIfRead();
     this.exchange.complete();
     this.#say("failed", copyError(error));
   }

@@ -12,6 +12,7 @@
  * | `credit`, `cancel`: about the content of the response | `chunk`, `end`, `fail`: the content of the response |
  * | | `credit`: content was taken; `inform`: an informational response; `report`: an error behind the response |
  * | `upgraded`: the connection has left HTTP | |
+ * | `sent`: the response was delivered, and the content of the request goes on | `cancel`: none of that is read any more |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
  * | | `error`: one that belongs to no call, such as a promise that was rejected; `sockets`: how many WebSockets are open |
@@ -77,7 +78,8 @@ export type ToThread =
   | readonly [kind: "credit", callId: number, bytes: number]
   | readonly [kind: "cancel", callId: number, reason: ErrorCopy]
   | readonly [kind: "upgraded", callId: number]
-  /** All exchanges that were delivered in this turn. */
+  | readonly [kind: "sent", callId: number]
+  /** All exchanges that have ended in this turn, and whose response was delivered. */
   | readonly [kind: "delivered", callId: 0, callIds: readonly number[]]
   | readonly [kind: "aborted", callId: number, error: ErrorCopy]
   | readonly [kind: "ping", question: number]

@@ -185,6 +185,7 @@ export class RemoteCall implements HandlerRun {
       case "failed":
         this.#enter("answered");
         this.exchange.fail(restoreError(message[2]));
+        this.#endIfOver();
         return;
       case "report":
         this.exchange.connection.responder.reportLateError(this.exchange, restoreTrivetError(message[2]));
@@ -211,6 +212,7 @@ export class RemoteCall implements HandlerRun {
       case "cancel":
         this.#sender?.cancel(restoreError(message[2]));
         this.#endUpgradedInput?.();
+        this.#endIfOver();
     }
   }
 
@@ -218,7 +220,7 @@ export class RemoteCall implements HandlerRun {
   // ending.
 
   delivered(): void {
-    if (this.#state === "answered" && this.exchange.pendingUpgrade === null) this.#guard(() => this.#finish());
+    this.#guard(() => this.#endIfOver());
   }
 
   aborted(cause: TrivetError): void {
@@ -235,6 +237,17 @@ export class RemoteCall implements HandlerRun {
     if (leftMs > 0) return leftMs;
     this.#enter("overdue");
     return this.#link!.overdue(this);
+  }
+
+  /**
+   * A response may be out before its handler has returned, where another took its place, and before the handler has read
+   * the content: only with the last of these the call is over.
+   */
+  #endIfOver(): void {
+    const { progress, pendingUpgrade } = this.exchange;
+    if (progress !== "delivered" || pendingUpgrade !== null || this.#state !== "answered") return;
+    if (this.#sender?.isOver !== false) this.#finish();
+    else this.#say("sent");
   }
 
   #finish(): void {
@@ -268,6 +281,7 @@ export class RemoteCall implements HandlerRun {
     const isUnderWay = form === "to-come";
     const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
+    this.#endIfOver();
   }
 
   /** Content that comes in chunks. */
@@ -300,8 +314,14 @@ export class RemoteCall implements HandlerRun {
           const batch = this.#link?.outgoing();
           batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
         },
-        end: () => this.#say("end", fieldLinesOf(exchange.trailerSection)),
-        fail: (cause) => this.#say("fail", copyError(cause)),
+        end: () => {
+          this.#say("end", fieldLinesOf(exchange.trailerSection));
+          this.#guard(() => this.#endIfOver());
+        },
+        fail: (cause) => {
+          this.#say("fail", copyError(cause));
+          this.#guard(() => this.#endIfOver());
+        },
       },
     );
   }

@@ -52,6 +52,11 @@ export class StreamSender {
     (pending ?? reader.read()).then(this.#onRead, this.#onFailure);
   }
 
+  /** Whether nothing more is sent. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Sends what was read before. */
   sendFirst(pieces: readonly Uint8Array[]): void {
     for (const bytes of pieces) {

@@ -58,7 +58,7 @@ export const CALL_STATES: StateTable<CallState> = new StateTable<CallState>("a c
   },
   answered: {
     upgraded: "the 101 is out, and the bytes of the connection pass to and from the thread",
-    over: "the response was delivered, or can't be any more",
+    over: "the response was delivered and the handler reads no content any more, or it can't be delivered",
   },
   upgraded: { over: "both directions have ended, or the connection was cut off" },
   over: {},

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { HandlerInfo } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
@@ -106,6 +107,76 @@ describe("content of a request on its way to a thread", () => {
     const whole = await send(`${head}5\r\nhello\r\n0\r\nDigest: abc\r\nX: y\r\n\r\n`);
     await until(() => whole.received() !== "");
     assert.equal(whole.received(), okText("hello abc y"));
+  });
+
+  test("comes to a handler that awaits only its trailer section", async () => {
+    const { send, until } = await start(async (_request, _place, info) => text(`${(await info.trailers).get("x")}`));
+    const head = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const peer = await send(head, "5\r\nhello\r\n", "0\r\nX: y\r\n\r\n");
+    await until(() => peer.received() !== "");
+    assert.equal(peer.received(), okText("y"));
+  });
+
+  describe("behind the response", () => {
+    /** Answers at once, and gives what becomes of the content. */
+    const answerAtOnce = async (read: (request: Request, info: HandlerInfo) => Promise<unknown>) => {
+      let outcome: unknown = "none";
+      let isCompleted = false;
+      const server = await start((request, _place, info) => {
+        read(request, info).then((value) => outcome = value, ({ code }) => outcome = code);
+        info.completed.then(() => isCompleted = true);
+        return text("early");
+      }, { maxRequestsPerThread: 1 });
+      const peer = await server.send(post("/", 10), "first");
+      await server.clock.advance(1_000);
+      assert.deepEqual([peer.received(), isCompleted], [okText("early"), true]);
+      return { server, peer, outcome: () => outcome };
+    };
+
+    test("comes to a handler that reads it, and then the next request has its turn", async () => {
+      const { server, peer, outcome } = await answerAtOnce((request) => request.text());
+      assert.deepEqual([outcome(), server.alive()], ["none", [1, 2]], "its thread is not let go of before");
+      peer.send(`other${get()}`);
+      await server.clock.advance(1_000);
+      assert.equal(outcome(), "firstother");
+      assert.deepEqual(statuses(peer.received()), [200, 200]);
+      assert.equal(server.alive().includes(1), false);
+    });
+
+    test("fails with the connection for a handler that reads it", async () => {
+      const { server, peer, outcome } = await answerAtOnce((request) => request.text());
+      peer.reset();
+      await server.clock.advance(1_000);
+      assert.deepEqual([outcome(), server.alive()], ["peer-disconnected", [2]]);
+    });
+
+    test("is skipped when the handler stops reading, and the next request has its turn", async () => {
+      const gate = createGate();
+      const { server, peer, outcome } = await answerAtOnce(async (request) => {
+        const reader = request.body!.getReader();
+        await reader.read();
+        await gate.opened;
+        await reader.cancel();
+        return "stopped";
+      });
+      gate.open();
+      await server.clock.advance(1_000);
+      assert.equal(outcome(), "stopped");
+      peer.send(`other${get()}`);
+      await server.clock.advance(1_000);
+      assert.deepEqual(statuses(peer.received()), [200, 200]);
+      assert.equal(server.alive().includes(1), false);
+    });
+
+    test("is too late for a handler that begins to read then, or awaits its trailer section", async () => {
+      const gate = createGate();
+      const late = await answerAtOnce((request) => gate.opened.then(() => request.text()));
+      gate.open();
+      await late.server.clock.advance(1_000);
+      assert.equal(late.outcome(), "too-late");
+      const { outcome } = await answerAtOnce((_request, info) => info.trailers);
+      assert.equal(outcome(), "too-late");
+    });
   });
 
   test("stops the peer while the handler does not read, and goes on when it does", async () => {

@@ -300,6 +300,18 @@ describe("trailer section of a request", () => {
     assert.match(peer.received(), /\[\["x","y"\]\]$/);
   });
 
+  test("is asked for when it is awaited: a peer that waits for 100 (Continue) is told", async () => {
+    const { send, clock } = await startMemoryServer(async (_request, info) =>
+      HttpResponse.json([...await info.trailers])
+    );
+    const expecting = head.replace(/\r\n$/, "Expect: 100-continue\r\n\r\n");
+    const peer = await send(expecting);
+    assert.equal(peer.received(), "HTTP/1.1 100 Continue\r\n\r\n");
+    peer.send("0\r\nX: y\r\n\r\n");
+    await clock.settle();
+    assert.match(peer.received(), /\[\["x","y"\]\]$/);
+  });
+
   test("rejects when the response was complete before", async () => {
     const outcome = createGate<{ code?: string }>();
     const { send } = await startMemoryServer((_request, info) => {

@@ -50,8 +50,7 @@ function judgeServer({ server, clock }: MemoryServer): void {
 function judgeCall(call: Call): void {
   if (isLost(call)) return;
   assert.notEqual(call.completed, "no", `${call.name}: its end is told`);
-  // A thread is told nothing more of a call whose response was delivered, and so nothing of the body that it still reads.
-  if (call.thread === null) assert.notEqual(call.body, "awaited", `${call.name}: its body comes or fails`);
+  assert.notEqual(call.body, "awaited", `${call.name}: its body comes or fails`);
   assert.notEqual(call.streamEnd, "open", `${call.name}: its stream has an end`);
   if (call.socket !== null) judgeEvents(call.socket, call.name);
   if (call.completed === "failed") assert.ok(call.isAborted, `${call.name}: it fails, so its signal is aborted`);
