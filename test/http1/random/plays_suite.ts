@@ -15,7 +15,7 @@ import { findRuntimes, installInto, makeFolder, ROOT, succeed } from "../../pack
 
 /** Pinned, so that what fails was changed here. */
 const FAST_CHECK = "fast-check@4.11.0";
-const [SEED = "9112", PLAYS = "1500"] = Deno.args;
+const [SEED = "9112", PLAYS = "500"] = Deno.args;
 /** Seven models, and in each what requests and what WebSockets lead to. */
 const SUBJECTS = 14;
 /** For one runtime, on a machine that has other things to do. */

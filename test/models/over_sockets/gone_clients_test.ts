@@ -26,7 +26,9 @@ const STABLE_MS = 120;
 /** A busy machine may let so much time pass in which nothing is done. */
 const STABLE_LOOKS = 20;
 const SETTLED_WITHIN_MS = 20_000;
-const DOWNLOAD_BYTES = IS_MEASUREMENT ? 200 * 2 ** 20 : 32 * 2 ** 20;
+/** A download beside those of all other models, on a machine that has other things to do. */
+const RECEIVED_WITHIN_MS = 90_000;
+const DOWNLOAD_BYTES = IS_MEASUREMENT ? 200 * 2 ** 20 : 16 * 2 ** 20;
 /** Shorter than `halfCloseTimeout`, which is as it is by default for the whole number, and long for any machine. */
 const LATER_MS = IS_MEASUREMENT ? 900 : 500;
 const PATIENT: ServeOptions = IS_MEASUREMENT ? {} : { halfCloseTimeout: 15_000 };
@@ -239,13 +241,15 @@ const HALF_CLOSING: readonly (readonly [name: string, ServeOptions, play: (peer:
   ["gets a long download, also one that it stops reading for a while", {}, async ({ client }) => {
     client.send(head(`GET /stream?bytes=${DOWNLOAD_BYTES} HTTP/1.1`, HOST, "Connection: close"));
     client.end();
-    await client.receiveUntil(DOWNLOAD_BYTES / 4, 20_000).catch(() =>
+    await client.receiveUntil(DOWNLOAD_BYTES / 4, RECEIVED_WITHIN_MS).catch(() =>
       assert.fail(`${client.receivedBytes} bytes came`)
     );
     client.pause();
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     client.resume();
-    await client.closed(40_000).catch(() => assert.fail(`It is not closed after ${client.receivedBytes} bytes`));
+    await client.closed(RECEIVED_WITHIN_MS).catch(() =>
+      assert.fail(`It is not closed after ${client.receivedBytes} bytes`)
+    );
     assert.equal(client.cause, null);
     assert.ok(client.receivedBytes > DOWNLOAD_BYTES, `${client.receivedBytes} bytes of ${DOWNLOAD_BYTES} came`);
     assert.ok(endsWithLastChunk(client), "The last chunk has not come.");
