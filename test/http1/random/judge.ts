@@ -74,7 +74,7 @@ function judgeClient(client: Client, calls: readonly Call[], finale: Finale): vo
   const call = calls.find(({ name }) => name === names[responses.length - 1]);
   if (isUpgraded) judgeSocket(client, call, responses.length - 1, finale);
   else if (isPatient) judgeUnopened(calls.filter(({ name }) => names.includes(name)));
-  // Frames that nobody has accepted are no requests.
+  // What a client has sent behind an upgrade that was not accepted are frames, and no requests.
   if (!isUpgraded && hasSentFrames(client)) return;
   if (finale !== "rest" || !isPatient || sent < bytes.length) return;
   assert.equal(rest, "", "a patient client gets whole heads");
