@@ -245,9 +245,14 @@ export class RemoteCall implements HandlerRun {
    */
   #endIfOver(): void {
     const { progress, pendingUpgrade } = this.exchange;
-    if (progress !== "delivered" || pendingUpgrade !== null || this.#state !== "answered") return;
-    if (this.#sender?.isOver !== false) this.#finish();
-    else this.#say("sent");
+    if (progress !== "delivered" || pendingUpgrade !== null) return;
+    if (this.#state !== "answered" && this.#state !== "reading") return;
+    if (this.#sender?.isOver !== false) {
+      this.#finish();
+    } else if (this.#state === "answered") {
+      this.#enter("reading");
+      this.#say("sent");
+    }
   }
 
   #finish(): void {

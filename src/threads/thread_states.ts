@@ -31,7 +31,7 @@ export const THREAD_STATES: StateTable<ThreadState> = new StateTable<ThreadState
 });
 
 /** How far a call has come. */
-export type CallState = "waiting" | "given" | "begun" | "overdue" | "answered" | "upgraded" | "over";
+export type CallState = "waiting" | "given" | "begun" | "overdue" | "answered" | "reading" | "upgraded" | "over";
 
 /** The states of a call. */
 export const CALL_STATES: StateTable<CallState> = new StateTable<CallState>("a call", "waiting", {
@@ -58,13 +58,15 @@ export const CALL_STATES: StateTable<CallState> = new StateTable<CallState>("a c
   },
   answered: {
     upgraded: "the 101 is out, and the bytes of the connection pass to and from the thread",
+    reading: "the response was delivered, and the handler still reads the content of the request",
     over: "the response was delivered and the handler reads no content any more, or it can't be delivered",
   },
+  reading: { over: "the content has come whole, failed or is not read any more, or the thread was lost" },
   upgraded: { over: "both directions have ended, or the connection was cut off" },
   over: {},
 });
 
 /** Whether a thread that has a call in this state still has to say what becomes of it. */
 export function isUnanswered(state: CallState): boolean {
-  return state !== "answered" && state !== "upgraded" && state !== "over";
+  return state === "waiting" || state === "given" || state === "begun" || state === "overdue";
 }
