@@ -21,6 +21,8 @@ export interface UpgradeOwner {
   readonly services: Pick<ExchangeServices, "streamShare">;
   /** Hands over bytes, which belong to the transport unless they are borrowed. Returns whether the peer keeps up. */
   pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean;
+  /** Hands over what still waits of the responses before. Returns whether the peer keeps up. */
+  flush(): boolean;
   /** Closes at once. */
   abort(error: TrivetError): void;
   /** FIN was sent, and nothing is read any more: waits for the peer's, not for long. */
@@ -43,6 +45,8 @@ export class RawConnection implements ByteConnection, ByteChannel {
   #peerHasEnded = false;
   #isClosed = false;
   #closeCause: Error | undefined;
+  /** FIN is to be sent behind a response that the peer has not taken yet. */
+  #isEndDue = false;
   /** Nothing that comes is wanted, or nothing more comes. */
   #isReadingOver = false;
 
@@ -104,6 +108,8 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   end(): void {
     if (this.#life.writing !== UPGRADED) return;
+    this.#isEndDue = !this.#owner.flush();
+    if (this.#isEndDue) return;
     this.#life.enter(IN_UPGRADE, ENDED);
     this.#transport.end();
     this.#lingerIfUnused();
@@ -144,7 +150,8 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   /** The transport has sent what it held. */
   drained(): void {
-    if (this.#isTold) this.#receiver!.drained();
+    if (this.#isEndDue) this.end();
+    else if (this.#isTold) this.#receiver!.drained();
   }
 
   /** The connection is gone. */

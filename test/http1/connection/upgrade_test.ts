@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import type { Handler, UpgradedConnection } from "../../../src/api/handler.ts";
 import { HttpResponse } from "../../../src/web/http_response.ts";
-import { get, startMemoryServer, statuses } from "../../support/memory_server.ts";
+import { createGate, get, startMemoryServer, statuses } from "../../support/memory_server.ts";
 
 const UPGRADE = get("/raw", "Connection: upgrade", "Upgrade: raw");
 /** Two of these are more than the peer takes without reading; with the 101 behind it, one is not too much to gather. */
@@ -41,6 +41,28 @@ describe("an upgraded connection", () => {
     await clock.settle();
     assert.deepEqual(statuses(peer.received()), [200, 200, 101]);
     assert.match(peer.received(), /101 Switching Protocols\r\n[^]*\r\n\r\nraw bytes$/);
+  });
+
+  test("sends FIN behind every response before it, however slowly the peer takes them", async () => {
+    const gate = createGate();
+    const serve = serveRaw(({ writable }) => void writable.close());
+    const { connect, clock } = await startMemoryServer(async (request, info) => {
+      if (request.url.endsWith("/raw")) await gate.opened;
+      return await serve(request, info);
+    });
+    const peer = connect();
+    peer.stopReading();
+    peer.send(get("/"));
+    await clock.settle();
+    peer.send(get("/") + UPGRADE);
+    await clock.settle();
+    gate.open();
+    await clock.settle();
+    assert.equal(peer.serverSide, "open");
+    peer.read();
+    await clock.settle();
+    assert.deepEqual(statuses(peer.received()), [200, 200, 101]);
+    assert.equal(peer.serverSide, "ended");
   });
 
   test("copies what is written, so that a Buffer too can be used again", async () => {
