@@ -52,7 +52,7 @@ export class WriteBacklog {
   add(bytes: Uint8Array): boolean {
     if (this.byteLength === 0) {
       this.#head = bytes;
-    } else if (bytes.byteLength > 0) {
+    } else {
       if (this.#tail === NO_PIECES) this.#tail = [];
       this.#tail.push(bytes);
     }

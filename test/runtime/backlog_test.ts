@@ -34,6 +34,8 @@ function filled(sizes: readonly number[]): WriteBacklog {
 test("framing and 64 KiB of content leave in one write", () => {
   assert.equal(drain(filled([9, 64 * KIB, 2]), Infinity), 1);
   assert.equal(drain(filled([9, 64 * KIB, 2, 7, 64 * KIB, 2]), Infinity), 2);
+  assert.equal(drain(filled([8 * KIB, 64 * KIB]), Infinity), 1);
+  assert.equal(drain(filled([8 * KIB + 1, 64 * KIB]), Infinity), 2);
   assert.equal(drain(filled(Array(100).fill(100)), Infinity), 1);
 });
 
@@ -42,6 +44,33 @@ test("a piece alone leaves as it is", () => {
   const backlog = new WriteBacklog();
   backlog.add(piece);
   assert.equal(backlog.next(), piece);
+});
+
+test("what has left is kept no longer, and what comes then leaves like the first", () => {
+  const backlog = new WriteBacklog();
+  for (const mostBytes of [1, 5, Infinity]) {
+    for (const piece of numberedPieces([3, 9, 0, 1, 5, 0])) backlog.add(piece);
+    drain(backlog, mostBytes);
+    assert.equal(backlog.next().buffer.byteLength, 0);
+  }
+});
+
+test("a backlog that was cleared is as new", () => {
+  const backlog = filled([9, HIGH_WATER_BYTES, 2, 7]);
+  backlog.advance(10);
+  backlog.advance(HIGH_WATER_BYTES);
+  backlog.clear();
+  assert.deepEqual([backlog.byteLength, backlog.owesDrain, backlog.next().buffer.byteLength], [0, false, 0]);
+  for (const piece of numberedPieces([3, 9, 1])) backlog.add(piece);
+  assert.equal(drain(backlog, Infinity), 1);
+});
+
+test("few bytes are joined in memory of their own, and many so that the large piece is aligned", () => {
+  assert.equal(filled([3, 4]).next().buffer.byteLength, 7);
+  for (const framingBytes of [1, 9, 63, 64, 65, 8 * KIB - 1]) {
+    const { byteOffset, byteLength } = filled([framingBytes, 64 * KIB]).next();
+    assert.deepEqual([byteLength, (byteOffset + framingBytes) % 64], [framingBytes + 64 * KIB, 0]);
+  }
 });
 
 test("a copy keeps its bytes until all of it has left, whatever is copied meanwhile", () => {
@@ -78,6 +107,8 @@ test("a copy whose connection is gone leaves its memory to no other one, since t
   gone.addCopy(bytes, 0, bytes.byteLength);
   const written = gone.next();
   gone.clear();
+  gone.add(new Uint8Array(1));
+  gone.advance(1);
   next.addCopy(bytes, 0, bytes.byteLength);
   assert.notEqual(next.next().buffer, written.buffer);
 });
@@ -124,6 +155,8 @@ test("a backlog that was cleared during a write does not give its storage to oth
   const underWay = cleared.next();
   const before = underWay.slice();
   cleared.clear();
+  cleared.add(new Uint8Array(1));
+  cleared.advance(1);
   drain(filled([100, 30 * KIB, 1]), Infinity);
   assert.deepEqual(underWay, before);
 });
