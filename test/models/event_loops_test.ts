@@ -8,12 +8,14 @@ import type { ServeOptions } from "../../src/api/options.ts";
 import type { Warning } from "../../src/api/warnings.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, get, okText, post, statuses, text } from "../support/memory_server.ts";
+import { latin1 } from "../support/parse_requests.ts";
 import {
   createThreadServer,
   startThreadServer,
   type ThreadServer,
   type ThreadServerSetup,
 } from "../support/thread_server.ts";
+import { frame, parseServerFrames } from "../support/websocket_frames.ts";
 
 const boom = new Error("boom");
 const path: Handler = (request) => text(new URL(request.url).pathname);
@@ -21,6 +23,21 @@ const never: Handler = () => new Promise(() => {});
 const CLOSE = "Connection: close";
 /** What other loops count is told every tenth of a second. */
 const COUNTS_INTERVAL_MS = 100;
+
+const UPGRADE = get(
+  "/",
+  "Connection: Upgrade",
+  "Upgrade: websocket",
+  "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+);
+
+/** The texts that have come to a WebSocket. */
+function messagesTo(peer: MemoryPeer): string[] {
+  const [head] = peer.received().split("\r\n\r\n", 1);
+  const texts = parseServerFrames(latin1(peer.received().slice(head.length + 4))).filter(({ opcode }) => opcode === 1);
+  return texts.map(({ payload }) => new TextDecoder().decode(payload));
+}
 
 /** Starts a server with three loops: this thread's, and those of the threads 1 and 2. */
 function start(handler: Handler, options: ServeOptions = {}, setup?: ThreadServerSetup): Promise<ThreadServer> {
@@ -91,6 +108,36 @@ describe("several event loops", () => {
     assert.ok(checks.every((peer) => peer.received().endsWith("\r\n\r\nok\n")));
     const beyond = await sendToAll(started, get());
     assert.deepEqual(beyond.map((peer) => statuses(peer.received())), [[503], [503], [503]]);
+  });
+
+  test("tell each other what is published, each once, and not the one that has published it", async () => {
+    const started = await start((_request, info) => {
+      const { response, socket } = info.upgradeWebSocket();
+      socket.onopen = () => socket.subscribe("room");
+      socket.onmessage = ({ data }) => socket.publish("room", data);
+      return response;
+    });
+    const peers = await sendToAll(started, UPGRADE);
+    started.server.publish("room", "from the server");
+    await started.clock.settle();
+    for (const [place, peer] of peers.entries()) {
+      peer.send(frame({ opcode: 1, payload: `from ${place}` }));
+      await started.clock.settle();
+    }
+    assert.deepEqual(peers.map(messagesTo), [
+      ["from the server", "from 1", "from 2"],
+      ["from the server", "from 0", "from 2"],
+      ["from the server", "from 0", "from 1"],
+    ]);
+    const report = started.server.shutdown({ delay: 1_000 });
+    await started.clock.settle();
+    peers[1].send(frame({ opcode: 1, payload: "while they drain" }));
+    await started.clock.settle();
+    assert.deepEqual(peers.map((peer) => messagesTo(peer).at(-1)), ["while they drain", "from 2", "while they drain"]);
+    for (const peer of peers) peer.end();
+    await started.clock.advance(1_000);
+    await started.until(() => started.server.stats().state === "stopped");
+    await report;
   });
 
   test("are one where the port can't be shared, and a warning says why", async () => {
@@ -188,7 +235,9 @@ describe("the start of several event loops", () => {
     let failure: TrivetError | null = null;
     started.server.ready().catch((error) => failure = error);
     await started.until(() => started.server.stats().state !== "starting");
-    await started.clock.advance(1_000);
+    await started.clock.advance(999);
+    assert.equal(failure, null, "a thread is left");
+    await started.clock.advance(1);
     assert.equal((failure as TrivetError | null)?.code, "listen-failed");
     assertNothingIsLeft(started);
   });

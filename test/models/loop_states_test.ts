@@ -12,6 +12,7 @@ import { LOOP_STATES, type LoopState, LoopThread } from "../../src/models/loops/
 import { NO_COUNTS } from "../../src/models/loops/loop_protocol.ts";
 import "../support/record_transitions.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
+import { createGate } from "../support/memory_server.ts";
 
 const ORDERS = {
   role: "loop",
@@ -177,6 +178,84 @@ describe("a loop on another thread", () => {
     assert.deepEqual([runtime.threads.map(({ isAlive }) => isAlive), clock.pendingCount], [[false], 0]);
   });
 
+  test("is told to drain once, however it ends then, and a stop waits for the drain", async () => {
+    const bench = createBench();
+    const { loop, heard, note, settled, clock, say } = bench;
+    await WAYS_TO.listening(bench);
+    heard.length = 0;
+    loop.drain({ delayMs: 5_000, closesIdle: false });
+    note("stop", loop.stop());
+    loop.cutOff();
+    loop.cutOff();
+    await clock.settle();
+    assert.deepEqual(heard, [{ kind: "drain", delayMs: 5_000, closesIdle: false }, { kind: "cut-off" }]);
+    assert.equal(settled.stop, "pending");
+    await say({ kind: "stopped", drained: 1, aborted: 2, counts: NO_COUNTS });
+    assert.deepEqual(await loop.stop(), { drained: 1, aborted: 2 });
+    assert.equal(settled.stop, "resolved");
+  });
+
+  test("that is stopped ends, and reports nothing, although the runtime says later that there is no thread", async () => {
+    const { loop, runtime, clock, note, settled, reported } = createBench();
+    runtime.startThread = async () => {
+      await clock.settle();
+      throw new Error("There are no more threads.");
+    };
+    note("start", loop.start());
+    note("stop", loop.stop());
+    await clock.settle();
+    await clock.settle();
+    assert.deepEqual([settled, reported], [{ start: "resolved", stop: "resolved" }, []]);
+  });
+
+  test("ends a thread that is given to it when it does not wait for one, and starts another in its time", async () => {
+    const bench = createBench();
+    const { loop, runtime, clock } = bench;
+    await WAYS_TO.lost(bench);
+    const { startThread } = runtime;
+    const gate = createGate();
+    runtime.startThread = async (entry, events) => {
+      await gate.opened;
+      return await startThread(entry, events);
+    };
+    await clock.advance(1_000);
+    assert.equal(loop.state, "starting");
+    await clock.advance(30_000);
+    assert.equal(loop.state, "lost");
+    gate.open();
+    await clock.settle();
+    assert.deepEqual(runtime.threads.map(({ isAlive }) => isAlive), [false, false]);
+    await clock.advance(1_000);
+    assert.deepEqual(runtime.threads.map(({ isAlive }) => isAlive), [false, false, true]);
+    await bench.say({ isReady: true });
+    assert.equal(loop.state, "binding");
+  });
+
+  test("reads its certificates where it listens, and says what is wrong with them", async () => {
+    const bench = createBench();
+    const { loop, note, settled, say, clock } = bench;
+    await WAYS_TO.listening(bench);
+    note("good", loop.reloadTls());
+    note("bad", loop.reloadTls());
+    await say({ kind: "tls-reloaded", error: null });
+    assert.deepEqual([settled.good, settled.bad], ["resolved", "pending"]);
+    await say({ kind: "tls-reloaded", error: failure });
+    assert.equal(settled.bad, "listen-failed");
+    bench.runtime.threads[0].crash(new Error("boom"));
+    await clock.settle();
+    note("lost", loop.reloadTls());
+    await clock.settle();
+    assert.equal(settled.lost, "resolved", "it reads them when it listens again");
+  });
+
+  test("that is lost is told nothing, and does not fall behind by that", async () => {
+    const bench = createBench();
+    await WAYS_TO.lost(bench);
+    for (const topic of ["a", "b"]) bench.loop.publish({ topic, message: "m".repeat(17 * 1024 * 1024) });
+    await bench.clock.settle();
+    assert.deepEqual(bench.reported, []);
+  });
+
   test("that has never listened is not started again; one that has is, after a second", async () => {
     const never = createBench();
     await WAYS_TO.loaded(never);
@@ -188,6 +267,8 @@ describe("a loop on another thread", () => {
     await WAYS_TO.lost(once);
     await once.clock.advance(1_000);
     assert.equal(once.runtime.threads.length, 2);
+    await once.say({ isReady: true });
+    assert.deepEqual(once.heard.at(-1), { kind: "listen", port: 80 });
     assert.deepEqual(once.crashes.map(({ code }) => code), ["thread-crashed"]);
   });
 });
