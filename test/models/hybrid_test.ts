@@ -154,6 +154,31 @@ describe("the window of a thread", () => {
     assert.equal(await countGiven(server, 10), 1);
   });
 
+  test("is answered at once, but call by call for five times as long as a handler has computed", async () => {
+    let computeMs = 0;
+    const server = await start((_request, place) => {
+      place.compute(computeMs);
+      return text("done");
+    });
+    const countAnswers = async (): Promise<number[]> => {
+      await callInTurn(server, 200);
+      server.batches.length = 0;
+      const peers = Array.from({ length: 5 }, () => server.connect());
+      for (const peer of peers) peer.send(get());
+      await server.until(() => peers.every((peer) => peer.received() !== ""));
+      return server.batches.map(({ kinds }) => kinds.filter((kind) => kind === "answer").length).filter(Boolean);
+    };
+    const afterComputing = async (ms: number): Promise<number[]> => {
+      computeMs = 30;
+      await callInTurn(server, 1);
+      computeMs = 0;
+      await server.clock.advance(ms);
+      return await countAnswers();
+    };
+    assert.deepEqual(await afterComputing(160), [5]);
+    assert.deepEqual(await afterComputing(140), [1, 1, 1, 1, 1]);
+  });
+
   test("holds as many calls as are begun in 2 ms", async () => {
     const server = await start((_request, place) => {
       place.compute(0.2);
