@@ -450,7 +450,6 @@ export class Http1Connection extends AcceptedConnection
 
   #leaveHttp(exchange: Exchange): void {
     const upgrade = exchange.pendingUpgrade!;
-    this.flush();
     this.#gate.open();
     this.#life.enter(State.IN_UPGRADE, State.UPGRADED);
     this.#raw = new RawConnection(this.transport, exchange.remoteAddress, this, this.#life);

@@ -27,6 +27,23 @@ describe("an upgraded connection", () => {
     assert.match(peer.received(), /^HTTP\/1\.1 101 Switching Protocols\r\n[^]*\r\n\r\nearlylate$/);
   });
 
+  test("is read on where its client was not, because so much stood behind the request already", async () => {
+    const gate = createGate();
+    const serve = serveRaw(({ readable, writable }) => void readable.pipeTo(writable));
+    const { send, clock } = await startMemoryServer(async (request, info) => {
+      await gate.opened;
+      return await serve(request, info);
+    });
+    const early = "e".repeat(64 * 1024);
+    const peer = await send(UPGRADE + early);
+    assert.equal(peer.isPausedByServer, true);
+    gate.open();
+    await clock.settle();
+    peer.send("late");
+    await clock.settle();
+    assert.ok(peer.received().endsWith(`\r\n\r\n${early}late`));
+  });
+
   test("writes behind every response before it, however slowly the peer takes them", async () => {
     const { connect, clock } = await startMemoryServer(serveRaw(({ writable }) => {
       void writable.getWriter().write(new TextEncoder().encode("raw bytes"));
