@@ -110,6 +110,8 @@ export interface ExchangeResponder {
 
 /** A run of the handler on another thread, which has to know how the exchange ends. */
 export interface HandlerRun {
+  /** Whether the handler awaits the end of content that it does not read. */
+  readonly waitsForTrailers: boolean;
   /** The transport has taken the whole response. */
   delivered(): void;
   /** The response can't be delivered any more. */
@@ -242,6 +244,7 @@ export class Exchange implements RequestSource {
 
   /** Whether the handler awaits the end of content that it does not read. */
   get waitsForTrailers(): boolean {
+    if (this.run !== null) return this.run.waitsForTrailers;
     return this.#trailersSettlement !== null && !this.content.isBeingRead;
   }
 

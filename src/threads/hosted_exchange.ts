@@ -20,7 +20,7 @@ import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import type { ReceivedCall } from "./call_message.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
-import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
+import type { AnswerContent, AnswerTrailers, FromThread, ToThread, WantedContent } from "./protocol.ts";
 import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
@@ -38,7 +38,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly #link: HostLink;
   readonly #credit: CreditAccount;
   #isContentComplete: boolean;
-  #isDemanded = false;
+  /** What the event loop was asked for. */
+  #demanded: WantedContent | null = null;
   /** Content that came and counts as taken once the reader is not held up by it. */
   #untakenBytes = 0;
   /** The first turn of the response's stream. */
@@ -129,9 +130,10 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   // What the exchange asks of its connection.
 
   demandContent(): void {
-    if (!this.#isDemanded && !this.#isContentComplete) {
-      this.#isDemanded = true;
-      this.#say("demand");
+    const wanted = this.exchange.waitsForTrailers ? "trailers" : "content";
+    if (!this.#isContentComplete && wanted !== this.#demanded && this.#demanded !== "content") {
+      this.#demanded = wanted;
+      this.#say("demand", wanted);
     }
     this.#settleCredit();
   }

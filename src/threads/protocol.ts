@@ -33,6 +33,9 @@ export type CallContent = null | number | "to-come";
 /** The content of a response: none, text (its number), all of it (the number of its bytes), or chunks that follow. */
 export type AnswerContent = null | { readonly textAt: number } | number | "to-come";
 
+/** What of the content is wanted: all of it, or only to know its end, whose trailers are awaited. */
+export type WantedContent = "content" | "trailers";
+
 /** A field section: names and values, one after the other. */
 export type FieldLines = readonly string[];
 
@@ -104,7 +107,7 @@ export type FromThread =
   | readonly [kind: "failed", callId: number, error: ErrorCopy]
   | readonly [kind: "report", callId: number, error: ErrorCopy]
   | readonly [kind: "inform", callId: number, status: number, fields: FieldLines]
-  | readonly [kind: "demand", callId: number]
+  | readonly [kind: "demand", callId: number, wanted: WantedContent]
   | readonly [kind: "chunk", callId: number, bytesAt: number]
   | readonly [kind: "end", callId: number, trailers: AnswerTrailers]
   | readonly [kind: "fail", callId: number, error: ErrorCopy]

@@ -58,6 +58,7 @@ export class RemoteCall implements HandlerRun {
   placeInLine = 0;
   /** Since when it waits, as far as that was noticed; `Infinity` while it does not. */
   waitsSinceMs = Infinity;
+  waitsForTrailers = false;
   /** The number by which both ends know the call, while a thread has it. */
   id = 0;
   /** Its place among the calls that were written down for its thread; `null` while it is not. */
@@ -194,6 +195,7 @@ export class RemoteCall implements HandlerRun {
         this.#inform(message[2], message[3]);
         return;
       case "demand":
+        this.waitsForTrailers = message[2] === "trailers";
         this.#sendContent();
         return;
       case "chunk":

@@ -14,6 +14,7 @@ const encoder = new TextEncoder();
 const CREDIT_BYTES = 256 * 1024;
 /** What the content of a request may be ahead of its reader on the loop: what is kept, and a read or two. */
 const KEPT_BYTES = 64 * 1024;
+const PIECE = "x".repeat(16 * 1024);
 
 function start(handler: PlacedHandler, options: ServeOptions = {}): Promise<ThreadServer> {
   return startThreadServer(handler, { model: "hybrid", threads: 1, ...options });
@@ -115,6 +116,32 @@ describe("content of a request on its way to a thread", () => {
     const peer = await send(head, "5\r\nhello\r\n", "0\r\nX: y\r\n\r\n");
     await until(() => peer.received() !== "");
     assert.equal(peer.received(), okText("y"));
+  });
+
+  test("that is more than may wait holds only the client up while its trailers are awaited, as on the loop", async () => {
+    const [unread, read] = [createGate<Error & { code?: string }>(), createGate()];
+    const { send, clock, until } = await start(async (request, _place, info) => {
+      const trailers = info.trailers.catch(unread.open);
+      if (request.method === "PUT") await read.opened.then(() => request.text());
+      await trailers;
+      return text("late");
+    }, { requestTimeout: 2_000, handlerTimeout: 0, minDataRate: { bytesPerSecond: 0 } });
+    const sent = CREDIT_BYTES + 2 * KEPT_BYTES;
+    const pieces: string[] = new Array(sent / PIECE.length).fill(PIECE);
+    const peer = await send(post("/", 2 * sent), ...pieces);
+    assert.equal(peer.isPausedByServer, true);
+    await clock.advance(3_000);
+    assert.deepEqual(statuses(peer.received()), [408]);
+    const { code, message } = await unread.opened;
+    assert.equal(code, "content-timeout");
+    assert.match(message, /read the body before you await its trailers/);
+
+    const reading = await send(post("/", sent).replace("POST", "PUT"), ...pieces);
+    await clock.advance(1_000);
+    assert.equal(reading.received(), "");
+    read.open();
+    await until(() => reading.received() !== "");
+    assert.deepEqual(statuses(reading.received()), [200], "content that is read in time comes");
   });
 
   describe("behind the response", () => {
