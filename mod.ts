@@ -31,7 +31,7 @@ export type {
   TlsInfo,
   TlsOptions,
   UnixAddress,
-} from "./src/runtime.ts";
+} from "./src/transport.ts";
 export type {
   Handler,
   HandlerInfo,

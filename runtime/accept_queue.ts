@@ -15,7 +15,8 @@
  * @module
  */
 
-import type { Address, Clock, TcpAddress } from "../src/runtime.ts";
+import type { Clock } from "../src/runtime.ts";
+import type { Address, TcpAddress } from "../src/transport.ts";
 import { systemTime } from "./clock.ts";
 
 /** A connection of our own to the listener. */

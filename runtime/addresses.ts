@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address, TcpAddress } from "../src/runtime.ts";
+import type { Address, TcpAddress } from "../src/transport.ts";
 
 /** The prefix of the address of an IPv4 peer at a listener for IPv6 (RFC 4291 section 2.5.5.2). */
 const IPV4_MAPPED = "::ffff:";

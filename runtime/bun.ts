@@ -1,13 +1,14 @@
 /**
- * Bun: `Bun.listen` behind the contract of `src/runtime.ts`; for TLS and handed-over descriptors `node_net.ts`.
+ * Bun behind the contract of `src/runtime.ts`, and `Bun.listen` behind that of `src/transport.ts`; for TLS and
+ * handed-over descriptors `node_net.ts`.
  *
  * Translation only.
  *
  * @module
  */
 
-import type { Address, Listener, ListenOptions, ResponseContents, Runtime } from "../src/runtime.ts";
-import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
+import type { ResponseContents, Runtime } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, TcpAddress, TransportEvents } from "../src/transport.ts";
 import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { localAddressOf, type NamedSocket, remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";

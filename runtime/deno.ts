@@ -1,5 +1,6 @@
 /**
- * Deno: `Deno.listen` behind the contract of `src/runtime.ts`; for TLS and handed-over descriptors `node_net.ts`.
+ * Deno behind the contract of `src/runtime.ts`, and `Deno.listen` behind that of `src/transport.ts`; for TLS and
+ * handed-over descriptors `node_net.ts`.
  *
  * Translation only. Deno pulls where the contract pushes: each connection has one read under way, and at most one
  * write.
@@ -7,8 +8,8 @@
  * @module
  */
 
-import type { Address, Host, Listener, ListenOptions, Runtime } from "../src/runtime.ts";
-import type { TransportEvents } from "../src/runtime.ts";
+import type { Host, Runtime } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, TransportEvents } from "../src/transport.ts";
 import { addressOf } from "./addresses.ts";
 import { scheduleApart } from "./async_context.ts";
 import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";

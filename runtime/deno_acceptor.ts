@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { TcpAddress, TransportEvents } from "../src/runtime.ts";
+import type { TcpAddress, TransportEvents } from "../src/transport.ts";
 import { acceptedAll, AcceptQueue, type Dialled } from "./accept_queue.ts";
 import { addressOf } from "./addresses.ts";
 import { acceptLast, SYSTEM_CALLS, type SystemCalls } from "./listen_filter.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address, TransportEvents } from "../src/runtime.ts";
+import type { Address, TransportEvents } from "../src/transport.ts";
 import { localAddressOf, type NamedSocket, remoteAddressOf } from "./addresses.ts";
 import { SocketConnection } from "./socket_connection.ts";
 

@@ -7,7 +7,8 @@
  * @module
  */
 
-import type { Listener, ListenOptions, ResponseContents, Runtime, TransportEvents } from "../src/runtime.ts";
+import type { ResponseContents, Runtime } from "../src/runtime.ts";
+import type { Listener, ListenOptions, TransportEvents } from "../src/transport.ts";
 import { bufferCodecs, builtinCodecs } from "./builtin_codecs.ts";
 import { createSystemClock } from "./clock.ts";
 import { readDescriptorLimit } from "./descriptor_limit.ts";

@@ -10,7 +10,7 @@
 
 import type { AddressInfo, Server, Socket, SocketConstructorOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/runtime.ts";
+import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/transport.ts";
 import { acceptedAll, AcceptQueue, type Dialled, EMPTYING_LIMIT_MS, reachable } from "./accept_queue.ts";
 import { remoteAddressOf, tcpAddress } from "./addresses.ts";
 import { acceptLast, type SystemCalls } from "./listen_filter.ts";

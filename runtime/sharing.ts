@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ListenOptions } from "../src/runtime.ts";
+import type { ListenOptions } from "../src/transport.ts";
 
 /**
  * Why listeners of several threads can't share connections whatever the runtime, or `null`.

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Address, TlsInfo, TransportConnection, TransportEvents, TransportSession } from "../src/runtime.ts";
+import type { Address, TlsInfo, TransportConnection, TransportEvents, TransportSession } from "../src/transport.ts";
 
 /**
  * How far reading has come. A FIN that comes while reading is paused is held; `end-due` is the moment between `resume`

@@ -11,7 +11,7 @@
 
 import type { Socket } from "node:net";
 import type { createSecureContext, createServer, SecureContext, Server, TLSSocket } from "node:tls";
-import type { PeerCertificate, TlsInfo, TlsOptions } from "../src/runtime.ts";
+import type { PeerCertificate, TlsInfo, TlsOptions } from "../src/transport.ts";
 import { type Crypto, loadTlsMaterial, type TlsMaterial, type TlsPair } from "./tls_material.ts";
 
 /** How a handshake ends. */

@@ -7,7 +7,7 @@
  */
 
 import type { createPrivateKey, X509Certificate } from "node:crypto";
-import type { TlsIdentity, TlsOptions } from "../src/runtime.ts";
+import type { TlsIdentity, TlsOptions } from "../src/transport.ts";
 
 /** A certificate chain and its key in PEM; the key is not encrypted any more. */
 export interface TlsPair {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Listener, ListenOptions } from "../src/runtime.ts";
+import type { Listener, ListenOptions } from "../src/transport.ts";
 
 /** Listens at the path of a Unix domain socket, if the options name one. */
 export function listenAtPath(

@@ -60,9 +60,10 @@ const LAYERS: readonly { readonly folder: string; readonly imports: readonly str
 /** The entry points join the two halves of the package: the core and the adapters. */
 const ENTRIES = /^(?:mod\.ts$|src\/entry\/)/;
 /** What every file of the core may import: the contract with a runtime, and the tables of states. */
-const SHARED = /^src\/(?:runtime|states)\.ts$/;
-/** The one file of the core an adapter may know, and only its types. */
-const RUNTIME_CONTRACT = "src/runtime.ts";
+const SHARED = /^src\/(?:runtime|transport|states)\.ts$/;
+/** The files of the core an adapter may know, and only their types. */
+const RUNTIME_CONTRACT = /^src\/(?:runtime|transport)\.ts$/;
+const CONTRACT_FILES = "src/runtime.ts and src/transport.ts";
 /** The protocol: bytes in, values out, in one synchronous call. */
 const SYNCHRONOUS_FILES = /^src\/(?:http|http1\/codec|websocket\/codec)\//;
 const CORE_FILES = /^src\//;
@@ -116,14 +117,14 @@ export function refusalOfImport(importer: string, specifier: string, typeOnly: b
   if (zone === "entry") return null;
   if (zone === "runtime") {
     if (target === "runtime") return null;
-    if (imported === RUNTIME_CONTRACT && typeOnly) return null;
-    return `An adapter translates and knows nothing of the core: of src/ it imports only types of ${RUNTIME_CONTRACT}, ` +
+    if (RUNTIME_CONTRACT.test(imported) && typeOnly) return null;
+    return `An adapter translates and knows nothing of the core: of src/ it imports only types of ${CONTRACT_FILES}, ` +
       "with `import type`.";
   }
   if (target === "entry") return `${imported} is an entry point and stands above this file. ${ORDER}`;
   if (target === "runtime") {
     return `The core knows no runtime: only mod.ts and src/entry/ import runtime/. What is needed of a runtime ` +
-      `belongs into the contract, ${RUNTIME_CONTRACT}.`;
+      `belongs into the contract, ${CONTRACT_FILES}.`;
   }
   if (zone === "unlisted" || target === "unlisted") {
     return `${zone === "unlisted" ? importer : imported} has no layer. Give its folder a place in LAYERS of ` +
@@ -170,7 +171,7 @@ function resolve(importer: string, specifier: string): string {
 function refusalOfPackage(zone: Zone, specifier: string): string | null {
   if (zone !== "runtime") {
     return `"${specifier}" is not a file of this package: the core is portable and has no dependencies. What is ` +
-      `needed of a runtime belongs into the contract, ${RUNTIME_CONTRACT}.`;
+      `needed of a runtime belongs into the contract, ${CONTRACT_FILES}.`;
   }
   if (/^(?:node:|bun:|bun$)/.test(specifier)) return null;
   return `"${specifier}" is a dependency, and the package has none: an adapter imports its runtime's own modules.`;
@@ -326,7 +327,7 @@ const portableCore: Deno.lint.Rule = {
         node,
         message:
           `\`${name}\` exists on some runtimes only, and src/ runs on all of them. What is needed of a runtime ` +
-          `belongs into the contract, ${RUNTIME_CONTRACT}, and into the adapters.`,
+          `belongs into the contract, ${CONTRACT_FILES}, and into the adapters.`,
       }));
   },
 };

@@ -95,6 +95,7 @@ const IMPORTS: readonly ImportCase[] = [
 
   { name: "an adapter's sibling", importer: "runtime/bun.ts", specifier: "./clock.ts" },
   { name: "an adapter's contract", importer: "runtime/bun.ts", specifier: "../src/runtime.ts", typeOnly: true },
+  { name: "its part of connections", importer: "runtime/bun.ts", specifier: "../src/transport.ts", typeOnly: true },
   {
     name: "the contract as a value",
     importer: "runtime/bun.ts",

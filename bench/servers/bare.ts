@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
+import type { TransportConnection, TransportEvents, TransportSession } from "../../src/transport.ts";
 import { announce, readLaunch } from "./launch.ts";
 import { EmptyLineFinder } from "./raw.ts";
 

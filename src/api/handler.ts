@@ -5,7 +5,7 @@
  */
 
 import type { TraceContext } from "../http/trace_context.ts";
-import type { Address, TlsInfo } from "../runtime.ts";
+import type { Address, TlsInfo } from "../transport.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "./websocket.ts";
 
 /**

@@ -10,7 +10,7 @@
 import type { AccessLog } from "./access_log.ts";
 import type { TrivetError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
-import type { Address, TlsOptions } from "../runtime.ts";
+import type { Address, TlsOptions } from "../transport.ts";
 import type { Warning } from "./warnings.ts";
 
 /** The concurrency models: when a connection is served, and where its handler runs. */

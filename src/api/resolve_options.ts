@@ -32,7 +32,7 @@ import type {
   UnhandledRejections,
 } from "./options.ts";
 import { resolveProxyProtocol, resolveProxyTrust, resolveTls, resolveTlsWatch } from "./resolve_proxies_and_tls.ts";
-import type { TlsOptions } from "../runtime.ts";
+import type { TlsOptions } from "../transport.ts";
 
 /** The options after defaults and checks. */
 export interface ResolvedOptions {

@@ -7,7 +7,7 @@
  */
 
 import { whyNotRange } from "../http/ip_address.ts";
-import type { ClientCertificates, TlsIdentity, TlsOptions } from "../runtime.ts";
+import type { ClientCertificates, TlsIdentity, TlsOptions } from "../transport.ts";
 import { rejectUnknown, resolveName, resolveType, wrongType } from "./option_rules.ts";
 import type { ProxyProtocolOptions, ProxyTrustOptions } from "./options.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import type { ServerStats } from "./stats.ts";
 
 /** How a server has stopped. Connections that were refused with 503, then or before, are in neither count. */

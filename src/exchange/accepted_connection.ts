@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address, TlsInfo, TransportConnection } from "../runtime.ts";
+import type { Address, TlsInfo, TransportConnection } from "../transport.ts";
 
 /** A connection that was accepted. */
 export abstract class AcceptedConnection {

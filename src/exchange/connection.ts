@@ -5,7 +5,7 @@
  */
 
 import type { TrivetError } from "../api/errors.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 
 /** One connection. */
 export interface Connection {

@@ -12,7 +12,7 @@ import type { HandlerInfo } from "../api/handler.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
-import type { Address, TlsInfo } from "../runtime.ts";
+import type { Address, TlsInfo } from "../transport.ts";
 import { StateTable } from "../states.ts";
 import { readResponse } from "../web/read_response.ts";
 import type { RequestSource } from "../web/request_source.ts";

@@ -13,7 +13,7 @@ import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { hasListElement } from "../http/token_list.ts";
 import { isToken } from "../http/grammar.ts";
 import { readTraceContext, type TraceContext } from "../http/trace_context.ts";
-import type { Address, TlsInfo } from "../runtime.ts";
+import type { Address, TlsInfo } from "../transport.ts";
 import { readFieldLines } from "../web/field_lines.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import { isNativeResponse } from "../web/native_body.ts";

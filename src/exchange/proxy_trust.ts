@@ -11,7 +11,7 @@
 import type { ProxyTrustOptions } from "../api/options.ts";
 import type { FieldSection } from "../http/field_section.ts";
 import { type Hop, type HopReader, parseNode, readForwarded, readXForwarded } from "../http/forwarded.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import { TrustedPeers } from "./trusted_peers.ts";
 
 /** The client that asks. */

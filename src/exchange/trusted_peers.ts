@@ -7,7 +7,7 @@
  */
 
 import { IpRanges, parseIp } from "../http/ip_address.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 
 /** This machine (RFC 6890 sections 2.2.2 and 2.2.3). */
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];

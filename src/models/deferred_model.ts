@@ -10,7 +10,7 @@
 import type { Connection } from "../exchange/connection.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Publication } from "../exchange/publication.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import type { Announcement } from "./loops/loop_protocol.ts";
 import type { Scheduler, SchedulerStats, StopCounts } from "./scheduler.ts";
 

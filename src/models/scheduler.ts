@@ -16,7 +16,8 @@ import type { Handler } from "../api/handler.ts";
 import type { Model } from "../api/options.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import type { Warnings } from "../api/warnings.ts";
-import type { Address, Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import type { Announcement, LoopCounts, LoopOrders } from "./loops/loop_protocol.ts";
 
 /** One concurrency model at work for one server. */

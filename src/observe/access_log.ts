@@ -12,7 +12,8 @@ import type { TrivetError } from "../api/errors.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Observer } from "../exchange/observer.ts";
-import type { Address, Clock, LineSink } from "../runtime.ts";
+import type { Clock, LineSink } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import type { LineMaker } from "./log_lines.ts";
 
 /** What takes the requests of a turn. */

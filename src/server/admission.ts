@@ -11,7 +11,7 @@ import { TrivetError } from "../api/errors.ts";
 import { descriptorMargin, type ResolvedOptions } from "../api/resolve_options.ts";
 import type { Connection } from "../exchange/connection.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 import type { HeldConnection, OpenConnections } from "./open_connections.ts";
 
 /** The limits on connections. */

@@ -10,7 +10,8 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Warnings } from "../api/warnings.ts";
 import type { Scheduler } from "../models/scheduler.ts";
-import type { Clock, Listener, Timer } from "../runtime.ts";
+import type { Clock, Timer } from "../runtime.ts";
+import type { Listener } from "../transport.ts";
 
 /** How often files are looked at: soon enough for a certificate, and of no weight. */
 const WATCH_INTERVAL_MS = 5_000;

@@ -12,7 +12,8 @@ import type { ResolvedOptions, ResolvedShutdown } from "../api/resolve_options.t
 import type { ShutdownReport } from "../api/server.ts";
 import { tellUser } from "../api/telling.ts";
 import type { Scheduler, StopCounts } from "../models/scheduler.ts";
-import type { Address, Listener, Runtime, Timer, TransportEvents } from "../runtime.ts";
+import type { Runtime, Timer } from "../runtime.ts";
+import type { Address, Listener, TransportEvents } from "../transport.ts";
 import type { Certificates } from "./certificates.ts";
 import type { ConnectionServices } from "./connection_services.ts";
 import { listenFailed, openListener, urlOf } from "./listening.ts";

@@ -10,7 +10,8 @@ import { TrivetError } from "../api/errors.ts";
 import type { ResolvedOptions } from "../api/resolve_options.ts";
 import { toTlsError } from "./certificates.ts";
 import { composeAuthority } from "../http/ip_address.ts";
-import type { Address, Listener, ListenOptions, Runtime, TlsOptions, TransportEvents } from "../runtime.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Address, Listener, ListenOptions, TlsOptions, TransportEvents } from "../transport.ts";
 
 /** Opens the listener that the options ask for; at once, or as a promise, as the runtime has it. */
 export function openListener(

@@ -10,7 +10,7 @@ import type { TrivetError } from "../api/errors.ts";
 import type { ConnectionActivity } from "../api/stats.ts";
 import type { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Connection } from "../exchange/connection.ts";
-import type { TransportSession } from "../runtime.ts";
+import type { TransportSession } from "../transport.ts";
 
 /** A connection as the server holds it: an end of the transport that models can serve and the clock can tick. */
 export interface HeldConnection extends Connection, TransportSession {

@@ -15,7 +15,7 @@ import { AcceptedConnection } from "../exchange/accepted_connection.ts";
 import type { CoarseClock } from "../exchange/coarse_clock.ts";
 import type { Observer } from "../exchange/observer.ts";
 import type { TrustedPeers } from "../exchange/trusted_peers.ts";
-import type { Address, TransportConnection, TransportEvents } from "../runtime.ts";
+import type { Address, TransportConnection, TransportEvents } from "../transport.ts";
 import { StateTable } from "../states.ts";
 import type { Admission } from "./admission.ts";
 import type { HeldConnection, OpenConnections } from "./open_connections.ts";

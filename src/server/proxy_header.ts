@@ -10,7 +10,7 @@
 
 import { TrivetError } from "../api/errors.ts";
 import { formatIp, parseIp } from "../http/ip_address.ts";
-import type { Address } from "../runtime.ts";
+import type { Address } from "../transport.ts";
 
 /** A header that has come whole. */
 export interface ProxyHeader {

@@ -8,7 +8,7 @@
  */
 
 import { FieldSection } from "../http/field_section.ts";
-import type { Address, TlsInfo } from "../runtime.ts";
+import type { Address, TlsInfo } from "../transport.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import type { CallContent, CallMessage, FieldLines, SentPort, TlsCopy } from "./protocol.ts";
 

@@ -14,7 +14,7 @@ import { toTrivetError, TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
-import type { Address, TlsInfo } from "../runtime.ts";
+import type { Address, TlsInfo } from "../transport.ts";
 import { discardSource } from "../web/read_response.ts";
 import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";

@@ -23,7 +23,7 @@
  * @module
  */
 
-import type { Address, PeerCertificate, TlsInfo } from "../runtime.ts";
+import type { Address, PeerCertificate, TlsInfo } from "../transport.ts";
 import type { Message } from "./batch.ts";
 import type { ErrorCopy } from "./error_copy.ts";
 

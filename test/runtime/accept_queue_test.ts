@@ -11,7 +11,7 @@ import {
   reachable,
   ROUND_MS,
 } from "../../runtime/accept_queue.ts";
-import type { TcpAddress } from "../../src/runtime.ts";
+import type { TcpAddress } from "../../src/transport.ts";
 import { createRandom } from "../support/random.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 

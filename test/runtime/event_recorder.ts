@@ -9,7 +9,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
+import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/transport.ts";
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const DEADLINE_MS = 30_000;

@@ -6,7 +6,7 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { detectRuntime } from "../../runtime/detect.ts";
 import { acceptLast, type SystemCalls } from "../../runtime/listen_filter.ts";
-import type { Listener, TcpAddress } from "../../src/runtime.ts";
+import type { Listener, TcpAddress } from "../../src/transport.ts";
 import { EventRecorder } from "./event_recorder.ts";
 
 const PORT = 0x1f90;

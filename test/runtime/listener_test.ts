@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { Address, Listener, ListenOptions, TcpAddress } from "../../src/runtime.ts";
+import type { Address, Listener, ListenOptions, TcpAddress } from "../../src/transport.ts";
 import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
 import {
   TEST_AUTHORITY,

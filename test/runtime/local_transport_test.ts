@@ -1,7 +1,7 @@
-/** A connection within the process keeps the contract of `src/runtime.ts`. */
+/** A connection within the process keeps the contract of `src/transport.ts`. */
 
 import { describe } from "node:test";
-import type { TransportEvents } from "../../src/runtime.ts";
+import type { TransportEvents } from "../../src/transport.ts";
 import { type LocalClient, LocalConnection } from "../../src/server/local/local_connection.ts";
 import { decodeLatin1, latin1 } from "../support/parse_requests.ts";
 import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";

@@ -1,7 +1,7 @@
-/** The in-memory transport keeps the contract of `src/runtime.ts`. */
+/** The in-memory transport keeps the contract of `src/transport.ts`. */
 
 import { describe } from "node:test";
-import type { TransportEvents } from "../../src/runtime.ts";
+import type { TransportEvents } from "../../src/transport.ts";
 import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
 import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { TransportConnection, TransportEvents } from "../../src/transport.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { securing } from "./secured_events.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";

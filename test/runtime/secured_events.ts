@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { TransportConnection, TransportEvents } from "../../src/runtime.ts";
+import type { TransportConnection, TransportEvents } from "../../src/transport.ts";
 
 const NO_BYTES = new Uint8Array(0);
 

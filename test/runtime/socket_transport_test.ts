@@ -1,4 +1,4 @@
-/** The adapter of the runtime this runs on keeps the contract of `src/runtime.ts`, whatever it listens on. */
+/** The adapter of the runtime this runs on keeps the contract of `src/transport.ts`, whatever it listens on. */
 
 import { describe } from "node:test";
 import assert from "node:assert/strict";
@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import type { ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 import { securing } from "./secured_events.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { ListenOptions, TcpAddress } from "../../src/runtime.ts";
+import type { ListenOptions, TcpAddress } from "../../src/transport.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
 import { ThreadRecorder } from "./thread_recorder.ts";

@@ -1,5 +1,5 @@
 /**
- * The rules of `src/runtime.ts` for one connection, each as a test, for any transport: memory, TCP, Unix domain sockets
+ * The rules of `src/transport.ts` for one connection, each as a test, for any transport: memory, TCP, Unix domain sockets
  * and TLS have to keep them alike.
  *
  * @module
@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TransportEvents } from "../../src/runtime.ts";
+import type { TransportEvents } from "../../src/transport.ts";
 import { type EventHooks, EventRecorder, type RecordedConnection } from "./event_recorder.ts";
 
 /** The other end of a connection. */

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import type { Listener, ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import {
   createGate,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import type { Listener, ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import { createMemoryServer, text } from "../support/memory_server.ts";
 import { connectRaw } from "../support/raw_client.ts";

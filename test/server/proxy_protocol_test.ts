@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Address } from "../../src/runtime.ts";
+import type { Address } from "../../src/transport.ts";
 import type { MemoryPeer } from "../support/memory_runtime.ts";
 import { get, startMemoryServer, statuses, text } from "../support/memory_server.ts";
 

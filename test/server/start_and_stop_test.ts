@@ -9,7 +9,7 @@ import type { ServeOptions } from "../../src/api/options.ts";
 import { resolveOptions } from "../../src/api/resolve_options.ts";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Scheduler } from "../../src/models/scheduler.ts";
-import type { Listener, ListenOptions, TransportEvents } from "../../src/runtime.ts";
+import type { Listener, ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { SERVER_PHASES } from "../../src/server/server_state.ts";
 import { transitionRecorder } from "../../src/states.ts";
 import { Warnings } from "../../src/api/warnings.ts";

@@ -1,8 +1,8 @@
 /**
  * A runtime made of memory: no sockets, and time that moves when a test says so.
  *
- * It keeps the contract of `src/runtime.ts` to the letter, and where the contract leaves room it is as unkind as a real
- * transport may be: a borrowed view is overwritten as soon as its event returns.
+ * It keeps the contracts of `src/runtime.ts` and `src/transport.ts` to the letter, and where they leave room it is as
+ * unkind as a real transport may be: a borrowed view is overwritten as soon as its event returns.
  *
  * @module
  */
@@ -10,18 +10,16 @@
 import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
 import { tracingChannels } from "../../runtime/tracing.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
+import type { Clock, Files, Host, ParentThread, ResponseContents, Runtime } from "../../src/runtime.ts";
 import type {
   Address,
-  Clock,
-  Files,
-  Host,
   Listener,
   ListenOptions,
-  ResponseContents,
-  Runtime,
-} from "../../src/runtime.ts";
-import type { TlsInfo } from "../../src/runtime.ts";
-import type { ParentThread, TransportConnection, TransportEvents, TransportSession } from "../../src/runtime.ts";
+  TlsInfo,
+  TransportConnection,
+  TransportEvents,
+  TransportSession,
+} from "../../src/transport.ts";
 // What a file takes to load is no virtual time; test/websocket/over_sockets_test.ts has servers that load it
 // themselves.
 import "../../src/websocket/socket_upgrades.ts";

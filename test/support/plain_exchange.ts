@@ -9,7 +9,7 @@ import { Exchange, type ExchangeOwner, type ExchangeResponder } from "../../src/
 import { EMPTY_FIELD_SECTION } from "../../src/http/field_section.ts";
 import { DrainSignal } from "../../src/exchange/drain_signal.ts";
 import { RequestHead } from "../../src/http/request_head.ts";
-import type { Address } from "../../src/runtime.ts";
+import type { Address } from "../../src/transport.ts";
 import { toLazyRequest } from "../../src/web/lazy_request.ts";
 import { TurnShare } from "../../src/web/turn_share.ts";
 

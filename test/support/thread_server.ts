@@ -9,7 +9,8 @@
 
 import type { HandlerInfo } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Clock, ListenOptions, ParentThread, Runtime, TransportEvents } from "../../src/runtime.ts";
+import type { Clock, ParentThread, Runtime } from "../../src/runtime.ts";
+import type { ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { runThread } from "../../src/entry/thread.ts";
 import { type Message, readBatch } from "../../src/threads/batch.ts";
 import { HANDLER_MODULE_URL, setHandler } from "./handler_module.ts";

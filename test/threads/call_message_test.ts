@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../../src/http/field_section.ts";
-import type { Address, TlsInfo } from "../../src/runtime.ts";
+import type { Address, TlsInfo } from "../../src/transport.ts";
 import { OutgoingBatch, readBatch } from "../../src/threads/batch.ts";
 import { type CallParts, ReceivedCall, writeCall } from "../../src/threads/call_message.ts";
 import type { CallMessage } from "../../src/threads/protocol.ts";

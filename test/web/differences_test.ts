@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads";
 import { builtinCodecs } from "../../runtime/builtin_codecs.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
 import { whyNotBalanced } from "../../runtime/sharing.ts";
-import type { ListenOptions } from "../../src/runtime.ts";
+import type { ListenOptions } from "../../src/transport.ts";
 
 const runtime = detectRuntime();
 const { name } = runtime;

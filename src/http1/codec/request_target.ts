@@ -8,7 +8,7 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
-import type { Address } from "../../runtime.ts";
+import type { Address } from "../../transport.ts";
 import type { RequestHead, Scheme } from "../../http/request_head.ts";
 import { composeAuthority } from "../../http/ip_address.ts";
 import { DIGIT, isAllOfClass, REG_NAME } from "../../http/grammar.ts";

@@ -13,7 +13,7 @@ import type { ConnectionActivity } from "../../api/stats.ts";
 import { AcceptedConnection } from "../../exchange/accepted_connection.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import { Exchange, type ExchangeOwner } from "../../exchange/exchange.ts";
-import type { Address, TransportConnection } from "../../runtime.ts";
+import type { Address, TransportConnection } from "../../transport.ts";
 import { transitionRecorder } from "../../states.ts";
 import { TurnShare } from "../../web/turn_share.ts";
 import { Arrival } from "./arrival.ts";

@@ -8,7 +8,8 @@
  */
 
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { Clock, Runtime, TransportConnection } from "../../runtime.ts";
+import type { Clock, Runtime } from "../../runtime.ts";
+import type { TransportConnection } from "../../transport.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;

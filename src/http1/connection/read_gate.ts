@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { TransportConnection } from "../../runtime.ts";
+import type { TransportConnection } from "../../transport.ts";
 import type { Reads } from "./lifecycle.ts";
 
 /** Bytes of further requests, or of a connection that waits for its turn, that are kept until reading stops. */

@@ -8,7 +8,7 @@
 
 import type { Client, ProxyTrust } from "../../exchange/proxy_trust.ts";
 import type { RequestHead, Scheme } from "../../http/request_head.ts";
-import type { Address } from "../../runtime.ts";
+import type { Address } from "../../transport.ts";
 import { type ArrivalPlace, isAuthority, TargetUriComposer } from "../codec/request_target.ts";
 
 /** Which client asks, and for what. */

@@ -10,7 +10,7 @@ import { TrivetError } from "../../api/errors.ts";
 import type { ByteChannel, ByteConnection, ByteReceiver } from "../../exchange/byte_channel.ts";
 import { ByteStreams } from "../../exchange/byte_streams.ts";
 import type { ExchangeServices } from "../../exchange/exchange.ts";
-import type { Address, TransportConnection } from "../../runtime.ts";
+import type { Address, TransportConnection } from "../../transport.ts";
 import { ENDED, IN_UPGRADE, type Lifecycle, UPGRADED } from "./lifecycle.ts";
 
 /** Bytes kept until they are taken, before the transport stops reading. */

@@ -11,7 +11,7 @@
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Connection } from "../../exchange/connection.ts";
 import type { Publication } from "../../exchange/publication.ts";
-import type { Address } from "../../runtime.ts";
+import type { Address } from "../../transport.ts";
 import { addCounts, type Announcement, NO_COUNTS } from "./loop_protocol.ts";
 import type { LoopThread } from "./loop_thread.ts";
 import type { EventDrivenScheduler } from "../event_driven.ts";

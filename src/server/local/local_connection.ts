@@ -1,14 +1,14 @@
 /**
  * A connection to the server from within its own process: a transport without a socket.
  *
- * It decides in which turn of the event loop each end hears of the other, as `src/runtime.ts` has it for every
+ * It decides in which turn of the event loop each end hears of the other, as `src/transport.ts` has it for every
  * transport. So what comes through it is met by the same limits and deadlines as what comes from a network. It must not
  * know HTTP.
  *
  * @module
  */
 
-import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../runtime.ts";
+import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../transport.ts";
 
 /** The client's end, as the connection tells it what the server does. */
 export interface LocalClient {

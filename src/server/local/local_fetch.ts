@@ -16,7 +16,8 @@ import { FieldSection } from "../../http/field_section.ts";
 import { nativeResponse } from "../../web/native_body.ts";
 import { joinPieces } from "../../web/pieces.ts";
 import { TurnShare } from "../../web/turn_share.ts";
-import type { Address, Runtime, TransportEvents } from "../../runtime.ts";
+import type { Runtime } from "../../runtime.ts";
+import type { Address, TransportEvents } from "../../transport.ts";
 import { type LocalClient, LocalConnection } from "./local_connection.ts";
 import { beginContent, type RequestContent, requestHead, sendContent } from "./request_bytes.ts";
 
