@@ -29,6 +29,7 @@ function createBench() {
   const heard: unknown[] = [];
   const reported: TrivetError[] = [];
   const crashes: TrivetError[] = [];
+  const told: unknown[] = [];
   const runtime = createMemoryRuntime({
     async thread(inside) {
       const parent = (await inside.parentThread())!;
@@ -49,7 +50,7 @@ function createBench() {
     entry: "file:///entry.ts",
     orders: ORDERS,
     onError: undefined,
-    onRequest: () => {},
+    onRequest: (entry) => void told.push(entry),
     onCrash: (cause) => void crashes.push(cause),
     onNotStarted: () => {},
     reportError: (error) => void reported.push(error),
@@ -59,7 +60,7 @@ function createBench() {
     parents.at(-1)?.post(message);
     await clock.settle();
   };
-  return { loop, runtime, clock, say, note, settled, reported, crashes, heard };
+  return { loop, runtime, clock, say, note, settled, reported, crashes, heard, told };
 }
 
 type Bench = ReturnType<typeof createBench>;
@@ -246,6 +247,25 @@ describe("a loop on another thread", () => {
     note("lost", loop.reloadTls());
     await clock.settle();
     assert.equal(settled.lost, "resolved", "it reads them when it listens again");
+  });
+
+  test("has an error told that belongs to no exchange", async () => {
+    const bench = createBench();
+    await WAYS_TO.listening(bench);
+    await bench.say({ kind: "loose-error", error: failure });
+    assert.deepEqual(bench.reported.map(({ code }) => code), ["listen-failed"]);
+  });
+
+  test("hears that the requests which it has told were taken, and by how many there is room for others", async () => {
+    const bench = createBench();
+    await WAYS_TO.listening(bench);
+    await bench.say({ kind: "requests", entries: ["one", "two"] });
+    await bench.say({ kind: "requests", entries: ["three"] });
+    assert.deepEqual(bench.told, ["one", "two", "three"]);
+    assert.deepEqual(bench.heard.slice(-2), [
+      { kind: "requests-heard", count: 2 },
+      { kind: "requests-heard", count: 1 },
+    ]);
   });
 
   test("that is lost is told nothing, and does not fall behind by that", async () => {

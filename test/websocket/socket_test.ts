@@ -1038,6 +1038,19 @@ describe("an echo to a client that does not read", () => {
     assert.equal(frames().length, 300);
   });
 
+  test("reads on when what had to be read first has left, where the client takes all of it at once", async () => {
+    const { client, clock } = await start((socket) => {
+      socket.binaryType = "blob";
+      socket.onmessage = ({ data }) => socket.send(data);
+    });
+    const { peer, frames } = await client();
+    const message = frame({ opcode: 2, payload: new Uint8Array(600_000) });
+    peer.send(concat(message, message));
+    peer.send(message);
+    for (let i = 0; i < 300 && frames().length < 3; i++) await clock.settle();
+    assert.equal(frames().length, 3);
+  });
+
   test("stops reading it also where its messages are empty, or nearly", async () => {
     for (const payload of ["", "x"]) {
       const { client, clock } = await start((socket) => {
