@@ -369,7 +369,6 @@ export class WebSocketConnection implements ByteReceiver, OpenSocket, GatheringS
 
   #afterFlush(): void {
     if (!this.#closing.takeEnd()) return;
-    this.#setPaused(false);
     this.#channel!.end();
     this.#channel!.ignore();
   }

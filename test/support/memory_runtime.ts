@@ -46,8 +46,8 @@ export interface MemoryPeer {
   end(): void;
   /** Resets the connection. */
   reset(): void;
-  /** Stops taking bytes once the window is full. */
-  stopReading(): void;
+  /** Stops taking bytes once the window is full; with a number, that is when so many more have come. */
+  stopReading(windowBytes?: number): void;
   /** Takes bytes again; with a number, only so many more. */
   read(bytes?: number): void;
   /** What the server has done to the connection. */
@@ -292,7 +292,7 @@ class MemoryConnection implements TransportConnection {
         this.#schedule();
       },
       reset: () => this.#close(new Error("The peer has reset the connection.")),
-      stopReading: () => void (this.#windowBytes = RECEIVE_WINDOW_BYTES),
+      stopReading: (windowBytes = RECEIVE_WINDOW_BYTES) => void (this.#windowBytes = windowBytes),
       read: (bytes = Infinity) => {
         this.#windowBytes += bytes;
         this.#moveToPeer();

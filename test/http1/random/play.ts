@@ -110,7 +110,7 @@ export class Play {
         return sendFrame(client, act.does);
       case "stop reading":
         client.isStalled = true;
-        return client.peer.stopReading();
+        return client.peer.stopReading(act.bytes);
       case "read on":
         client.isStalled = false;
         return client.peer.read();

@@ -62,8 +62,8 @@ export type Much = number | "head" | "request" | "everything";
 export type Act =
   | { readonly does: "connect"; readonly asks: readonly Ask[] }
   | { readonly does: "send"; readonly client: number; readonly much: Much }
-  | { readonly does: "end" | "reset" | "stop reading" | "read on"; readonly client: number }
-  | { readonly does: "read"; readonly client: number; readonly bytes: number }
+  | { readonly does: "end" | "reset" | "read on"; readonly client: number }
+  | { readonly does: "read" | "stop reading"; readonly client: number; readonly bytes: number }
   | { readonly does: "answer" | "fail" | "close"; readonly call: number }
   | { readonly does: "give"; readonly call: number; readonly bytes: number }
   | { readonly does: "message"; readonly client: number; readonly bytes: number }
