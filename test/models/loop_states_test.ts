@@ -251,6 +251,18 @@ describe("a loop on another thread", () => {
     assert.equal(settled.lost, "resolved", "it reads them when it listens again");
   });
 
+  test("is lost by what it says wrongly, which is reported, and nothing else is", async () => {
+    const bench = createBench();
+    await WAYS_TO.listening(bench);
+    await bench.say({ kind: "requests" });
+    assert.deepEqual(bench.reported.map(({ code }) => code), ["internal-error"]);
+    assert.deepEqual([bench.loop.state, bench.runtime.threads[0].wasTerminated], ["lost", true]);
+    const stopping = createBench();
+    await WAYS_TO.stopping(stopping);
+    await stopping.say({ kind: "requests" });
+    assert.deepEqual([stopping.loop.state, stopping.runtime.threads[0].isAlive], ["stopping", true]);
+  });
+
   test("has an error told that belongs to no exchange", async () => {
     const bench = createBench();
     await WAYS_TO.listening(bench);
