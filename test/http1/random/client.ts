@@ -31,6 +31,8 @@ export interface Client {
   isPatient: boolean;
   /** Whether it takes nothing for now. */
   isStalled: boolean;
+  /** For how long it took nothing. */
+  stalledMs: number;
   /** Whether it has sent FIN or a reset, so that it sends nothing more. */
   hasLeft: boolean;
   /** The messages that it has sent as frames, behind a request for a WebSocket. */
@@ -64,6 +66,7 @@ export function createClient(peer: MemoryPeer, number: number, asks: readonly As
     sent: 0,
     isPatient: true,
     isStalled: false,
+    stalledMs: 0,
     hasLeft: false,
     messages: [],
     pings: 0,

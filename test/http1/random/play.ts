@@ -22,6 +22,8 @@ const ARRIVAL_TURNS = 20;
 const REST_STEP_MS = 4_000;
 /** Of a client within a request: so many pauses are no reason to give it up. */
 const MAX_PAUSE_MS = 100;
+/** Of a client that takes nothing, in all: it is less than a Close is waited for. */
+const MAX_STALL_MS = 2_000;
 
 /** One play of a script. */
 export class Play {
@@ -63,7 +65,8 @@ export class Play {
         // One that lets the server wait within a request may lose its connection, unannounced behind a head.
         for (const client of this.#clients) {
           const isWithin = client.sent > 0 && !client.ends.includes(client.sent);
-          if (act.ms > MAX_PAUSE_MS && (isWithin || client.isStalled)) client.isPatient = false;
+          if (client.isStalled) client.stalledMs += act.ms;
+          if ((act.ms > MAX_PAUSE_MS && isWithin) || client.stalledMs > MAX_STALL_MS) client.isPatient = false;
         }
         return await clock.advance(act.ms);
       case "answer":
