@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CoarseClock } from "../../../src/exchange/coarse_clock.ts";
 import { Outbound, OutboundSlab } from "../../../src/http1/connection/outbound.ts";
-import type { TransportConnection } from "../../../src/runtime.ts";
+import type { TransportConnection } from "../../../src/transport.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const KIB = 1024;
