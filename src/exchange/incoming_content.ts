@@ -76,6 +76,11 @@ export class IncomingContent implements RequestContent {
     return this.#stream !== null && (this.#wasPulled || !this.#hasStarted);
   }
 
+  /** Whether its reader has thrown it away, or the rest of it. */
+  get isDiscarded(): boolean {
+    return this.#consumer === "discarded";
+  }
+
   collect(): Promise<Uint8Array<ArrayBuffer>> {
     this.#take("collector");
     return new Promise((resolve, reject) => {
@@ -105,6 +110,8 @@ export class IncomingContent implements RequestContent {
       this.#hasStarted = true;
       if (!this.#wasPulled) this.#supply.contentKeptChanged();
     });
+    // The first pull is a microtask away, and the response may be out by then.
+    if (isReadAtOnce && this.#arrival === "arriving") this.#supply.demandContent();
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       type: "bytes",
       start: (controller) => {

@@ -218,10 +218,11 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     if (!this.#isContentComplete && this.exchange.content.isBeingRead) this.demandContent();
   }
 
-  /** Behind the response content comes only as long as it is read. */
+  /** Content comes until the handler throws it away, and behind the response only as long as it is read. */
   #skipUnlessRead(): void {
     const { progress, content } = this.exchange;
-    if (progress !== "delivered" || this.#isContentComplete || content.isBeingRead) return;
+    if (this.#isContentComplete || content.isBeingRead) return;
+    if (progress !== "delivered" && !content.isDiscarded) return;
     this.#skip();
     this.#say("cancel", copyError(new TrivetError("too-late", "The handler reads no further.")));
   }

@@ -8,11 +8,11 @@
  * | to the thread | from the thread |
  * |---|---|
  * | `call`: run the handler | `answer`: its response; `failed`: it threw, or its response can't be sent |
- * | `chunk`, `end`, `fail`: content of the request | `demand`: it is wanted |
+ * | `chunk`, `end`, `fail`: content of the request | `demand`: it is wanted; `cancel`: it is not read any more |
  * | `credit`, `cancel`: about the content of the response | `chunk`, `end`, `fail`: the content of the response |
  * | | `credit`: content was taken; `inform`: an informational response; `report`: an error behind the response |
  * | `upgraded`: the connection has left HTTP | |
- * | `sent`: the response was delivered, and the content of the request goes on | `cancel`: none of that is read any more |
+ * | `sent`: the response was delivered, and the content of the request goes on | |
  * | `delivered`, `aborted`: how the exchange ended; the last of a call | |
  * | `ping`: say so when you hear this; `drain`: tell handlers; `close`: end | `pong`: it was heard; `pace`: how fast calls are begun |
  * | | `error`: one that belongs to no call, such as a promise that was rejected; `sockets`: how many WebSockets are open |

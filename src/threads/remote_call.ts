@@ -212,9 +212,7 @@ export class RemoteCall implements HandlerRun {
         this.#sender?.grant(message[2]);
         return;
       case "cancel":
-        this.#sender?.cancel(restoreError(message[2]));
-        this.#endUpgradedInput?.();
-        this.#endIfOver();
+        this.#cancelContent(restoreError(message[2]));
     }
   }
 
@@ -331,6 +329,15 @@ export class RemoteCall implements HandlerRun {
         },
       },
     );
+  }
+
+  /** The handler reads no further. */
+  #cancelContent(reason: unknown): void {
+    this.#isRepeatable = false;
+    if (this.#sender === null) this.exchange.content.discard();
+    else this.#sender.cancel(reason);
+    this.#endUpgradedInput?.();
+    this.#endIfOver();
   }
 
   #expectUpgrade(): void {

@@ -145,6 +145,18 @@ describe("content of a request on its way to a thread", () => {
   });
 
   describe("behind the response", () => {
+    test("comes to a handler that has begun to read it before, from a client that waits for 100 (Continue)", async () => {
+      let content = "";
+      const { send, until } = await start((request) => {
+        request.text().then((text) => content = text);
+        return text("early");
+      });
+      const peer = await send(post("/", 5, "", "Expect: 100-continue"));
+      await until(() => peer.received() === `HTTP/1.1 100 Continue\r\n\r\n${okText("early")}`);
+      peer.send("hello");
+      await until(() => content === "hello");
+    });
+
     /** Answers at once, and gives what becomes of the content. */
     const answerAtOnce = async (read: (request: Request, info: HandlerInfo) => Promise<unknown>) => {
       let outcome: unknown = "none";
@@ -271,6 +283,20 @@ describe("content of a request on its way to a thread", () => {
     await until(() => statuses(peer.received()).length === 2);
     assert.deepEqual(statuses(peer.received()), [200, 200]);
   });
+
+  for (const [kind, read] of Object.entries({ unread: false, "half read": true })) {
+    test(`of a known length that a handler cancels ${kind} is not waited for, and the connection closes`, async () => {
+      const { send, until } = await start(async (request) => {
+        const reader = request.body!.getReader();
+        if (read) await reader.read();
+        await reader.cancel();
+        return text("enough");
+      });
+      const peer = await send(post("/", 5_000_000, "x".repeat(200_000)));
+      await until(() => peer.received() !== "");
+      assert.match(peer.received(), /^Connection: close\r$/m);
+    });
+  }
 
   test("that a handler does not read is thrown away, and the connection goes on", async () => {
     const { send, until } = await start(() => text("ok"));
