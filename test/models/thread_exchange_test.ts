@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { HandlerInfo } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
-import { createGate, get, okText, statuses, text } from "../support/memory_server.ts";
+import { createGate, get, okText, post, statuses, text } from "../support/memory_server.ts";
 import { type PlacedHandler, startThreadServer, type ThreadServer } from "../support/thread_server.ts";
 
 function start(handler: PlacedHandler, options: ServeOptions = {}): Promise<ThreadServer> {
@@ -74,6 +74,93 @@ describe("an abort crosses to the thread", () => {
     peer.reset();
     await server.clock.settle();
     assert.deepEqual(kindsSent(server), []);
+  });
+});
+
+describe("a call whose content is over", () => {
+  /** Reads the content, which comes in parts, and notes what is told then. */
+  async function startReading(respond: (request: Request, content: Promise<string>) => Response | Promise<Response>) {
+    const told: string[] = [];
+    const server = await start((request, _place, info) => {
+      request.signal.addEventListener("abort", () => told.push("aborted"));
+      info.completed.then(() => told.push("completed"), () => told.push("failed"));
+      const content = request.text();
+      content.then((text) => told.push(text), ({ code }) => told.push(code));
+      return respond(request, content);
+    });
+    return { ...server, told };
+  }
+
+  test("is told that its response was delivered", async () => {
+    const { send, clock, told } = await startReading((_request, content) => content.then(text));
+    const peer = await send(post("/", 6), "one", "two");
+    await clock.advance(500);
+    assert.deepEqual([peer.received(), told], [okText("onetwo"), ["onetwo", "completed"]]);
+  });
+
+  test("is told that its client has left", async () => {
+    const { send, clock, told } = await startReading(() => new Promise(() => {}));
+    const peer = await send(post("/", 6), "one", "two");
+    await clock.settle();
+    peer.reset();
+    await clock.advance(500);
+    assert.deepEqual(told.sort(), ["aborted", "failed", "onetwo"]);
+  });
+
+  test("goes on to send its response, also where the content has failed meanwhile", async () => {
+    let gate = createGate();
+    const { send, clock, told } = await startReading(() => {
+      let left = 8;
+      const stream = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new Uint8Array(10)),
+        async pull(controller) {
+          await gate.opened;
+          if (left-- > 0) controller.enqueue(new Uint8Array(100_000));
+          else controller.close();
+        },
+      }, { highWaterMark: 0 });
+      return new HttpResponse(stream);
+    });
+    for (const isRight of [true, false]) {
+      gate = createGate();
+      told.length = 0;
+      const head = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+      const peer = await send(head, "5\r\nhello\r\n", isRight ? "0\r\n\r\n" : "no chunk\r\n");
+      await clock.advance(100);
+      assert.deepEqual(told, [isRight ? "hello" : "chunk-invalid"]);
+      gate.open();
+      await clock.advance(1_000);
+      assert.ok(peer.receivedBytes > 800_000, `${peer.receivedBytes}`);
+      assert.equal(told.at(-1), "completed");
+    }
+  });
+
+  test("is told that its response was delivered whose content nobody wanted", async () => {
+    let isCancelled = false;
+    const { send, clock, told } = await startReading(() =>
+      new HttpResponse(
+        new ReadableStream({
+          cancel: () => void (isCancelled = true),
+        }),
+      )
+    );
+    const peer = await send(get().replace("GET", "HEAD"));
+    await clock.advance(1_000);
+    assert.deepEqual(statuses(peer.received()), [200]);
+    assert.deepEqual([isCancelled, told], [true, ["", "completed"]]);
+  });
+
+  test("has it still where it reads it behind its response, in which it came whole", async () => {
+    const gate = createGate();
+    const content = createGate<string>();
+    const { send, clock } = await start((request) => {
+      gate.opened.then(() => request.text()).then(content.open, ({ code }) => content.open(code));
+      return text("early");
+    });
+    await send(post("/", 5, "hello"));
+    await clock.advance(1_000);
+    gate.open();
+    assert.equal(await content.opened, "hello");
   });
 });
 
