@@ -488,6 +488,26 @@ describe("content of a response on its way from a thread", () => {
     await until(() => isCancelled);
   });
 
+  test("carries a trailer section that is made when the last of it was sent", async () => {
+    const gate = createGate();
+    let sum = 0;
+    const { send, until } = await start((_request, _place, info) => {
+      info.sendTrailers(() => ({ sum: String(sum) }));
+      const stream = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new Uint8Array(1)),
+        async pull(controller) {
+          await gate.opened;
+          sum = 42;
+          controller.close();
+        },
+      }, { highWaterMark: 0 });
+      return new HttpResponse(stream);
+    });
+    const peer = await send(get("/", "TE: trailers", "Connection: te"));
+    gate.open();
+    await until(() => /0\r\nsum: 42\r\n\r\n$/.test(peer.received()));
+  });
+
   test("carries a trailer section to who wants one", async () => {
     const { send, until } = await start((_request, _place, info) => {
       info.sendTrailers(() => ({ digest: "abc" }));

@@ -236,7 +236,8 @@ describe("what else crosses", () => {
   ];
   for (const { name, handler, code, cause } of failures) {
     test(`the failure of a handler that ${name}: 500 to the peer, the error to onError`, async () => {
-      const { send, until, reported, server } = await start(handler);
+      const started = await start(handler);
+      const { send, until, reported, server, clock } = started;
       const peer = await send(get());
       await until(() => peer.received() !== "");
       assert.deepEqual(statuses(peer.received()), [500]);
@@ -245,6 +246,9 @@ describe("what else crosses", () => {
       assert.equal(reported[0].cause === undefined ? null : String(reported[0].cause), cause);
       assert.deepEqual(server.stats().errors, { [code]: 1 });
       assert.equal(server.stats().threads.lost, 0);
+      await clock.advance(500);
+      assert.deepEqual(kindsSent(started), ["call", "delivered"]);
+      assert.deepEqual(server.stats().workers, { total: 1, busy: 0 });
     });
   }
 
