@@ -201,9 +201,11 @@ describe("content of a request on its way to a thread", () => {
       gate.open();
       await server.clock.advance(1_000);
       assert.equal(outcome(), "stopped");
+      server.batches.length = 0;
       peer.send(`other${get()}`);
       await server.clock.advance(1_000);
       assert.deepEqual(statuses(peer.received()), [200, 200]);
+      assert.equal(kindsOf(server, "to").includes("chunk"), false, "the thread gets none of it");
       assert.equal(server.alive().includes(1), false);
     });
 

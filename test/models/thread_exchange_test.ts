@@ -150,6 +150,18 @@ describe("a call whose content is over", () => {
     assert.deepEqual([isCancelled, told], [true, ["", "completed"]]);
   });
 
+  test("is over when its client has taken the response, and not before", async () => {
+    const { connect, clock, told } = await startReading(() => new HttpResponse(new Uint8Array(200_000)));
+    const peer = connect();
+    peer.stopReading();
+    peer.send(get());
+    await clock.advance(500);
+    assert.deepEqual(told, [""]);
+    peer.read();
+    await clock.advance(500);
+    assert.deepEqual(told, ["", "completed"]);
+  });
+
   test("has it still where it reads it behind its response, in which it came whole", async () => {
     const gate = createGate();
     const content = createGate<string>();
@@ -259,6 +271,21 @@ describe("what else crosses", () => {
     const peer = await send(get());
     await until(() => peer.received() !== "");
     assert.equal(peer.received(), okText("handler-failed GET"));
+  });
+
+  test("that an upgraded connection is neither read nor written any more: then the call is over", async () => {
+    const server = await start((_request, _place, info) => {
+      const { response, connection } = info.upgrade("echo");
+      connection.then(async ({ readable, writable }) => {
+        await writable.getWriter().close();
+        await readable.cancel();
+      });
+      return response;
+    });
+    const peer = await server.send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    await server.clock.advance(500);
+    assert.equal(peer.serverSide, "ended");
+    assert.equal(kindsSent(server).at(-1), "delivered");
   });
 
   test("the bytes of an upgraded connection, in both directions, and its end", async () => {
