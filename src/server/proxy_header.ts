@@ -56,7 +56,6 @@ const V2_ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
  * @throws {TrivetError} `proxy-header-invalid` as soon as it can't become one.
  */
 export function readProxyHeader(bytes: Uint8Array): ProxyHeader | null {
-  if (bytes.byteLength === 0) return null;
   return bytes[0] === V2_SIGNATURE[0] ? readV2(bytes) : readV1(bytes);
 }
 

@@ -288,6 +288,20 @@ describe("what else crosses", () => {
     assert.equal(kindsSent(server).at(-1), "delivered");
   });
 
+  test("that an upgraded connection is lost", async () => {
+    let failure: unknown = null;
+    const { send, clock } = await start((_request, _place, info) => {
+      const { response, connection } = info.upgrade("echo");
+      connection.then(({ readable }) => readable.getReader().read()).catch(({ code }) => failure = code);
+      return response;
+    });
+    const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    await clock.settle();
+    peer.reset();
+    await clock.advance(100);
+    assert.equal(failure, "peer-disconnected");
+  });
+
   test("the bytes of an upgraded connection, in both directions, and its end", async () => {
     let hasEnded = false;
     const { send, until } = await start((_request, _place, info) => {

@@ -50,6 +50,7 @@ const HEADERS: Readonly<Record<string, readonly [header: string, expected: Expec
   "version 1 with NUL": ["PROXY TCP4 192.0.2.1\0 198.51.100.1 80 443\r\n", /form/],
   "version 1 with a byte that is not ASCII": ["PROXY UNKNOWN \xff\r\n", /form/],
   "version 1 of 107 bytes": [`PROXY UNKNOWN ${"x".repeat(91)}\r\n`, null],
+  "version 1 whose 107 bytes have no end": [`PROXY UNKNOWN ${"x".repeat(93)}`, /longer than 107/],
   "version 1 of 108 bytes": [`PROXY UNKNOWN ${"x".repeat(92)}\r\n`, /longer than 107/],
   "version 1 that never ends, CVE-2021-23351 (go-proxyproto: memory without bound)": [
     `PROXY TCP4 ${"1".repeat(200)}`,
