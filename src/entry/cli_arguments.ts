@@ -65,7 +65,7 @@ function parseServe(args: readonly string[]): Command {
     if (flag.setting !== undefined) settings[flag.setting] = value;
   }
   const served = target ?? settings.static;
-  if (typeof served !== "string") {
+  if (typeof served !== "string" || served === "") {
     throw new UsageError("No module to serve; usage: trivet <module or folder> [options].");
   }
   return { name: "serve", target: served, options, settings };
@@ -84,7 +84,8 @@ function readValue(name: string, flag: Flag, given: string | undefined): unknown
     if (given !== undefined) throw new UsageError(`The option ${name} takes no value.`);
     return true;
   }
-  if (given === undefined) throw new UsageError(`The option ${name} needs a value.`);
+  // An empty one is mostly a variable of a shell that is not set; as a path it would be the working directory.
+  if (given === undefined || given === "") throw new UsageError(`The option ${name} needs a value.`);
   if (flag.value === "<peers>") return readPeers(given);
   if (flag.value !== "number") return given;
   if (/^\d+$/.test(given)) return Number(given);

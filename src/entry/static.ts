@@ -17,6 +17,7 @@
 
 import { detectRuntime } from "../../runtime/detect.ts";
 import type { Handler } from "../api/handler.ts";
+import { wrongType } from "../api/option_rules.ts";
 import { resolveModule } from "../server/load_handler.ts";
 import { serveFolder, type StaticFilesOptions } from "../static/static_files.ts";
 
@@ -29,10 +30,14 @@ export type { StaticFilesOptions } from "../static/static_files.ts";
  *
  * @param root The folder: a file: URL, or a path, which is relative to the folder of the program's main module.
  * @param options What else it does.
- * @throws {TypeError} For a root that is no path and no file: URL.
+ * @throws {TypeError} For a root that is no path and no file: URL, and for an unknown option or one that can't be.
  */
 export function staticFiles(root: string | URL, options: StaticFilesOptions = {}): Handler {
   const { files, host: { mainModule, workingFolder } } = detectRuntime();
+  // An empty path would be the folder of the program itself.
+  if (!(root instanceof URL) && (typeof root !== "string" || root === "")) {
+    throw wrongType("root", root, "a path or a file: URL");
+  }
   const url = root instanceof URL ? root.href : resolveModule(root, mainModule ?? workingFolder);
   if (!url.startsWith("file:")) {
     throw new TypeError(`The folder is ${JSON.stringify(url)}, expected a path or a file: URL.`);

@@ -12,7 +12,9 @@ import type { Handler } from "../api/handler.ts";
 import type { Files, OpenFile } from "../runtime.ts";
 import { contentTypeOf } from "./content_types.ts";
 import { evaluatePreconditions, type RangeAnswer, readRange } from "./file_conditions.ts";
+import { rejectUnknown, resolveType, wrongType } from "../api/option_rules.ts";
 import { formatImfFixdate } from "../http/dates.ts";
+import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
 import { HttpResponse } from "../web/http_response.ts";
 
 /** What `staticFiles` can be told. */
@@ -28,14 +30,27 @@ export interface StaticFilesOptions {
 /** Bytes of one read: what a socket is given at once. */
 const READ_BYTES = 64 * 1024;
 const ALLOWED_METHODS = "GET, HEAD";
+const OPTION_NAMES = ["index", "cacheControl", "notFound"];
 
-/** Makes the handler of a folder. */
+/**
+ * Makes the handler of a folder.
+ *
+ * @throws {TypeError} For an unknown option or one that can't be.
+ */
 export function serveFolder(
   files: Files,
   rootUrl: string,
   options: StaticFilesOptions = {},
 ): Handler {
-  const { index = "index.html", cacheControl, notFound = plainNotFound } = options;
+  if (typeof options !== "object" || options === null) throw wrongType("options", options, "an object");
+  rejectUnknown("option of staticFiles()", options, OPTION_NAMES);
+  const index = resolveType("index", options.index, "string") ?? "index.html";
+  if (/[\0\\/]/.test(index)) throw wrongType("index", index, "the name of a file, without a folder");
+  const cacheControl = resolveType("cacheControl", options.cacheControl, "string");
+  if (cacheControl !== undefined && !isAllOfClass(cacheControl, 0, cacheControl.length, FIELD_VALUE)) {
+    throw wrongType("cacheControl", cacheControl, "what can stand in a header");
+  }
+  const notFound = resolveType("notFound", options.notFound, "function") ?? plainNotFound;
   return async (request, info) => {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return new HttpResponse("Method Not Allowed\n", { status: 405, headers: { allow: ALLOWED_METHODS } });

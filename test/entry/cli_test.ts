@@ -381,6 +381,16 @@ describe("a command line that can't be understood", () => {
       error: "The option --port needs a value.",
     },
     {
+      name: "an empty module, which would be the working directory",
+      args: ["", "--port", "0"],
+      error: "No module to serve; usage: trivet <module or folder> [options].",
+    },
+    {
+      name: "an empty folder, which would be the working directory",
+      args: [HANDLERS, "--static", ""],
+      error: "The option --static needs a value.",
+    },
+    {
       name: "an option whose value is no number",
       args: ["serve", HANDLERS, "--port", "http"],
       error: 'The option --port is "http", allowed is a whole number.',

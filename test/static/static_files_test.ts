@@ -287,6 +287,40 @@ describe("descriptors are given back", () => {
   });
 });
 
+describe("what can't be served is said when the handler is made", () => {
+  const WRONG: readonly [name: string, root: unknown, options: unknown, message: RegExp][] = [
+    ["no folder", undefined, {}, /^The option root is undefined, allowed is a path or a file: URL\.$/],
+    ["an empty path, which would be the program's own folder", "", {}, /^The option root is "", allowed is a path/],
+    ["a URL of another kind", new URL("http://a.test/"), {}, /expected a path or a file: URL/],
+    ["options that are none", "public", null, /^The option options is null, allowed is an object\.$/],
+    ["an unknown option", "public", { indx: "a" }, /^Unknown option of staticFiles\(\) "indx", did you mean index\?$/],
+    ["an index that is no text", "public", { index: 5 }, /^The option index is 5, allowed is a string\.$/],
+    [
+      "an index in a folder",
+      "public",
+      { index: "sub/a" },
+      /^The option index is "sub\/a", allowed is the name of a file/,
+    ],
+    [
+      "a field that can't be sent",
+      "public",
+      { cacheControl: "a\nb" },
+      /^The option cacheControl is "a\\nb", allowed is/,
+    ],
+    [
+      "no handler for what is not there",
+      "public",
+      { notFound: 404 },
+      /^The option notFound is 404, allowed is a function/,
+    ],
+  ];
+  for (const [name, root, options, message] of WRONG) {
+    test(name, () => {
+      assert.throws(() => staticFiles(root as string, options as object), { name: "TypeError", message });
+    });
+  }
+});
+
 describe("dates of HTTP (9110 5.6.7)", () => {
   const DATES: readonly [text: string | null, ms: number | null][] = [
     ["Sun, 06 Nov 1994 08:49:37 GMT", 784111777000],
