@@ -108,9 +108,13 @@ function withEnvironment(ofModule: ServeOptions, ofCommand: ServeOptions, host: 
  * A folder is served as it is; of a module, perhaps with a folder beside it, with what its default export tells
  * servers.
  */
-async function readTarget({ files, host }: Runtime, url: string, folder: string | undefined): Promise<ServeOptions> {
+async function readTarget(
+  { files, host, clock }: Runtime,
+  url: string,
+  folder: string | undefined,
+): Promise<ServeOptions> {
   if (await files.kindOf(url) === "folder") return { fetch: serveFolder(files, url) } as ServeOptions;
-  const { exported } = await loadHandlerModule(files, url)
+  const { exported } = await loadHandlerModule({ files, clock }, url)
     .catch((error: Error) => Promise.reject(Object.assign(error, { url })));
   const options = readModuleOptions(exported);
   if (folder === undefined) return { ...options, module: url };

@@ -90,7 +90,7 @@ export class LoopHost {
 
   /** Loads the module, so that what is wrong with it is known before the port is opened. */
   async load(): Promise<void> {
-    await loadHandlerModule(this.#runtime.files, String(this.#orders.options.module));
+    await loadHandlerModule(this.#runtime, String(this.#orders.options.module));
   }
 
   /** Tells of a promise that was rejected and that nothing has handled: a fault of the handler that ends no thread. */

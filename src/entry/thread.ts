@@ -59,7 +59,7 @@ async function begin(
   linkResponsePrototype();
   readContentsWith(runtime.responseContents(nativeResponse()));
   openRequestChannel(runtime);
-  const handler = handlerOf((await loadHandlerModule(runtime.files, orders.module)).exported);
+  const handler = handlerOf((await loadHandlerModule(runtime, orders.module)).exported);
   const host = new HandlerHost(parent, runtime.clock, handler, orders, (tell) => new WebSockets(runtime, tell));
   if (!orders.rejectionsAreFatal) parent.onRejection((thrown) => host.reportRejection(thrown));
   return (message) => host.take(message);

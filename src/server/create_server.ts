@@ -203,7 +203,7 @@ function takeHandler(
   if (handler !== undefined) throw new TypeError("The handler is given twice: as a function and as a module.");
   let loaded: Handler | null = null;
   const load = async (): Promise<void> => {
-    loaded = handlerOf((await loadHandlerModule(runtime.files, module)).exported);
+    loaded = handlerOf((await loadHandlerModule(runtime, module)).exported);
   };
   return { handle: (request, info) => loaded!(request, info), prepare: callsHandlerHere ? load : null };
 }

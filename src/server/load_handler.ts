@@ -9,7 +9,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { nameModule } from "../api/telling.ts";
-import type { Files } from "../runtime.ts";
+import type { Clock, Runtime, Timer } from "../runtime.ts";
 
 /**
  * A default export in a box: a promise of the bare object would call its `then`, which a router may
@@ -21,6 +21,9 @@ export interface LoadedModule {
 
 /** `scheme ":"` with a scheme of two letters at least: a single one is a drive of Windows. */
 const URL_START = /^[a-z][a-z0-9+.-]+:/i;
+
+/** As on a thread: a module that is not loaded by then, such as one that awaits what never comes, will not be. */
+const LOAD_TIMEOUT_MS = 30_000;
 
 /**
  * The URL of a module.
@@ -40,26 +43,38 @@ export function resolveModule(specifier: string, base: string): string {
  * Loads a module.
  *
  * @param url Its URL.
- * @throws {TrivetError} `module-invalid`, naming the module: it does not exist, throws while it is loaded, or has no
- * default export with a fetch function.
+ * @throws {TrivetError} `module-invalid`, naming the module: it does not exist, throws while it is loaded, is not loaded
+ * in time, or has no default export with a fetch function.
  */
-export async function loadHandlerModule(files: Files, url: string): Promise<LoadedModule> {
+export async function loadHandlerModule(
+  { files, clock }: Pick<Runtime, "files" | "clock">,
+  url: string,
+): Promise<LoadedModule> {
   const name = `The module ${nameModule(url)}`;
   if (url.startsWith("file:") && await files.kindOf(url) === null) {
     throw new TrivetError("module-invalid", `${name} does not exist.`);
   }
-  let loaded: { default?: unknown };
+  let problem = "has no default export with a fetch function";
   try {
-    loaded = await import(url);
+    const loaded = await inTime<{ default?: unknown }>(clock, import(url));
+    if (loaded === null) problem = `is not loaded after ${LOAD_TIMEOUT_MS / 1000} s`;
+    else if (isHandlerObject(loaded.default)) return { exported: loaded.default };
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
     throw new TrivetError("module-invalid", `${name} could not be loaded: ${reason}`, { cause });
   }
-  const found = loaded.default;
-  if (!isHandlerObject(found)) {
-    throw new TrivetError("module-invalid", `${name} has no default export with a fetch function.`);
+  throw new TrivetError("module-invalid", `${name} ${problem}.`);
+}
+
+/** What is loaded; `null` when its time is over. The process lives on until then, although nothing else may be to do. */
+async function inTime<T>(clock: Clock, loading: Promise<T>): Promise<T | null> {
+  let timer!: Timer;
+  const late = new Promise<null>((resolve) => timer = clock.after(LOAD_TIMEOUT_MS, () => resolve(null)));
+  try {
+    return await Promise.race([loading, late]);
+  } finally {
+    timer.cancel();
   }
-  return { exported: found };
 }
 
 /** The handler of an object. It is called as its method, which that of an application may need. */
