@@ -180,6 +180,32 @@ describe("a server with TLS, before its handshakes are done", () => {
     assert.equal(server.stats().connections.open, 1);
   });
 
+  test("leaves silence half of the places, those of the last that have come", async () => {
+    const { runtime, clock, server } = await startMemoryServer(tellAddresses, { tls, maxConnections: 5 });
+    const openOf = (peers: readonly MemoryPeer[]): boolean[] => peers.map(({ serverSide }) => serverSide === "open");
+    const silent = Array.from({ length: 3 }, () => runtime.connect());
+    await clock.settle();
+    assert.deepEqual(openOf(silent), [true, true, true]);
+    silent.push(runtime.connect());
+    await clock.settle();
+    assert.deepEqual(openOf(silent), [false, true, true, true]);
+    const left: boolean[][] = [];
+    for (let i = 0; i < 4; i++) {
+      const peer = runtime.connect();
+      peer.send(`http/1.1\n${get()}`);
+      await clock.settle();
+      assert.deepEqual(statuses(peer.received()), [200]);
+      left.push(openOf(silent));
+    }
+    assert.deepEqual(left, [
+      [false, false, true, true],
+      [false, false, true, true],
+      [false, false, true, true],
+      [false, false, false, true],
+    ], "one gives way to a client that begins, and one to the last that is served");
+    assert.deepEqual(server.stats().connections, { open: 5, accepted: 8, refused: 0 });
+  });
+
   test("closes them when it is to close what is idle", async () => {
     const { runtime, clock, server } = await startMemoryServer(tellAddresses, { tls });
     const peer = runtime.connect();
