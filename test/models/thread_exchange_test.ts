@@ -162,6 +162,27 @@ describe("a call whose content is over", () => {
     assert.deepEqual(told, ["", "completed"]);
   });
 
+  test("has the rest of it still where it reads on behind its response, before which it all came", async () => {
+    const gate = createGate();
+    let content = "";
+    const { send, clock } = await start(async (request) => {
+      const reader = request.body!.getReader();
+      const read = async (): Promise<void> => {
+        content += new TextDecoder().decode((await reader.read()).value);
+      };
+      await read();
+      await gate.opened;
+      clock.after(1_000, () => void read().catch(({ code }) => content = code));
+      return text("early");
+    });
+    const peer = await send(post("/", 6), "one", "two");
+    gate.open();
+    await clock.advance(500);
+    assert.equal(peer.received(), okText("early"));
+    await clock.advance(1_000);
+    assert.equal(content, "onetwo");
+  });
+
   test("has it still where it reads it behind its response, in which it came whole", async () => {
     const gate = createGate();
     const content = createGate<string>();
