@@ -412,6 +412,16 @@ test("neither TLS nor the header of a proxy is asked of it, and the scheme is th
   await memory.server.stop();
 });
 
+for (const [name, input] of Object.entries({ undefined, null: null, number: 5, object: {} })) {
+  test(`what is no request is refused: ${name}`, async () => {
+    const memory = await startMemoryServer(() => new Response("hello"));
+    await assert.rejects(ask(memory, input as never), {
+      name: "TypeError",
+      message: `server.fetch() got ${name}, expected a Request, a URL or a path.`,
+    });
+  });
+}
+
 test("an upgrade is refused with what to do", async () => {
   const memory = await startMemoryServer(mirror);
   const upgrade = { headers: { upgrade: "websocket", connection: "upgrade" } };

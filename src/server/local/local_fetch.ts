@@ -39,9 +39,17 @@ export interface LocalPlace {
   readonly address: Address;
 }
 
-/** The request that is meant: a path, a URL or a Request. */
+/**
+ * The request that is meant: a path, a URL or a Request, which may be that of a library.
+ *
+ * @throws {TypeError} For anything else.
+ */
 export function toRequest(input: string | URL | Request, init: RequestInit | undefined, base: string): Request {
   if (typeof input === "string" || input instanceof URL) return new Request(new URL(input, base), init);
+  if (typeof input?.url !== "string" || typeof input.headers?.has !== "function") {
+    const given = input === null ? "null" : typeof input;
+    throw new TypeError(`server.fetch() got ${given}, expected a Request, a URL or a path.`);
+  }
   return init === undefined ? input : new Request(input, init);
 }
 
