@@ -64,6 +64,11 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
   const { host } = runtime;
   if (command.settings.fastResponse === true) installFastResponse();
   const url = resolveModule(command.target, host.workingFolder);
+  // The first process of a container ignores signals that it does not listen to, and modules may take long to load.
+  const ignoreSignals = host.onStopSignal((signal) => {
+    host.print(`${signal}: stopped before it listened`);
+    host.exit(0);
+  });
   const given = mergeOptions(
     withEnvironment(await readTarget(runtime, url, command.settings.static), command.options, host),
     command.options,
@@ -78,8 +83,8 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
     // A bad option of the command line is the user's to mend, like a bad argument.
     throw error instanceof TypeError || error instanceof RangeError ? new UsageError(error.message) : error;
   }
-  // A signal may come while the server starts, and the first process of a container ignores what it does not listen to.
   const stopped = handleSignals ? stopOnSignals(runtime, server, (signal) => tellOfStop(host, server, signal)) : null;
+  ignoreSignals();
   await server.ready();
   const stats = server.stats();
   if (stats.state === "listening") {

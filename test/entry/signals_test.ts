@@ -82,6 +82,18 @@ describe("SIGTERM", () => {
   });
 });
 
+test("a signal while the module is loaded ends the process in order: 0", async () => {
+  const module = join(folder, "slow.mjs");
+  writeFileSync(module, 'console.log("loading"); await new Promise((resolve) => setTimeout(resolve, 600_000));');
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const program = new Program(CLI, [module, ...ANYWHERE]);
+    await program.line(/^loading$/);
+    program.signal(signal);
+    const { code, signal: endedBy, output } = await program.ended;
+    assert.deepEqual([code, endedBy, output.at(-1)], [0, null, `${signal}: stopped before it listened`]);
+  }
+});
+
 test("SIGINT has no delay, and closes what is idle", async () => {
   const { program, port } = await serving("--health-path", "/health", "--drain-delay=60000", "--drain-timeout=60000");
   const idle = await idleAt(port);
