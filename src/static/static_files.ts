@@ -124,7 +124,8 @@ async function answer(
   const headers: [string, string][] = [
     ["content-type", contentTypeOf(name)],
     ["etag", entityTag],
-    ["last-modified", formatImfFixdate(changedAtMs)],
+    // RFC 9110 section 8.8.2.1: a file from the future was changed when the response is made.
+    ["last-modified", formatImfFixdate(Math.min(changedAtMs, Date.now()))],
     ["accept-ranges", "bytes"],
     ["x-content-type-options", "nosniff"],
   ];

@@ -15,6 +15,7 @@ import { serveFolder } from "../../src/static/static_files.ts";
 import { connectRaw } from "../support/raw_client.ts";
 
 const CHANGED = new Date("2024-02-03T04:05:06.700Z");
+const FUTURE = new Date("2036-02-03T04:05:06Z");
 const LAST_MODIFIED = "Sat, 03 Feb 2024 04:05:06 GMT";
 
 const folder = await makeFolder();
@@ -40,6 +41,7 @@ async function makeFolder(): Promise<string> {
     "public/ünï.txt": "umlaut",
     "public/100%.txt": "percent",
     "public/none": "",
+    "public/future.txt": "to come",
     "public/.env": "SECRET",
     "public/.git/config": "SECRET",
     "public/.well-known/security.txt": "well known",
@@ -49,6 +51,7 @@ async function makeFolder(): Promise<string> {
   };
   for (const [path, content] of Object.entries(files)) await writeFile(join(made, path), content);
   await utimes(join(root, "hello.txt"), CHANGED, CHANGED);
+  await utimes(join(root, "future.txt"), FUTURE, FUTURE);
   await symlink(join(made, "secret.txt"), join(root, "out.txt"));
   await symlink(join(made, "public-secret"), join(root, "sibling"));
   await symlink(join(root, "hello.txt"), join(root, "in.txt"));
@@ -285,6 +288,13 @@ describe("descriptors are given back", () => {
     assert.deepEqual(counts, { open: 0, opened: 1 });
     await own.stop();
   });
+});
+
+test("a file from the future was changed no later than its response was made (9110 8.8.2.1)", async () => {
+  const { headers } = await fetch(`${server.url}future.txt`, { headers: { connection: "close" } });
+  const [changed, made] = ["last-modified", "date"].map((name) => parseHttpDate(headers.get(name))!);
+  // The Date field is made anew once a second.
+  assert.ok(changed <= made + 1_000, `${headers.get("last-modified")} is behind ${headers.get("date")}`);
 });
 
 describe("what can't be served is said when the handler is made", () => {
