@@ -197,6 +197,25 @@ describe("a call whose content is over", () => {
   });
 });
 
+test("content whose reading began just before the response was made comes behind it", async () => {
+  const told: string[] = [];
+  const { send, clock } = await start((request) => {
+    const reader = request.body!.getReader();
+    const read = async (): Promise<void> => {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        told.push(new TextDecoder().decode(next.value));
+      }
+    };
+    read().then(() => told.push("end"), ({ code }) => told.push(code));
+    return new HttpResponse("early");
+  });
+  const peer = await send(post("/", 10), "first");
+  await clock.advance(500);
+  peer.send("other");
+  await clock.advance(500);
+  assert.deepEqual([statuses(peer.received()), told.join()], [[200], "first,other,end"]);
+});
+
 describe("what else crosses", () => {
   test("the request: method, URL, fields, addresses", async () => {
     const { send, until } = await start((request, _place, info) =>
@@ -308,6 +327,21 @@ describe("what else crosses", () => {
     assert.equal(peer.serverSide, "ended");
     assert.equal(kindsSent(server).at(-1), "delivered");
   });
+
+  for (const fails of [true, false]) {
+    test(`that an upgrade does not come about: its handler ${fails ? "fails" : "gives another response"}`, async () => {
+      const told: string[] = [];
+      const { send, clock } = await start((_request, _place, info) => {
+        info.upgrade("echo").connection.catch(() => told.push("not upgraded"));
+        info.completed.then(() => told.push("completed"), ({ code }) => told.push(code));
+        if (fails) throw new Error("secret");
+        return new HttpResponse("no");
+      });
+      const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+      await clock.advance(500);
+      assert.deepEqual([statuses(peer.received()), told], [[fails ? 500 : 200], ["not upgraded", "completed"]]);
+    });
+  }
 
   test("that an upgraded connection is lost", async () => {
     let failure: unknown = null;
