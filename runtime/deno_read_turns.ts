@@ -21,8 +21,12 @@ import type { LoopTurns } from "./deno_loop_turns.ts";
 const MAX_UNWATCHED = 128;
 /** From so many reads on a turn may have left some over; writes and accepts take part of Deno's budget. */
 const CROWDED_READS = 96;
-/** Without a read for so long none is waiting. */
+/**
+ * Without a read for so long, twice in a row, none is waiting. Once says nothing: the responses of a full turn are
+ * written behind its end, which takes as long and uses up the budget, so that the turn behind has no reads.
+ */
 const QUIET_MS = 1;
+const QUIET_LULLS = 2;
 
 /** A connection that is read again when it is its turn. */
 export interface TurnTaker {
@@ -44,8 +48,10 @@ export class ReadTurns {
   #turns = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #onTurnEnd = (): void => this.#endTurn();
-  readonly #onQuiet = (): void => void setImmediate(this.#onQuietTurnEnd);
-  readonly #onQuietTurnEnd = (): void => this.#endQuietTurn();
+  /** How many timers in a row were over with no read before them. */
+  #lulls = 0;
+  readonly #onLull = (): void => this.#beginLull();
+  readonly #onLullTurnEnd = (): void => this.#endLullTurn();
 
   /** @param loop The turns of the loop that reads. */
   constructor(loop: LoopTurns) {
@@ -75,9 +81,14 @@ export class ReadTurns {
       this.#readWaiting();
       return;
     }
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onQuiet, QUIET_MS);
+    this.#lulls = 0;
+    this.#waitForLull();
     if (this.#isRoundOver()) this.#readWaiting();
+  }
+
+  #waitForLull(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#onLull, QUIET_MS);
   }
 
   /** All had a turn, or there were enough turns for that: one that trickles must not keep the others waiting. */
@@ -85,9 +96,18 @@ export class ReadTurns {
     return this.#waiting.length >= this.openConnections || ++this.#turns * (CROWDED_READS / 2) > this.openConnections;
   }
 
-  /** The timer comes before the reads of the same turn, and this after them. */
-  #endQuietTurn(): void {
-    if (this.#reads > 0) return;
+  /** The timer comes before the reads of the same turn, whose end comes after them. */
+  #beginLull(): void {
+    this.#lulls++;
+    setImmediate(this.#onLullTurnEnd);
+  }
+
+  #endLullTurn(): void {
+    if (this.#reads > 0 || this.#lulls === 0) return;
+    if (this.#lulls < QUIET_LULLS) {
+      this.#waitForLull();
+      return;
+    }
     this.#state = "roomy";
     this.#readWaiting();
   }
