@@ -138,6 +138,7 @@ const loopTurns = new LoopTurns();
 const readTurns = new ReadTurns(loopTurns);
 
 class DenoConnection extends SocketConnection implements TurnTaker {
+  lastRound = 0;
   readonly #conn: Deno.Conn;
   readonly #backlog = new WriteBacklog();
   readonly #onRead = (readBytes: number | null): void => this.#takeRead(readBytes);

@@ -27,9 +27,17 @@ const CROWDED_READS = 96;
  */
 const QUIET_MS = 1;
 const QUIET_LULLS = 2;
+/**
+ * A connection counts as busy for so many rounds behind its last read. While a lull is waited for nothing is done, so
+ * that a round is over when all that are busy had a turn; but each round of so many waits for a lull, in which those
+ * have a turn that have become busy since.
+ */
+const BUSY_ROUNDS = 8;
 
 /** A connection that is read again when it is its turn. */
 export interface TurnTaker {
+  /** The round in which it was read last: what the turns keep of it, 0 at first. */
+  lastRound: number;
   /** Reads again, unless that is under way or not wanted any more. */
   readOn(): void;
 }
@@ -48,6 +56,12 @@ export class ReadTurns {
   #turns = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #onTurnEnd = (): void => this.#endTurn();
+  /** How many connections count as busy; of these, those that were read last in each of the last rounds. */
+  #busy = 0;
+  readonly #busySince: number[] = new Array(BUSY_ROUNDS).fill(0);
+  #round = BUSY_ROUNDS;
+  /** Connections that were read in this turn of the loop and had not counted as busy. */
+  #newcomers = 0;
   /** How many timers in a row were over with no read before them. */
   #lulls = 0;
   readonly #onLull = (): void => this.#beginLull();
@@ -72,6 +86,19 @@ export class ReadTurns {
     }
     if (this.#reads++ === 0) scheduleApart(setImmediate, this.#onTurnEnd);
     this.#waiting.push(connection);
+    this.#countBusy(connection);
+  }
+
+  #countBusy(connection: TurnTaker): void {
+    const { lastRound } = connection;
+    if (lastRound > this.#round - BUSY_ROUNDS) {
+      this.#busySince[lastRound % BUSY_ROUNDS]--;
+    } else {
+      this.#busy++;
+      this.#newcomers++;
+    }
+    this.#busySince[this.#round % BUSY_ROUNDS]++;
+    connection.lastRound = this.#round;
   }
 
   #endTurn(): void {
@@ -84,6 +111,7 @@ export class ReadTurns {
     this.#lulls = 0;
     this.#waitForLull();
     if (this.#isRoundOver()) this.#readWaiting();
+    this.#newcomers = 0;
   }
 
   #waitForLull(): void {
@@ -93,7 +121,10 @@ export class ReadTurns {
 
   /** All had a turn, or there were enough turns for that: one that trickles must not keep the others waiting. */
   #isRoundOver(): boolean {
-    return this.#waiting.length >= this.openConnections || ++this.#turns * (CROWDED_READS / 2) > this.openConnections;
+    const { length } = this.#waiting;
+    if (length >= this.openConnections) return true;
+    if (length >= this.#busy && this.#newcomers === 0 && this.#round % BUSY_ROUNDS !== 0) return true;
+    return ++this.#turns * (CROWDED_READS / 2) > this.openConnections;
   }
 
   /** The timer comes before the reads of the same turn, whose end comes after them. */
@@ -116,6 +147,9 @@ export class ReadTurns {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#turns = 0;
+    const oldest = ++this.#round % BUSY_ROUNDS;
+    this.#busy -= this.#busySince[oldest];
+    this.#busySince[oldest] = 0;
     for (const connection of waiting) connection.readOn();
   }
 }

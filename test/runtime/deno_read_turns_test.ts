@@ -14,6 +14,7 @@ function createConnections(count: number): { turns: ReadTurns; connections: (Tur
   turns.openConnections = count;
   const connections = Array.from({ length: count }, () => ({
     reads: 0,
+    lastRound: 0,
     readOn() {
       this.reads++;
     },
@@ -78,6 +79,31 @@ describe("the turns of reading on Deno", () => {
       await turnEnd();
     }
     assert.deepEqual([...new Set(connections.map(({ reads }) => reads))], [1]);
+  });
+
+  test("a round is over with all that are busy; one of eight waits for those that have become so", async () => {
+    const { turns, connections } = createConnections(1000);
+    const [first, second, idle] = [0, 1, 2].map((part) => connections.slice(part * FULL_TURN, (part + 1) * FULL_TURN));
+    const fullTurn = async (read: TurnTaker[]): Promise<number> => {
+      const before = sumOf(connections);
+      for (const connection of read) turns.goOn(connection, false);
+      await turnEnd();
+      return sumOf(connections) - before;
+    };
+    assert.deepEqual([await fullTurn(first), await fullTurn(second)], [0, 0], "newcomers are no sign that all came");
+    await quiet();
+    const rounds: number[] = [];
+    for (let round = 0; round < 8; round++) rounds.push(await fullTurn(first) + await fullTurn(second));
+    assert.deepEqual(rounds.filter((read) => read === 0).length, 1);
+    await quiet();
+    assert.equal(sumOf(idle), 0);
+
+    assert.deepEqual([await fullTurn(first), await fullTurn(second)], [0, 2 * FULL_TURN]);
+    for (let round = 0; round < 8; round++) {
+      await fullTurn(first);
+      await quiet();
+    }
+    assert.equal(await fullTurn(first), FULL_TURN, "the others are not waited for any more");
   });
 
   test("one that sends again and again does not keep the others waiting", async () => {
