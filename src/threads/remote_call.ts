@@ -31,6 +31,8 @@ export interface CallLink {
   aborted(call: RemoteCall, from: CallState, cause: TrivetError): void;
   /** The time of the handler is over. Returns how long it takes to find out whether the thread is at fault. */
   overdue(call: RemoteCall): number;
+  /** A call was not begun in the time that a handler has. */
+  notBegun(): void;
   /** Something that a call was told from outside has failed within it, which is a fault of this program. */
   onFault(call: RemoteCall, fault: unknown): void;
 }
@@ -230,6 +232,7 @@ export class RemoteCall implements HandlerRun {
   overdue(): number {
     const { handlerTimeoutMs } = this.#keeper;
     if (this.#state === "given") this.#link!.look();
+    if (this.#state === "given") this.#link!.notBegun();
     // The time of a handler that was not called has not begun.
     if (this.#state === "waiting" || this.#state === "given") return handlerTimeoutMs;
     if (this.#state !== "begun") return 0;

@@ -190,6 +190,11 @@ export class ThreadCalls implements CallLink {
     return ANSWER_TIMEOUT_MS + ANSWER_MARGIN_MS;
   }
 
+  notBegun(): void {
+    // While a handler is awaited, its own time tells. Else the thread computes behind a response, perhaps for ever.
+    if (this.unanswered === this.given.unbegunCount) this.#owner.onOverdue();
+  }
+
   onFault(call: RemoteCall, fault: unknown): void {
     this.#owner.onError(faultOf(fault));
     this.#calls.delete(call.id);

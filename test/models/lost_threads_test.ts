@@ -302,6 +302,21 @@ describe("handlerTimeout on a thread", () => {
     assert.deepEqual((await send(get("/"))).received().slice(0, 15), "HTTP/1.1 200 OK");
   });
 
+  test("replaces a thread that computes for ever behind a response: the next call is made on another", async () => {
+    const { send, clock, until, server, threads } = await startThreadServer((_request, { thread, number }, info) => {
+      if (number === 1) info.completed.then(() => thread.freeze());
+      return text(`from ${number}`);
+    }, TIMEOUT);
+    const first = await send(get("/"));
+    await until(() => first.received().endsWith("from 1"));
+    const next = await send(post("/", 0));
+    await clock.advance(TIMED_OUT_AFTER_MS + 249);
+    assert.deepEqual([threads[0].isAlive, next.received()], [true, ""]);
+    await clock.advance(1);
+    await until(() => next.received().endsWith("from 2"));
+    assert.deepEqual([threads[0].wasTerminated, server.stats().threads.lost], [true, 1]);
+  });
+
   test("leaves a thread alone that answers within 250 ms", async () => {
     const { send, clock, server, threads } = await startThreadServer(byPath, TIMEOUT);
     await send(get("/spin"));
