@@ -44,14 +44,14 @@ export function createFiles(): Files {
   return {
     async kindOf(url): Promise<FileKind | null> {
       const { fs } = await withModules();
-      const found = await fs.stat(new URL(url)).catch(() => null);
+      const found = await fs.stat(new URL(url)).catch(asNothing);
       if (found === null) return null;
       return found.isFile() ? "file" : found.isDirectory() ? "folder" : "something else";
     },
 
     async realUrl(url): Promise<string | null> {
       const { fs, toUrl } = await withModules();
-      const path = await fs.realpath(new URL(url)).catch(() => null);
+      const path = await fs.realpath(new URL(url)).catch(asNothing);
       return path === null ? null : toUrl(path);
     },
 
@@ -62,11 +62,17 @@ export function createFiles(): Files {
         handle = await fs.open(new URL(url), flags);
       } catch (error) {
         if (OUT_OF_DESCRIPTORS.includes((error as { code?: string }).code ?? "")) throw error;
-        return null;
+        return asNothing(error);
       }
       return await toOpenFile(handle);
     },
   };
+}
+
+/** What is not there or can't be reached is nothing. That Deno was not permitted to look is the user's to mend. */
+function asNothing(error: unknown): null {
+  if ((error as Error).name === "NotCapable") throw error;
+  return null;
 }
 
 /** What was opened is looked at, and not its path, at which something else may stand by now. */

@@ -123,6 +123,8 @@ export interface OpenFile {
 
 /** Files. Every path is a file: URL; what can't be looked at, for want of permission, is not there. */
 export interface Files {
+  // Each throws the runtime's own error where the program was not permitted to read.
+
   /** What stands at a path; `null` where there is nothing. */
   kindOf(url: string): Promise<FileKind | null>;
   /** The URL of the same without symbolic links; `null` where there is nothing. A folder's has no slash at its end. */

@@ -95,9 +95,9 @@ export interface ServeOptions {
   /** Called once the server listens. Default: prints the address. */
   readonly onListen?: (address: Address) => void;
   /**
-   * Told of errors that are the user's: a handler that threw, a response that can't be sent, a failure to accept. The
-   * thrown value is the error's `cause`. May return the response to send in place of the standard one. Default: prints
-   * the error.
+   * Told of errors that are the user's: a handler that threw or took too long, a response that can't be sent, a failure
+   * to accept. The thrown value is the error's `cause`. May return the response to send in place of the standard one of
+   * a handler that failed. Default: prints the error.
    */
   readonly onError?: (error: TrivetError, request?: Request) => Response | Promise<Response> | void;
   /** Speaks TLS. Certificates and keys are read anew by `server.reloadTls()`, and each 5 seconds with `tlsWatch`. */

@@ -14,6 +14,9 @@
 import type { Host } from "../runtime.ts";
 import { TrivetError } from "./errors.ts";
 
+/** What is said of a handler that threw. */
+export const HANDLER_THREW = "The handler threw instead of returning a Response.";
+
 /** As many lines as are read at a glance. */
 const MAX_LINES = 9;
 /** Frames of the error itself; the rest of the lines is for its causes. */
@@ -37,8 +40,7 @@ export function describeError(thrown: unknown, request?: Request): string {
   const lines: string[] = [];
   let each = thrown;
   let beginning = nameRequest(thrown, request);
-  // What the handler threw says all that there is to say of it.
-  if (beginning !== "" && codeOf(thrown) === "handler-failed" && causeOf(thrown) !== undefined) each = causeOf(thrown);
+  if (beginning !== "" && saysNoMoreThanItsCause(thrown)) each = causeOf(thrown);
   for (let depth = 0; depth < MAX_CAUSES && lines.length < MAX_LINES; depth++) {
     lines.push(...describeOne(each, beginning, depth === 0 ? MAX_FRAMES : MAX_FRAMES_OF_CAUSE));
     each = causeOf(each);
@@ -122,8 +124,9 @@ function findOwnPlaces(url: string): string[] {
   return [...places, ...places.map((place) => decodeURIComponent(place.replace(/^file:\/\//, "")))];
 }
 
-function codeOf(thrown: unknown): string | undefined {
-  return thrown instanceof TrivetError ? thrown.code : undefined;
+/** What the handler threw says all that there is to say of it, where there is no advice. */
+function saysNoMoreThanItsCause(thrown: unknown): boolean {
+  return thrown instanceof TrivetError && thrown.message === HANDLER_THREW && causeOf(thrown) !== undefined;
 }
 
 function causeOf(thrown: unknown): unknown {

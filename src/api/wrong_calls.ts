@@ -50,6 +50,12 @@ export function rejectWrongCall(first: unknown, second: unknown): void {
   }
   if (isHandlerFirst && typeof second === "function") throw new TypeError("serve() got two handlers, expected one.");
   const isOptions = typeof first === "object" && first !== null;
+  if (isOptions && second !== undefined && isFunction((first as Properties).fetch)) {
+    throw new TypeError(
+      "serve() got a handler as fetch and another argument behind it, expected one of them. " +
+        "What is called once it listens is the option onListen.",
+    );
+  }
   if (typeof first !== "function" && !isOptions) {
     throw new TypeError(
       `serve() got ${
@@ -104,7 +110,7 @@ const FOREIGN_NAMES: Readonly<Record<string, string>> = {
   middleware: "call it in the handler",
   plugins: "call them in the handler",
   manual: "leave it out, and call serve() when it should listen",
-  gracefulShutdown: "call server.shutdown(), or run the module with the command trivet",
+  gracefulShutdown: "set handleSignals, or call server.shutdown()",
   serverOptions: "write the options themselves",
   createServer: "write tls: { cert, key } for https",
   overrideGlobalObjects: 'write import "@trivet/http/fast-response" in its place',

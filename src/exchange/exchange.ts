@@ -9,6 +9,7 @@
 
 import { toTrivetError, TrivetError } from "../api/errors.ts";
 import type { HandlerInfo } from "../api/handler.ts";
+import { HANDLER_THREW } from "../api/telling.ts";
 import type { WebSocketAnswer, WebSocketOptions } from "../api/websocket.ts";
 import { EMPTY_FIELD_SECTION, type FieldSection } from "../http/field_section.ts";
 import type { RequestHead } from "../http/request_head.ts";
@@ -392,7 +393,7 @@ function toHeaders(section: FieldSection): Headers {
 
 /** What is wrong with a handler that threw: for the one error that says nothing of its cause, what to do. */
 function handlerFailure(thrown: unknown): string {
-  return "The handler threw instead of returning a Response." +
+  return HANDLER_THREW +
     (isOfRemake(thrown)
       ? " It gave the request to `new Request()` or `fetch()`, which take none but the runtime's own here: set the" +
         " option nativeRequest to true, or give them request.clone()."

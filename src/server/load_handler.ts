@@ -51,14 +51,15 @@ export async function loadHandlerModule(
   url: string,
 ): Promise<LoadedModule> {
   const name = `The module ${nameModule(url)}`;
-  if (url.startsWith("file:") && await files.kindOf(url) === null) {
-    throw new TrivetError("module-invalid", `${name} does not exist.`);
-  }
   let problem = "has no default export with a fetch function";
   try {
-    const loaded = await inTime<{ default?: unknown }>(clock, import(url));
-    if (loaded === null) problem = `is not loaded after ${LOAD_TIMEOUT_MS / 1000} s`;
-    else if (isHandlerObject(loaded.default)) return { exported: loaded.default };
+    if (url.startsWith("file:") && await files.kindOf(url) === null) {
+      problem = "does not exist";
+    } else {
+      const loaded = await inTime<{ default?: unknown }>(clock, import(url));
+      if (loaded === null) problem = `is not loaded after ${LOAD_TIMEOUT_MS / 1000} s`;
+      else if (isHandlerObject(loaded.default)) return { exported: loaded.default };
+    }
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
     throw new TrivetError("module-invalid", `${name} could not be loaded: ${reason}`, { cause });

@@ -31,6 +31,12 @@ describe("a call of serve() that was meant for another server says what to write
     ],
     ["two handlers", [handler, handler], "serve() got two handlers, expected one."],
     [
+      "what is called once it listens, as of @hono/node-server",
+      [{ fetch: handler, port: 3000 }, () => {}],
+      "serve() got a handler as fetch and another argument behind it, expected one of them. " +
+      "What is called once it listens is the option onListen.",
+    ],
+    [
       "a port",
       [8000],
       "serve() got 8000, expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).",

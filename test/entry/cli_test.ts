@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -442,6 +442,16 @@ describe("a command line that can't be done", () => {
       assert.deepEqual([exit.code, exit.errors, exit.output], [code, [`trivet: ${error}`], []]);
     });
   }
+
+  test("a module that Deno may not read: what it was not permitted", {
+    skip: !("Deno" in globalThis) && "only Deno has permissions",
+  }, () =>
+    withModule("export default { fetch: () => new Response() };", async (path) => {
+      const place = { flags: [`--deny-read=${dirname(path)}`, "--no-prompt"] };
+      const { code, errors } = await new Program(CLI, [path, ...ANYWHERE], place).ended;
+      assert.equal(code, 1);
+      assert.match(errors[0], /^trivet: Requires read access to ".*app\.mjs", run again with the --allow-read flag$/);
+    }));
 
   const BAD_MODULES: readonly { name: string; source: string; code: 1 | 2; error: RegExp }[] = [
     {

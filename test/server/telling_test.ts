@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { TrivetError } from "../../src/api/errors.ts";
-import { describeError } from "../../src/api/telling.ts";
+import { describeError, HANDLER_THREW } from "../../src/api/telling.ts";
 
 describe("what is printed of an error", () => {
   /** An error as a handler throws it, with frames of its own, of Trivet and of each runtime. */
@@ -26,7 +26,7 @@ describe("what is printed of an error", () => {
       ].join("\n"),
     });
   }
-  const failed = (cause: unknown): TrivetError => new TrivetError("handler-failed", "The handler threw.", { cause });
+  const failed = (cause: unknown): TrivetError => new TrivetError("handler-failed", HANDLER_THREW, { cause });
   const request = new Request("http://localhost/boom?token=secret", { method: "POST" });
 
   test("in a handler is the request, what was thrown, and where in the user's code", () => {
@@ -38,6 +38,14 @@ describe("what is printed of an error", () => {
       "    at deep (/srv/deep.ts:1:1)",
     ]);
     assert.equal(lines.length, 6);
+  });
+
+  test("has the advice before it, where there is some", () => {
+    const advised = new TrivetError("handler-failed", `${HANDLER_THREW} Do this.`, { cause: new TypeError("Wrong.") });
+    assert.deepEqual(
+      describeError(advised, request).split("\n").filter((line) => !/^\s+at /.test(line)),
+      [`POST /boom 500: ${HANDLER_THREW} Do this. [handler-failed]`, "Caused by: TypeError: Wrong."],
+    );
   });
 
   test("has less than ten lines, whatever caused it and however long a message is", () => {

@@ -40,6 +40,12 @@ export function reportFailure(service: ConnectionService, exchange: Exchange, er
   discard(service.reportHandlerError(error, exchange));
 }
 
+/** Counts an error that was answered in place of the handler, and tells the user of a handler that took too long. */
+export function countRefusal(service: ConnectionService, exchange: Exchange, error: TrivetError): void {
+  if (error.code === "handler-timeout") reportFailure(service, exchange, error);
+  else service.countError(error);
+}
+
 /** An upgrade is the handler's alone. */
 function unlessUpgrade(source: ResponseSource): ResponseSource | null {
   return source.status === 101 ? null : source;

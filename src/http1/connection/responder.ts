@@ -18,7 +18,7 @@ import type { Http1RequestHead } from "../codec/request_head.ts";
 import * as State from "./lifecycle.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Outbound } from "./outbound.ts";
-import { askForRescue, reportFailure } from "./rescue.ts";
+import { askForRescue, countRefusal, reportFailure } from "./rescue.ts";
 import type { RequestDecoder } from "./request_decoder.ts";
 import * as Progress from "./response_writer.ts";
 import { ResponseWriter } from "./response_writer.ts";
@@ -139,8 +139,8 @@ export class Responder implements ExchangeResponder {
 
   refuse(exchange: Exchange, error: TrivetError): void {
     if (!this.#isAwaiting(exchange)) return;
-    this.#service.countError(error);
     this.sendError(error);
+    countRefusal(this.#service, exchange, error);
   }
 
   reportLateError(exchange: Exchange, error: TrivetError): void {
@@ -203,9 +203,10 @@ export class Responder implements ExchangeResponder {
 
   /** Answers an exchange with an error although its handler may still be at work: its response is not awaited. */
   abort(error: TrivetError): void {
-    this.#service.countError(error);
-    this.exchange!.abort(error);
+    const exchange = this.exchange!;
+    exchange.abort(error);
     this.sendError(error);
+    countRefusal(this.#service, exchange, error);
   }
 
   /** Sends the response to an error, of the exchange or of a request that is none. */

@@ -196,7 +196,7 @@ describe("handlerTimeout", () => {
     const gate = createGate<Response>();
     let signal: AbortSignal | undefined;
     let isCancelled = false;
-    const { send, clock, server } = await startMemoryServer((request) => {
+    const { send, clock, server, reported } = await startMemoryServer((request) => {
       signal = request.signal;
       return gate.opened;
     }, { handlerTimeout: 2_000 });
@@ -207,6 +207,7 @@ describe("handlerTimeout", () => {
     assert.deepEqual(statuses(peer.received()), [503]);
     assert.equal(signal?.aborted, true);
     assert.equal(server.stats().errors["handler-timeout"], 1);
+    assert.deepEqual(reported.map(({ code }) => code), ["handler-timeout"], "it is the user's to mend");
 
     gate.open(new Response(new ReadableStream({ cancel: () => void (isCancelled = true) })));
     await clock.settle();
