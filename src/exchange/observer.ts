@@ -20,14 +20,22 @@ export interface Observer {
   /** The head of a request has come whole. */
   requestBegun(exchange: Exchange, nowMs: number): void;
   /**
-   * The last byte of a response was gathered for sending; or it will not be, and the exchange is
-   * `aborted`. Exactly once for each request that has begun.
+   * The last byte of a response was gathered for sending; or it will not be. Exactly once for each request that has
+   * begun.
    *
+   * @param isWhole Whether it was: of an exchange that was aborted the response to the error may be sent whole.
    * @param status The status code that was sent, 0 where none was.
    * @param contentBytes Bytes of content that were gathered, without their framing.
    * @param beganAtMs When the request had begun.
    */
-  responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void;
+  responseEnded(
+    exchange: Exchange,
+    isWhole: boolean,
+    status: number,
+    contentBytes: number,
+    beganAtMs: number,
+    nowMs: number,
+  ): void;
   /** An error was answered to what is no request, or to a connection that is not served: there is no exchange. */
   requestRefused(connection: Connection, error: TrivetError, nowMs: number): void;
 }

@@ -48,8 +48,14 @@ export class AccessLogObserver implements Observer {
 
   requestBegun(): void {}
 
-  responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void {
-    const { head, remoteAddress, progress } = exchange;
+  responseEnded(
+    { head, remoteAddress }: Exchange,
+    isWhole: boolean,
+    status: number,
+    contentBytes: number,
+    beganAtMs: number,
+    nowMs: number,
+  ): void {
     const durationMs = nowMs - beganAtMs;
     this.#add({
       time: this.#clock.wallTimeMs() - durationMs,
@@ -62,7 +68,7 @@ export class AccessLogObserver implements Observer {
       durationMs,
       referer: head.fields.get("referer"),
       userAgent: head.fields.get("user-agent"),
-      aborted: progress === "aborted",
+      aborted: !isWhole,
       error: null,
     });
   }

@@ -41,11 +41,18 @@ export class RequestMeter implements Observer {
 
   requestBegun(): void {}
 
-  responseEnded(exchange: Exchange, status: number, _bytes: number, beganAtMs: number, nowMs: number): void {
+  responseEnded(
+    exchange: Exchange,
+    isWhole: boolean,
+    status: number,
+    _bytes: number,
+    beganAtMs: number,
+    nowMs: number,
+  ): void {
     const digit = status >= 100 && status < 600 ? Math.floor(status / 100) : 0;
     this.#counts[placeOfMethod(exchange.method) * STATUS_CLASSES.length + digit]++;
     this.#durations[digit].add(nowMs - beganAtMs);
-    if (exchange.progress === "aborted") this.#aborted++;
+    if (!isWhole) this.#aborted++;
   }
 
   /** What is refused without being an exchange is counted by its error. */

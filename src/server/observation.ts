@@ -103,9 +103,9 @@ class BothObservers implements Observer {
     this.#other.requestBegun(exchange, nowMs);
   }
 
-  responseEnded(exchange: Exchange, status: number, contentBytes: number, beganAtMs: number, nowMs: number): void {
-    this.#one.responseEnded(exchange, status, contentBytes, beganAtMs, nowMs);
-    this.#other.responseEnded(exchange, status, contentBytes, beganAtMs, nowMs);
+  responseEnded(...response: Parameters<Observer["responseEnded"]>): void {
+    this.#one.responseEnded(...response);
+    this.#other.responseEnded(...response);
   }
 
   requestRefused(connection: Connection, error: TrivetError, nowMs: number): void {

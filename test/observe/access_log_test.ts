@@ -82,6 +82,10 @@ describe("the access log", () => {
       status: 503,
       error: "connection-limit",
     }],
+    ["content that is too large, whose refusal was sent whole", post("/", 9), { maxRequestBodySize: 4 }, {
+      status: 413,
+      aborted: false,
+    }],
     ["a health check", get("/health"), { healthPath: "/health" }, { method: "GET", status: 200 }],
   ];
   for (const [name, request, options, expected] of rows) {
@@ -93,6 +97,13 @@ describe("the access log", () => {
       assert.deepEqual({ ...entries[0], ...expected }, entries[0]);
     });
   }
+
+  test("is told of a handler that took too long, whose 503 was sent whole", async () => {
+    const { send, clock, entries } = await startLogging(() => new Promise(() => {}), { handlerTimeout: 1_000 });
+    await send(get());
+    await clock.advance(2_000);
+    assert.deepEqual(entries.map(({ status, aborted }) => [status, aborted]), [[503, false]]);
+  });
 
   test("is told of a client that has left, with no status", async () => {
     const { send, clock, entries } = await startLogging(() => new Promise(() => {}));

@@ -165,6 +165,7 @@ class Notebook implements Observer {
 
   responseEnded(
     exchange: Parameters<Observer["responseEnded"]>[0],
+    _isWhole: boolean,
     status: number,
     contentBytes: number,
     beganAtMs: number,

@@ -243,7 +243,7 @@ export class Responder implements ExchangeResponder {
     this.exchange = null;
     counters.activeExchanges--;
     counters.responses++;
-    if (this.#service.observer !== null) this.#tellObserver(exchange);
+    if (this.#service.observer !== null) this.#tellObserver(exchange, true);
   }
 
   /** The transport has taken everything that was gathered. */
@@ -260,7 +260,7 @@ export class Responder implements ExchangeResponder {
     if (exchange === null) return;
     this.#service.counters.activeExchanges--;
     exchange.abort(error);
-    this.#tellObserver(exchange);
+    this.#tellObserver(exchange, false);
   }
 
   /** Whether the loop has to turn again: a stream goes on that is not waited for, or the response is complete. */
@@ -270,11 +270,11 @@ export class Responder implements ExchangeResponder {
     return writing === State.DONE && this.exchange !== null;
   }
 
-  #tellObserver(exchange: Exchange): void {
+  #tellObserver(exchange: Exchange, isWhole: boolean): void {
     const { observer } = this.#service;
     if (observer === null) return;
     const { status, contentBytes } = this.writer;
-    observer.responseEnded(exchange, status, contentBytes, this.#beganAtMs, this.#service.turnClock.nowMs());
+    observer.responseEnded(exchange, isWhole, status, contentBytes, this.#beganAtMs, this.#service.turnClock.nowMs());
   }
 
   #isAwaiting(exchange: Exchange): boolean {
