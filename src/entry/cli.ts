@@ -73,6 +73,10 @@ async function serveModule(runtime: Runtime, command: Command & { name: "serve" 
     withEnvironment(await readTarget(runtime, url, command.settings.static), command.options, host),
     command.options,
   );
+  const { model, loops, module } = given;
+  if (module === undefined && (model === "hybrid" || Number(loops) > 1)) {
+    throw new UsageError("The files of a folder are served by one event loop: leave out the model hybrid, and loops.");
+  }
   const options = { ...given, accessLog: accessLogOf(command.settings, given.accessLog, host.terminal !== null) };
   const { handleSignals = true, drainDelay = options.healthPath === undefined ? 0 : DRAIN_DELAY_MS } = options;
   let server: Server;

@@ -153,6 +153,12 @@ export class ExchangeInfo implements HandlerInfo {
   }
 
   upgrade(protocol: string, init?: { headers?: HeadersInit }): UpgradeAnswer {
+    if (typeof protocol !== "string") {
+      throw new TypeError(
+        `upgrade() got ${protocol === null ? "null" : typeof protocol}, expected the name of a protocol. ` +
+          "For a WebSocket call info.upgradeWebSocket().",
+      );
+    }
     const exchange = this.#exchange;
     if (exchange.progress !== "awaited" || exchange.pendingUpgrade !== null) {
       throw new TrivetError("too-late", "The exchange has a response already, or an upgrade.");

@@ -430,6 +430,12 @@ describe("a command line that can't be done", () => {
       error: 'The option model is "fast", allowed is one of "blocking", "worker-pool", "event-driven", "hybrid".',
     },
     {
+      name: "a folder on threads",
+      args: [dirname(HANDLERS), "--model", "hybrid"],
+      code: 2,
+      error: "The files of a folder are served by one event loop: leave out the model hybrid, and loops.",
+    },
+    {
       name: "a missing module",
       args: ["serve", "./no_such.ts"],
       code: 1,

@@ -20,6 +20,18 @@ function serveRaw(use: (raw: UpgradedConnection) => void): Handler {
   };
 }
 
+describe("a call of upgrade()", () => {
+  test("as of a server of Bun, with the request, is told what to call", async () => {
+    const { send, reported } = await startMemoryServer((request, info) => {
+      info.upgrade(request as never);
+      return new HttpResponse(null);
+    });
+    const peer = await send(get("/", "Connection: upgrade", "Upgrade: websocket"));
+    assert.deepEqual(statuses(peer.received()), [500]);
+    assert.match(String(reported[0].cause), /expected the name of a protocol\. .* call info\.upgradeWebSocket\(\)/);
+  });
+});
+
 describe("an upgraded connection", () => {
   test("passes bytes both ways, those right behind the request included", async () => {
     const { send } = await startMemoryServer(serveRaw(({ readable, writable }) => void readable.pipeTo(writable)));
