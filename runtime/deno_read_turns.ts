@@ -50,20 +50,20 @@ export class ReadTurns {
   #waiting: TurnTaker[] = [];
   /** Reads that have come in this turn of the loop. */
   #reads = 0;
+  /** Connections that were read in this turn and had not counted as busy: a sign that more of them may wait. */
+  #newcomers = 0;
   /** `crowded` from a turn with as many reads as it can have, until none waits. */
   #state: "roomy" | "crowded" = "roomy";
-  /** Turns of the loop since those that wait were read the last time. */
+  #round = BUSY_ROUNDS;
+  /** Turns of the loop that this round has lasted. */
   #turns = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #onTurnEnd = (): void => this.#endTurn();
   /** How many connections count as busy; of these, those that were read last in each of the last rounds. */
   #busy = 0;
   readonly #busySince: number[] = new Array(BUSY_ROUNDS).fill(0);
-  #round = BUSY_ROUNDS;
-  /** Connections that were read in this turn of the loop and had not counted as busy. */
-  #newcomers = 0;
   /** How many timers in a row were over with no read before them. */
   #lulls = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #onTurnEnd = (): void => this.#endTurn();
   readonly #onLull = (): void => this.#beginLull();
   readonly #onLullTurnEnd = (): void => this.#endLullTurn();
 
