@@ -9,10 +9,26 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Address, TransportConnection, TransportEvents, TransportSession } from "../../src/transport.ts";
+import type {
+  Address,
+  ListenOptions,
+  TransportConnection,
+  TransportEvents,
+  TransportSession,
+} from "../../src/transport.ts";
 
 /** Long enough for a busy machine; a test that passes never waits for it. */
 const DEADLINE_MS = 30_000;
+
+/** TCP on loopback, at a port that the system chooses. */
+export const AT_ANY_PORT: ListenOptions = {
+  hostname: "127.0.0.1",
+  port: 0,
+  unixPath: undefined,
+  tcpBacklog: undefined,
+  reusePort: false,
+  tls: undefined,
+};
 
 /** What a test does within an event. */
 export interface EventHooks {

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { detectRuntime } from "../../runtime/detect.ts";
 import { acceptLast, type SystemCalls } from "../../runtime/listen_filter.ts";
 import type { Listener, TcpAddress } from "../../src/transport.ts";
-import { EventRecorder } from "./event_recorder.ts";
+import { AT_ANY_PORT, EventRecorder } from "./event_recorder.ts";
 
 const PORT = 0x1f90;
 const [AF_UNIX, AF_INET, AF_INET6] = [1, 2, 10];
@@ -185,14 +185,7 @@ const hasFilter = runtime.name !== "node" && process.platform === "linux";
 describe(`a client that connects while a listener closes, on ${runtime.name}`, { skip: !hasFilter }, () => {
   test("is not answered until the port is free", async () => {
     const recorder = new EventRecorder();
-    const listener: Listener = await runtime.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      unixPath: undefined,
-      tcpBacklog: undefined,
-      reusePort: false,
-      tls: undefined,
-    }, recorder);
+    const listener: Listener = await runtime.listen(AT_ANY_PORT, recorder);
     const { port } = listener.address as TcpAddress;
     const closed = listener.closeWhenEmpty();
     const outcome = new Promise<unknown>((resolve) => {

@@ -19,7 +19,7 @@ import {
   TEST_SERVER_CERT,
   TEST_SERVER_KEY,
 } from "../support/test_certificates.ts";
-import { EventRecorder, type RecordedConnection } from "./event_recorder.ts";
+import { AT_ANY_PORT, EventRecorder, type RecordedConnection } from "./event_recorder.ts";
 import { securing } from "./secured_events.ts";
 
 const runtime = detectRuntime();
@@ -67,15 +67,10 @@ class Site {
   readonly #clients: RawClient[] = [];
 
   async listen(options: Partial<ListenOptions> = {}): Promise<Listener> {
-    const listener = await runtime.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      unixPath: undefined,
-      tcpBacklog: undefined,
-      reusePort: false,
-      tls: undefined,
-      ...options,
-    }, options.tls === undefined ? this.recorder : securing(this.recorder));
+    const listener = await runtime.listen(
+      { ...AT_ANY_PORT, ...options },
+      options.tls === undefined ? this.recorder : securing(this.recorder),
+    );
     this.#listeners.push(listener);
     return listener;
   }

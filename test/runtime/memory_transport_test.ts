@@ -3,6 +3,7 @@
 import { describe } from "node:test";
 import type { TransportEvents } from "../../src/transport.ts";
 import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
+import { AT_ANY_PORT } from "./event_recorder.ts";
 import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";
 
 /** Far more turns of the event loop than anything in memory takes. */
@@ -13,14 +14,7 @@ describe("the transport in memory", () =>
 
 async function listen(events: TransportEvents): Promise<TransportHarness> {
   const runtime = createMemoryRuntime();
-  const listener = await runtime.listen({
-    hostname: "127.0.0.1",
-    port: 0,
-    unixPath: undefined,
-    tcpBacklog: undefined,
-    reusePort: false,
-    tls: undefined,
-  }, events);
+  const listener = await runtime.listen(AT_ANY_PORT, events);
   return {
     connect: () => Promise.resolve(createPeer(runtime.connect())),
     close: () => listener.close(),

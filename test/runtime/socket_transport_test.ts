@@ -9,6 +9,7 @@ import { detectRuntime } from "../../runtime/detect.ts";
 import type { ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { connectRaw, type RawClient, type RawClientOptions } from "../support/raw_client.ts";
 import { TEST_AUTHORITY, TEST_SERVER_CERT, TEST_SERVER_KEY } from "../support/test_certificates.ts";
+import { AT_ANY_PORT } from "./event_recorder.ts";
 import { securing } from "./secured_events.ts";
 import { testTransport, type TransportHarness, type TransportPeer } from "./transport_rules.ts";
 
@@ -17,21 +18,12 @@ const TLS = { cert: TEST_SERVER_CERT, key: TEST_SERVER_KEY };
 /** Megabytes to a peer that reads slowly take seconds on a busy machine. */
 const DEADLINE_MS = 20_000;
 
-const TCP: ListenOptions = {
-  hostname: "127.0.0.1",
-  port: 0,
-  unixPath: undefined,
-  tcpBacklog: undefined,
-  reusePort: false,
-  tls: undefined,
-};
-
 /** More than the kernel's buffers of both ends take on loopback. */
 const CONGESTING_BYTES = 24 << 20;
 
 describe(`TCP on ${runtime.name}`, () => {
   testTransport({
-    listen: (events) => listen(TCP, {}, events),
+    listen: (events) => listen(AT_ANY_PORT, {}, events),
     congestingBytes: CONGESTING_BYTES,
     canReset: true,
     canCutOff: runtime.name !== "deno",
@@ -40,7 +32,7 @@ describe(`TCP on ${runtime.name}`, () => {
 
 describe(`TLS on ${runtime.name}`, () => {
   testTransport({
-    listen: (events) => listen({ ...TCP, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, securing(events)),
+    listen: (events) => listen({ ...AT_ANY_PORT, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, securing(events)),
     congestingBytes: CONGESTING_BYTES,
     canReset: false,
     canCutOff: runtime.name !== "deno",
@@ -54,7 +46,7 @@ describe(`Unix domain sockets on ${runtime.name}`, () => {
 async function listenOnUnixSocket(events: TransportEvents): Promise<TransportHarness> {
   const folder = mkdtempSync(join(tmpdir(), "trivet-"));
   const path = join(folder, "socket");
-  const harness = await listen({ ...TCP, unixPath: path }, { unixPath: path }, events);
+  const harness = await listen({ ...AT_ANY_PORT, unixPath: path }, { unixPath: path }, events);
   return {
     ...harness,
     async close() {

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import type { Handler, UpgradedConnection } from "../../../src/api/handler.ts";
 import { HttpResponse } from "../../../src/web/http_response.ts";
+import type { MemoryPeer } from "../../support/memory_runtime.ts";
 import { createGate, get, startMemoryServer, statuses } from "../../support/memory_server.ts";
 
 const UPGRADE = get("/raw", "Connection: upgrade", "Upgrade: raw");
@@ -18,6 +19,15 @@ function serveRaw(use: (raw: UpgradedConnection) => void): Handler {
     connection.then(use);
     return response;
   };
+}
+
+/** Asks for an upgrade behind requests whose responses the client does not take. */
+async function upgradeBehindResponses(peer: MemoryPeer, clock: { settle(): Promise<void> }): Promise<void> {
+  peer.stopReading();
+  peer.send(get("/"));
+  await clock.settle();
+  peer.send(get("/") + UPGRADE);
+  await clock.settle();
 }
 
 describe("a call of upgrade()", () => {
@@ -61,11 +71,7 @@ describe("an upgraded connection", () => {
       void writable.getWriter().write(new TextEncoder().encode("raw bytes"));
     }));
     const peer = connect();
-    peer.stopReading();
-    peer.send(get("/"));
-    await clock.settle();
-    peer.send(get("/") + UPGRADE);
-    await clock.settle();
+    await upgradeBehindResponses(peer, clock);
     peer.read();
     await clock.settle();
     assert.deepEqual(statuses(peer.received()), [200, 200, 101]);
@@ -80,11 +86,7 @@ describe("an upgraded connection", () => {
       return await serve(request, info);
     });
     const peer = connect();
-    peer.stopReading();
-    peer.send(get("/"));
-    await clock.settle();
-    peer.send(get("/") + UPGRADE);
-    await clock.settle();
+    await upgradeBehindResponses(peer, clock);
     gate.open();
     await clock.settle();
     assert.equal(peer.serverSide, "open");
