@@ -103,9 +103,16 @@ class BothObservers implements Observer {
     this.#other.requestBegun(exchange, nowMs);
   }
 
-  responseEnded(...response: Parameters<Observer["responseEnded"]>): void {
-    this.#one.responseEnded(...response);
-    this.#other.responseEnded(...response);
+  responseEnded(
+    exchange: Exchange,
+    isWhole: boolean,
+    status: number,
+    contentBytes: number,
+    beganAtMs: number,
+    nowMs: number,
+  ): void {
+    this.#one.responseEnded(exchange, isWhole, status, contentBytes, beganAtMs, nowMs);
+    this.#other.responseEnded(exchange, isWhole, status, contentBytes, beganAtMs, nowMs);
   }
 
   requestRefused(connection: Connection, error: TrivetError, nowMs: number): void {

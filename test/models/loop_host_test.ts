@@ -165,7 +165,7 @@ describe("errors of a loop", () => {
     assert.equal(third.received(), "", "an answer to what was not asked");
   });
 
-  test("are answered at once, and printed, where nobody is to be told", async () => {
+  test("are answered at once, and printed, where the loop of the server has no onError", async () => {
     const { send, said, runtime } = await startLoop(fails);
     assert.deepEqual(statuses((await send(get())).received()), [500]);
     assert.deepEqual(only("error", said), []);

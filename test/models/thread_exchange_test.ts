@@ -135,7 +135,7 @@ describe("a call whose content is over", () => {
     }
   });
 
-  test("is told that its response was delivered whose content nobody wanted", async () => {
+  test("is told that its response was delivered whose content was not sent", async () => {
     let isCancelled = false;
     const { send, clock, told } = await startReading(() =>
       new HttpResponse(

@@ -49,7 +49,7 @@ describe("the WebSockets that are open", () => {
     assert.deepEqual([counts, open.count], [[1, 2, 1, 0], 0]);
   });
 
-  test("have time pass for each of them, whoever was removed before", async () => {
+  test("have time pass for each of them, whichever sockets were removed before", async () => {
     const { open, add, tick } = createList();
     const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => add(name));
     assert.deepEqual(await tick(), ["a", "b", "c", "d"]);
