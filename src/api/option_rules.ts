@@ -10,7 +10,7 @@
 import { findNearestName } from "./nearest_name.ts";
 import type { AccessLogFormat } from "./access_log.ts";
 import type { UnhandledRejections } from "./options.ts";
-import { translateForeignName } from "./wrong_calls.ts";
+import { describeValue, translateForeignName } from "./wrong_calls.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -178,12 +178,5 @@ export function rejectUnknown(what: string, values: object, known: readonly stri
 }
 
 export function wrongType(name: string, value: unknown, allowed: string): TypeError {
-  return new TypeError(`The option ${name} is ${describe(value)}, allowed is ${allowed}.`);
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 100));
-  if (typeof value === "function") return "a function";
-  if (typeof value === "object" && value !== null) return "an object";
-  return String(value);
+  return new TypeError(`The option ${name} is ${describeValue(value)}, allowed is ${allowed}.`);
 }

@@ -20,7 +20,7 @@ import {
   resolveType,
   wrongType,
 } from "./option_rules.ts";
-import { findIneffective } from "./wrong_calls.ts";
+import { describeValue, findIneffective } from "./wrong_calls.ts";
 import type { ShutdownOptions } from "./server.ts";
 import type {
   MinDataRate,
@@ -166,26 +166,29 @@ export interface ResolvedShutdown {
   readonly closesIdle: boolean;
 }
 
+const WAIT_RULES = { delay: NUMBER_RULES.drainDelay, timeout: NUMBER_RULES.drainTimeout };
+
 /**
  * Checks what `shutdown()` was given.
  *
+ * @throws {TypeError} For anything but options, an unknown option or one of the wrong type.
  * @throws {RangeError} For a delay or a timeout out of its range.
  */
 export function resolveShutdown(
-  { delay, timeout, closeIdle = false }: ShutdownOptions,
+  given: ShutdownOptions | undefined,
   { drainDelay, drainTimeout }: Pick<ResolvedOptions, "drainDelay" | "drainTimeout">,
 ): ResolvedShutdown {
-  return {
-    delayMs: resolveWait("delay", delay ?? drainDelay),
-    timeoutMs: resolveWait("timeout", timeout ?? drainTimeout),
-    closesIdle: closeIdle,
-  };
-}
-
-function resolveWait(name: string, waitMs: number): number {
-  const { min, max } = NUMBER_RULES.drainTimeout;
-  if (Number.isInteger(waitMs) && waitMs >= min && waitMs <= max) return waitMs;
-  throw new RangeError(`The ${name} is ${waitMs}, allowed is a whole number from ${min} to ${max}.`);
+  const options = given ?? {};
+  if (typeof options !== "object" || given === null) {
+    throw new TypeError(
+      `shutdown() got ${describeValue(given)}, expected options, such as shutdown({ timeout: 5000 }).`,
+    );
+  }
+  rejectUnknown("option of shutdown()", options, [...Object.keys(WAIT_RULES), "closeIdle"]);
+  const { delay = drainDelay, timeout = drainTimeout, closeIdle } = options;
+  const waits = resolveNumbers("", { delay, timeout }, WAIT_RULES) as { delay: number; timeout: number };
+  const closesIdle = resolveType("closeIdle", closeIdle, "boolean") ?? false;
+  return { delayMs: waits.delay, timeoutMs: waits.timeout, closesIdle };
 }
 
 /** The options of a server that is one of several event loops: what can be sent to its thread. */

@@ -80,7 +80,8 @@ export interface Server extends AsyncDisposable {
    * `Connection: close`, and what waits in a queue gets its turn. At the deadline what is left is cut off, and every
    * thread is ended. A later call waits for the same stop; its `delay` and `timeout` count if they end earlier.
    *
-   * @throws {RangeError} For a delay or a timeout out of its range.
+   * Rejects with a `TypeError` for what is no option of it, and with a `RangeError` for a delay or a timeout out of its
+   * range; the server goes on then.
    */
   shutdown(options?: ShutdownOptions): Promise<ShutdownReport>;
   /** Stops at once: cuts off every connection, also during a graceful stop. */

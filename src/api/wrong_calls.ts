@@ -59,7 +59,7 @@ export function rejectWrongCall(first: unknown, second: unknown): void {
   if (typeof first !== "function" && !isOptions) {
     throw new TypeError(
       `serve() got ${
-        describe(first)
+        first === undefined ? "nothing" : describeValue(first)
       }, expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).`,
     );
   }
@@ -187,7 +187,10 @@ function isFunction(value: unknown): boolean {
   return typeof value === "function";
 }
 
-function describe(value: unknown): string {
-  if (typeof value === "string") return "a string";
-  return value === undefined ? "nothing" : String(value);
+/** A value as messages name it. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 100));
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return "an object";
+  return String(value);
 }

@@ -97,7 +97,7 @@ export class HttpServer implements Server {
     return this.#ready;
   }
 
-  async shutdown(options: ShutdownOptions = {}): Promise<ShutdownReport> {
+  async shutdown(options?: ShutdownOptions): Promise<ShutdownReport> {
     return await this.#lifetime.shutdown(resolveShutdown(options, this.#options));
   }
 

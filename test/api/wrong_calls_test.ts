@@ -44,7 +44,7 @@ describe("a call of serve() that was meant for another server says what to write
     [
       "the handler's path",
       ["./app.ts"],
-      "serve() got a string, expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).",
+      'serve() got "./app.ts", expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).',
     ],
     ["Express", [express], wrapped("an Express application", "app")],
     ["Express with options", [{ port: 1 }, express], wrapped("an Express application", "app")],

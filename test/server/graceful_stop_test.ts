@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { ShutdownOptions } from "../../src/api/server.ts";
 import type { Listener, ListenOptions, TransportEvents } from "../../src/transport.ts";
 import { createMemoryRuntime } from "../support/memory_runtime.ts";
 import {
@@ -379,13 +380,41 @@ test("a client that is refused and not told yet is not counted as cut off by a s
   assert.deepEqual(await server.stop(), { drained: 1, aborted: 0, durationMs: 0 });
 });
 
-test("a stop whose numbers are out of their range is refused, and the server goes on", async () => {
+const A_WAIT = "allowed is a whole number of milliseconds from 0 to 2147483647.";
+
+/** What is no way to stop: what `shutdown()` is given, and what it says. */
+const WRONG_STOPS: readonly { readonly given: unknown; readonly error: string; readonly message: string }[] = [
+  ...["delay", "timeout"].flatMap((name) => [
+    ...[-1, 0.5, NaN, 2 ** 31].map((value) => ({
+      given: { [name]: value },
+      error: "RangeError",
+      message: `The option ${name} is ${value}, ${A_WAIT}`,
+    })),
+    { given: { [name]: "1" }, error: "TypeError", message: `The option ${name} is "1", ${A_WAIT}` },
+  ]),
+  {
+    given: { closeIdle: "yes" },
+    error: "TypeError",
+    message: 'The option closeIdle is "yes", allowed is a boolean.',
+  },
+  {
+    given: { timeuot: 1 },
+    error: "TypeError",
+    message: 'Unknown option of shutdown() "timeuot", did you mean timeout?',
+  },
+  ...[5_000, "SIGTERM", true, null, () => {}].map((given) => ({
+    given,
+    error: "TypeError",
+    message: `shutdown() got ${
+      typeof given === "function" ? "a function" : JSON.stringify(given)
+    }, expected options, such as shutdown({ timeout: 5000 }).`,
+  })),
+];
+
+test("a stop that was asked for in a wrong way is refused, and the server goes on", async () => {
   const { server } = await startMemoryServer(hello);
-  for (const name of ["delay", "timeout"]) {
-    for (const value of [-1, 0.5, NaN, 2 ** 31, "1"]) {
-      const allowed = `The ${name} is ${value}, allowed is a whole number from 0 to 2147483647.`;
-      await assert.rejects(server.shutdown({ [name]: value }), { name: "RangeError", message: allowed });
-    }
+  for (const { given, error: name, message } of WRONG_STOPS) {
+    await assert.rejects(server.shutdown(given as ShutdownOptions), { name, message });
   }
   assert.equal(server.stats().state, "listening");
   await server.stop();
