@@ -32,7 +32,7 @@ export interface AccessLogOptions {
  * terminal, as the formats do.
  */
 export interface AccessLogEntry {
-  /** When the request had begun, in milliseconds since 1970-01-01 UTC. */
+  /** When the request had begun, in whole milliseconds since 1970-01-01 UTC. */
   readonly time: number;
   /** The IP address of the client; `"unix:"` on a Unix domain socket. */
   readonly remoteAddress: string;
@@ -46,7 +46,10 @@ export interface AccessLogEntry {
   readonly status: number;
   /** Bytes of content that were gathered for sending, without their framing. */
   readonly bytes: number;
-  /** Milliseconds from the end of the request's head until the last byte of the response was gathered for sending. */
+  /**
+   * Milliseconds, with three decimals, from the end of the request's head until the last byte of the response was
+   * gathered for sending.
+   */
   readonly durationMs: number;
   /** The field Referer; `null` where it did not come. */
   readonly referer: string | null;

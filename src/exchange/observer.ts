@@ -36,6 +36,10 @@ export interface Observer {
     beganAtMs: number,
     nowMs: number,
   ): void;
-  /** An error was answered to what is no request, or to a connection that is not served: there is no exchange. */
-  requestRefused(connection: Connection, error: TrivetError, nowMs: number): void;
+  /**
+   * An error was answered to what is no request, or to a connection that is not served: there is no exchange.
+   *
+   * @param contentBytes Bytes of content that were gathered.
+   */
+  requestRefused(connection: Connection, error: TrivetError, contentBytes: number, nowMs: number): void;
 }

@@ -56,9 +56,10 @@ export class AccessLogObserver implements Observer {
     beganAtMs: number,
     nowMs: number,
   ): void {
-    const durationMs = nowMs - beganAtMs;
+    // Clocks count in fractions whose last digits mean nothing.
+    const durationMs = Math.round((nowMs - beganAtMs) * 1_000) / 1_000;
     this.#add({
-      time: this.#clock.wallTimeMs() - durationMs,
+      time: Math.round(this.#clock.wallTimeMs() - durationMs),
       remoteAddress: nameOf(remoteAddress),
       method: head.method,
       target: head.pathAndQuery,
@@ -73,7 +74,7 @@ export class AccessLogObserver implements Observer {
     });
   }
 
-  requestRefused({ remoteAddress }: Connection, error: TrivetError): void {
+  requestRefused({ remoteAddress }: Connection, error: TrivetError, contentBytes: number): void {
     this.#add({
       time: this.#clock.wallTimeMs(),
       remoteAddress: nameOf(remoteAddress),
@@ -81,7 +82,7 @@ export class AccessLogObserver implements Observer {
       target: null,
       protocol: null,
       status: error.status ?? 0,
-      bytes: 0,
+      bytes: contentBytes,
       durationMs: 0,
       referer: null,
       userAgent: null,

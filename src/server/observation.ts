@@ -115,8 +115,8 @@ class BothObservers implements Observer {
     this.#other.responseEnded(exchange, isWhole, status, contentBytes, beganAtMs, nowMs);
   }
 
-  requestRefused(connection: Connection, error: TrivetError, nowMs: number): void {
-    this.#one.requestRefused(connection, error, nowMs);
-    this.#other.requestRefused(connection, error, nowMs);
+  requestRefused(connection: Connection, error: TrivetError, contentBytes: number, nowMs: number): void {
+    this.#one.requestRefused(connection, error, contentBytes, nowMs);
+    this.#other.requestRefused(connection, error, contentBytes, nowMs);
   }
 }

@@ -77,6 +77,7 @@ describe("the access log", () => {
   const rows: readonly (readonly [name: string, request: string, options: ServeOptions, expected: object])[] = [
     ["a request in HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", {}, { protocol: "HTTP/1.0", status: 200 }],
     ["what is no request", "nonsense\r\n\r\n", {}, { method: null, status: 400, error: "request-line-invalid" }],
+    ["what is no request, with HEAD", "HEAD / HTTP/1.1\r\n\r\n", {}, { status: 400, bytes: 0, error: "host-missing" }],
     ["a connection that is refused", get(), { maxConnections: 1 }, {
       method: null,
       status: 503,
@@ -92,8 +93,9 @@ describe("the access log", () => {
     test(`is told of ${name} once`, async () => {
       const { send, connect, entries } = await startLogging(hello, options);
       if (options.maxConnections === 1) connect();
-      await send(request);
+      const peer = await send(request);
       assert.equal(entries.length, 1);
+      assert.equal(entries[0].bytes, peer.received().split("\r\n\r\n")[1].length);
       assert.deepEqual({ ...entries[0], ...expected }, entries[0]);
     });
   }

@@ -174,8 +174,8 @@ class Notebook implements Observer {
     this.notes.push(`${status}, ${contentBytes} bytes, ${nowMs - beganAtMs} ms, ${exchange.progress}`);
   }
 
-  requestRefused(_connection: unknown, error: TrivetError, nowMs: number): void {
-    this.notes.push(`${error.code} at ${nowMs} ms`);
+  requestRefused(_connection: unknown, error: TrivetError, contentBytes: number, nowMs: number): void {
+    this.notes.push(`${error.code}, ${contentBytes} bytes, at ${nowMs} ms`);
   }
 }
 
@@ -244,8 +244,8 @@ describe("an observer", () => {
   });
 
   const refusals: readonly (readonly [name: string, request: string, ServeOptions, note: string])[] = [
-    ["what is no request", "nonsense\r\n\r\n", {}, "request-line-invalid at 0 ms"],
-    ["a connection beyond a limit", get(), { maxConnections: 1 }, "connection-limit at 0 ms"],
+    ["what is no request", "nonsense\r\n\r\n", {}, "request-line-invalid, 64 bytes, at 0 ms"],
+    ["a connection beyond a limit", get(), { maxConnections: 1 }, "connection-limit, 48 bytes, at 0 ms"],
   ];
   for (const [name, request, options, note] of refusals) {
     test(`is told of ${name} without an exchange`, async () => {

@@ -412,8 +412,9 @@ export class Http1Connection extends AcceptedConnection
       this.#failContent(error);
       return;
     }
-    this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod());
-    this.services.observer?.requestRefused(this, error, this.services.turnClock.nowMs());
+    const { observer, turnClock } = this.services;
+    const contentBytes = this.responder.refuseRequest(error, this.#decoder.isOfHeadMethod());
+    observer?.requestRefused(this, error, contentBytes, turnClock.nowMs());
     this.#close();
   }
 

@@ -101,10 +101,7 @@ export class Responder implements ExchangeResponder {
     this.#rescued = null;
     this.#requests++;
     if (!head.persistent) this.isLast = true;
-    this.writer.method = head.method;
-    this.writer.minorVersion = head.minorVersion;
-    this.writer.status = 0;
-    this.writer.contentBytes = 0;
+    this.#resetWriter(head.method, head.minorVersion);
   }
 
   // What the exchange asks for.
@@ -193,12 +190,13 @@ export class Responder implements ExchangeResponder {
    *
    * @param isOfHeadMethod RFC 9110 section 9.3.2: the response to HEAD has no content, whatever is wrong with the
    * request.
+   * @returns Bytes of content that were gathered.
    */
-  refuseRequest(error: TrivetError, isOfHeadMethod: boolean): void {
+  refuseRequest(error: TrivetError, isOfHeadMethod: boolean): number {
     this.#service.countError(error);
-    this.writer.method = isOfHeadMethod ? "HEAD" : "GET";
-    this.writer.minorVersion = 1;
+    this.#resetWriter(isOfHeadMethod ? "HEAD" : "GET", 1);
     this.sendError(error);
+    return this.writer.contentBytes;
   }
 
   /** Answers an exchange with an error although its handler may still be at work: its response is not awaited. */
@@ -268,6 +266,14 @@ export class Responder implements ExchangeResponder {
     const { writing } = this.#life;
     if (writing === State.HELD) return this.writer.progress !== Progress.HOLDING;
     return writing === State.DONE && this.exchange !== null;
+  }
+
+  #resetWriter(method: string, minorVersion: 0 | 1): void {
+    const { writer } = this;
+    writer.method = method;
+    writer.minorVersion = minorVersion;
+    writer.status = 0;
+    writer.contentBytes = 0;
   }
 
   #tellObserver(exchange: Exchange, isWhole: boolean): void {
