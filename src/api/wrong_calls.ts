@@ -66,13 +66,23 @@ export function rejectWrongCall(first: unknown, second: unknown): void {
 }
 
 function rejectNodeFramework(given: unknown): void {
-  if ((typeof given !== "object" || given === null) && typeof given !== "function") return;
+  const advice = adviseNodeFramework(given, (handler) => `serve(${handler})`);
+  if (advice !== null) throw new TypeError(`serve() got ${advice}`);
+}
+
+/**
+ * What an application that takes Node's `(req, res)` is called, and how it is served; `null` for everything else.
+ *
+ * @param given What may be one.
+ * @param write Writes the code that serves a handler.
+ */
+export function adviseNodeFramework(given: unknown, write: (handler: string) => string): string | null {
+  if ((typeof given !== "object" || given === null) && typeof given !== "function") return null;
   const framework = NODE_FRAMEWORKS.find(({ recognises }) => recognises(given as Properties));
-  if (framework === undefined || isFunction((given as Properties).fetch)) return;
-  throw new TypeError(
-    `serve() got ${framework.name}, which takes (req, res) of node:http and no Request. ` +
-      `Wrap it with \`import { toFetchHandler } from "srvx/node"\`: serve(toFetchHandler(${framework.listener})).`,
-  );
+  if (framework === undefined || isFunction((given as Properties).fetch)) return null;
+  const code = write(`toFetchHandler(${framework.listener})`);
+  return `${framework.name}, which takes (req, res) of node:http and no Request. ` +
+    `Wrap it with \`import { toFetchHandler } from "srvx/node"\`: ${code}.`;
 }
 
 /** What other servers call an option, and what to do here. */

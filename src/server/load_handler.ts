@@ -9,6 +9,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { nameModule } from "../api/telling.ts";
+import { adviseNodeFramework, describeValue } from "../api/wrong_calls.ts";
 import type { Clock, Runtime, Timer } from "../runtime.ts";
 
 /**
@@ -51,20 +52,37 @@ export async function loadHandlerModule(
   url: string,
 ): Promise<LoadedModule> {
   const name = `The module ${nameModule(url)}`;
-  let problem = "has no default export with a fetch function";
+  let problem: string;
   try {
     if (url.startsWith("file:") && await files.kindOf(url) === null) {
-      problem = "does not exist";
+      problem = "does not exist.";
     } else {
       const loaded = await inTime<{ default?: unknown }>(clock, import(url));
-      if (loaded === null) problem = `is not loaded after ${LOAD_TIMEOUT_MS / 1000} s`;
-      else if (isHandlerObject(loaded.default)) return { exported: loaded.default };
+      if (loaded !== null && isHandlerObject(loaded.default)) return { exported: loaded.default };
+      problem = loaded === null ? `is not loaded after ${LOAD_TIMEOUT_MS / 1000} s.` : describeExport(loaded.default);
     }
   } catch (cause) {
-    const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
-    throw new TrivetError("module-invalid", `${name} could not be loaded: ${reason}`, { cause });
+    throw new TrivetError("module-invalid", `${name} could not be loaded: ${reasonOf(cause)}`, { cause });
   }
-  throw new TrivetError("module-invalid", `${name} ${problem}.`);
+  throw new TrivetError("module-invalid", `${name} ${problem}`);
+}
+
+/** What is wrong with a default export, and what to write. */
+function describeExport(exported: unknown): string {
+  const advice = adviseNodeFramework(exported, (handler) => `export default { fetch: ${handler} }`);
+  if (advice !== null) return `exports ${advice}`;
+  let found = `has ${describeValue(exported)} as its default export`;
+  if (exported === undefined) found = "has no default export";
+  else if (typeof exported === "object" && exported !== null) found = "has a default export without a fetch function";
+  return `${found}, expected export default { fetch }, with a function that takes a Request.`;
+}
+
+function reasonOf(cause: unknown): string {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  const [reason] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
+  // What Node has not learnt before 22.18, without a flag.
+  const isTypeScript = code === "ERR_UNKNOWN_FILE_EXTENSION" && /"\.[cm]?tsx?"/.test(reason);
+  return isTypeScript ? `${reason}: TypeScript needs Node 22.18 or newer, Deno or Bun, or to be compiled.` : reason;
 }
 
 /** What is loaded; `null` when its time is over. The process lives on until then, although nothing else may be to do. */

@@ -504,18 +504,42 @@ describe("a module in place of a handler", () => {
     });
   }
 
+  const EXPECTED_EXPORT = "expected export default { fetch }, with a function that takes a Request.";
   const invalid: { name: string; source: string; message: string }[] = [
     { name: "throws", source: "throw new Error('boom')", message: "could not be loaded: boom" },
     {
       name: "has no default export",
       source: "export const x = 1",
-      message: "has no default export with a fetch function.",
+      message: `has no default export, ${EXPECTED_EXPORT}`,
     },
-    { name: "exports a number", source: "export default 1", message: "has no default export with a fetch function." },
+    {
+      name: "exports a number",
+      source: "export default 1",
+      message: `has 1 as its default export, ${EXPECTED_EXPORT}`,
+    },
+    {
+      name: "exports a bare handler",
+      source: "export default () => new Response()",
+      message: `has a function as its default export, ${EXPECTED_EXPORT}`,
+    },
     {
       name: "exports a fetch that is no function",
       source: "export default { fetch: 1 }",
-      message: "has no default export with a fetch function.",
+      message: `has a default export without a fetch function, ${EXPECTED_EXPORT}`,
+    },
+    {
+      name: "exports an application of Koa",
+      source: "export default { callback() {}, use() {} }",
+      message: "exports a Koa application, which takes (req, res) of node:http and no Request. " +
+        'Wrap it with `import { toFetchHandler } from "srvx/node"`: ' +
+        "export default { fetch: toFetchHandler(app.callback()) }.",
+    },
+    {
+      name: "is TypeScript for a Node that does not load it",
+      source: 'throw Object.assign(new TypeError(`Unknown file extension ".ts" for /a.ts`), ' +
+        '{ code: "ERR_UNKNOWN_FILE_EXTENSION" })',
+      message: 'could not be loaded: Unknown file extension ".ts" for /a.ts: ' +
+        "TypeScript needs Node 22.18 or newer, Deno or Bun, or to be compiled.",
     },
   ];
   for (const { name, source, message } of invalid) {

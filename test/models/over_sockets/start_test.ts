@@ -55,7 +55,7 @@ const BAD_MODULES: readonly BadModule[] = [
   {
     name: "has no default export with a fetch function",
     module: new URL("../../fixtures/models/no_fetch.ts", import.meta.url),
-    message: /has no default export with a fetch function\.$/,
+    message: /has a default export without a fetch function, expected export default \{ fetch \}/,
   },
   {
     name: "throws while it is loaded",
