@@ -40,6 +40,10 @@ const FORWARDED: Readonly<Record<string, readonly [value: string, hops: readonly
   "escaped characters in quotes": ['for="19\\2.0.2.1"', ["192.0.2.1 - -"]],
   "a comma in quotes": ['for=192.0.2.1;host="a,b", for=192.0.2.2', ["192.0.2.2 - -", "192.0.2.1 - a,b"]],
   "a quote that is escaped": ['for=192.0.2.1;host="a\\"", for=192.0.2.2', ["192.0.2.2 - -", '192.0.2.1 - a"']],
+  "a quote that is escaped, with a comma before it": ['for=192.0.2.1;host="a,\\"b", for=192.0.2.2', [
+    "192.0.2.2 - -",
+    '192.0.2.1 - a,"b',
+  ]],
   "a backslash that is escaped": ['for=192.0.2.1;host="a\\\\", for=192.0.2.2', ["192.0.2.2 - -", "192.0.2.1 - a\\"]],
   "white space around the semicolons": ["for=192.0.2.1 ; proto=http", ["192.0.2.1 http -"]],
   "empty pairs and elements": [", for=192.0.2.1;;proto=http; ,", ["192.0.2.1 http -"]],
@@ -104,6 +108,8 @@ const X_FORWARDED: Readonly<Record<string, readonly [lines: Record<string, strin
     ["1.1.1.1 http -"],
   ],
   "a proto alone": [{ "X-Forwarded-Proto": "https" }, ["- https -"]],
+  "a host alone": [{ "X-Forwarded-Host": "a" }, ["- - a"]],
+  "a proto and a host": [{ "X-Forwarded-Proto": "https", "X-Forwarded-Host": "a" }, ["- https a"]],
   "empty elements": [{ "X-Forwarded-For": ",1.1.1.1,,2.2.2.2," }, ["2.2.2.2 - -", "1.1.1.1 - -"]],
   "nothing": [{}, []],
   "Forwarded in its place": [{ "Forwarded": "for=1.1.1.1" }, []],
@@ -119,6 +125,7 @@ describe("X-Forwarded-For, -Proto and -Host", () => {
 const NODES: readonly (readonly [text: string, node: string | null])[] = [
   ["192.0.2.1", "192.0.2.1 0"],
   ["192.0.2.1:8080", "192.0.2.1 8080"],
+  ["192.0.2.1:65535", "192.0.2.1 65535"],
   ["192.0.2.1:65536", null],
   ["192.0.2.1:_port", null],
   ["192.0.2.1:", null],
