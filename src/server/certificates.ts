@@ -99,12 +99,12 @@ export class Certificates {
       fault = (error as Error).message;
     }
     if (this.#timer === null) return;
-    if (fault === null) {
+    if (fault !== this.#fault) {
+      this.#fault = fault;
       this.#isTold = false;
-    } else if (fault === this.#fault && !this.#isTold) {
+    } else if (fault !== null && !this.#isTold) {
       this.#isTold = true;
       this.#warnings.warn("tls-invalid", `${fault} The server goes on with the certificates it has.`);
     }
-    this.#fault = fault;
   }
 }
