@@ -59,7 +59,9 @@ export function serveFolder(
     const path = decodePath(pathname);
     if (path === null) return await notFound(request, info);
     const found = await findFile(files, rootUrl, path, index);
-    if (found === "folder") return redirectTo(`${pathname}/${search}`);
+    if (found === "folder") {
+      return new HttpResponse(null, { status: 301, headers: { location: `${pathname}/${search}` } });
+    }
     if (found === null) return await notFound(request, info);
     return answer(request, found.file, found.path, cacheControl);
   };
@@ -67,7 +69,8 @@ export function serveFolder(
 
 /**
  * The parts of a path, decoded once; `null` for one that means no file: a NUL, a backslash or an encoded slash, which
- * systems read in different ways, and names that begin with a dot, but for `.well-known` (RFC 8615).
+ * systems read in different ways, two slashes, which at the beginning of a Location would name a host, and names that
+ * begin with a dot, but for `.well-known` (RFC 8615).
  */
 function decodePath(pathname: string): string[] | null {
   let parts: string[];
@@ -106,11 +109,6 @@ async function findFile(
   const file = await files.open(real);
   if (file !== null) return { file, path: names.at(-1)! };
   return !isFolder && await files.kindOf(real) === "folder" ? "folder" : null;
-}
-
-function redirectTo(location: string): Response {
-  // Two slashes at the beginning would name a host.
-  return new HttpResponse(null, { status: 301, headers: { location: location.replace(/^\/+/, "/") } });
 }
 
 async function answer(

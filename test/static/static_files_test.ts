@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { serve, type Server } from "../../mod.ts";
+import { serve, type Server, type TrivetError } from "../../mod.ts";
 import { createFiles } from "../../runtime/files.ts";
 import { staticFiles } from "../../src/entry/static.ts";
 import { parseHttpDate } from "../../src/http/dates.ts";
+import type { OpenFile } from "../../src/runtime.ts";
 import { serveFolder } from "../../src/static/static_files.ts";
 import { connectRaw } from "../support/raw_client.ts";
 
@@ -46,6 +47,10 @@ async function makeFolder(): Promise<string> {
     "public/.git/config": "SECRET",
     "public/.well-known/security.txt": "well known",
     "public/large.bin": "x".repeat(3_000_000),
+    "public/PHOTO.JPG": "photo",
+    "public/html": "no name before its end",
+    "public/a.constructor": "no type",
+    "public/sub/start.txt": "start",
     "public-secret/file.txt": "SECRET",
     "secret.txt": "SECRET",
   };
@@ -61,8 +66,8 @@ async function makeFolder(): Promise<string> {
 }
 
 /** A request as it is written, and the whole response. */
-async function ask(target: string, method = "GET", ...lines: readonly string[]): Promise<string> {
-  const client = await connectRaw({ port: server.port });
+async function ask(target: string, method = "GET", lines: readonly string[] = [], of = server): Promise<string> {
+  const client = await connectRaw({ port: of.port });
   client.send([`${method} ${target} HTTP/1.1`, "Host: localhost", "Connection: close", ...lines, "", ""].join("\r\n"));
   const received = await client.receiveAll();
   client.end();
@@ -87,6 +92,9 @@ describe("a file is served", () => {
     ["/none", "", "application/octet-stream"],
     ["/.well-known/security.txt", "well known", "text/plain; charset=utf-8"],
     ["/in.txt", "hello world", "text/plain; charset=utf-8"],
+    ["/PHOTO.JPG", "photo", "image/jpeg"],
+    ["/html", "no name before its end", "application/octet-stream"],
+    ["/a.constructor", "no type", "application/octet-stream"],
   ];
   for (const [target, content, type] of SERVED) {
     test(`at ${target}`, async () => {
@@ -142,6 +150,7 @@ describe("not found", () => {
     ["a file with a slash behind it", "/hello.txt/"],
     ["a file as a folder", "/hello.txt/x"],
     ["two slashes at the beginning", "//hello.txt"],
+    ["two slashes at the beginning, which of a folder's Location would make a host", "//sub"],
     ["two slashes within", "/sub//index.html"],
     ["a drive of Windows", "/C:/secret.txt"],
     ["a long name", `/${"a".repeat(5_000)}`],
@@ -190,16 +199,20 @@ describe("a condition", () => {
   ];
   for (const [name, lines, status] of CONDITIONS) {
     test(`${name}: ${status} (9110 13)`, async () => {
-      const received = await ask("/hello.txt", "GET", ...lines);
+      const received = await ask("/hello.txt", "GET", lines);
       assert.equal(statusOf(received), status);
       if (status !== 200) assert.equal(contentOf(received), "");
-      if (status === 304) assert.equal(fieldOf(received, "etag"), tag);
+      // Of the file only 304 tells anything, and not its type, since it has no content.
+      assert.equal(fieldOf(received, "etag"), status === 412 ? undefined : tag);
+      assert.equal(fieldOf(received, "content-type") !== undefined, status === 200);
     });
   }
 
   const RANGES: readonly [name: string, lines: readonly string[], status: number, content: string, range?: string][] = [
     ["the first bytes", ["Range: bytes=0-4"], 206, "hello", "bytes 0-4/11"],
     ["from the middle on", ["Range: bytes=6-"], 206, "world", "bytes 6-10/11"],
+    ["in the middle", ["Range: bytes=2-3"], 206, "ll", "bytes 2-3/11"],
+    ["a single byte", ["Range: bytes=4-4"], 206, "o", "bytes 4-4/11"],
     ["the last bytes", ["Range: bytes=-5"], 206, "world", "bytes 6-10/11"],
     ["more than there is", ["Range: bytes=6-100"], 206, "world", "bytes 6-10/11"],
     ["the last bytes, more than there are", ["Range: bytes=-100"], 206, "hello world", "bytes 0-10/11"],
@@ -209,22 +222,48 @@ describe("a condition", () => {
     ["another unit: the whole", ["Range: lines=0-1"], 200, "hello world"],
     ["turned round: the whole", ["Range: bytes=4-0"], 200, "hello world"],
     ["nothing: the whole", ["Range: bytes=-"], 200, "hello world"],
-    ["If-Range with the tag", ["Range: bytes=0-4", `If-Range: ${tag}`], 206, "hello"],
+    ["If-Range with the tag", ["Range: bytes=0-4", `If-Range: ${tag}`], 206, "hello", "bytes 0-4/11"],
     ["If-Range with another: the whole", ["Range: bytes=0-4", 'If-Range: "x"'], 200, "hello world"],
-    ["If-Range with the date", ["Range: bytes=0-4", `If-Range: ${LAST_MODIFIED}`], 206, "hello"],
+    ["If-Range with the date", ["Range: bytes=0-4", `If-Range: ${LAST_MODIFIED}`], 206, "hello", "bytes 0-4/11"],
     ["If-Range with another date: the whole", ["Range: bytes=0-4", `If-Range: ${EARLIER}`], 200, "hello world"],
   ];
   for (const [name, lines, status, content, range] of RANGES) {
     test(`range, ${name} (9110 14)`, async () => {
-      const received = await ask("/hello.txt", "GET", ...lines);
+      const received = await ask("/hello.txt", "GET", lines);
       assert.deepEqual([statusOf(received), contentOf(received)], [status, content]);
-      if (range !== undefined) assert.equal(fieldOf(received, "content-range"), range);
+      assert.equal(fieldOf(received, "content-range"), range);
     });
   }
 
   test("range with HEAD is ignored (9110 14.2)", async () => {
-    assert.equal(statusOf(await ask("/hello.txt", "HEAD", "Range: bytes=0-4")), 200);
+    assert.equal(statusOf(await ask("/hello.txt", "HEAD", ["Range: bytes=0-4"])), 200);
   });
+});
+
+test("an option names the index, what Cache-Control says of files, and who answers what is not there", async () => {
+  const options = {
+    index: "start.txt",
+    cacheControl: "max-age=60",
+    notFound: (request: Request) => new Response(`no ${new URL(request.url).pathname}`, { status: 410 }),
+  };
+  const own = await serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    staticFiles(pathToFileURL(join(folder, "public")), options),
+  ).ready();
+  const cachedFor = (received: string): string | undefined => fieldOf(received, "cache-control");
+  const [found, unchanged] = [
+    await ask("/sub/", "GET", [], own),
+    await ask("/sub/", "GET", ["If-None-Match: *"], own),
+  ];
+  assert.deepEqual([statusOf(found), contentOf(found), cachedFor(found)], [200, "start", "max-age=60"]);
+  assert.deepEqual([statusOf(unchanged), cachedFor(unchanged)], [304, "max-age=60"]);
+  for (const target of ["/nothing", "/.env"]) {
+    const missing = await ask(target, "GET", [], own);
+    assert.deepEqual([statusOf(missing), contentOf(missing)], [410, `no ${target}`]);
+    assert.equal(cachedFor(missing), undefined);
+  }
+  await own.stop();
+  assert.equal(cachedFor(await ask("/hello.txt")), undefined);
 });
 
 test("Last-Modified and the entity tag tell when a file was changed", async () => {
@@ -235,7 +274,7 @@ test("Last-Modified and the entity tag tell when a file was changed", async () =
 
 describe("descriptors are given back", () => {
   /** Counts what is open. */
-  function counting() {
+  function counting(change: Partial<OpenFile> = {}) {
     const files = createFiles();
     const counts = { open: 0, opened: 0 };
     const handler = serveFolder({
@@ -248,6 +287,7 @@ describe("descriptors are given back", () => {
         let isOpen = true;
         return {
           ...file,
+          ...change,
           close: async () => {
             if (isOpen) counts.open--;
             isOpen = false;
@@ -272,6 +312,31 @@ describe("descriptors are given back", () => {
       await (await fetch(own.url + path, { ...init, headers: { connection: "close", ...init.headers } })).arrayBuffer();
       await own.shutdown();
       assert.deepEqual(counts, { open: 0, opened: 1 });
+    });
+  }
+
+  const FAILURES: readonly (readonly [name: string, read: OpenFile["read"], message: string])[] = [
+    [
+      "has become shorter",
+      () => Promise.resolve(0),
+      "The file has become shorter while it was sent.",
+    ],
+    ["can't be read", () => Promise.reject(new Error("The disk is gone.")), "The disk is gone."],
+  ];
+  for (const [name, read, message] of FAILURES) {
+    test(`when a file ${name} while it is sent, which is told`, async () => {
+      const { handler, counts } = counting({ read });
+      const causes: unknown[] = [];
+      const options = {
+        port: 0,
+        hostname: "127.0.0.1",
+        onListen: () => {},
+        onError: ({ cause }: TrivetError) => void causes.push((cause as Error).message),
+      };
+      const own = await serve(options, handler).ready();
+      await ask("/hello.txt", "GET", [], own).catch(() => {});
+      await own.shutdown();
+      assert.deepEqual([counts, causes], [{ open: 0, opened: 1 }, [message]]);
     });
   }
 
