@@ -86,6 +86,12 @@ describe("the line of a request", () => {
       "200 GET /items?name=abc 1.3 ms 2326 B (not sent whole)",
     ],
     [
+      "for who looks on, of a client that has left before a response",
+      "short",
+      { status: 0, bytes: 0, aborted: true },
+      "--- GET /items?name=abc 1.3 ms 0 B (not sent whole)",
+    ],
+    [
       "for who looks on, of what could not be read",
       "short",
       { ...UNREADABLE, status: 408, bytes: 0, durationMs: 0, error: "head-timeout" },
@@ -99,9 +105,9 @@ describe("the line of a request", () => {
   const colours: readonly (readonly [status: number, aborted: boolean, colour: number])[] = [
     [101, false, 36],
     [200, false, 32],
-    [304, false, 36],
-    [404, false, 33],
-    [503, false, 31],
+    [300, false, 36],
+    [400, false, 33],
+    [500, false, 31],
     [200, true, 31],
   ];
   for (const [status, aborted, colour] of colours) {
