@@ -163,7 +163,7 @@ function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents)
       if (isClosed) return;
       const countAccepted = (): number => acceptedCount;
       if (address.transport === "unix") await acceptedAll(countAccepted);
-      else if (await acceptLast(openLibrary, address.port, countAccepted)) return close();
+      else if (await acceptLast(openLibrary, address.port, countAccepted, options.listeners ?? 1)) return close();
       else if (reusePort) await acceptedAll(countAccepted);
       else await queue.empty(owner, address);
       close();

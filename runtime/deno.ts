@@ -96,7 +96,7 @@ function listen(options: ListenOptions, events: TransportEvents): Listener | Pro
 function listenNow(options: ListenOptions, events: TransportEvents): Listener {
   const listener = bind(options);
   const onConnection = (conn: Deno.Conn) => new DenoConnection(conn, events).open();
-  const acceptor = new Acceptor(listener, onConnection, events, options.reusePort);
+  const acceptor = new Acceptor(listener, onConnection, events, options.reusePort, countDescriptors(options));
   acceptor.accept();
   return {
     address: addressOf(listener.addr),
@@ -115,15 +115,24 @@ function bind({ hostname, port, unixPath, tcpBacklog, reusePort }: ListenOptions
 
 /**
  * What makes a port shared. `reusePort` ends the whole process unless Deno was started with --unstable-net, of which
- * only this function's presence tells. `loadBalanced` needs no flag, but is not documented, and does not share a port
- * that the system chose; such a port is found out first.
+ * only the presence of `Deno.listenDatagram` tells. `loadBalanced` needs no flag, but is not documented, and does not
+ * share a port that the system chose; such a port is found out first.
  */
 function sharing(hostname: string, port: number): object {
-  if ("listenDatagram" in Deno) return { reusePort: true };
+  if (canReusePort()) return { reusePort: true };
   if (port !== 0) return { loadBalanced: true };
   const probe = Deno.listen({ hostname, port });
   probe.close();
   return { loadBalanced: true, port: probe.addr.port };
+}
+
+function canReusePort(): boolean {
+  return "listenDatagram" in Deno;
+}
+
+/** Listeners with `loadBalanced` are copies of one descriptor, which Deno keeps beside them. */
+function countDescriptors({ reusePort, listeners = 1 }: ListenOptions): number {
+  return reusePort && !canReusePort() ? listeners + 1 : listeners;
 }
 
 function whyNotShared(options: ListenOptions): string | null {

@@ -49,6 +49,7 @@ export class Acceptor {
   readonly #onConnection: (conn: Deno.Conn) => void;
   readonly #events: TransportEvents;
   readonly #isShared: boolean;
+  readonly #descriptors: number;
   readonly #queue = new AcceptQueue();
   #isAccepting = false;
   #acceptedCount = 0;
@@ -72,14 +73,17 @@ export class Acceptor {
    * @param onConnection Takes a connection that is ready.
    * @param events Told of failures.
    * @param isShared Whether other threads accept at the same port.
+   * @param descriptors How many there are at the port, of this listener and of those that close with it.
    */
   constructor(
     listener: Deno.Listener,
     onConnection: (conn: Deno.Conn) => void,
     events: TransportEvents,
     isShared: boolean,
+    descriptors: number,
   ) {
     this.#isShared = isShared;
+    this.#descriptors = descriptors;
     this.#listener = listener;
     this.#onConnection = onConnection;
     this.#events = events;
@@ -103,13 +107,15 @@ export class Acceptor {
     if (this.#isClosed) return await this.#accepting;
     const address = addressOf(this.#listener.addr);
     const close = (): Promise<void> => this.#rest ??= this.#closeBehindRest();
-    if (address.transport === "tcp" && await acceptLast(openLibrary, address.port, () => this.#acceptedCount)) {
+    const countAccepted = (): number => this.#acceptedCount;
+    const { transport } = address;
+    if (transport === "tcp" && await acceptLast(openLibrary, address.port, countAccepted, this.#descriptors)) {
       // The filter lets no further connection come.
-    } else if (address.transport === "tcp" && !this.#isShared) {
+    } else if (transport === "tcp" && !this.#isShared) {
       await this.#queue.empty({ close, dial, acceptsRest: true }, address);
     } else {
       this.#isHurrying = true;
-      await acceptedAll(() => this.#acceptedCount);
+      await acceptedAll(countAccepted);
     }
     await this.close();
   }

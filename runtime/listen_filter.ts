@@ -59,20 +59,23 @@ const DROPS_SYN: readonly (readonly [code: number, ifTrue: number, ifFalse: numb
 ];
 
 /**
- * Has nothing new come to the only listener of this process at a port, and waits until all was accepted that came
- * before. Resolves to whether that could be done.
+ * Has nothing new come to the listeners of a server at a port, and waits until all was accepted that came before.
+ * Resolves to whether that could be done: not where somebody else in this process listens there too, who may go on.
  *
  * @param open Opens the C library by a name; throws where there is none, or the program may not.
  * @param countAccepted How many connections were accepted so far.
+ * @param descriptors How many the server has at the port, all of whose listeners close now.
  */
 export async function acceptLast(
   open: (library: string) => SystemCalls,
   port: number,
   countAccepted: () => number,
+  descriptors: number,
 ): Promise<boolean> {
   const calls = openFirst(open);
-  const socket = calls === null ? null : findListening(calls, port);
-  if (socket === null || !attachFilter(calls!, socket)) return false;
+  const listening = calls === null ? [] : findListening(calls, port);
+  if (listening.length !== descriptors) return false;
+  if (!listening.every((socket) => attachFilter(calls!, socket))) return false;
   // This takes some milliseconds, more than a handshake with a proxy that was under way. A client that connects
   // meanwhile sends its SYN again after a second.
   await acceptedAll(countAccepted);
@@ -90,16 +93,15 @@ function openFirst(open: (library: string) => SystemCalls): SystemCalls | null {
   return null;
 }
 
-/** The descriptor of a listener; `null` where several listen at the port, of which another one may go on. */
-function findListening(calls: SystemCalls, port: number): number | null {
-  let found: number | null = null;
+/** The descriptors of what listens at a port in this process. */
+function findListening(calls: SystemCalls, port: number): number[] {
+  const found: number[] = [];
   const [value, address] = [new Uint8Array(4), new Uint8Array(ADDRESS_BYTES)];
   for (let descriptor = 3; descriptor < MAX_DESCRIPTOR; descriptor++) {
     if (calls.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, lengthOf(value)) !== 0) continue;
     if (value[0] !== 1 || calls.getsockname(descriptor, address, lengthOf(address)) !== 0) continue;
     if ((address[0] !== AF_INET && address[0] !== AF_INET6) || (address[2] << 8 | address[3]) !== port) continue;
-    if (found !== null) return null;
-    found = descriptor;
+    found.push(descriptor);
   }
   return found;
 }

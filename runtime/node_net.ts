@@ -94,10 +94,17 @@ export async function listenOverNet(
       if (descriptor !== undefined || !server.listening) return close();
       const countAccepted = (): number => acceptedCount;
       if (address.transport === "unix") await acceptedAll(countAccepted);
-      else if (await acceptLast(traits.openLibrary, address.port, countAccepted)) return close();
-      else if (reusePort) await acceptedAll(countAccepted);
-      else if (traits.ownsHandles) await emptyQueue(server, reachable(address), connect);
-      else await queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address);
+      else if (await acceptLast(traits.openLibrary, address.port, countAccepted, options.listeners ?? 1)) {
+        return close();
+      } else if (reusePort) {
+        // Clients beyond one place are not answered, and ask again a second later.
+        if (traits.ownsHandles) (server as ServerWithHandle)._handle?.listen?.(0);
+        await acceptedAll(countAccepted);
+      } else if (traits.ownsHandles) {
+        await emptyQueue(server, reachable(address), connect);
+      } else {
+        await queue.empty({ close, dial: (to) => dial(connect, to), acceptsRest: false }, address);
+      }
       close();
     },
     ref: () => void server.ref(),

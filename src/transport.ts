@@ -116,6 +116,8 @@ export interface ListenOptions {
   readonly tcpBacklog: number | undefined;
   /** Share the port with other listeners through SO_REUSEPORT. */
   readonly reusePort: boolean;
+  /** How many listeners there are at the port that close together with this one, itself included; 1 by default. */
+  readonly listeners?: number;
   /** Set, {@linkcode TransportConnection.startTls} may be called on its connections, with this. */
   readonly tls: TlsOptions | undefined;
 }

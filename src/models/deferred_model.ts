@@ -33,8 +33,8 @@ export class DeferredModel implements Scheduler {
     await model.start?.();
   }
 
-  get sharesPort(): boolean {
-    return this.#model?.sharesPort === true;
+  get listeners(): number {
+    return this.#model?.listeners ?? 1;
   }
 
   admit(connection: Connection): void {

@@ -22,8 +22,8 @@ import type { Announcement, LoopCounts, LoopOrders } from "./loops/loop_protocol
 
 /** One concurrency model at work for one server. */
 export interface Scheduler {
-  /** Whether other listeners share the port with that of the server. */
-  readonly sharesPort?: boolean;
+  /** How many listeners the model has at the port, with that of the server; 1 by default. */
+  readonly listeners?: number;
   /** A connection was accepted: serve it, keep it for later, or refuse it. */
   admit(connection: Connection): void;
   /** Runs the handler for an exchange, which came on this connection, and gives it the result. */

@@ -178,7 +178,7 @@ export class Lifetime {
     this.#enter("binding");
     let bound: Listener | Promise<Listener>;
     try {
-      bound = openListener(this.#options, this.#runtime, this.#events, this.#scheduler.sharesPort === true);
+      bound = openListener(this.#options, this.#runtime, this.#events, this.#scheduler.listeners ?? 1);
     } catch (cause) {
       this.#failToBind(cause);
       return;

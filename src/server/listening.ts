@@ -18,12 +18,13 @@ export function openListener(
   options: ResolvedOptions,
   runtime: Runtime,
   events: TransportEvents,
-  isShared: boolean,
+  listeners: number,
 ): Listener | Promise<Listener> {
   const { hostname, port, unix: unixPath, unixMode, fd: descriptor, tcpBacklog, tls } = options;
+  const isShared = listeners > 1;
   const reusePort = options.reusePort || isShared;
   const at = (hostname: string): ListenOptions => {
-    return { hostname, port, unixPath, unixMode, descriptor, tcpBacklog, reusePort, tls };
+    return { hostname, port, unixPath, unixMode, descriptor, tcpBacklog, reusePort, listeners, tls };
   };
   if (hostname === undefined) return listenAnywhere((any) => listenAt(at(any)));
   return listenAt(at(hostname));

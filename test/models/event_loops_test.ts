@@ -163,6 +163,11 @@ describe("several event loops", () => {
     assert.deepEqual(started.listenedWith.map(({ reusePort }) => reusePort), [true]);
   });
 
+  test("have as many listeners there, which close together", async () => {
+    const started = await start(path);
+    assert.deepEqual(started.listenedWith.at(-1)?.listeners, 3);
+  });
+
   test("share a port that the system chooses, which is free", async () => {
     const started = await start(path, { port: 0 });
     assert.deepEqual(started.listenedWith.map(({ reusePort }) => reusePort), [true]);

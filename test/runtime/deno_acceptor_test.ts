@@ -49,7 +49,7 @@ const DEADLINE_MS = 20_000;
 function startAcceptors(count: number, isShared: boolean): { port: Port; taken: number[]; close: () => void } {
   const port = new Port();
   const taken = Array<number>(count).fill(0);
-  const acceptors = taken.map((_, i) => new Acceptor(port.listen(), () => void taken[i]++, NO_EVENTS, isShared));
+  const acceptors = taken.map((_, i) => new Acceptor(port.listen(), () => void taken[i]++, NO_EVENTS, isShared, 1));
   for (const acceptor of acceptors) acceptor.accept();
   return { port, taken, close: () => acceptors.forEach((acceptor) => acceptor.close()) };
 }

@@ -103,10 +103,13 @@ function segment(flags: number): Uint8Array {
 
 const [FIN, SYN, RST, PSH, ACK, ECE, CWR] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80];
 
-/** Asks for a filter where these are the sockets of the process. */
-async function attach(sockets: readonly Socket[]): Promise<{ isDone: boolean; attached: Library["attached"] }> {
+/** Asks for a filter where these are the sockets of the process, of which so many are the server's. */
+async function attach(
+  sockets: readonly Socket[],
+  descriptors = 1,
+): Promise<{ isDone: boolean; attached: Library["attached"] }> {
   const library = new Library(sockets);
-  const isDone = await acceptLast(() => library.calls, PORT, () => 0);
+  const isDone = await acceptLast(() => library.calls, PORT, () => 0, descriptors);
   return { isDone, attached: library.attached };
 }
 
@@ -134,10 +137,17 @@ describe("the filter of a listener that closes", () => {
     });
   }
 
-  test("is attached to none where several listen at the port: the others may go on", async () => {
-    const { isDone, attached } = await attach([LISTENER, { ...LISTENER, descriptor: 9 }]);
-    assert.deepEqual([isDone, attached], [false, []]);
+  test("is attached to each that the server has at the port", async () => {
+    const { isDone, attached } = await attach([LISTENER, { ...LISTENER, descriptor: 9 }], 2);
+    assert.deepEqual([isDone, attached.map(({ descriptor }) => descriptor)], [true, [7, 9]]);
   });
+
+  for (const [descriptors, what] of [[1, "more"], [3, "fewer"]] as const) {
+    test(`is attached to none where ${what} listen at the port than the server has: others may go on`, async () => {
+      const { isDone, attached } = await attach([LISTENER, { ...LISTENER, descriptor: 9 }], descriptors);
+      assert.deepEqual([isDone, attached], [false, []]);
+    });
+  }
 
   test("is not there where the socket is not found, or takes none", async () => {
     assert.equal((await attach([{ ...LISTENER, port: 1 }])).isDone, false);
@@ -146,7 +156,7 @@ describe("the filter of a listener that closes", () => {
 
   test("is waited for until nothing is accepted any more", async () => {
     let asked = 0;
-    assert.equal(await acceptLast(() => new Library([LISTENER]).calls, PORT, () => Math.min(asked++, 4)), true);
+    assert.equal(await acceptLast(() => new Library([LISTENER]).calls, PORT, () => Math.min(asked++, 4), 1), true);
     assert.ok(asked > 4, `${asked}`);
   });
 });
@@ -165,6 +175,7 @@ describe("the C library", () => {
         },
         PORT,
         () => 0,
+        1,
       );
       assert.deepEqual([isDone, tried], [true, names.slice(0, index + 1)]);
     });
@@ -174,7 +185,7 @@ describe("the C library", () => {
     const open = (): never => {
       throw new Error("It is not permitted.");
     };
-    assert.equal(await acceptLast(open, PORT, () => assert.fail("nothing is waited for")), false);
+    assert.equal(await acceptLast(open, PORT, () => assert.fail("nothing is waited for"), 1), false);
   });
 });
 
@@ -183,20 +194,41 @@ const runtime = detectRuntime();
 const hasFilter = runtime.name !== "node" && process.platform === "linux";
 
 describe(`a client that connects while a listener closes, on ${runtime.name}`, { skip: !hasFilter }, () => {
-  test("is not answered until the port is free", async () => {
-    const recorder = new EventRecorder();
-    const listener: Listener = await runtime.listen(AT_ANY_PORT, recorder);
-    const { port } = listener.address as TcpAddress;
-    const closed = listener.closeWhenEmpty();
-    const outcome = new Promise<unknown>((resolve) => {
+  /** How it fares with a client that connects as soon as this was called. */
+  function outcomeOf({ port }: TcpAddress): Promise<unknown> {
+    return new Promise((resolve) => {
       const socket = connect({ port, host: "127.0.0.1" }, () => {
         resolve("connected");
         socket.destroy();
       }).on("error", ({ code }: Error & { code?: string }) => resolve(code));
     });
-    await closed;
-    // The system sends its SYN again after a second.
-    assert.equal(await outcome, "ECONNREFUSED");
-    assert.deepEqual([recorder.connections.length, recorder.violations], [0, []]);
-  });
+  }
+
+  for (const [what, options] of Object.entries({ alone: {}, "that may be shared": { reusePort: true } })) {
+    test(`is not answered until the port is free: a port ${what}`, async () => {
+      const recorder = new EventRecorder();
+      const listener: Listener = await runtime.listen({ ...AT_ANY_PORT, ...options }, recorder);
+      const closed = listener.closeWhenEmpty();
+      const outcome = outcomeOf(listener.address as TcpAddress);
+      await closed;
+      // The system sends its SYN again after a second.
+      assert.equal(await outcome, "ECONNREFUSED");
+      assert.deepEqual([recorder.connections.length, recorder.violations], [0, []]);
+    });
+  }
+
+  for (const [closes, expected] of [[2, "ECONNREFUSED"], [1, "connected"]] as const) {
+    test(`is ${closes === 2 ? "not " : ""}answered where ${closes} of 2 listeners at the port close`, async () => {
+      const shared = { ...AT_ANY_PORT, reusePort: true, listeners: closes };
+      const first: Listener = await runtime.listen(shared, new EventRecorder());
+      const address = first.address as TcpAddress;
+      const second: Listener = await runtime.listen({ ...shared, port: address.port }, new EventRecorder());
+      const closed = first.closeWhenEmpty();
+      const outcome = outcomeOf(address);
+      await closed;
+      if (closes === 2) await second.closeWhenEmpty();
+      assert.equal(await outcome, expected);
+      await second.close();
+    });
+  }
 });

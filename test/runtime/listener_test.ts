@@ -429,8 +429,8 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
   }
 
   /** Closes listeners at one port, one behind another, while clients connect. Returns how those ended that were lost. */
-  async function lostMeanwhile(site: Site): Promise<readonly unknown[]> {
-    const listener = await site.listen();
+  async function lostMeanwhile(site: Site, reusePort: boolean): Promise<readonly unknown[]> {
+    const listener = await site.listen({ reusePort });
     const port = portOf(listener);
     const clients = new Worker(CLIENTS, { eval: true, workerData: { port } });
     const heard = () => new Promise<unknown>((resolve) => clients.once("message", resolve));
@@ -438,7 +438,7 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
       await heard();
       await listener.closeWhenEmpty();
       for (let round = 0; round < 15; round++) {
-        const next = await site.listen({ port });
+        const next = await site.listen({ port, reusePort });
         await new Promise<void>((resolve) => setTimeout(resolve, 20));
         await next.closeWhenEmpty();
       }
@@ -458,12 +458,28 @@ describe(`closing when the queue is empty on ${runtime.name}`, () => {
   at("loses nothing while others connect without pause", async (site) => {
     const lost: unknown[] = [];
     for (let left = tries; left > 0; left--) {
-      const each = await lostMeanwhile(site);
+      const each = await lostMeanwhile(site, false);
       if (each.length === 0) return;
       lost.push(...each);
     }
     assert.deepEqual(lost, []);
   });
+
+  const why = runtime.whyNotShared({ ...AT_ANY_PORT, reusePort: true });
+  if (why === null && runtime.name === "node") {
+    at("leaves the queue of a shared port one place, so that most who come meanwhile ask again", async (site) => {
+      const listener = await site.listen({ reusePort: true, tcpBacklog: 511 });
+      const closed = listener.closeWhenEmpty();
+      const clients = await connectUnnoticed(60, { port: portOf(listener), host: "127.0.0.1" });
+      await closed;
+      const refused = (await Promise.all(clients)).filter((answer) => answer.includes("ECONNREFUSED"));
+      assert.ok(refused.length >= 30, `${refused.length} of 60`);
+    });
+  } else if (why === null) {
+    at("loses nothing at a shared port while others connect without pause", async (site) => {
+      assert.deepEqual(await lostMeanwhile(site, true), []);
+    });
+  }
 
   at("does not silence another listener that has the port by now", async (site) => {
     const first = await site.listen();

@@ -19,7 +19,6 @@ import type { Scheduler, SchedulerStats, StopCounts } from "../scheduler.ts";
 
 /** Serves everything at once, on this loop and on others. */
 export class EventLoopsScheduler implements Scheduler {
-  readonly sharesPort = true;
   readonly #here: EventDrivenScheduler;
   readonly #others: readonly LoopThread[];
 
@@ -41,6 +40,10 @@ export class EventLoopsScheduler implements Scheduler {
         onPublished(publication);
       };
     }
+  }
+
+  get listeners(): number {
+    return 1 + this.#others.length;
   }
 
   async start(): Promise<void> {
