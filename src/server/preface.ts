@@ -235,12 +235,12 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
   }
 
   onData(borrowed: Uint8Array, end: number): void {
-    if (this.#beginning === "header") this.#takeHeader(this.#gather(borrowed.subarray(0, end)));
-    else if (this.#beginning === "choice") this.#choose(this.#gather(borrowed.subarray(0, end)));
+    const bytes = this.#gather(borrowed.subarray(0, end));
+    if (this.#beginning === "header") this.#takeHeader(bytes);
+    else this.#choose(bytes);
   }
 
   onSecure(): void {
-    if (this.#beginning !== "handshake") return;
     this.#enter("choice", this.#parts.headersTimeoutMs);
     this.#choose(NO_BYTES);
   }
@@ -264,7 +264,8 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
   }
 
   drain(closesIdle: boolean): void {
-    if (closesIdle && !this.isBusy) this.#close();
+    // Of a request nothing was understood yet.
+    if (closesIdle) this.#close();
   }
 
   abort(): void {
@@ -310,7 +311,7 @@ class UndecidedConnection extends AcceptedConnection implements HeldConnection {
       this.transport.startTls(rest);
     } else {
       this.#enter("choice", this.#parts.headersTimeoutMs);
-      this.#choose(rest.byteLength === 0 ? rest : this.#gather(rest));
+      this.#choose(this.#gather(rest));
     }
   }
 

@@ -10,6 +10,7 @@ import { get, startMemoryServer, statuses, text } from "../support/memory_server
 
 const PROXY: Address = { transport: "tcp", hostname: "10.0.0.9", port: 40_000 };
 const STRANGER: Address = { transport: "tcp", hostname: "203.0.113.5", port: 40_000 };
+const UNIX: Address = { transport: "unix", path: "" };
 const HEADER = "PROXY TCP4 192.0.2.1 198.51.100.1 12345 443\r\n";
 /** A header of version 2 that speaks for nobody but the proxy itself. */
 const LOCAL = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
@@ -63,11 +64,20 @@ describe("a server that expects the PROXY protocol", () => {
   });
 
   test("closes what comes from elsewhere before it has said anything, and says so", async () => {
-    const { send, warned, server } = await start();
-    const peer = await send(STRANGER, HEADER + get());
-    assert.deepEqual([peer.serverSide, peer.received()], ["closed", ""]);
-    assert.deepEqual(warned, ["proxy-header-invalid"]);
-    assert.equal(server.stats().errors["proxy-header-invalid"], 1);
+    for (
+      const [stranger, name] of [[STRANGER, "203.0.113.5"], [UNIX, "the Unix domain socket"]] as const
+    ) {
+      const warnings: string[] = [];
+      const { send, server } = await start({ onWarning: ({ code, message }) => void warnings.push(code, message) });
+      const peer = await send(stranger, HEADER + get());
+      assert.deepEqual([peer.serverSide, peer.received()], ["closed", ""]);
+      assert.deepEqual(warnings, [
+        "proxy-header-invalid",
+        `A connection from ${name} was closed. ` +
+        "It does not come from a proxy that the option proxyProtocol.from names.",
+      ]);
+      assert.equal(server.stats().errors["proxy-header-invalid"], 1);
+    }
   });
 
   test("closes a proxy that sends no header, and says so", async () => {
@@ -78,13 +88,16 @@ describe("a server that expects the PROXY protocol", () => {
   });
 
   test("does not wait for a header without end (CVE-2021-23409, go-proxyproto)", async () => {
-    const { send, clock, warned } = await start();
-    const peer = await send(PROXY, "PROXY TCP4 192.");
-    await clock.advance(4_900);
-    assert.equal(peer.serverSide, "open");
-    await clock.advance(1_100);
-    assert.deepEqual([peer.serverSide, warned], ["closed", ["proxy-header-invalid"]]);
-    assert.equal(clock.pendingCount, 0);
+    for (const headersTimeout of [15_000, 0]) {
+      const { send, clock, warned, server } = await start({ headersTimeout });
+      const peer = await send(PROXY, "PROXY TCP4 192.");
+      await clock.advance(4_900);
+      assert.equal(peer.serverSide, "open");
+      await clock.advance(1_100);
+      assert.deepEqual([peer.serverSide, warned], ["closed", ["proxy-header-invalid"]]);
+      assert.deepEqual(server.stats().errors, { "proxy-header-invalid": 1 });
+      assert.equal(clock.pendingCount, 0);
+    }
   });
 
   test("waits for a header no longer than for a head", async () => {
@@ -109,7 +122,7 @@ describe("a server that expects the PROXY protocol", () => {
 
   test("counts a Unix domain socket as loopback", async () => {
     const { send } = await start({ proxyProtocol: { from: "loopback" } });
-    const peer = await send({ transport: "unix", path: "" }, HEADER + get());
+    const peer = await send(UNIX, HEADER + get());
     assert.equal(bodyOf(peer), "http://a.test/ 192.0.2.1 unix function");
     assert.equal((await send(PROXY, HEADER + get())).serverSide, "closed");
   });

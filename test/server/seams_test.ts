@@ -71,6 +71,26 @@ describe("the choice of who speaks on a connection", () => {
     assert.deepEqual(asked, [["http/1.1", 0], [null, 0]]);
   });
 
+  test("is made when a TLS handshake is done, before any byte has come behind it", async () => {
+    const asked: [string | null, number][] = [];
+    const choice = (http1: Speaker): ProtocolChoice => ({ negotiatedProtocol }, bytes) => {
+      asked.push([negotiatedProtocol, bytes.byteLength]);
+      return http1;
+    };
+    const { connect, send } = await start(hello, { choice }, { tls: { cert: "c", key: "k" } });
+    await send(connect(), "http/1.1\n");
+    assert.deepEqual(asked, [["http/1.1", 0]]);
+  });
+
+  test("waits for the bytes that it needs behind the header of a proxy, with what came along with that", async () => {
+    const { connect, send } = await start(hello, { choice: whenLineHasCome }, {
+      proxyProtocol: { from: ["10.0.0.2"] },
+    });
+    const peer = await send(connect(), `PROXY UNKNOWN\r\n${get().slice(0, 9)}`);
+    await send(peer, get().slice(9));
+    assert.equal(peer.received(), okText("hello"));
+  });
+
   for (
     const [name, pieces] of [
       ["at once", [get()]],
@@ -118,14 +138,26 @@ describe("the choice of who speaks on a connection", () => {
     assert.equal(server.stats().connections.open, 0);
   });
 
-  test("ends when the server drains, and keeps nothing waiting", async () => {
-    const { server, connect, clock } = await start(hello, { choice: whenLineHasCome });
-    const peer = connect();
+  test("is waited for by a server that drains, unless it is to close what is idle", async () => {
+    const { server, connect, send, clock } = await start(hello, { choice: whenLineHasCome });
+    const [silent, begun, decided] = [connect(), await send(connect(), "GET"), await send(connect(), "GET")];
+    const report = server.shutdown();
+    await send(decided, get().slice(3));
+    assert.equal(decided.received(), okText("hello", "Connection: close"));
+    decided.end();
     await clock.settle();
-    const report = server.shutdown({ closeIdle: true });
+    assert.deepEqual([silent, begun].map(({ serverSide }) => serverSide), ["open", "open"]);
+    server.shutdown({ closeIdle: true });
     await clock.settle();
-    assert.equal(peer.serverSide, "closed");
+    assert.deepEqual([silent, begun].map(({ serverSide }) => serverSide), ["closed", "closed"]);
     assert.equal((await report).aborted, 0);
+  });
+
+  test("is cut off by a stop", async () => {
+    const { server, connect, send } = await start(hello, { choice: whenLineHasCome });
+    const [silent, begun] = [connect(), await send(connect(), "GET")];
+    assert.equal((await server.stop()).aborted, 1, "of one a part has come");
+    assert.deepEqual([silent, begun].map(({ serverSide }) => serverSide), ["closed", "closed"]);
   });
 
   test("counts in the total limit, makes room when that is reached, and counts by no address", async () => {
