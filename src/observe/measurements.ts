@@ -49,7 +49,7 @@ export class RequestMeter implements Observer {
     beganAtMs: number,
     nowMs: number,
   ): void {
-    const digit = status >= 100 && status < 600 ? Math.floor(status / 100) : 0;
+    const digit = Math.floor(status / 100);
     this.#counts[placeOfMethod(exchange.method) * STATUS_CLASSES.length + digit]++;
     this.#durations[digit].add(nowMs - beganAtMs);
     if (!isWhole) this.#aborted++;

@@ -130,6 +130,7 @@ describe("what a client sends forges nothing", () => {
     ["the same in one byte (C1)", "\x9b31m", "\\x9b31m", "\\u009b31m"],
     ["the next line of C1", "a\x85b", "a\\x85b", "a\\u0085b"],
     ["delete", "a\x7fb", "a\\x7fb", "a\\u007fb"],
+    ["the last of Latin-1", "a\xffb", "a\\xffb", "a\\u00ffb"],
     ["bytes of UTF-8, as char codes", "\xc3\xa9", "\\xc3\\xa9", "\\u00c3\\u00a9"],
     ["what no byte has", "\u2028\u202e", "\\u2028\\u202e", "\\u2028\\u202e"],
     ["half of a pair", "\ud800", "\\ud800", "\\ud800"],

@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handler } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
-import type { Histogram, Measurements } from "../../src/api/stats.ts";
+import type { Histogram, Measurements, ServerStats } from "../../src/api/stats.ts";
 import type { Server } from "../../src/api/server.ts";
 import { METHOD_NAMES, placeOfMethod } from "../../src/http/methods.ts";
+import { writeMetrics } from "../../src/observe/exposition.ts";
 import { addHistograms, Durations, NO_DURATIONS } from "../../src/observe/histogram.ts";
 import { chooseFormat, metricsHandler } from "../../src/observe/metrics_handler.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
@@ -82,20 +83,21 @@ describe("a server that measures", () => {
       await gate.opened;
       return text("hello");
     });
-    const [, second] = [await send(get()), await send(get())];
+    await clock.advance(5_000);
+    const [, , third] = [await send(get()), await send(get()), await send(get())];
     await clock.advance(300);
-    second.reset();
+    third.reset();
     await clock.settle();
     gate.open();
     await clock.settle();
     const { durations, aborted, responses } = measuredBy(server);
-    assert.deepEqual([sumOf(durations["2xx"]), sumOf(durations.none), aborted], [[1, 300], [1, 300], 1]);
+    assert.deepEqual([sumOf(durations["2xx"]), sumOf(durations.none), aborted], [[2, 600], [1, 300], 1]);
     assert.equal(responses.GET.none, 1);
     const buckets = await samplesOf(server, "trivet_request_duration_seconds_bucket");
     assert.equal(buckets['status="2xx",le="0.25"'], 0);
-    assert.equal(buckets['status="2xx",le="0.5"'], 1);
-    assert.equal(buckets['status="2xx",le="+Inf"'], 1);
-    assert.deepEqual((await samplesOf(server, "trivet_request_duration_seconds_sum"))['status="2xx"'], 0.3);
+    assert.equal(buckets['status="2xx",le="0.5"'], 2);
+    assert.equal(buckets['status="2xx",le="+Inf"'], 2);
+    assert.deepEqual((await samplesOf(server, "trivet_request_duration_seconds_sum"))['status="2xx"'], 0.6);
   });
 
   test("says what open connections do", async () => {
@@ -154,19 +156,34 @@ describe("a server that measures", () => {
   });
 
   test("adds up what its event loops measure, also those that were lost", async () => {
-    const started = await startThreadServer(() => text("hello"), { loops: 3, metrics: true });
+    const handler = (request: Request) => request.method === "PUT" ? new Promise<Response>(() => {}) : text("hello");
+    const started = await startThreadServer(handler, { loops: 3, metrics: true });
     const { server, connect, connectTo, clock, threads, until } = started;
     for (const peer of [connect(), connectTo(1), connectTo(2)]) peer.send(get() + get("/again"));
+    const gone = [connect(), connectTo(1), connectTo(1), connectTo(2)];
+    for (const peer of gone) peer.send(get().replace("GET", "PUT"));
+    connectTo(2).send(get("/", "Connection: close").replace("GET", "DELETE"));
     await clock.advance(200);
+    for (const peer of gone) peer.reset();
+    await clock.advance(1_000);
     assert.equal(measuredBy(server).responses.GET["2xx"], 6);
+    assert.deepEqual([measuredBy(server).responses.PUT.none, measuredBy(server).aborted], [4, 4]);
+    assert.equal(measuredBy(server).responses.DELETE["2xx"], 1);
     assert.equal(measuredBy(server).connections.idle, 3);
-    assert.equal(sumOf(measuredBy(server).durations["2xx"])[0], 6);
+    assert.equal(sumOf(measuredBy(server).durations["2xx"])[0], 7);
     const [looks] = sumOf(measuredBy(server).loopDelay);
     assert.ok(looks >= 4, `each loop is looked at: ${looks}`);
     threads[0].crash(new Error("lost"));
     await until(() => server.stats().loops === 2);
     assert.equal(measuredBy(server).responses.GET["2xx"], 6);
     assert.equal(measuredBy(server).connections.idle, 2);
+  });
+
+  test("that does not measure has nothing to add of a loop that was lost either", async () => {
+    const { server, threads, until } = await startThreadServer(() => text("hello"), { loops: 2 });
+    threads[0].crash(new Error("lost"));
+    await until(() => server.stats().loops === 1);
+    assert.equal(server.stats().measured, null);
   });
 
   test("measures how late the threads of handlers are", async () => {
@@ -227,9 +244,77 @@ describe("the text of metrics", () => {
     return (await server.metrics(format)).split("\n");
   }
 
+  test("has every count of the server under its name", async () => {
+    const { server } = await start(hello);
+    const measured: Measurements = {
+      ...measuredBy(server),
+      connections: { waiting: 1, idle: 2, active: 3, upgraded: 4, closing: 5 },
+      aborted: 6,
+    };
+    const stats: ServerStats = {
+      ...server.stats(),
+      uptimeMs: 7_500,
+      connections: { open: 15, accepted: 8, refused: 9 },
+      webSockets: { open: 10 },
+      activeExchanges: 11,
+      bytesReceived: 12,
+      bytesSent: 13,
+      queue: { waiting: 14, longestWaitMs: 0, refused: 0 },
+      workers: { total: 19, busy: 16 },
+      threads: { ready: 17, started: 18, lost: 19, renewed: 20 },
+      loops: 21,
+      droppedLines: 22,
+    };
+    const written = (draining: boolean): string[] =>
+      writeMetrics({ ...stats, draining }, measured, { version: "1.2.3", runtime: "memory" }, "prometheus").split("\n");
+    const others = /_(?:seconds_(?:bucket|sum|count)|requests_total|timeouts_total|refusals_total)\b/;
+    assert.deepEqual(written(false).filter((line) => line !== "" && !line.startsWith("#") && !others.test(line)), [
+      'trivet_info{version="1.2.3",runtime="memory",model="event-driven"} 1',
+      "trivet_uptime_seconds 7.5",
+      "trivet_draining 0",
+      'trivet_connections{state="waiting"} 1',
+      'trivet_connections{state="idle"} 2',
+      'trivet_connections{state="active"} 3',
+      'trivet_connections{state="upgraded"} 4',
+      'trivet_connections{state="closing"} 5',
+      "trivet_connections_accepted_total 8",
+      "trivet_connections_refused_total 9",
+      "trivet_websockets 10",
+      "trivet_requests_active 11",
+      "trivet_requests_aborted_total 6",
+      "trivet_received_bytes_total 12",
+      "trivet_sent_bytes_total 13",
+      "trivet_queue_waiting 14",
+      'trivet_workers{state="busy"} 16',
+      'trivet_workers{state="idle"} 3',
+      "trivet_threads 17",
+      "trivet_threads_started_total 18",
+      "trivet_threads_lost_total 19",
+      "trivet_threads_renewed_total 20",
+      "trivet_event_loops 21",
+      "trivet_dropped_lines_total 22",
+    ]);
+    assert.ok(written(true).includes("trivet_draining 1"));
+  });
+
+  test("of durations has the classes that every server has, and others only once they were sent", async () => {
+    const { server, send } = await start(() => new HttpResponse(null, { status: 404 }));
+    await send(get());
+    assert.deepEqual(Object.keys(await samplesOf(server, "trivet_request_duration_seconds_count")), [
+      'status="2xx"',
+      'status="3xx"',
+      'status="4xx"',
+      'status="5xx"',
+    ]);
+  });
+
   test("of Prometheus ends with a line feed, and names counters with their suffix", async () => {
     const lines = await linesOf("prometheus");
     assert.equal(lines.at(-1), "");
+    assert.ok(!lines.includes("# EOF"));
+    assert.ok(lines.includes("# HELP trivet_draining Whether a graceful stop is under way."));
+    assert.ok(lines.includes("# TYPE trivet_draining gauge"));
+    assert.ok(lines.includes("# TYPE trivet_request_duration_seconds histogram"));
     assert.ok(lines.includes("# TYPE trivet_requests_total counter"));
     assert.ok(lines.includes('trivet_request_duration_seconds_bucket{status="2xx",le="1"} 1'));
   });
