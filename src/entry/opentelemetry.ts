@@ -9,6 +9,7 @@
  */
 
 import type { Handler, HandlerInfo } from "../api/handler.ts";
+import { TrivetError } from "../api/errors.ts";
 import { VERSION } from "../api/version.ts";
 import { METHOD_NAMES, OTHER_METHOD, placeOfMethod } from "../http/methods.ts";
 import { isNativeResponse } from "../web/native_body.ts";
@@ -31,6 +32,10 @@ export interface OpenTelemetryApi {
     getTracer(name: string, version?: string): OpenTelemetryTracer;
     // deno-lint-ignore no-explicit-any -- As above.
     setSpan(context: any, span: any): unknown;
+  };
+  /** Told of what a tracer or a span throws, which costs no request its response. */
+  readonly diag?: {
+    error(message: string, ...args: unknown[]): void;
   };
 }
 
@@ -95,37 +100,71 @@ const HEADERS_GETTER: HeadersGetter = {
  */
 export function withOpenTelemetry(api: OpenTelemetryApi, handler: Handler): Handler {
   return (request, info) => {
-    const { context, propagation, trace } = api;
-    const parent = propagation.extract(context.active(), request.headers, HEADERS_GETTER);
-    const { method } = request;
-    const isKnown = METHOD_NAMES[placeOfMethod(method)] !== OTHER_METHOD;
-    const attributes = describeRequest(request, info, isKnown);
-    const span = trace.getTracer("@trivet/http", VERSION).startSpan(isKnown ? method : "HTTP", {
-      kind: KIND_SERVER,
-      attributes,
-    }, parent);
-    info.completed.then(() => span.end(), (cause) => endUndelivered(span, cause));
-    return context.with(trace.setSpan(parent, span), () => {
+    const { context, diag } = api;
+    const attempt = <T>(act: () => T): T | null => {
+      try {
+        return act();
+      } catch (error) {
+        diag?.error("@trivet/http: the span of a request has failed.", error);
+        return null;
+      }
+    };
+    const begun = attempt(() => beginSpan(api, request, info));
+    if (begun === null) return handler(request, info);
+    const { span, active } = begun;
+    /** The status of what the handler gave, as far as it has given something. */
+    let status: number | null = null;
+    let isOver = false;
+    /** Notes how the handler has ended; too late for a response in place of which another one was sent. */
+    const describe = (act: () => number): void => {
+      if (!isOver) status = attempt(act);
+    };
+    const end = (): void => {
+      isOver = true;
+      attempt(() => span.end());
+    };
+    info.completed.then(end, (cause) => {
+      attempt(() => describeUndelivered(span, cause, status));
+      end();
+    });
+    return context.with(active, () => {
       let given: Response | Promise<Response>;
       try {
         given = handler(request, info);
       } catch (thrown) {
-        describeThrown(span, thrown);
+        describe(() => describeThrown(span, thrown));
         throw thrown;
       }
       if (typeof (given as { then?: unknown } | null)?.then !== "function") {
-        describeResponse(span, given as Response);
+        describe(() => describeResponse(span, given as Response));
         return given;
       }
       return (given as Promise<Response>).then((response) => {
-        describeResponse(span, response);
+        describe(() => describeResponse(span, response));
         return response;
       }, (thrown) => {
-        describeThrown(span, thrown);
+        describe(() => describeThrown(span, thrown));
         throw thrown;
       });
     });
   };
+}
+
+/** Begins the span of a request, and makes the context in which it is the active one. */
+function beginSpan(
+  { context, propagation, trace }: OpenTelemetryApi,
+  request: Request,
+  info: HandlerInfo,
+): { span: OpenTelemetrySpan; active: unknown } {
+  const parent = propagation.extract(context.active(), request.headers, HEADERS_GETTER);
+  const { method } = request;
+  const isKnown = METHOD_NAMES[placeOfMethod(method)] !== OTHER_METHOD;
+  const attributes = describeRequest(request, info, isKnown);
+  const span = trace.getTracer("@trivet/http", VERSION).startSpan(isKnown ? method : "HTTP", {
+    kind: KIND_SERVER,
+    attributes,
+  }, parent);
+  return { span, active: trace.setSpan(parent, span) };
 }
 
 function describeRequest(request: Request, info: HandlerInfo, isKnown: boolean): SpanAttributes {
@@ -155,32 +194,52 @@ function describeRequest(request: Request, info: HandlerInfo, isKnown: boolean):
   return attributes;
 }
 
+// Each of these gives the status that the response has or would have.
+
+/** What is no Response becomes a 500. */
+function describeResponse(span: OpenTelemetrySpan, response: Response | null | undefined): number {
+  const status = response?.status;
+  return typeof status === "number" ? describeStatus(span, status) : describeStatus(span, 500, "response-invalid");
+}
+
 /** An error of a server is one of 5xx: with others the server has done what it should. */
-function describeResponse(span: OpenTelemetrySpan, response: Response): void {
-  const { status } = response;
-  if (typeof status !== "number") return;
+function describeStatus(span: OpenTelemetrySpan, status: number, errorType: string = String(status)): number {
   span.setAttribute("http.response.status_code", status);
-  if (status < 500) return;
-  span.setAttribute("error.type", String(status));
-  span.setStatus({ code: STATUS_ERROR });
+  if (status >= 500) describeFailure(span, errorType);
+  return status;
 }
 
-/** A Response that is thrown is the response; whatever else is thrown becomes a 500. */
-function describeThrown(span: OpenTelemetrySpan, thrown: unknown): void {
-  if (typeof thrown === "object" && thrown !== null && isNativeResponse(thrown)) {
-    describeResponse(span, thrown);
-    return;
-  }
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+function describeFailure(span: OpenTelemetrySpan, errorType: string, message?: string): void {
+  span.setAttribute("error.type", errorType);
+  span.setStatus({ code: STATUS_ERROR, ...message === undefined ? {} : { message } });
+}
+
+/** A Response that is thrown is the response, and an error of the server has its own; whatever else becomes a 500. */
+function describeThrown(span: OpenTelemetrySpan, thrown: unknown): number {
+  if (typeof thrown === "object" && thrown !== null && isNativeResponse(thrown)) return describeResponse(span, thrown);
+  const status = thrown instanceof TrivetError ? thrown.status ?? 500 : 500;
+  if (status < 500) return describeStatus(span, status);
+  const error = thrown instanceof Error ? thrown : new Error(textOf(thrown));
   span.recordException(error);
-  span.setAttribute("error.type", error.name);
-  span.setAttribute("http.response.status_code", 500);
-  span.setStatus({ code: STATUS_ERROR, message: error.message });
+  span.setAttribute("http.response.status_code", status);
+  describeFailure(span, error.name, error.message);
+  return status;
 }
 
-function endUndelivered(span: OpenTelemetrySpan, cause: unknown): void {
-  const code = (cause as { code?: unknown } | null)?.code;
-  span.setAttribute("error.type", typeof code === "string" ? code : "undelivered");
-  span.setStatus({ code: STATUS_ERROR });
-  span.end();
+/**
+ * The response could not be sent whole, or the server has sent its own, such as at a deadline. One that says what the
+ * peer has done wrong is no failure.
+ */
+function describeUndelivered(span: OpenTelemetrySpan, cause: unknown, given: number | null): void {
+  const { code, status } = (cause ?? {}) as { code?: unknown; status?: unknown };
+  if (given === null && typeof status === "number") describeStatus(span, status, String(code));
+  else if (given === null || given !== status) describeFailure(span, typeof code === "string" ? code : "undelivered");
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return "What was thrown can't be shown.";
+  }
 }
