@@ -96,6 +96,9 @@ interface Upgraded {
 /** Where frameworks leave hooks on the request. */
 const HOOKS = Symbol.for("crossws.hooks");
 
+/** What applications answer a request with that was to become a WebSocket. */
+const UPGRADE_REQUIRED = 426;
+
 const OPTION_NAMES: readonly string[] = ["hooks", "resolve", "getNamespace", "handleProtocols", "webSocket"];
 
 /**
@@ -148,10 +151,10 @@ class Adapter implements CrosswsAdapter {
       this.#info ??= info;
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return await fetch(request, info);
       if (hooks !== undefined || resolve !== undefined) return await this.handleUpgrade(request, info);
-      const response = await fetch(request, info);
-      const found = hooksOf(request, response);
-      if (found === undefined) return response;
-      response.body?.cancel().catch(() => {});
+      const given = await fetch(request, info);
+      const found = hooksOf(request, given);
+      if (found === undefined) return given;
+      given.body?.cancel().catch(() => {});
       return await this.#upgrade(request, info, found);
     };
   }
@@ -208,14 +211,19 @@ class Adapter implements CrosswsAdapter {
     peers.add(peer);
     // What a hook throws, or its promise rejects with, is reported by the socket.
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#call("open", own, peer);
+    // One that is closed before it is open, such as for a client that has left, is none that hooks have heard of.
+    let isOpened = false;
+    socket.onopen = () => {
+      isOpened = true;
+      return this.#call("open", own, peer);
+    };
     socket.onmessage = (event: WebSocketMessageEvent) =>
       this.#call("message", own, peer, new CrosswsMessage(event.data, peer, event));
-    socket.onerror = ({ error }: WebSocketErrorEvent) => this.#call("error", own, peer, error);
+    socket.onerror = ({ error }: WebSocketErrorEvent) => isOpened ? this.#call("error", own, peer, error) : undefined;
     socket.onclose = ({ code, reason }: WebSocketCloseEvent) => {
       peers.delete(peer);
       if (peers.size === 0) this.peers.delete(namespace);
-      return this.#call("close", own, peer, { code, reason });
+      return isOpened ? this.#call("close", own, peer, { code, reason }) : undefined;
     };
     return response;
   }
@@ -243,8 +251,30 @@ class Adapter implements CrosswsAdapter {
   }
 }
 
-function hooksOf(request: Request, response: Response): CrosswsHooks | undefined {
-  const { crossws } = response as { crossws?: CrosswsHooks };
+/**
+ * The hooks that an application gives for a request: on what it returns, a Response or an object that has headers for
+ * the upgrade, or on the request. Those on the request are for nobody whom a Response refuses.
+ */
+function hooksOf(request: Request, given: Response): CrosswsHooks | undefined {
+  const { crossws, status, headers } = (given ?? {}) as Partial<Response> & { crossws?: CrosswsHooks };
   const { context } = request as { context?: Record<symbol, CrosswsHooks> };
-  return crossws ?? (request as { [HOOKS]?: CrosswsHooks })[HOOKS] ?? context?.[HOOKS];
+  const left = (request as { [HOOKS]?: CrosswsHooks })[HOOKS] ?? context?.[HOOKS];
+  if (status === undefined) return withHeaders(crossws ?? left, headers);
+  const isRefusal = (status < 200 || status > 299) && status !== 101 && status !== UPGRADE_REQUIRED;
+  return crossws ?? (isRefusal ? undefined : left);
+}
+
+/** Hooks whose upgrade has these headers too. */
+function withHeaders(hooks: CrosswsHooks | undefined, headers: HeadersInit | undefined): CrosswsHooks | undefined {
+  if (hooks === undefined || headers === undefined) return hooks;
+  return {
+    ...hooks,
+    async upgrade(request) {
+      const upgraded = await hooks.upgrade?.(request);
+      if (upgraded instanceof Response) return upgraded;
+      const merged = new Headers(headers);
+      for (const [name, value] of new Headers((upgraded as Upgraded | undefined)?.headers)) merged.set(name, value);
+      return { ...upgraded as Upgraded | undefined, headers: merged };
+    },
+  };
 }
