@@ -1,7 +1,17 @@
 /** Log files, as the host of the runtime this runs on opens them. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -21,6 +31,24 @@ async function textOf(path: string, bytes: number): Promise<string> {
   return readFileSync(path, "utf8");
 }
 
+/** Moves the clock on by which it is looked every two seconds whether the file is still the one that its path names. */
+function passTime(ms: number): void {
+  const now = performance.now.bind(performance);
+  performance.now = () => now() + ms;
+}
+
+/** Whether this process has a file open, where that can be seen. */
+function hasOpen(path: string): boolean {
+  if (!existsSync("/proc/self/fd")) return false;
+  return readdirSync("/proc/self/fd").some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch {
+      return false;
+    }
+  });
+}
+
 describe(`a log file on ${name}`, () => {
   test("has what is written behind what it had, in order", async () => {
     const path = join(folder, "ordered.log");
@@ -32,6 +60,46 @@ describe(`a log file on ${name}`, () => {
     for (let i = 3; i < 10; i++) second.write(`${i}\n`, 1);
     await second.flushed();
     assert.equal(await textOf(path, 18), "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    assert.equal(host.droppedLines, 0);
+  });
+
+  test("is begun anew within two seconds once it was renamed, and the old one is let go of", async () => {
+    for (const isReplaced of [false, true]) {
+      const path = join(folder, `rotated ${isReplaced}.log`);
+      const log = await host.openLog(path);
+      const write = async (line: string): Promise<void> => {
+        log.write(line, 1);
+        await log.flushed();
+      };
+      await write("1\n");
+      renameSync(path, `${path}.1`);
+      if (isReplaced) writeFileSync(path, "other\n");
+      await write("2\n");
+      assert.equal(await textOf(`${path}.1`, 4), "1\n2\n");
+      passTime(2_000);
+      await write("3\n");
+      await write("4\n");
+      assert.equal(await textOf(path, 4), isReplaced ? "other\n3\n4\n" : "3\n4\n");
+      assert.equal(readFileSync(`${path}.1`, "utf8"), "1\n2\n");
+      assert.equal(hasOpen(`${path}.1`), false);
+    }
+  });
+
+  test("goes on where it was as long as no new one can be made", async () => {
+    const [there, away] = [join(folder, "there"), join(folder, "away")];
+    mkdirSync(there);
+    const log = await host.openLog(join(there, "kept.log"));
+    renameSync(there, away);
+    passTime(2_000);
+    log.write("1\n", 1);
+    await log.flushed();
+    assert.equal(await textOf(join(away, "kept.log"), 2), "1\n");
+    mkdirSync(there);
+    passTime(2_000);
+    log.write("2\n", 1);
+    await log.flushed();
+    assert.equal(await textOf(join(there, "kept.log"), 2), "2\n");
+    assert.equal(host.droppedLines, 0);
   });
 
   test("takes no more than 1 MiB of lines while others are being written, and counts the rest", async () => {

@@ -138,6 +138,21 @@ describe("an option about TLS or proxies", () => {
         "The option tls.key is missing, expected is text in PEM or the path of a file.",
       ],
       [
+        "that is missing, of two",
+        { tls: { key: "-" } },
+        "The option tls.cert is missing, expected is text in PEM or the path of a file.",
+      ],
+      [
+        "that is no text, which is not shown",
+        { tls: { ...tls, key: 12345 } },
+        "The option tls.key is of the type number, expected is text in PEM or the path of a file.",
+      ],
+      [
+        "that is no text either, and not shown",
+        { tls: { ...tls, passphrase: 12345 } },
+        "The option tls.passphrase is no string.",
+      ],
+      [
         "that is empty",
         { tls: { ...tls, ca: "" } },
         "The option tls.ca is empty, expected is text in PEM or the path of a file.",

@@ -199,6 +199,16 @@ describe("a request that does not become a WebSocket", () => {
     });
   }
 
+  test("because `protocol` gives one that was not offered", async () => {
+    const { send, reported } = await startMemoryServer(echo({ protocol: () => "c" }));
+    const peer = await send(webSocketRequest("/", "Sec-WebSocket-Protocol: a, b"));
+    assert.deepEqual(statuses(peer.received()), [500]);
+    assert.match(
+      String(reported[0].cause),
+      /^TypeError: The function protocol gave "c", expected one of the protocols/,
+    );
+  });
+
   for (const given of [Promise.resolve(false), undefined, "https://a.test"] as unknown as boolean[]) {
     test(`because \`origin\` gives no boolean but ${typeof given}, which must not count as a yes`, async () => {
       const { send, reported } = await startMemoryServer(echo({ origin: () => given }));
