@@ -188,7 +188,6 @@ export class RemoteCall implements HandlerRun {
       case "failed":
         this.#enter("answered");
         this.exchange.fail(restoreError(message[2]));
-        this.#endIfOver();
         return;
       case "report":
         this.exchange.connection.responder.reportLateError(this.exchange, restoreTrivetError(message[2]));
@@ -242,10 +241,7 @@ export class RemoteCall implements HandlerRun {
     return this.#link!.overdue(this);
   }
 
-  /**
-   * A response may be out before its handler has returned, where another took its place, and before the handler has read
-   * the content: only with the last of these the call is over.
-   */
+  /** The response may be out before the handler has read the content: only with both of them the call is over. */
   #endIfOver(): void {
     const { progress, pendingUpgrade } = this.exchange;
     if (progress !== "delivered" || pendingUpgrade !== null) return;
@@ -289,7 +285,6 @@ export class RemoteCall implements HandlerRun {
     const isUnderWay = form === "to-come";
     const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
-    this.#endIfOver();
   }
 
   /** Content that comes in chunks. */
