@@ -350,8 +350,10 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
     if (this.socket === socket && this.output === "ending") this.outputEnded();
   }
 
-  takeError(cause: Error): void {
+  takeError(socket: Socket, cause: Error): void {
     this.#cause = cause;
+    // A plain socket closes then. One for TLS stays open behind a record that can't be read.
+    if (this.socket === socket && this.#security === "done") this.close(cause);
   }
 
   takeClose(socket: Socket): void {
@@ -376,7 +378,7 @@ function onFinish(this: AcceptedSocket): void {
 }
 
 function onError(this: AcceptedSocket, cause: Error): void {
-  this[CONNECTION]!.takeError(cause);
+  this[CONNECTION]!.takeError(this, cause);
 }
 
 function onClose(this: AcceptedSocket): void {

@@ -1,12 +1,14 @@
 /** HTTP over TLS: the same exchanges, on connections that reach the core decrypted. */
 
 import assert from "node:assert/strict";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { describe, test } from "node:test";
 import { type Handler, HttpResponse, serve } from "../../mod.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import type { Server } from "../../src/api/server.ts";
 import { get, okText, post } from "../fixtures/differential.ts";
 import { handler } from "../fixtures/handlers.ts";
+import { createGate } from "../support/memory_server.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { failureOf, PATIENT, SERVER, TLS_FAULTS, TLS_FEATURES, withFolder } from "../fixtures/tls_features.ts";
 import { TEST_AUTHORITY } from "../support/test_certificates.ts";
@@ -77,7 +79,47 @@ describe("a server with TLS", () => {
     client.end();
     await server.shutdown();
   });
+
+  const RECORDS = { "of no type": [0x47, 3, 3, 0, 40], "that no key has encrypted": [23, 3, 3, 0, 40] };
+  for (const [what, head] of Object.entries(RECORDS)) {
+    test(`is done with a client from which a record comes ${what}`, async () => {
+      const begun = createGate();
+      const failed = createGate<unknown>();
+      const server = await start(async (request) => {
+        begun.open();
+        await request.text().catch(({ code }) => failed.open(code));
+        return new HttpResponse("too late");
+      }, PATIENT);
+      const relay = await startRelay(server.port);
+      const client = await connectRaw({ port: relay.port, tls: CLIENT });
+      client.send(post("/", "Content-Length: 5") + "hel");
+      await begun.opened;
+      relay.inject(Uint8Array.of(...head, ...Array(40).fill(7)));
+      await relay.isCut;
+      assert.equal(await failed.opened, "peer-disconnected");
+      client.destroy();
+      await server.shutdown({ closeIdle: true });
+    });
+  }
 });
+
+/** Stands between a client and a server, and may say something of its own to the server. */
+async function startRelay(port: number) {
+  const far = connect({ port, host: "127.0.0.1" });
+  const isCut = new Promise<void>((resolve) => far.on("error", () => {}).on("close", () => resolve()));
+  const relay = createServer((near) => {
+    near.on("data", (bytes) => void far.write(bytes)).on("error", () => {});
+    far.on("data", (bytes) => void near.write(bytes)).on("close", () => near.destroy());
+    relay.close();
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (relay.address() as AddressInfo).port,
+    inject: (bytes: Uint8Array): void => void far.write(bytes),
+    /** The server has closed the connection. */
+    isCut,
+  };
+}
 
 describe("TLS can do on this runtime", () => {
   for (const [feature, prove] of Object.entries(TLS_FEATURES)) test(feature, prove);
