@@ -12,6 +12,8 @@
 /** How often it is looked whether the file is still the one that its path names. */
 const LOOK_INTERVAL_MS = 2_000;
 
+const LINE_FEED = 0x0a;
+
 /** Appends text, and calls back when that is done or has failed. It never throws. */
 type Append = (text: string, onDone: (isWritten: boolean) => void) => void;
 
@@ -20,6 +22,8 @@ export async function openLogFile(path: string): Promise<Append> {
   const { open, stat } = (await import("node:fs")).promises;
   let file = await open(path, "a");
   let lookedAtMs = performance.now();
+  /** Whether only the beginning of a line was written, as on a disk that became full: the next is not to go on there. */
+  let isCut = false;
 
   /** A program that rotates logs renames the file and expects that a new one is begun. */
   const followRotation = async (): Promise<void> => {
@@ -29,14 +33,18 @@ export async function openLogFile(path: string): Promise<Append> {
     if (named !== null && named.ino === held.ino && named.dev === held.dev) return;
     const before = file;
     file = await open(path, "a");
+    isCut = false;
     await before.close();
   };
 
   const append = async (text: string): Promise<void> => {
     // Where no new file can be made, the old one is better than none.
     await followRotation().catch(() => {});
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.byteLength;) at += (await file.write(bytes, at)).bytesWritten;
+    const bytes = new TextEncoder().encode(isCut ? `\n${text}` : text);
+    for (let at = 0; at < bytes.byteLength;) {
+      at += (await file.write(bytes, at)).bytesWritten;
+      isCut = bytes[at - 1] !== LINE_FEED;
+    }
   };
   return (text, onDone) => void append(text).then(() => onDone(true), () => onDone(false));
 }

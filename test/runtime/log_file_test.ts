@@ -12,6 +12,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -112,6 +113,31 @@ describe(`a log file on ${name}`, () => {
     assert.equal(dropped, 3_000 - 1 - 1024, "one was being written, and 1 MiB of them waited");
     await log.flushed();
     assert.equal((await textOf(path, 1025 * 1024)).length, 1025 * 1024);
+  });
+
+  test("begins a line of its own behind one that a full disk has cut", async () => {
+    const path = join(folder, "cut.log");
+    const log = await host.openLog(path);
+    const file = await open(path);
+    const handles = Object.getPrototypeOf(file) as FileHandle;
+    await file.close();
+    const { write } = handles;
+    let writes = 0;
+    handles.write = async function (this: FileHandle, bytes: Uint8Array, at: number) {
+      if (writes++ === 1) throw new Error("no space left on device");
+      return await Reflect.apply(write, this, [bytes.subarray(0, at + 5), at]);
+    } as FileHandle["write"];
+    try {
+      log.write("a line that is cut\n", 1);
+      await log.flushed();
+    } finally {
+      handles.write = write;
+    }
+    for (const line of ["2\n", "3\n"]) {
+      log.write(line, 1);
+      await log.flushed();
+    }
+    assert.equal(await textOf(path, 10), "a lin\n2\n3\n");
   });
 
   test("on a full disk drops lines and counts them, and nothing fails", async () => {
