@@ -30,7 +30,8 @@ export interface LoadResult {
 /** What loads a server, again and again; it has looked at the first response. */
 export interface Generator {
   readonly problems: readonly string[];
-  warmUp(seconds: number): Promise<LoadResult>;
+  /** Loads until so many requests were answered, a few times at the most, and compares each content the first time. */
+  warmUp(seconds: number, requests: number): Promise<readonly string[]>;
   load(seconds: number): Promise<LoadResult>;
   stop(): Promise<void>;
 }
@@ -52,9 +53,7 @@ const MIN_STEADY_SECONDS = 1;
 const MIN_PACE = 0.97;
 const PATIENCE_MS = 5_000;
 const ASK_DEADLINE_MS = 90_000;
-/** Compilers get warm and buffers grow by messages, and not by time; up to a bound. */
-const WARM_UP_MESSAGES = 60_000;
-const MAX_WARM_UPS = 8;
+const MAX_WARM_UPS = 6;
 const SCRIPT = decodeURIComponent(new URL("wrk.lua", import.meta.url).pathname);
 
 /** Finds the load generators. The second one may be missing: then loads at a pace are left out. */
@@ -79,13 +78,25 @@ export async function openGenerator(port: number, scenario: Scenario, place: Gen
   const options = { port, scenario, verified, folder: place.folder };
   return {
     problems: verified.problems,
-    warmUp: (seconds) => runWrk({ ...options, seconds }, scenario.expected.content),
+    warmUp: (seconds, requests) =>
+      warmUpWith((isFirst) => runWrk({ ...options, seconds }, isFirst ? scenario.expected.content : null), requests),
     load: (seconds) =>
       scenario.requestsPerSecond === null
         ? runWrk({ ...options, seconds }, null)
         : runH2load({ ...options, seconds: Math.max(MIN_STEADY_SECONDS, seconds) }, scenario.requestsPerSecond),
     stop: () => Promise.resolve(),
   };
+}
+
+/** Compilers get warm and buffers grow by requests, and not by time. */
+async function warmUpWith(load: (isFirst: boolean) => Promise<LoadResult>, requests: number): Promise<string[]> {
+  const problems: string[] = [];
+  for (let runs = 0, answered = 0; runs === 0 || (runs < MAX_WARM_UPS && answered < requests); runs++) {
+    const found = await load(runs === 0);
+    problems.push(...found.problems);
+    answered += found.requests;
+  }
+  return problems;
 }
 
 /** Starts the client of WebSockets, on Node: it takes lines, as its head says. */
@@ -112,14 +123,7 @@ async function openWebSockets(
     const found = await askWebSockets(client, `${command} ${bytes} ${window} ${Math.round(1000 * seconds)}`);
     return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems: problemsOf(found) };
   };
-  const warmUp = async (seconds: number): Promise<LoadResult> => {
-    let found = await load(seconds);
-    for (let runs = 1, messages = found.requests; runs < MAX_WARM_UPS && messages < WARM_UP_MESSAGES; runs++) {
-      found = await load(seconds);
-      messages += found.requests;
-    }
-    return found;
-  };
+  const warmUp = (seconds: number, requests: number) => warmUpWith(() => load(seconds), requests);
   return { problems, warmUp, load, stop: () => client.stop() };
 }
 

@@ -31,6 +31,8 @@ export interface Method extends Found, GeneratorPlace {
   readonly starts: number;
   /** Seconds of load before the first round, in which each content is compared. */
   readonly warmUpSeconds: number;
+  /** Requests that are to be answered before the first round; what has no compiler needs none of them. */
+  readonly warmUpRequests: number;
   readonly contenders: readonly ContenderName[];
 }
 
@@ -63,7 +65,7 @@ export async function measureScenario(scenario: Scenario, runtime: BenchRuntime,
       for (let round = 0; round < method.rounds; round++) {
         // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
         for (const each of round % 2 === 0 ? running : running.toReversed()) {
-          await attempt(each.found, () => measureRound(each, method.seconds));
+          await attempt(each.found, () => measureRound(each, Math.max(method.seconds, scenario.minSeconds)));
         }
       }
       for (const { found, server } of running) await attempt(found, () => lookAtLast(found, server, scenario));
@@ -94,7 +96,8 @@ async function launch(found: Measurement, scenario: Scenario, runtime: BenchRunt
   let generator: Generator | undefined;
   try {
     generator = await openGenerator(server.port, scenario, method);
-    found.problems.push(...generator.problems, ...(await generator.warmUp(method.warmUpSeconds)).problems);
+    const requests = contenderOf(found.contender).kind === "peer" ? 0 : method.warmUpRequests;
+    found.problems.push(...generator.problems, ...await generator.warmUp(method.warmUpSeconds, requests));
     // Not before: code is compiled beside the server while it warms up.
     if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
     return { found, server, generator };
