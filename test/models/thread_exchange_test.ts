@@ -253,7 +253,7 @@ describe("what else crosses", () => {
     assert.match(peer.received(), /set-cookie: a=1\r\nset-cookie: b=2\r\n/);
   });
 
-  test("informational responses, before the final one", async () => {
+  test("informational responses, before the final one, and none to a client of HTTP/1.0", async () => {
     const { send, until } = await start((_request, _place, info) => {
       info.inform(103, { link: "</a.css>" });
       return text("hello");
@@ -261,6 +261,9 @@ describe("what else crosses", () => {
     const peer = await send(get());
     await until(() => statuses(peer.received()).length === 2);
     assert.equal(peer.received(), `HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n${okText("hello")}`);
+    const old = await send(get().replace("HTTP/1.1", "HTTP/1.0"));
+    await until(() => old.received() !== "");
+    assert.deepEqual(statuses(old.received()), [200]);
   });
 
   const failures: { name: string; handler: PlacedHandler; code: string; cause: string | null }[] = [

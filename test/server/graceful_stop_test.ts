@@ -254,6 +254,16 @@ describe("a server that drains", () => {
     assert.deepEqual(await report, { drained: 3, aborted: 0, durationMs: 100 });
   });
 
+  test("closes them when its delay is over, and not before, where it is told to with a delay", async () => {
+    const { send, clock, server } = await startMemoryServer(hello);
+    const idle = await send(get());
+    server.shutdown({ delay: 1_000, closeIdle: true });
+    await clock.advance(999);
+    assert.equal(idle.serverSide, "open");
+    await clock.advance(1);
+    assert.equal(idle.serverSide, "ended");
+  });
+
   test("closes one whose content was still being thrown away when that is over, if it is told to", async () => {
     const { send, clock, server } = await startMemoryServer(hello);
     const peer = await send(post("/", 10, "hello"));

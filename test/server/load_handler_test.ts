@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import type { TrivetError } from "../../src/api/errors.ts";
 import { createFiles } from "../../runtime/files.ts";
 import { loadHandlerModule } from "../../src/server/load_handler.ts";
 import { createGate } from "../support/memory_server.ts";
@@ -43,6 +44,27 @@ describe("a module with a handler", () => {
     assert.equal(typeof (await loaded).exported.fetch, "function");
     assert.equal(clock.pendingCount, 0);
   });
+
+  const THROWN: readonly (readonly [name: string, source: string, told: string])[] = [
+    ["no error", 'throw "own words\\nand more";', "own words"],
+    ["nothing", "throw undefined;", "undefined"],
+    [
+      "what Node says of a file that no version of it loads",
+      `throw Object.assign(new Error('Unknown file extension ".css" for /a.css'), { code: "ERR_UNKNOWN_FILE_EXTENSION" });`,
+      'Unknown file extension ".css" for /a.css',
+    ],
+    ["words of a file of TypeScript", `throw new Error('No ".ts" here');`, 'No ".ts" here'],
+  ];
+  for (const [index, [name, source, told]] of THROWN.entries()) {
+    test(`that throws ${name} is named with that`, async () => {
+      const { loaded } = await load(source, `thrown${index}.mjs`);
+      await assert.rejects(
+        loaded,
+        ({ code, message }: TrivetError) =>
+          code === "module-invalid" && message.endsWith(`thrown${index}.mjs" could not be loaded: ${told}`),
+      );
+    });
+  }
 
   test("whose export throws when it is looked at is named", async () => {
     const { loaded } = await load('export default { get fetch() { throw new Error("own words"); } };', "throws.mjs");

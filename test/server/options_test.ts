@@ -666,13 +666,25 @@ describe("the arguments of serve()", () => {
   }
 
   test("can be an application alone, of which nothing but the handler is read", async () => {
-    const runtime = createMemoryRuntime();
-    const server = await createServer(runtime, THREAD_ENTRY, new Application()).ready();
-    const peer = runtime.connect();
-    peer.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    await runtime.clock.settle();
-    assert.match(peer.received(), /hello$/);
-    server.stop();
+    for (const application of [new Application(), Object.assign(() => new HttpResponse("hello"), { port: -1 })]) {
+      const runtime = createMemoryRuntime();
+      const server = await createServer(runtime, THREAD_ENTRY, application).ready();
+      const peer = runtime.connect();
+      peer.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+      await runtime.clock.settle();
+      assert.match(peer.received(), /hello$/);
+      server.stop();
+    }
+  });
+
+  test("can be options that a class has made, and a handler", () => {
+    class Settings {
+      readonly port = -1;
+    }
+    assert.throws(() => serve(new Settings(), handler).stop(), {
+      name: "RangeError",
+      message: /^The option port is -1/,
+    });
   });
 
   test("are a handler, options and a handler, or options with a fetch", async () => {
