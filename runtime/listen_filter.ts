@@ -60,7 +60,7 @@ const DROPS_SYN: readonly (readonly [code: number, ifTrue: number, ifFalse: numb
 
 /**
  * Has nothing new come to the listeners of a server at a port, and waits until all was accepted that came before.
- * Resolves to whether that could be done: not where somebody else in this process listens there too, who may go on.
+ * Resolves to whether that could be done: not where another server of this process listens there too, which may go on.
  *
  * @param open Opens the C library by a name; throws where there is none, or the program may not.
  * @param countAccepted How many connections were accepted so far.

@@ -20,7 +20,7 @@ import {
   resolveType,
   wrongType,
 } from "./option_rules.ts";
-import { describeValue, findIneffective } from "./wrong_calls.ts";
+import { findIneffective, wrongArgument } from "./wrong_calls.ts";
 import type { ShutdownOptions } from "./server.ts";
 import type {
   MinDataRate,
@@ -180,9 +180,7 @@ export function resolveShutdown(
 ): ResolvedShutdown {
   const options = given ?? {};
   if (typeof options !== "object" || given === null) {
-    throw new TypeError(
-      `shutdown() got ${describeValue(given)}, expected options, such as shutdown({ timeout: 5000 }).`,
-    );
+    throw wrongArgument("shutdown()", given, "options, such as shutdown({ timeout: 5000 })");
   }
   rejectUnknown("option of shutdown()", options, [...Object.keys(WAIT_RULES), "closeIdle"]);
   const { delay = drainDelay, timeout = drainTimeout, closeIdle } = options;

@@ -57,11 +57,7 @@ export function rejectWrongCall(first: unknown, second: unknown): void {
     );
   }
   if (typeof first !== "function" && !isOptions) {
-    throw new TypeError(
-      `serve() got ${
-        first === undefined ? "nothing" : describeValue(first)
-      }, expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).`,
-    );
+    throw wrongArgument("serve()", first, "a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch })");
   }
 }
 
@@ -203,4 +199,9 @@ export function describeValue(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return "an object";
   return String(value);
+}
+
+/** The error of a call whose argument is something else than what it takes. */
+export function wrongArgument(call: string, given: unknown, expected: string): TypeError {
+  return new TypeError(`${call} got ${given === undefined ? "nothing" : describeValue(given)}, expected ${expected}.`);
 }

@@ -253,7 +253,7 @@ class Adapter implements CrosswsAdapter {
 
 /**
  * The hooks that an application gives for a request: on what it returns, a Response or an object that has headers for
- * the upgrade, or on the request. Those on the request are for nobody whom a Response refuses.
+ * the upgrade, or on the request. Those on the request do not count beside a Response that refuses it.
  */
 function hooksOf(request: Request, given: Response): CrosswsHooks | undefined {
   const { crossws, status, headers } = (given ?? {}) as Partial<Response> & { crossws?: CrosswsHooks };

@@ -10,6 +10,7 @@
 
 import type { Handler, HandlerInfo } from "../api/handler.ts";
 import { TrivetError } from "../api/errors.ts";
+import { wrongArgument } from "../api/wrong_calls.ts";
 import { VERSION } from "../api/version.ts";
 import { METHOD_NAMES, OTHER_METHOD, placeOfMethod } from "../http/methods.ts";
 import { isNativeResponse } from "../web/native_body.ts";
@@ -88,6 +89,7 @@ const HEADERS_GETTER: HeadersGetter = {
  *
  * @param api The module `@opentelemetry/api`.
  * @param handler The handler.
+ * @throws {TypeError} One of them is something else.
  *
  * @example
  * ```ts ignore
@@ -99,6 +101,12 @@ const HEADERS_GETTER: HeadersGetter = {
  * ```
  */
 export function withOpenTelemetry(api: OpenTelemetryApi, handler: Handler): Handler {
+  if (typeof api?.trace?.getTracer !== "function") {
+    throw wrongArgument("withOpenTelemetry()", api, "the module @opentelemetry/api, as import * as api gives it");
+  }
+  if (typeof handler !== "function") {
+    throw wrongArgument("withOpenTelemetry()", handler, "a handler behind the API, such as app.fetch");
+  }
   return (request, info) => {
     const { context, diag } = api;
     const attempt = <T>(act: () => T): T | null => {

@@ -7,6 +7,7 @@
  */
 
 import type { Server } from "../api/server.ts";
+import { wrongArgument } from "../api/wrong_calls.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import type { MetricsFormat } from "./exposition.ts";
 
@@ -21,6 +22,7 @@ const CONTENT_TYPES: Readonly<Record<MetricsFormat, string>> = {
  * port of its own.
  *
  * @param server The server that is measured, whatever serves the handler.
+ * @throws {TypeError} It is no server.
  *
  * @example
  * ```ts
@@ -36,6 +38,7 @@ const CONTENT_TYPES: Readonly<Record<MetricsFormat, string>> = {
  * ```
  */
 export function metricsHandler(server: Pick<Server, "metrics">): (request: Request) => Promise<Response> {
+  if (typeof server?.metrics !== "function") throw wrongArgument("metricsHandler()", server, "a server of serve()");
   return async (request) => {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return new HttpResponse("Method Not Allowed", { status: 405, headers: { allow: "GET, HEAD" } });

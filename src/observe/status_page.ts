@@ -10,6 +10,7 @@
  */
 
 import type { Server } from "../api/server.ts";
+import { wrongArgument } from "../api/wrong_calls.ts";
 import { HttpResponse } from "../web/http_response.ts";
 import { ICON, PAGE, SCRIPT, STYLE } from "./status_page_parts.ts";
 
@@ -38,6 +39,7 @@ const PARTS: Readonly<Record<string, readonly [contentType: string, content: str
  * option `metrics`. Mount it at one path, where only your own can reach it; its parts are asked for with a query.
  *
  * @param server The server that is shown, whatever serves the handler.
+ * @throws {TypeError} It is no server.
  *
  * @example
  * ```ts
@@ -53,6 +55,7 @@ const PARTS: Readonly<Record<string, readonly [contentType: string, content: str
  * ```
  */
 export function statusPage(server: Pick<Server, "stats">): (request: Request) => Response {
+  if (typeof server?.stats !== "function") throw wrongArgument("statusPage()", server, "a server of serve()");
   return (request) => {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return new HttpResponse("Method Not Allowed", { status: 405, headers: { ...HEADERS, allow: "GET, HEAD" } });

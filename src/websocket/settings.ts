@@ -7,6 +7,7 @@
  */
 
 import { type NumberRule, rejectUnknown, resolveNumbers, resolveType, wrongType } from "../api/option_rules.ts";
+import { wrongArgument } from "../api/wrong_calls.ts";
 import type { WebSocketCompression, WebSocketOptions } from "../api/websocket.ts";
 import type { DeflateSettings } from "./codec/extensions.ts";
 
@@ -61,7 +62,7 @@ const COMPRESSION_NAMES: readonly string[] = [...Object.keys(COMPRESSION_NUMBERS
  */
 export function resolveWebSocketOptions(options: WebSocketOptions): WebSocketSettings {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`upgradeWebSocket() got ${options === null ? "null" : typeof options}, expected an object.`);
+    throw wrongArgument("upgradeWebSocket()", options, "options");
   }
   rejectUnknown("option of upgradeWebSocket()", options, OPTION_NAMES);
   checkOrigin(options.origin);

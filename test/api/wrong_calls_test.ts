@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { serve } from "../../mod.ts";
+import { metricsHandler, statusPage } from "../../src/entry/observe.ts";
+import { withOpenTelemetry } from "../../src/entry/opentelemetry.ts";
 import { OPTION_NAMES } from "../../src/api/option_rules.ts";
 import { findIneffective, rejectWrongCall, translateForeignName } from "../../src/api/wrong_calls.ts";
 
@@ -87,6 +89,33 @@ describe("a call of serve() that was meant for another server says what to write
   test("and an application of theirs that has a fetch is taken", () => {
     rejectWrongCall(Object.assign(new Koa(), { fetch: handler }), undefined);
   });
+});
+
+describe("what is made beside a server says at once what it was not given", () => {
+  type Call = (...args: unknown[]) => unknown;
+  const api = { trace: { getTracer() {} } };
+  const CALLS: readonly [call: string, make: unknown, args: readonly unknown[], message: string][] = [
+    ["metricsHandler()", metricsHandler, [], "metricsHandler() got nothing, expected a server of serve()."],
+    ["metricsHandler()", metricsHandler, [null], "metricsHandler() got null, expected a server of serve()."],
+    ["statusPage()", statusPage, [handler], "statusPage() got a function, expected a server of serve()."],
+    [
+      "withOpenTelemetry(), without the API",
+      withOpenTelemetry,
+      [handler],
+      "withOpenTelemetry() got a function, expected the module @opentelemetry/api, as import * as api gives it.",
+    ],
+    [
+      "withOpenTelemetry(), with an application",
+      withOpenTelemetry,
+      [api, { fetch: handler }],
+      "withOpenTelemetry() got an object, expected a handler behind the API, such as app.fetch.",
+    ],
+  ];
+  for (const [call, make, args, message] of CALLS) {
+    test(`${call} with ${args.length === 0 ? "nothing" : args[0] === null ? "null" : `a ${typeof args[0]}`}`, () => {
+      assert.throws(() => (make as Call)(...args), { name: "TypeError", message });
+    });
+  }
 });
 
 describe("names of other servers", () => {
