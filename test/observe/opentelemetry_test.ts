@@ -180,7 +180,7 @@ describe("the span of a request", () => {
     });
   }
 
-  test("hides from nobody that a handler gave no response", async () => {
+  test("does not hide that a handler gave no response", async () => {
     const { reported } = await answer(new Api(), ENDINGS["no response"]);
     assert.deepEqual(reported.map(({ code }) => code), ["response-invalid"]);
   });

@@ -101,7 +101,10 @@ export class Responder implements ExchangeResponder {
     this.#rescued = null;
     this.#requests++;
     if (!head.persistent) this.isLast = true;
-    this.#resetWriter(head.method, head.minorVersion);
+    this.writer.method = head.method;
+    this.writer.minorVersion = head.minorVersion;
+    this.writer.status = 0;
+    this.writer.contentBytes = 0;
   }
 
   // What the exchange asks for.
@@ -194,7 +197,9 @@ export class Responder implements ExchangeResponder {
    */
   refuseRequest(error: TrivetError, isOfHeadMethod: boolean): number {
     this.#service.countError(error);
-    this.#resetWriter(isOfHeadMethod ? "HEAD" : "GET", 1);
+    this.writer.method = isOfHeadMethod ? "HEAD" : "GET";
+    this.writer.minorVersion = 1;
+    this.writer.contentBytes = 0;
     this.sendError(error);
     return this.writer.contentBytes;
   }
@@ -266,14 +271,6 @@ export class Responder implements ExchangeResponder {
     const { writing } = this.#life;
     if (writing === State.HELD) return this.writer.progress !== Progress.HOLDING;
     return writing === State.DONE && this.exchange !== null;
-  }
-
-  #resetWriter(method: string, minorVersion: 0 | 1): void {
-    const { writer } = this;
-    writer.method = method;
-    writer.minorVersion = minorVersion;
-    writer.status = 0;
-    writer.contentBytes = 0;
   }
 
   #tellObserver(exchange: Exchange, isWhole: boolean): void {
