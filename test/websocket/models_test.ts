@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import zlib from "node:zlib";
 import type { TrivetError } from "../../src/api/errors.ts";
 import type { Server } from "../../src/api/server.ts";
+import type { Warning } from "../../src/api/warnings.ts";
 import { serveUnder, TESTED_MODELS } from "../fixtures/models/tested_models.ts";
 import { fetch } from "../fixtures/websocket_app.ts";
 import { connectRaw, type RawClient } from "../support/raw_client.ts";
@@ -31,11 +32,13 @@ async function eventually(check: () => void): Promise<void> {
 for (const model of TESTED_MODELS) {
   describe(`WebSockets under ${model.name}`, () => {
     const reported: TrivetError[] = [];
+    const warned: string[] = [];
     let server: Server;
 
     before(async () => {
       const onError = (error: TrivetError): void => void reported.push(error);
-      const options = { port: 0, hostname: "127.0.0.1", onListen: () => {}, onWarning: () => {}, onError };
+      const onWarning = ({ message }: Warning): void => void warned.push(message);
+      const options = { port: 0, hostname: "127.0.0.1", onListen: () => {}, onWarning, onError };
       server = await serveUnder(model, options, HANDLER).ready();
     });
 
@@ -47,6 +50,7 @@ for (const model of TESTED_MODELS) {
       const client = await connectRaw({ port: server.port });
       client.send(webSocketRequest(path, ...fieldLines));
       await client.receiveUntil((received) => received.includes("\r\n\r\n"), 10_000);
+      assert.match(client.received(), /^HTTP\/1\.1 101 /, [...reported, ...warned].join("\n"));
       return client;
     };
 
@@ -179,7 +183,7 @@ for (const model of TESTED_MODELS) {
       await client.receiveAll(10_000).catch(() => {});
       assert.notEqual(client.state, "open");
       const shown = new Set(show(framesOf(client.received())));
-      assert.deepEqual([...shown].sort(), ["ping ", "text tick"]);
+      assert.deepEqual([...shown].sort(), ["ping ", "text tick"], [...reported, ...warned].join("\n"));
       client.end();
       await client.closed();
       await eventually(() => assert.equal(server.stats().webSockets.open, 0));
