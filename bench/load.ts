@@ -11,7 +11,7 @@
  */
 
 import { buildPeers, type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
-import { findGenerators } from "./load/generators.ts";
+import { findGenerators, MAX_WARM_UPS } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
@@ -21,7 +21,7 @@ import { type Finding, problemsOf, sectionOf } from "./report.ts";
 import { findProgram, installPackages, NO_PACKAGES, RUNTIME_NAMES } from "./runtimes.ts";
 
 const CONTENDER_NAMES = Object.keys(CONTENDERS) as ContenderName[];
-/** Until then the compilers of Bun, which take longest, are at work on a handler of Hono. */
+/** Up to then the threads of compilers were seen at work on a handler of Hono, on all three runtimes. */
 const WARM_UP_REQUESTS = 200_000;
 /** Compilers are at work still, so that the figures of a quick run are not the ones to quote. */
 const QUICK = { rounds: 1, "warm-up": 0.4 };
@@ -82,7 +82,8 @@ await runProgram(OPTIONS, async (options, site) => {
     method: [
       `Medians of ${
         rounds * starts
-      } alternating rounds of ${seconds} s, after ${warmUpSeconds} s and ${method.warmUpRequests} requests of load,`,
+      } alternating rounds of ${seconds} s, after ${warmUpSeconds} s of load and then more, up to`,
+      `${MAX_WARM_UPS} times as long in all, until ${method.warmUpRequests} requests were answered,`,
       `of servers that were started ${
         starts === 1 ? "once" : `${starts} times`
       }, pinned to one processor where there are two.`,

@@ -53,7 +53,8 @@ const MIN_STEADY_SECONDS = 1;
 const MIN_PACE = 0.97;
 const PATIENCE_MS = 5_000;
 const ASK_DEADLINE_MS = 90_000;
-const MAX_WARM_UPS = 6;
+/** How often a warm-up is repeated at the most, where requests are slow. */
+export const MAX_WARM_UPS = 6;
 const SCRIPT = decodeURIComponent(new URL("wrk.lua", import.meta.url).pathname);
 
 /** Finds the load generators. The second one may be missing: then loads at a pace are left out. */

@@ -175,12 +175,11 @@ const WAIT_RULES = { delay: NUMBER_RULES.drainDelay, timeout: NUMBER_RULES.drain
  * @throws {RangeError} For a delay or a timeout out of its range.
  */
 export function resolveShutdown(
-  given: ShutdownOptions | undefined,
+  options: ShutdownOptions = {},
   { drainDelay, drainTimeout }: Pick<ResolvedOptions, "drainDelay" | "drainTimeout">,
 ): ResolvedShutdown {
-  const options = given ?? {};
-  if (typeof options !== "object" || given === null) {
-    throw wrongArgument("shutdown()", given, "options, such as shutdown({ timeout: 5000 })");
+  if (typeof options !== "object" || options === null) {
+    throw wrongArgument("shutdown()", options, "options, such as shutdown({ timeout: 5000 })");
   }
   rejectUnknown("option of shutdown()", options, [...Object.keys(WAIT_RULES), "closeIdle"]);
   const { delay = drainDelay, timeout = drainTimeout, closeIdle } = options;

@@ -154,7 +154,7 @@ class Adapter implements CrosswsAdapter {
       const given = await fetch(request, info);
       const found = hooksOf(request, given);
       if (found === undefined) return given;
-      given.body?.cancel().catch(() => {});
+      given?.body?.cancel().catch(() => {});
       return await this.#upgrade(request, info, found);
     };
   }

@@ -73,6 +73,13 @@ describe("an application that leaves hooks of crossws", () => {
     });
   }
 
+  test("on the request has a WebSocket where it returns nothing", async () => {
+    const { hooks, called } = notingHooks();
+    const { send } = await startMemoryServer(leaving(hooks, () => undefined));
+    assert.match((await send(webSocketRequest())).received(), /^HTTP\/1.1 101 /);
+    assert.deepEqual(called, ["open"]);
+  });
+
   for (const status of [302, 401, 403, 404, 500]) {
     test(`on the request refuses by a ${status} all the same`, async () => {
       const { hooks, called } = notingHooks();
