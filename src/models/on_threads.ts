@@ -9,6 +9,7 @@
 import type { AccessLogEntry } from "../api/access_log.ts";
 import type { TrivetError } from "../api/errors.ts";
 import { tellUser } from "../api/telling.ts";
+import type { ThreadOrders } from "../threads/handler_thread.ts";
 import { isFastResponseInstalled } from "../web/fast_response.ts";
 import type { EventDrivenScheduler } from "./event_driven.ts";
 import { HybridScheduler } from "./hybrid.ts";
@@ -58,10 +59,15 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
   const { options, module, threadEntry: entry, runtime, warnings } = parts;
   const { nativeRequest, handlerTimeout, maxRequestsPerThread: maxCallsPerThread, maxThreadMemory } = options;
   const callLimitMs = handlerTimeout === 0 ? 0 : CALL_LIMIT_FACTOR * handlerTimeout + CALL_LIMIT_EXTRA_MS;
-  const measuresDelay = options.metrics;
-  const rejectionsAreFatal = options.unhandledRejections === "fatal";
-  const fastResponse = isFastResponseInstalled();
-  const orders = { module: module!, nativeRequest, fastResponse, callLimitMs, rejectionsAreFatal, measuresDelay };
+  const orders: ThreadOrders = {
+    module: module!,
+    nativeRequest,
+    fastResponse: isFastResponseInstalled(),
+    callLimitMs,
+    halfCloseTimeoutMs: options.halfCloseTimeout,
+    rejectionsAreFatal: options.unhandledRejections === "fatal",
+    measuresDelay: options.metrics,
+  };
   if (maxThreadMemory > 0 && !runtime.limitsThreadMemory) {
     warnings.warn("thread-memory-unbounded", `maxThreadMemory has no effect: ${runtime.name} can't bound a thread.`);
   }

@@ -19,7 +19,7 @@ import type { Publication } from "../exchange/publication.ts";
 import { ProxyTrust } from "../exchange/proxy_trust.ts";
 import { TargetUriComposer } from "../http1/codec/request_target.ts";
 import { ResponseHeadBuilder } from "../http1/codec/response_head.ts";
-import { GoneClients } from "../http1/connection/gone_clients.ts";
+import { GoneClients } from "../exchange/gone_clients.ts";
 import { HeadParsers } from "../http1/connection/head_parsers.ts";
 import { timeoutsOf } from "../http1/connection/lifecycle.ts";
 import { OutboundSlab } from "../http1/connection/outbound.ts";

@@ -10,6 +10,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler } from "../api/handler.ts";
 import { DrainSignal } from "../exchange/drain_signal.ts";
+import { GoneClients } from "../exchange/gone_clients.ts";
 import { callHandler } from "../exchange/handler_call.ts";
 import type { WebSocketUpgrades } from "../exchange/exchange.ts";
 import { isPublicationBatch, type Publication, PublicationLink } from "../exchange/publication.ts";
@@ -54,6 +55,7 @@ export class HandlerHost implements HostLink {
   readonly toRequest: (source: RequestSource) => Request;
   readonly webSockets: HostedWebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
+  readonly goneClients: GoneClients;
   readonly #parent: ParentThread;
   readonly #clock: Clock;
   readonly #handler: Handler;
@@ -93,6 +95,7 @@ export class HandlerHost implements HostLink {
     this.#parent = parent;
     this.#clock = clock;
     this.streamShare = new TurnShare(clock);
+    this.goneClients = new GoneClients(clock, orders.halfCloseTimeoutMs);
     this.#handler = handler;
     this.#orders = orders;
     this.#claims = new Claims(orders.claims);

@@ -9,6 +9,7 @@
  */
 
 import { Exchange, type ExchangeOwner, type ExchangeResponder, type ExchangeServices } from "../exchange/exchange.ts";
+import { type GoneClients, type HalfClosed, PeerEnd } from "../exchange/gone_clients.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { toTrivetError, TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
@@ -25,12 +26,14 @@ import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
 export interface HostLink extends ExchangeServices {
+  /** Watches upgraded connections whose client may be gone. */
+  readonly goneClients: GoneClients;
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
 }
 
 /** One call on the thread's side. */
-export class HostedExchange implements ExchangeOwner, ExchangeResponder {
+export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClosed {
   readonly exchange: Exchange;
   readonly responder: ExchangeResponder = this;
   readonly services: ExchangeServices;
@@ -45,8 +48,10 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   /** The first turn of the response's stream. */
   #start: StreamStart | null = null;
   #sender: StreamSender | null = null;
-  /** After an upgrade: what the peer sends. */
+  /** After an upgrade: what the handler has, and what the peer sends of it. */
+  #upgraded: UpgradedConnection | null = null;
   #upgradedInput: ReceivedStream | null = null;
+  #peerEnd: PeerEnd | null = null;
 
   /**
    * @param call The call.
@@ -127,6 +132,15 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     if (!this.#isContentComplete) this.#skip();
   }
 
+  /** The event loop holds the streams of an upgraded connection all the time: only here it is known who else does. */
+  watchGone(nowMs: number): boolean {
+    const { readable, writable } = this.#upgraded!;
+    if (this.#sender!.isOver) return false;
+    if (nowMs < this.#peerEnd!.goneAtMs || readable.locked || writable.locked) return true;
+    writable.abort(new TrivetError("peer-disconnected", "The peer has gone away.")).catch(() => {});
+    return false;
+  }
+
   // What the exchange asks of its connection.
 
   demandContent(): void {
@@ -198,6 +212,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #endInput(trailers: readonly string[]): void {
     if (this.#upgradedInput !== null) {
       this.#upgradedInput.end();
+      this.#peerEnd = new PeerEnd(this.#link.goneClients);
+      this.#peerEnd.expect(this);
       return;
     }
     this.#isContentComplete = true;
@@ -334,7 +350,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#upgradedInput = input;
     const output = new TransformStream<Uint8Array, Uint8Array>();
     this.#sendFrom(output.readable.getReader(), [], null);
-    const connection: UpgradedConnection = {
+    const connection = this.#upgraded = {
       readable: input.readable,
       writable: output.writable,
       remoteAddr: this.remoteAddress,

@@ -131,6 +131,8 @@ export interface HandlerOrders {
   readonly fastResponse: boolean;
   /** Where a call that has not returned is cut short, on a runtime that can't be told so from outside; 0 is never. */
   readonly callLimitMs: number;
+  /** How long a client that has sent FIN counts as present. */
+  readonly halfCloseTimeoutMs: number;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */
   readonly rejectionsAreFatal: boolean;
   /** Whether it is measured how late the thread is. */

@@ -346,6 +346,27 @@ describe("what else crosses", () => {
     });
   }
 
+  for (const holds of [false, true]) {
+    const whose = holds ? "its handler holds, and which stays open" : "nothing holds: it is closed";
+    test(`that the client of an upgraded connection has sent FIN which ${whose}`, async () => {
+      const started = await start((_request, _place, info) => {
+        const { response, connection } = info.upgrade("echo");
+        connection.then(({ writable }) => holds && writable.getWriter());
+        return response;
+      }, { halfCloseTimeout: 1_000 });
+      const { server, clock } = started;
+      const peer = await started.send(get("/", "Connection: upgrade", "Upgrade: echo"));
+      await clock.advance(900);
+      peer.end();
+      await clock.advance(900);
+      assert.equal(server.stats().connections.open, 1);
+      await clock.advance(500);
+      assert.equal(server.stats().connections.open, holds ? 1 : 0);
+      await clock.advance(500);
+      assert.equal(kindsSent(started).includes("delivered"), !holds);
+    });
+  }
+
   test("that an upgraded connection is lost", async () => {
     let failure: unknown = null;
     const { send, clock } = await start((_request, _place, info) => {

@@ -96,6 +96,7 @@ describe("a thread that never lacks work", () => {
       nativeRequest: false,
       fastResponse: false,
       callLimitMs: 0,
+      halfCloseTimeoutMs: 1_000,
       rejectionsAreFatal: false,
       measuresDelay: false,
       claims: claims.words,

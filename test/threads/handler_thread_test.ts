@@ -46,6 +46,7 @@ function createBench(comes: Promise<void> | null = null) {
     nativeRequest: false,
     fastResponse: false,
     callLimitMs: 0,
+    halfCloseTimeoutMs: 1_000,
     rejectionsAreFatal: false,
     measuresDelay: false,
   };

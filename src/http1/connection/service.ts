@@ -12,7 +12,7 @@ import type { RequestHeadLimits } from "../codec/request_head.ts";
 import type { TargetUriComposer } from "../codec/request_target.ts";
 import type { ResponseHeadBuilder } from "../codec/response_head.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { GoneClients } from "./gone_clients.ts";
+import type { GoneClients } from "../../exchange/gone_clients.ts";
 import type { Observer } from "../../exchange/observer.ts";
 import type { Exchange, ExchangeServices } from "../../exchange/exchange.ts";
 import type { HeadParsers } from "./head_parsers.ts";

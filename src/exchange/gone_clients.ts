@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { Clock, Timer } from "../../runtime.ts";
+import type { Clock, Timer } from "../runtime.ts";
 
 /** A connection whose client has sent FIN. */
 export interface HalfClosed {
