@@ -357,6 +357,30 @@ describe("a lost event loop", () => {
     assert.equal(isReloaded, true);
   });
 
+  test("gets no answer of onError that is in its place, where errors have the same numbers", async () => {
+    const answers = [createGate<Response>(), createGate<Response>()];
+    let asked = 0;
+    const fails = (): never => {
+      throw new Error("secret");
+    };
+    const started = await start(fails, { loops: 2, onError: (_error, request) => request && answers[asked++].opened });
+    const { server, threads, clock, until, connectTo } = started;
+    connectTo(1).send(get());
+    await until(() => asked === 1);
+    threads[0].crash(boom);
+    await clock.advance(1_000);
+    await until(() => server.stats().loops === 2);
+    const peer = connectTo(2);
+    peer.send(get());
+    await until(() => asked === 2);
+    answers[0].open(text("of the client before"));
+    await clock.settle();
+    assert.equal(peer.received(), "");
+    answers[1].open(text("its own"));
+    await until(() => peer.received() !== "");
+    assert.equal(peer.received().split("\r\n\r\n")[1], "its own");
+  });
+
   test("has no active exchanges any more", async () => {
     const { server, threads, clock, connectTo } = await start(() => new Promise(() => {}));
     connectTo(1).send(get());

@@ -281,7 +281,7 @@ export class LoopThread {
         this.#counts = message.counts;
         return;
       case "error":
-        this.#answer(message);
+        this.#answer(thread, message);
         return;
       case "requests":
         this.#say({ kind: "requests-heard", count: message.entries.length });
@@ -297,11 +297,15 @@ export class LoopThread {
     }
   }
 
-  /** Calls the user's `onError` here, where the user has set it, and sends its response to the loop. */
-  #answer(message: FromLoop & { kind: "error" }): void {
+  /**
+   * Calls the user's `onError` here, where the user has set it, and sends its response to the thread that waits for it:
+   * one in the place of that numbers its errors anew.
+   */
+  #answer(thread: Thread, message: FromLoop & { kind: "error" }): void {
     const { onError, reportError } = this.#options;
     answerReport(message, onError, reportError).then((response) => {
-      this.#say({ kind: "response", reportId: message.reportId, response });
+      const answer: ToLoop = { kind: "response", reportId: message.reportId, response };
+      thread.post(answer);
     });
   }
 
