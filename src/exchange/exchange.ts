@@ -238,6 +238,11 @@ export class Exchange implements RequestSource {
     return this.head.contentLength === 0 || this.#trailers !== null;
   }
 
+  /** Why the content of the request does not come whole; `null` while it may. */
+  get contentError(): TrivetError | null {
+    return this.#contentError;
+  }
+
   /** The trailer section as it came; `null` while the content is not complete. */
   get trailerSection(): FieldSection | null {
     return this.head.contentLength === 0 ? EMPTY_FIELD_SECTION : this.#trailers;

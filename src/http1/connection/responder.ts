@@ -310,8 +310,10 @@ export class Responder implements ExchangeResponder {
     this.#wake();
   }
 
-  #failStream(error: TrivetError): TrivetError | null {
+  #failStream(streamError: TrivetError): TrivetError | null {
     const exchange = this.exchange!;
+    // What is made of content that the peer does not send whole fails with it, by whatever error it was wrapped in.
+    const error = exchange.contentError ?? streamError;
     const isOfHandler = error.blame === "handler";
     if (this.writer.headIsOut) {
       // What the stream gave before it failed still goes out.

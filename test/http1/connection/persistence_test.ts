@@ -197,6 +197,30 @@ describe("half-close", () => {
     assert.deepEqual(statuses(peer.received()), [400]);
   });
 
+  test("content that is cut off is the client's fault too where the response that is made of it fails", async () => {
+    const outcomes: string[] = [];
+    const { send, clock, server, reported } = await startMemoryServer((request, info) => {
+      info.completed.catch((error) => outcomes.push(error.code));
+      const content = request.body!.getReader();
+      // As fetch() gives the answer of a server that it sends the content on to: with an error of its own.
+      const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+        const { value } = await content.read().catch((cause) => {
+          throw new TypeError("terminated", { cause });
+        });
+        controller.enqueue(value!);
+      };
+      return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }));
+    });
+    const peer = await send(post("/", 10, "hello"));
+    peer.end();
+    await clock.settle();
+    assert.deepEqual(reported, []);
+    assert.deepEqual(server.stats().errors, { "message-incomplete": 1 });
+    assert.deepEqual(outcomes, ["message-incomplete"]);
+    assert.match(peer.received(), /^HTTP\/1.1 200 [^]*hello/);
+    assert.equal(peer.serverSide, "closed");
+  });
+
   test("an idle connection that ends is closed without a word", async () => {
     const { connect, clock, server } = await startMemoryServer(path);
     const peer = connect();
