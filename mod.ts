@@ -81,10 +81,13 @@ export { type Blame, type ErrorCode, TrivetError } from "./src/api/errors.ts";
 export { HttpResponse } from "./src/web/http_response.ts";
 
 /**
- * Serves HTTP with a handler. Returns the server at once; it listens when `ready()` resolves.
+ * Serves HTTP. Returns the server at once; it listens when `ready()` resolves.
  *
- * @param handler Answers each request.
- * @throws {TypeError} For a handler that is no function, an unknown option or one of the wrong type.
+ * @param served What answers each request: a handler; an application, which is an object of a class, or a function,
+ * that has a `fetch` and of which nothing else is read; or options that hold the handler as `fetch`, or name the module
+ * that has it, see {@linkcode ServeInit} and {@linkcode ServeModule}.
+ * @throws {TypeError} For a handler that is no function, an unknown option, one of the wrong type, or one that has no
+ * effect beside the others.
  * @throws {RangeError} For a number out of its range.
  *
  * @example The handler alone, at port 8000
@@ -93,6 +96,14 @@ export { HttpResponse } from "./src/web/http_response.ts";
  *
  * serve((request) => new Response(`Hello from ${request.url}`));
  * ```
+ */
+export function serve(served: Handler | HandlerObject | ServeInit | ServeModule): Server;
+/**
+ * Serves HTTP with options and a handler.
+ *
+ * @param options See {@linkcode ServeOptions}.
+ * @param handler Answers each request: a function, or an object such as the application of a framework.
+ * @throws {TypeError | RangeError} As without options.
  *
  * @example With options
  * ```ts
@@ -102,14 +113,6 @@ export { HttpResponse } from "./src/web/http_response.ts";
  * await server.ready();
  * await server.shutdown({ timeout: 1_000 });
  * ```
- */
-export function serve(handler: Handler): Server;
-/**
- * Serves HTTP with options and a handler.
- *
- * @param options See {@linkcode ServeOptions}.
- * @param handler Answers each request: a function, or an object such as the application of a framework.
- * @throws {TypeError | RangeError} As with a handler alone.
  *
  * @example An application
  * ```ts
@@ -127,19 +130,6 @@ export function serve(handler: Handler): Server;
  * ```
  */
 export function serve(options: ServeOptions, handler: Handler | HandlerObject): Server;
-/**
- * Serves HTTP with options that hold the handler as `fetch`, or name the module that has it.
- *
- * @param init See {@linkcode ServeInit} and {@linkcode ServeModule}.
- * @throws {TypeError | RangeError} As with a handler alone; also for an option that has no effect beside the others.
- */
-export function serve(init: ServeInit | ServeModule): Server;
-/**
- * Serves HTTP with an application: an object of a class, or a function, that has a `fetch`. Nothing else of it is read.
- *
- * @param application Answers each request.
- */
-export function serve(application: HandlerObject): Server;
 export function serve(first: Handler | HandlerObject | ServeOptions, second?: Handler | HandlerObject): Server {
   return createServer(detectRuntime(), THREAD_ENTRY, first, second);
 }

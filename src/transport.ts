@@ -39,7 +39,7 @@ export interface TlsIdentity {
   /** The private key of the first certificate. */
   readonly key: string;
   /** What the key is encrypted with, where it is. */
-  readonly passphrase?: string;
+  readonly passphrase?: string | undefined;
 }
 
 /** Whether clients show a certificate: they are not asked; they may show one; or those without one are refused. */
@@ -48,19 +48,19 @@ export type ClientCertificates = "no" | "optional" | "required";
 /** How to speak TLS. */
 export interface TlsOptions extends TlsIdentity {
   /** The authorities that sign the certificates of clients: in PEM, or the path of a file. Needed to ask for them. */
-  readonly ca?: string;
+  readonly ca?: string | undefined;
   /**
    * Whether clients are asked for a certificate. One that is shown must be signed by an authority of `ca`, or the
    * handshake fails, also where it is optional. Default "required" with `ca`, else "no".
    */
-  readonly requestCert?: ClientCertificates;
+  readonly requestCert?: ClientCertificates | undefined;
   /** The oldest version that is spoken, "TLSv1.2" or "TLSv1.3". Default "TLSv1.2". */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
   /**
    * Further certificates by the name that clients ask for (RFC 6066 section 3): "a.example", or "*.example" for all
    * names with one label more. Clients that ask for another name, or none, get the first certificate.
    */
-  readonly sni?: Readonly<Record<string, TlsIdentity>>;
+  readonly sni?: Readonly<Record<string, TlsIdentity>> | undefined;
 }
 
 /** What was agreed on in a TLS handshake. */

@@ -17,12 +17,12 @@ export type AccessLogFormat = "common" | "combined" | "json" | "short";
 /** A format, and where lines go. */
 export interface AccessLogOptions {
   /** Default `"combined"`; on a terminal `"short"`. */
-  readonly format?: AccessLogFormat;
+  readonly format?: AccessLogFormat | undefined;
   /**
    * The path of a file that lines are appended to. It is made if it is not there, and made anew when it was renamed or
    * removed. One that can't be opened fails the start with `log-failed`. Default: standard output.
    */
-  readonly file?: string;
+  readonly file?: string | undefined;
 }
 
 /**

@@ -24,19 +24,19 @@ export interface ShutdownOptions {
    * says `Connection: close`, while everything is accepted and answered. Make it longer than your load balancer takes
    * to notice. Default: the option `drainDelay`.
    */
-  readonly delay?: number;
+  readonly delay?: number | undefined;
   /**
    * Milliseconds, 0 to 2 147 483 647, after the delay, until what is still open is cut off. Default: the option
    * `drainTimeout`.
    */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /**
    * Closes connections that have no request in flight as soon as the delay is over, as Ctrl+C does. It ends a server at
    * once that only browsers hold open, and loses a request that is on its way just then, so that it is no choice behind
    * a proxy. Default false: a client that was not told keeps its connection for one more request, until
    * `keepAliveTimeout` or the deadline.
    */
-  readonly closeIdle?: boolean;
+  readonly closeIdle?: boolean | undefined;
 }
 
 /**

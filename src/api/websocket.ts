@@ -25,37 +25,37 @@ export interface WebSocketOptions {
    * The protocols that the server speaks, the preferred first, or a function that chooses one of those that the client
    * offers. Where none fits the connection has none. Default: none.
    */
-  readonly protocol?: string | readonly string[] | ((offered: readonly string[]) => string | undefined);
+  readonly protocol?: string | readonly string[] | ((offered: readonly string[]) => string | undefined) | undefined;
   /**
    * Pages of which origin may connect. Browsers let every page connect to every WebSocket, and send their cookies
    * along: where cookies or the network say who may do what, set it. `"same"`: pages of the host that is asked. A list:
    * origins such as `"https://a.example"`. A function is given the value of Origin, `null` where there is none, which
    * the others refuse with 403, and says at once whether it may. Default: any.
    */
-  readonly origin?: "same" | readonly string[] | ((origin: string | null) => boolean);
+  readonly origin?: "same" | readonly string[] | ((origin: string | null) => boolean) | undefined;
   /**
    * Compresses messages with permessage-deflate (RFC 7692) where the client offers it. Off by default: it costs memory
    * and time, and a secret that is compressed together with what an attacker has chosen can be guessed from its length.
    */
-  readonly compress?: boolean | WebSocketCompression;
+  readonly compress?: boolean | WebSocketCompression | undefined;
   /** Bytes of a message; a longer one closes the connection with 1009. 1 to 1 GiB, default 16 MiB. */
-  readonly maxMessageSize?: number;
+  readonly maxMessageSize?: number | undefined;
   /**
    * Bytes that may wait until the client takes them. A `send` beyond it, unless nothing else waits, cuts the connection
    * off. 1 to 1 GiB, default 16 MiB.
    */
-  readonly maxBufferedAmount?: number;
+  readonly maxBufferedAmount?: number | undefined;
   /** Milliseconds without anything from the client, after which it is sent a Ping; 0 for never. Default 30 000. */
-  readonly pingInterval?: number;
+  readonly pingInterval?: number | undefined;
   /** Milliseconds that a client may stay silent after a Ping, until it is cut off; 0 for no bound. Default 20 000. */
-  readonly pongTimeout?: number;
+  readonly pongTimeout?: number | undefined;
   /**
    * Milliseconds in which no message has come or gone, after which the connection is closed with 1001; 0 for never.
    * Default 3 600 000, an hour.
    */
-  readonly idleTimeout?: number;
+  readonly idleTimeout?: number | undefined;
   /** Milliseconds for the client to close the connection once it was told to; 0 for no bound. Default 10 000. */
-  readonly closeTimeout?: number;
+  readonly closeTimeout?: number | undefined;
 }
 
 /** How messages are compressed. */
@@ -64,18 +64,18 @@ export interface WebSocketCompression {
    * Whether a message may refer to those before it. They get smaller, for up to 300 KiB of memory a connection. Default
    * false.
    */
-  readonly contextTakeover?: boolean;
+  readonly contextTakeover?: boolean | undefined;
   /** Bytes from which on a message is compressed; shorter ones are sent as they are. 0 to 1 GiB, default 1024. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** The level of compression: from 1, the fastest, to 9, the smallest. Default 6, as zlib's. */
-  readonly level?: number;
+  readonly level?: number | undefined;
   /** The window of what the server sends: 2 to the power of it, in bytes. 9 to 15, default 15. */
-  readonly serverMaxWindowBits?: number;
+  readonly serverMaxWindowBits?: number | undefined;
   /**
    * The window of what the client sends, 9 to 15. Below 15, clients that can't be told of it send uncompressed. Default
    * 15.
    */
-  readonly clientMaxWindowBits?: number;
+  readonly clientMaxWindowBits?: number | undefined;
 }
 
 /** The two halves of an upgrade to WebSocket. */
@@ -275,11 +275,11 @@ export type WebSocketListener =
 /** How a listener is called. */
 export interface WebSocketListenerOptions {
   /** Once only. */
-  readonly once?: boolean;
+  readonly once?: boolean | undefined;
   /** Until it aborts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Makes no difference. */
-  readonly capture?: boolean;
+  readonly capture?: boolean | undefined;
   /** Makes no difference. */
-  readonly passive?: boolean;
+  readonly passive?: boolean | undefined;
 }

@@ -50,18 +50,20 @@ export interface CrosswsHooks {
 /** What {@linkcode crossws} can be told. */
 export interface CrosswsOptions {
   /** Hooks for all connections. */
-  readonly hooks?: CrosswsHooks;
+  readonly hooks?: CrosswsHooks | undefined;
   /** Gives the hooks of one connection, which are called behind those for all. */
-  readonly resolve?: (request: Request) => CrosswsHooks | undefined | Promise<CrosswsHooks | undefined>;
+  readonly resolve?: ((request: Request) => CrosswsHooks | undefined | Promise<CrosswsHooks | undefined>) | undefined;
   /** To which peers a peer publishes: those of the same name. Default: the path of the request. */
-  readonly getNamespace?: (request: Request) => string;
+  readonly getNamespace?: ((request: Request) => string) | undefined;
   /** Chooses one of the protocols that the client offers. */
-  readonly handleProtocols?: (
-    offered: Set<string>,
-    request: Request,
-  ) => string | false | null | undefined | Promise<string | false | null | undefined>;
+  readonly handleProtocols?:
+    | ((
+      offered: Set<string>,
+      request: Request,
+    ) => string | false | null | undefined | Promise<string | false | null | undefined>)
+    | undefined;
   /** Bounds, compression and origins, as `info.upgradeWebSocket` takes them. */
-  readonly webSocket?: Omit<WebSocketOptions, "protocol">;
+  readonly webSocket?: Omit<WebSocketOptions, "protocol"> | undefined;
 }
 
 /** The adapter. */

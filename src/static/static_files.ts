@@ -20,11 +20,11 @@ import { HttpResponse } from "../web/http_response.ts";
 /** What `staticFiles` can be told. */
 export interface StaticFilesOptions {
   /** What a folder is served as, where it has such a file. Default "index.html". */
-  readonly index?: string;
+  readonly index?: string | undefined;
   /** The field Cache-Control of every response with a file. Default: none, so that caches ask each time. */
-  readonly cacheControl?: string;
+  readonly cacheControl?: string | undefined;
   /** Answers what is not there, in place of a plain 404. */
-  readonly notFound?: Handler;
+  readonly notFound?: Handler | undefined;
 }
 
 /** Bytes of one read: what a socket is given at once. */

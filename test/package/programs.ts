@@ -145,8 +145,15 @@ const report: Promise<ShutdownReport> = server.shutdown({ timeout: 100 });
 const answer: Promise<Response> = server.fetch("/", { method: "POST", body: "hello" });
 const fetched: Promise<Response> = server.fetch(new Request("http://a.test/"));
 export { answer, fetched, report, stats };
+// What is undefined is not set, also for a compiler with exactOptionalPropertyTypes.
+const { PORT, CA }: { readonly PORT?: string; readonly CA?: string } = {};
+serve({ port: PORT, onError: undefined, minDataRate: { gracePeriod: undefined }, fetch: handler });
+serve({ tls: { cert: "cert.pem", key: "key.pem", ca: CA }, accessLog: { file: undefined } }, handler);
+server.shutdown({ timeout: undefined });
 // @ts-expect-error A port is a number or its digits.
 serve({ port: true }, handler);
+// @ts-expect-error Nor is it among the options that hold the handler.
+serve({ port: true, fetch: handler });
 
 // Where a type of the package is not known to the compiler it would be any, and this would compile.
 export function misuse(info: HandlerInfo): void {

@@ -18,7 +18,13 @@ const LINTERS = ["publint@0.3.25", "@arethetypeswrong/cli@0.18.5"];
 const TYPES_OF_NODE = "@types/node@20";
 const TYPES_OF_BUN = "@types/bun@1";
 
-const BASE_OPTIONS = { strict: true, noEmit: true, skipLibCheck: false, target: "es2022" };
+const BASE_OPTIONS = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noEmit: true,
+  skipLibCheck: false,
+  target: "es2022",
+};
 
 interface CompilerSetting {
   readonly name: string;
