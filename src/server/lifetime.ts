@@ -245,10 +245,9 @@ export class Lifetime {
   #beginStop(how: ResolvedShutdown): void {
     const isServing = this.#phase === "listening" || this.#phase === "announcing";
     if (how.closesIdle) this.#services.closeIdle();
-    if (isServing || !this.#isEnding) {
-      this.#services.announce();
-      this.#scheduler.announce?.(how);
-    }
+    if (isServing || !this.#isEnding) this.#services.announce();
+    // Other event loops that stop already hear of it too: idle connections may be closed now.
+    if (this.#phase !== "failing") this.#scheduler.announce?.(how);
     if (!this.#isEnding) this.#noteStop();
     if (!isServing) this.#abandonStart();
     else if (how.delayMs === 0) this.#empty();

@@ -464,6 +464,21 @@ describe("a graceful stop of several event loops", () => {
     assert.deepEqual(await report, { drained: 9, aborted: 0, durationMs: 2_000 });
   });
 
+  test("closes idle connections everywhere when a later call asks for that", async () => {
+    const started = await start(path);
+    const { server, clock, until } = started;
+    const idle = await sendToAll(started, get());
+    const report = server.shutdown();
+    await clock.settle();
+    assert.deepEqual(idle.map((peer) => peer.serverSide), ["open", "open", "open"]);
+    server.shutdown({ closeIdle: true });
+    await clock.settle();
+    assert.deepEqual(idle.map((peer) => peer.serverSide), ["ended", "ended", "ended"]);
+    for (const peer of idle) peer.end();
+    await until(() => server.stats().state === "stopped");
+    assert.deepEqual(await report, { drained: 3, aborted: 0, durationMs: 0 });
+  });
+
   test("cuts off everywhere at its deadline what is left", async () => {
     const started = await start(never);
     const peers = await sendToAll(started, get());
