@@ -648,6 +648,85 @@ describe("deadlines", () => {
     assert.equal(server.stats().connections.open, 0);
   });
 
+  test("a client that answers a Close gets no more time to take what stands before it", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, send } = await client({ closeTimeout: 8_000 });
+    peer.stopReading();
+    socket.send(new Uint8Array(1_000_000));
+    socket.close(1000);
+    await clock.advance(7_000);
+    await send(close(1000));
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(2_000);
+    assert.equal(peer.serverSide, "closed");
+  });
+
+  test("a client that has not answered a Ping has all its time to answer a Close", async () => {
+    const log: string[] = [];
+    const { client, clock, server } = await start((socket) => {
+      socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    });
+    const { socket, peer, send, shown } = await client({
+      pingInterval: 1_000,
+      pongTimeout: 1_000,
+      closeTimeout: 8_000,
+    });
+    await clock.advance(1_500);
+    socket.close(1000);
+    await clock.advance(7_000);
+    assert.deepEqual([peer.serverSide, shown()], ["open", ["ping ", "close 1000"]]);
+    await send(close(1000));
+    peer.end();
+    await clock.settle();
+    assert.deepEqual([log, server.stats().errors], [["close 1000 true"], {}]);
+  });
+
+  /** Ticks are an eighth of the shortest time, and a time begins with the next one. */
+  const TIMES: readonly {
+    readonly what: string;
+    readonly options: WebSocketOptions;
+    readonly atMs: number;
+    readonly act?: (socket: ServerWebSocket) => void;
+    readonly isSo: (client: Client) => boolean;
+  }[] = [
+    {
+      what: "a Ping is sent",
+      options: { pingInterval: 1_000 },
+      atMs: 1_125,
+      isSo: ({ shown }) => shown().at(-1) === "ping ",
+    },
+    {
+      what: "a client that does not answer it is cut off",
+      options: { pingInterval: 1_000, pongTimeout: 1_000 },
+      atMs: 1_125 + 1_125,
+      isSo: ({ peer }) => peer.serverSide === "closed",
+    },
+    {
+      what: "a connection without messages is closed",
+      options: { idleTimeout: 1_000 },
+      atMs: 1_125,
+      isSo: ({ shown }) => shown().at(-1) === "close 1001",
+    },
+    {
+      what: "a client that does not answer a Close is cut off",
+      options: { closeTimeout: 1_000 },
+      atMs: 1_125,
+      act: (socket) => socket.close(1000),
+      isSo: ({ peer }) => peer.serverSide === "closed",
+    },
+  ];
+  for (const { what, options, atMs, act, isSo } of TIMES) {
+    test(`${what} with the first tick behind its time`, async () => {
+      const { client, clock } = await start();
+      const one = await client(options);
+      act?.(one.socket);
+      await clock.advance(atMs - 1);
+      assert.equal(isSo(one), false);
+      await clock.advance(1);
+      assert.equal(isSo(one), true);
+    });
+  }
+
   const HELD_UP: Readonly<Record<string, (socket: ServerWebSocket) => void>> = {
     "that is closed has all its time to answer": (socket) => socket.close(1000),
     "that is sent something is not idle": (socket) => socket.send("used"),
