@@ -22,7 +22,7 @@ import type { OutgoingBatch } from "./batch.ts";
 import type { ReceivedCall } from "./call_message.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread, WantedContent } from "./protocol.ts";
-import { CreditAccount, ReceivedStream, StreamSender } from "./stream_link.ts";
+import { CreditAccount, creditFor, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
 export interface HostLink extends ExchangeServices {
@@ -204,7 +204,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
       return;
     }
     // Counted first: a reader that waits takes the buffer away.
-    this.#untakenBytes += bytes.byteLength;
+    this.#untakenBytes += creditFor(bytes);
     this.exchange.content.keep(bytes);
     this.#settleCredit();
   }

@@ -12,8 +12,15 @@ import type { TurnShare } from "../web/turn_share.ts";
 
 /** How many bytes may be on their way, or wait to be read, at the other thread: four reads of a socket. */
 export const CREDIT_BYTES: number = 256 * 1024;
+/** What a chunk takes of the credit beside its bytes, since it takes memory and time however small it is. */
+const CHUNK_BYTES = 100;
 /** Credit is given back in pieces of at least this size, so that a chunk does not cost two messages. */
 const MIN_GRANT_BYTES = CREDIT_BYTES / 4;
+
+/** What a chunk takes of the credit. */
+export function creditFor(bytes: Uint8Array): number {
+  return CHUNK_BYTES + bytes.byteLength;
+}
 
 /** Where a sender's chunks go. */
 export interface ChunkTarget {
@@ -60,7 +67,7 @@ export class StreamSender {
   /** Sends what was read before. */
   sendFirst(pieces: readonly Uint8Array[]): void {
     for (const bytes of pieces) {
-      this.#creditBytes -= bytes.byteLength;
+      this.#creditBytes -= creditFor(bytes);
       this.#target.chunk(bytes);
     }
   }
@@ -109,10 +116,11 @@ export class StreamSender {
       this.#fail(invalidPiece());
       return;
     }
-    // Counted first: the target may give the buffer away.
-    this.#creditBytes -= bytes.byteLength;
-    // An empty chunk would take no credit, so that nothing would bound how many wait.
-    if (bytes.byteLength > 0) this.#target.chunk(bytes);
+    if (bytes.byteLength > 0) {
+      // Counted first: the target may give the buffer away.
+      this.#creditBytes -= creditFor(bytes);
+      this.#target.chunk(bytes);
+    }
     if (this.#share.take()) this.#read();
     else this.#share.wait(() => this.#read());
   }
@@ -170,13 +178,13 @@ export class ReceivedStream {
         this.#controller = null;
         source.cancel(reason);
       },
-    }, new ByteLengthQueuingStrategy({ highWaterMark: CREDIT_BYTES }));
+    }, { highWaterMark: CREDIT_BYTES, size: creditFor });
   }
 
   /** A chunk came. */
   push(bytes: Uint8Array): void {
     if (this.#controller === null) return;
-    this.#queuedBytes += bytes.byteLength;
+    this.#queuedBytes += creditFor(bytes);
     this.#controller.enqueue(bytes);
   }
 

@@ -79,6 +79,21 @@ describe("content of a request on its way to a thread", () => {
     assert.equal(kindsOf(server, "from")[0], "demand");
   });
 
+  test("flows on in as many small pieces as the client likes, each of which takes more than its bytes", async () => {
+    const pieces = 4_000;
+    const server = await start(async (request) => text(String((await request.text()).length)));
+    const peer = await server.send(post("/", pieces));
+    for (let sent = 0; sent < pieces; sent++) {
+      peer.send("x");
+      // The piece leaves by itself when its promises have settled.
+      for (let turn = 0; turn < 10; turn++) await null;
+      if (sent % 100 === 0) await server.clock.settle();
+    }
+    await server.until(() => peer.received() !== "");
+    assert.equal(peer.received(), okText(String(pieces)));
+    assert.ok(kindsOf(server, "to").filter((kind) => kind === "chunk").length > pieces / 2);
+  });
+
   test("brings 100 (Continue) when the handler asks for it, and not before", async () => {
     const gate = createGate();
     const { send, until, clock } = await start(async (request) => {

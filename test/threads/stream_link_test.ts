@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CREDIT_BYTES, CreditAccount, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
+import { CREDIT_BYTES, CreditAccount, creditFor, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
 import { TurnShare } from "../../src/web/turn_share.ts";
 import { createRandom } from "../support/random.ts";
 
@@ -11,6 +11,11 @@ const KIB = 1024;
 const FREE = new TurnShare({ nowMs: () => 0, defer: () => {} });
 /** Credit is given back in pieces of at least this size. */
 const GRANT_BYTES = CREDIT_BYTES / 4;
+
+/** A chunk that takes so much of the credit: sizes are meant so where nothing else is said. */
+function chunkFor(credit: number): Uint8Array {
+  return new Uint8Array(credit - creditFor(new Uint8Array(0)));
+}
 
 /** Lets promises and streams come to rest. */
 async function settle(): Promise<void> {
@@ -27,12 +32,12 @@ function createSender() {
     cancel: (reason) => void cancelled.push(reason),
   });
   const sender = new StreamSender(stream.getReader(), FREE, {
-    chunk: (bytes) => said.push(bytes.byteLength),
+    chunk: (bytes) => said.push(creditFor(bytes)),
     end: () => said.push("end"),
     fail: (cause) => said.push(`fail: ${(cause as Error).message}`),
   });
   const give = async (...sizes: number[]): Promise<void> => {
-    for (const size of sizes) controller.enqueue(new Uint8Array(size));
+    for (const size of sizes) controller.enqueue(chunkFor(size));
     await settle();
   };
   return { sender, controller, said, cancelled, give };
@@ -41,54 +46,59 @@ function createSender() {
 describe("who sends a stream", () => {
   test("sends chunks as they are, as long as there is credit", async () => {
     const { said, give } = createSender();
-    await give(1, 70_000, 5);
-    await give(3);
-    assert.deepEqual(said, [1, 70_000, 5, 3]);
+    await give(101, 70_000, 105);
+    await give(103);
+    assert.deepEqual(said, [101, 70_000, 105, 103]);
   });
 
   const arithmetic: { name: string; give: number[]; grants: number[]; sent: number[] }[] = [
     {
       name: "the credit used up to the last byte is used up",
-      give: [CREDIT_BYTES - 1, 1, 1],
+      give: [CREDIT_BYTES - 200, 200, 200],
       grants: [],
-      sent: [CREDIT_BYTES - 1, 1],
+      sent: [CREDIT_BYTES - 200, 200],
     },
     {
       name: "one byte of credit is enough for a whole chunk",
-      give: [CREDIT_BYTES - 1, 100_000, 1],
+      give: [CREDIT_BYTES - 1, 100_000, 200],
       grants: [],
       sent: [CREDIT_BYTES - 1, 100_000],
     },
     {
       name: "a chunk larger than the credit is sent whole",
-      give: [10 * CREDIT_BYTES, 1],
+      give: [10 * CREDIT_BYTES, 200],
       grants: [],
       sent: [10 * CREDIT_BYTES],
     },
-    { name: "one byte granted lets one chunk go", give: [CREDIT_BYTES, 10, 10], grants: [1], sent: [CREDIT_BYTES, 10] },
+    {
+      name: "one byte granted lets one chunk go",
+      give: [CREDIT_BYTES, 200, 200],
+      grants: [1],
+      sent: [CREDIT_BYTES, 200],
+    },
     {
       name: "what was sent beyond the credit is owed first",
-      give: [CREDIT_BYTES + 1_000, 10],
+      give: [CREDIT_BYTES + 1_000, 200],
       grants: [400, 600],
       sent: [CREDIT_BYTES + 1_000],
     },
     {
       name: "what was sent beyond the credit and is granted lets the next go",
-      give: [CREDIT_BYTES + 1_000, 10, 10],
+      give: [CREDIT_BYTES + 1_000, 200, 200],
       grants: [400, 600, 10],
-      sent: [CREDIT_BYTES + 1_000, 10],
+      sent: [CREDIT_BYTES + 1_000, 200],
     },
     {
       name: "a grant for many lets many go",
-      give: [CREDIT_BYTES, 10, 20, 30, 40],
-      grants: [55],
-      sent: [CREDIT_BYTES, 10, 20, 30],
+      give: [CREDIT_BYTES, 200, 300, 400, 500],
+      grants: [550],
+      sent: [CREDIT_BYTES, 200, 300, 400],
     },
     {
       name: "credit that is not needed yet is kept",
-      give: [10, CREDIT_BYTES, 5, 5],
-      grants: [20],
-      sent: [10, CREDIT_BYTES, 5, 5],
+      give: [200, CREDIT_BYTES, 300, 300],
+      grants: [800],
+      sent: [200, CREDIT_BYTES, 300, 300],
     },
   ];
   for (const { name, give: sizes, grants, sent } of arithmetic) {
@@ -115,6 +125,14 @@ describe("who sends a stream", () => {
     await settle();
     await settle();
     assert.equal(pulls, CREDIT_BYTES / (64 * KIB) + 1);
+  });
+
+  test("sends few small chunks ahead, since each takes more memory than its bytes", async () => {
+    let sent = 0;
+    const stream = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(1)) });
+    new StreamSender(stream.getReader(), FREE, { chunk: () => sent++, end: () => {}, fail: () => {} });
+    for (let turns = 0; turns < 10; turns++) await settle();
+    assert.ok(sent > 1_000 && sent < CREDIT_BYTES / 50, `${sent}`);
   });
 
   test("fails at a chunk that has lost its memory while it was held", async () => {
@@ -148,13 +166,13 @@ describe("who sends a stream", () => {
 
   test("does not end before what it holds for want of credit has gone", async () => {
     const { sender, controller, said, give } = createSender();
-    await give(CREDIT_BYTES, 10);
+    await give(CREDIT_BYTES, 200);
     controller.close();
     await settle();
     assert.deepEqual(said, [CREDIT_BYTES]);
     sender.grant(10);
     await settle();
-    assert.deepEqual(said, [CREDIT_BYTES, 10, "end"]);
+    assert.deepEqual(said, [CREDIT_BYTES, 200, "end"]);
   });
 
   test("fails with a chunk that is not bytes, and cancels the stream", async () => {
@@ -168,7 +186,7 @@ describe("who sends a stream", () => {
 
   test("that is cancelled cancels the stream with the reason, and says nothing more", async () => {
     const { sender, said, cancelled, give } = createSender();
-    await give(CREDIT_BYTES, 10);
+    await give(CREDIT_BYTES, 200);
     const reason = new Error("enough");
     sender.cancel(reason);
     sender.cancel(new Error("again"));
@@ -188,12 +206,12 @@ describe("who sends a stream", () => {
 
   test("counts what was read before: it takes of the credit, and what comes behind waits", async () => {
     const { sender, said, give } = createSender();
-    sender.sendFirst([new Uint8Array(CREDIT_BYTES), new Uint8Array(10)]);
-    await give(5);
-    assert.deepEqual(said, [CREDIT_BYTES, 10]);
-    sender.grant(11);
+    sender.sendFirst([chunkFor(CREDIT_BYTES), chunkFor(200)]);
+    await give(150);
+    assert.deepEqual(said, [CREDIT_BYTES, 200]);
+    sender.grant(201);
     await settle();
-    assert.deepEqual(said, [CREDIT_BYTES, 10, 5]);
+    assert.deepEqual(said, [CREDIT_BYTES, 200, 150]);
   });
 
   test("takes a read that is under way for its first", async () => {
@@ -269,14 +287,14 @@ describe("a stream that comes from another thread", () => {
 
   test("gives nothing back for what nobody reads", async () => {
     const { received, credits } = createReceived();
-    for (let i = 0; i < 4; i++) received.push(new Uint8Array(GRANT_BYTES));
+    for (let i = 0; i < 4; i++) received.push(chunkFor(GRANT_BYTES));
     await settle();
     assert.deepEqual(credits, []);
   });
 
   test("gives back what was read", async () => {
     const { received, credits } = createReceived();
-    for (let i = 0; i < 4; i++) received.push(new Uint8Array(GRANT_BYTES));
+    for (let i = 0; i < 4; i++) received.push(chunkFor(GRANT_BYTES));
     await settle();
     const reader = received.readable.getReader();
     for (let i = 1; i <= 4; i++) {
@@ -292,8 +310,8 @@ describe("a stream that comes from another thread", () => {
     for (let i = 0; i < 8; i++) {
       const read = reader.read();
       await settle();
-      received.push(new Uint8Array(GRANT_BYTES / 2));
-      assert.equal((await read).value?.byteLength, GRANT_BYTES / 2);
+      received.push(chunkFor(GRANT_BYTES / 2));
+      assert.equal(creditFor((await read).value!), GRANT_BYTES / 2);
     }
     await settle();
     assert.deepEqual(credits, Array(4).fill(GRANT_BYTES));
@@ -301,7 +319,7 @@ describe("a stream that comes from another thread", () => {
 
   test("gives back a chunk that is larger than the credit", async () => {
     const { received, credits } = createReceived();
-    received.push(new Uint8Array(3 * CREDIT_BYTES));
+    received.push(chunkFor(3 * CREDIT_BYTES));
     await settle();
     assert.deepEqual(credits, []);
     await received.readable.getReader().read();
