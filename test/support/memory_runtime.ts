@@ -236,6 +236,10 @@ class MemoryConnection implements TransportConnection {
     return false;
   }
 
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.write(bytes.slice(start, end));
+  }
+
   writeAll(pieces: readonly Uint8Array[]): boolean {
     let isFree = false;
     for (const piece of pieces) isFree = this.write(piece);

@@ -10,6 +10,7 @@
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Clock, Runtime } from "../../runtime.ts";
 import type { TransportConnection } from "../../transport.ts";
+import { MIN_TEXT_CHARS, type TextHolder, TextStorage } from "./text_storage.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
@@ -41,11 +42,14 @@ export class OutboundSlab {
   bytes: Uint8Array = new Uint8Array(SLAB_BYTES);
   /** Bytes of it that are given away. */
   usedBytes = 0;
+  /** Where long text becomes bytes. */
+  readonly text: TextStorage;
   readonly #encodeUtf8: Runtime["encodeUtf8"];
 
   /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
   constructor(encodeUtf8: Runtime["encodeUtf8"]) {
     this.#encodeUtf8 = encodeUtf8;
+    this.text = new TextStorage(encodeUtf8);
   }
 
   /** Makes sure that so many contiguous bytes are free (at most the size of a slab). */
@@ -104,7 +108,7 @@ function writeLength(bytes: Uint8Array, start: number, length: number): number {
 }
 
 /** Gathers what one connection sends until it is flushed. */
-export class Outbound {
+export class Outbound implements TextHolder {
   readonly #transport: TransportConnection;
   readonly #slab: OutboundSlab;
   readonly #host: OutboundHost;
@@ -116,6 +120,8 @@ export class Outbound {
   #openStart = 0;
   #openEnd = 0;
   #gatheredBytes = 0;
+  /** Whether that storage is the one of long text, which others use next. */
+  #isBorrowed = false;
   #isFlushDue = false;
   /** Whether the transport holds more than it likes, until its next drain. */
   isCongested = false;
@@ -169,17 +175,49 @@ export class Outbound {
   }
 
   /**
-   * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is
-   * short and ASCII or bytes.
+   * Puts long text into bytes, for {@linkcode appendEncoded} with the head that names their number. Nothing else may be
+   * added in between.
    *
-   * @returns Whether it was added; else nothing was.
+   * @returns How many bytes it takes; -1 where its length is none for that, or the transport borrows no bytes.
    */
-  appendShaped(head: Uint8Array, content: string | Uint8Array): boolean {
+  encodeLong(text: string): number {
+    // Else it is given away in memory of its own, which the runtime's encoder makes without filling it first.
+    return this.#transport.writeBorrowed === undefined ? -1 : this.#slab.text.encode(text);
+  }
+
+  /** Adds a head, and the text that was encoded for it. */
+  appendEncoded(head: string): void {
+    const { text } = this.#slab;
+    const start = text.prependAscii(head);
+    if (start >= 0) {
+      this.#addText(start);
+      return;
+    }
+    this.appendLatin1(head);
+    this.#appendCopy(text.start);
+  }
+
+  /**
+   * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is
+   * text, short unless it is more than ASCII, or short bytes.
+   *
+   * @returns How many bytes of content were added; -1 where nothing was.
+   */
+  appendShaped(head: Uint8Array, content: string | Uint8Array): number {
     const isText = typeof content === "string";
+    if (isText && content.length >= MIN_TEXT_CHARS) {
+      const byteLength = this.encodeLong(content);
+      if (byteLength >= 0) {
+        const start = this.#slab.text.prepend(head, (bytes, at) => writeLength(bytes, at, byteLength));
+        if (start < 0) return -1;
+        this.#addText(start);
+        return byteLength;
+      }
+    }
     const length = content.length;
     const headBytes = head.byteLength;
     const neededBytes = headBytes + MAX_LENGTH_BYTES + (isText ? length * MAX_UTF8_BYTES_PER_CHAR : length);
-    if (neededBytes > SLAB_BYTES || (!isText && length > MAX_COPIED_BYTES)) return false;
+    if (neededBytes > SLAB_BYTES || (!isText && length > MAX_COPIED_BYTES)) return -1;
     this.#open(neededBytes);
     const slab = this.#slab;
     const start = slab.usedBytes;
@@ -189,12 +227,12 @@ export class Outbound {
       slab.usedBytes = contentStart;
       if (!slab.writeAscii(content)) {
         slab.usedBytes = start;
-        return false;
+        return -1;
       }
     } else slab.bytes.set(content, contentStart);
     slab.usedBytes = contentStart + length;
     this.#openEnd = slab.usedBytes;
-    return true;
+    return length;
   }
 
   /** Adds bytes, which belong to the transport from here on. */
@@ -225,10 +263,7 @@ export class Outbound {
       this.appendBytes(areBorrowed ? bytes.slice(start, end) : bytes.subarray(start, end));
       return this.flush();
     }
-    this.#host.counters.bytesSent += end - start;
-    if (!(areBorrowed ? transport.writeBorrowed!(bytes, start, end) : transport.write(bytes, start, end))) {
-      this.#congest();
-    }
+    this.#write(bytes, start, end, areBorrowed);
     return !this.isCongested;
   }
 
@@ -239,8 +274,9 @@ export class Outbound {
       const bytes = this.#openBytes;
       const start = this.#openStart;
       const end = this.#openEnd;
+      const isBorrowed = this.#isBorrowed;
       this.#releaseOpenPiece();
-      this.#write(bytes, start, end);
+      this.#write(bytes, start, end, isBorrowed);
       return !this.isCongested;
     }
     this.#closeOpenPiece();
@@ -282,16 +318,48 @@ export class Outbound {
     this.#releaseOpenPiece();
   }
 
+  keepText(): void {
+    this.#closeOpenPiece();
+  }
+
+  /** Adds the text that was encoded, whose head begins at `start`. It stays in its storage where it can leave at once. */
+  #addText(start: number): void {
+    const { text } = this.#slab;
+    const byteLength = text.end - start;
+    if (this.gatheredBytes > 0 || byteLength > MAX_JOINT_WRITE_BYTES) {
+      this.#appendCopy(start);
+      return;
+    }
+    text.holder = this;
+    this.#isBorrowed = true;
+    this.#openBytes = text.bytes;
+    this.#openStart = start;
+    this.#openEnd = text.end;
+  }
+
+  /** Adds a copy of the text that was encoded, from `start` on. */
+  #appendCopy(start: number): void {
+    const { bytes, end } = this.#slab.text;
+    this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
+  }
+
   /** An idle connection must not hold on to a slab that others have used up. */
   #releaseOpenPiece(): void {
+    if (this.#isBorrowed) {
+      this.#isBorrowed = false;
+      this.#slab.text.holder = null;
+    }
     this.#openBytes = NO_BYTES;
     this.#openStart = 0;
     this.#openEnd = 0;
   }
 
-  #write(bytes: Uint8Array, start: number, end: number): void {
+  #write(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): void {
+    const transport = this.#transport;
     this.#host.counters.bytesSent += end - start;
-    if (!this.#transport.write(bytes, start, end)) this.#congest();
+    if (!(areBorrowed ? transport.writeBorrowed!(bytes, start, end) : transport.write(bytes, start, end))) {
+      this.#congest();
+    }
   }
 
   /** The wait for the peer begins, for each write anew. */
@@ -319,7 +387,7 @@ export class Outbound {
     this.#sentPieces = end;
     this.#gatheredBytes -= jointBytes;
     if (end === first + 1) {
-      this.#write(pieces[first], 0, jointBytes);
+      this.#write(pieces[first], 0, jointBytes, false);
       return;
     }
     this.#host.counters.bytesSent += jointBytes;
@@ -347,7 +415,13 @@ export class Outbound {
 
   #closeOpenPiece(): void {
     if (this.#openEnd === this.#openStart) return;
-    this.#addPiece(this.#openBytes.subarray(this.#openStart, this.#openEnd));
+    const bytes = this.#openBytes;
+    if (this.#isBorrowed) {
+      this.#addPiece(bytes.slice(this.#openStart, this.#openEnd));
+      this.#releaseOpenPiece();
+      return;
+    }
+    this.#addPiece(bytes.subarray(this.#openStart, this.#openEnd));
     this.#openStart = this.#openEnd;
   }
 }

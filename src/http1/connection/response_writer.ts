@@ -266,6 +266,13 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const outbound = this.#outbound;
     let bytes: Uint8Array | null = null;
     if (typeof content === "string") {
+      const encodedBytes = isSent && !hasTrailers ? outbound.encodeLong(content) : -1;
+      if (encodedBytes >= 0) {
+        const framing = headBuilder.decideFraming(this, encodedBytes);
+        outbound.appendEncoded(this.#finishHead(source, framing, persists));
+        this.contentBytes = encodedBytes;
+        return;
+      }
       // Most text is ASCII, of which each char is a byte.
       if (isSent && !hasTrailers && headBuilder.contentLength === null) {
         const framing = headBuilder.decideFraming(this, content.length);
@@ -306,10 +313,11 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     if (this.minorVersion === 0 || statusText !== "") return false;
     const { headBuilder, clock } = this.#host;
     const start = headBuilder.shapes.startOf(status, fields, clock.dateLine);
-    if (start === null || !this.#outbound.appendShaped(start, content)) return false;
+    const contentBytes = start === null ? -1 : this.#outbound.appendShaped(start, content);
+    if (contentBytes < 0) return false;
     this.status = status;
     this.persists = true;
-    this.contentBytes = content.length;
+    this.contentBytes = contentBytes;
     return true;
   }
 

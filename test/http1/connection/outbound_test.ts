@@ -1,4 +1,7 @@
-/** What an upgraded connection hands over leaves behind what was gathered before, and as one write where it can. */
+/**
+ * What an upgraded connection hands over, and long text with its head, leave behind what was gathered before, and as one
+ * write where they can.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -9,13 +12,18 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const KIB = 1024;
 
+const createSlab = (): OutboundSlab =>
+  new OutboundSlab((text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written);
+
 /** An outbound, and the writes that its transport was given; it keeps up until told otherwise. */
-function createOutbound(takesBorrowed = true) {
+function createOutbound(takesBorrowed = true, slab = createSlab()) {
   const writes: string[] = [];
+  const sent: string[] = [];
   const peer = { keepsUp: true };
   const note = (kind: string) => (bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean => {
     const text = new TextDecoder().decode(bytes.subarray(start, end));
     writes.push(`${kind} ${text.length > 9 ? text.length : text}`);
+    sent.push(text);
     return peer.keepsUp;
   };
   const transport: Partial<TransportConnection> = {
@@ -26,13 +34,13 @@ function createOutbound(takesBorrowed = true) {
   const turnClock = new VirtualClock();
   const counters = { bytesSent: 0 };
   const outbound = new Outbound(transport as TransportConnection, {
-    slab: new OutboundSlab((text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written),
+    slab,
     clock: new CoarseClock(turnClock, [], () => {}),
     counters,
     turnClock,
     settings: { writeTimeoutMs: 0 },
   });
-  return { outbound, writes, peer, counters };
+  return { outbound, writes, sent, peer, counters };
 }
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -81,5 +89,108 @@ describe("bytes that are passed", () => {
     const { outbound, writes } = createOutbound(false);
     assert.equal(outbound.pass(bytesOf("lent"), 0, 4, true), true);
     assert.deepEqual(writes, ["write lent"]);
+  });
+});
+
+describe("long text", () => {
+  const ones = "1".repeat(4 * KIB);
+  const twos = "2".repeat(3 * KIB);
+
+  function add(outbound: Outbound, text: string): void {
+    assert.equal(outbound.encodeLong(text), text.length);
+    outbound.appendEncoded("head");
+  }
+
+  test("leaves with its head in one write of storage that is used again", () => {
+    const { outbound, writes, sent, counters } = createOutbound();
+    for (const text of [ones, twos]) {
+      add(outbound, text);
+      assert.equal(outbound.gatheredBytes, text.length + 4);
+      assert.equal(outbound.flush(), true);
+    }
+    assert.deepEqual(sent, [`head${ones}`, `head${twos}`]);
+    outbound.appendAscii("short");
+    outbound.flush();
+    assert.deepEqual(writes, ["borrowed 4100", "borrowed 3076", "write short"]);
+    assert.equal(counters.bytesSent, 7 * KIB + 13);
+  });
+
+  test("is as many bytes as its chars take in UTF-8, whatever they are", () => {
+    const chars = { "a": 1, "\xe9": 2, "\u20ac": 3, "\u{1f600}": 4, "\ud800": 3 };
+    for (const [char, byteLength] of Object.entries(chars)) {
+      const { outbound, sent } = createOutbound();
+      const text = char + "-".repeat(2 * KIB);
+      assert.equal(outbound.encodeLong(text), 2 * KIB + byteLength);
+      outbound.appendEncoded("");
+      outbound.flush();
+      assert.deepEqual(sent, [text.toWellFormed()]);
+    }
+  });
+
+  test("waits unchanged while other connections have long text", () => {
+    const slab = createSlab();
+    const congested = createOutbound(true, slab);
+    congested.peer.keepsUp = false;
+    congested.outbound.pass(bytesOf("-"), 0, 1, false);
+    const waiting = createOutbound(true, slab);
+    const other = createOutbound(true, slab);
+    add(congested.outbound, ones);
+    add(waiting.outbound, ones);
+    add(other.outbound, twos);
+    other.outbound.flush();
+    waiting.outbound.flush();
+    congested.outbound.drained();
+    congested.outbound.flush();
+    assert.deepEqual([congested.sent, waiting.sent, other.sent], [["-", `head${ones}`], [`head${ones}`], [
+      `head${twos}`,
+    ]]);
+    assert.deepEqual([waiting.writes, other.writes], [["write 4100"], ["borrowed 3076"]]);
+  });
+
+  test("leaves in order with what stands before and behind it", () => {
+    const { outbound, sent } = createOutbound();
+    add(outbound, ones);
+    outbound.appendAscii("between");
+    add(outbound, twos);
+    add(outbound, ones);
+    outbound.appendAscii("behind");
+    outbound.flush();
+    assert.equal(sent.join(""), `head${ones}betweenhead${twos}head${ones}behind`);
+  });
+
+  test("is no write of its own that is larger than others", () => {
+    const { outbound, writes, sent } = createOutbound();
+    const text = "\u20ac".repeat(30 * KIB);
+    assert.equal(outbound.encodeLong(text), 90 * KIB);
+    outbound.appendEncoded("head");
+    outbound.flush();
+    assert.equal(sent.join(""), `head${text}`);
+    assert.deepEqual(writes.map((write) => write.split(" ")[0]), ["write", "write"]);
+  });
+
+  test("has a head of any bytes and any length", () => {
+    for (const head of ["\xe9", "h".repeat(8 * KIB), "h".repeat(40 * KIB)]) {
+      const { outbound, sent } = createOutbound();
+      outbound.encodeLong(ones);
+      outbound.appendEncoded(head);
+      outbound.flush();
+      assert.equal(sent.join(""), (head === "\xe9" ? "\ufffd" : head) + ones);
+    }
+  });
+
+  test("stands behind a head of bytes, to which its length is added, unless that is too long", () => {
+    const { outbound, sent } = createOutbound();
+    assert.equal(outbound.appendShaped(bytesOf("length: "), ones), 4 * KIB);
+    assert.equal(outbound.appendShaped(new Uint8Array(16 * KIB), ones), -1);
+    outbound.flush();
+    assert.deepEqual(sent, [`length: 4096\r\n\r\n${ones}`]);
+  });
+
+  test("is left to its caller where it is shorter or longer, or the transport borrows no bytes", () => {
+    const { outbound } = createOutbound();
+    assert.equal(outbound.encodeLong("1".repeat(2 * KIB - 1)), -1);
+    assert.equal(outbound.encodeLong("1".repeat(64 * KIB + 1)), -1);
+    assert.equal(outbound.encodeLong("1".repeat(64 * KIB)), 64 * KIB);
+    assert.equal(createOutbound(false).outbound.encodeLong(ones), -1);
   });
 });

@@ -1,0 +1,111 @@
+/**
+ * Text that is longer than a few lines becomes bytes in storage that all connections share, on runtimes that take bytes
+ * only until they are written: none of it may be seen by another client, whoever reads how slowly.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { HttpResponse, serve } from "../../mod.ts";
+import type { Server } from "../../src/api/server.ts";
+import { connectRaw, type RawClient } from "../support/raw_client.ts";
+
+/** Around the bounds of that storage and of single writes. */
+const LENGTHS = [0, 47, 2_047, 2_048, 8_191, 10_923, 32_768, 65_300, 65_536, 65_537, 73_728, 200_000];
+/** By the bytes a char takes in UTF-8; of each pair of a surrogate alone, the bytes of U+FFFD. */
+const CHARS = ["a", "\xe9", "\u20ac", "\u{1f600}", "\ud800"];
+const KINDS = ["HttpResponse", "Response", "with a field of its own", "as HTML"];
+
+/** Text that shows where it is from. */
+function textOf(target: string): string {
+  const [, kind, length, char] = target.split("/").map(Number);
+  const unit = `${CHARS[char]}${kind}.`;
+  return unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
+}
+
+function handler(request: Request): Response {
+  const { pathname } = new URL(request.url);
+  const text = textOf(pathname);
+  switch (KINDS[Number(pathname.split("/")[1])]) {
+    case "HttpResponse":
+      return new HttpResponse(text);
+    case "Response":
+      return new Response(text);
+    case "as HTML":
+      return new Response(text, { headers: { "content-type": "text/html;charset=UTF-8" } });
+    default:
+      // A head that comes once: none of those that are kept.
+      return new HttpResponse(text, {
+        headers: { "x-of": `${pathname} ${"x".repeat(Number(pathname.at(-1)) * 1_000)}` },
+      });
+  }
+}
+
+/** What a client of these requests has received, with nothing but the lengths and the content of responses looked at. */
+function assertAnswered(client: RawClient, targets: readonly string[]): void {
+  const received = client.bytes();
+  let at = 0;
+  for (const target of targets) {
+    const headEnd = indexOf(received, "\r\n\r\n", at) + 4;
+    const head = new TextDecoder().decode(received.subarray(at, headEnd));
+    const expected = new TextEncoder().encode(textOf(target));
+    assert.match(head, /^HTTP\/1\.1 200 OK\r\n/, target);
+    assert.match(head, new RegExp(`\\r\\ncontent-length: ${expected.byteLength}\\r\\n`, "i"), target);
+    at = headEnd + expected.byteLength;
+    assert.ok(Buffer.from(received.subarray(headEnd, at)).equals(expected), `the content of ${target}`);
+  }
+  assert.equal(received.byteLength, at, "nothing behind the last response");
+}
+
+function indexOf(bytes: Uint8Array, text: string, from: number): number {
+  const found = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(text, from);
+  assert.notEqual(found, -1, "the end of a head");
+  return found;
+}
+
+const requests = (targets: readonly string[]): string =>
+  targets.map((target, at) => {
+    const isLast = at === targets.length - 1;
+    return `GET ${target} HTTP/1.1\r\nHost: a\r\n${isLast ? "Connection: close\r\n" : ""}\r\n`;
+  }).join("");
+
+describe("long text", () => {
+  let server: Server;
+  before(async () => {
+    server = await serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler).ready();
+  });
+  after(() => server.stop());
+
+  const connect = (): Promise<RawClient> => connectRaw({ port: server.port });
+
+  for (const [kind, name] of KINDS.entries()) {
+    test(`comes whole to clients that ask one request after the other: ${name}`, async () => {
+      for (const char of CHARS.keys()) {
+        // Asked for twice, since a head that has come before is kept.
+        const targets = LENGTHS.flatMap((length) => [`/${kind}/${length}/${char}`, `/${kind}/${length}/${char}`]);
+        const client = await connect();
+        client.send(requests(targets));
+        await client.receiveAll();
+        assertAnswered(client, targets);
+      }
+    });
+  }
+
+  test("comes whole to many clients at once, of whom some read late", async () => {
+    const plans = Array.from({ length: 24 }, (_, at) => ({
+      readsLate: at % 3 === 0,
+      targets: LENGTHS.map((length, step) => `/${(at + step) % KINDS.length}/${length}/${at % CHARS.length}`),
+    }));
+    const clients = await Promise.all(plans.map(async ({ readsLate, targets }) => {
+      const client = await connect();
+      if (readsLate) client.pause();
+      client.send(requests(targets));
+      return client;
+    }));
+    await Promise.all(clients.map((client, at) => plans[at].readsLate ? null : client.receiveAll()));
+    await Promise.all(clients.map((client) => {
+      client.resume();
+      return client.receiveAll();
+    }));
+    clients.forEach((client, at) => assertAnswered(client, plans[at].targets));
+  });
+});
