@@ -142,7 +142,7 @@ export function resolveOptions(options: ServeOptions, machine: Machine, models: 
     blockingPersists: options.keepAliveTimeout !== undefined,
     minDataRate: resolveNumbers("minDataRate.", rate, MIN_DATA_RATE_RULES) as { [K in keyof MinDataRate]: number },
     hostname: resolveHostname(options.hostname),
-    unix: resolveType("unix", options.unix, "string"),
+    unix: resolvePath(options.unix),
     unixMode: resolveMode(options.unixMode),
     fd: numbers.fd,
     reusePort: resolveType("reusePort", options.reusePort, "boolean") ?? false,
@@ -225,7 +225,21 @@ function resolveMode(mode: number | string | undefined): number | undefined {
 function resolveHostname(hostname: string | undefined): string | undefined {
   const given = resolveType("hostname", hostname, "string");
   if (given === undefined) return undefined;
+  if (/\/|^[^:]*:\d*$|\]:/.test(given)) {
+    throw wrongType("hostname", given, "an address or a name, without a scheme or a port");
+  }
   return /^\[[0-9a-f:.]+\]$/i.test(given) ? given.slice(1, -1) : given;
+}
+
+/** What no system can bind: it has room for a byte behind it. Node 20 would cut the path off and listen elsewhere. */
+const MAX_PATH_BYTES = 107;
+
+function resolvePath(path: string | undefined): string | undefined {
+  const given = resolveType("unix", path, "string");
+  if (given === undefined) return undefined;
+  const byteLength = new TextEncoder().encode(given).byteLength;
+  if (byteLength <= MAX_PATH_BYTES) return given;
+  throw new RangeError(`The option unix is ${byteLength} bytes long, allowed are ${MAX_PATH_BYTES} for a path.`);
 }
 
 function resolveModule(module: string | URL | undefined): string | undefined {

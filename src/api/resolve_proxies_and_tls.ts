@@ -107,8 +107,17 @@ function checkIdentity(option: string, identity: TlsIdentity): void {
 /** What is given may be a secret, and is not shown. */
 function checkText(option: string, given: unknown): void {
   if (typeof given === "string" && given !== "") return;
-  const got = given === undefined ? "missing" : given === "" ? "empty" : `of the type ${typeof given}`;
-  throw new TypeError(`The option ${option} is ${got}, expected is ${PEM_OR_PATH}.`);
+  // What readFileSync() gives without an encoding.
+  const isBytes = ArrayBuffer.isView(given);
+  const got = given === undefined
+    ? "missing"
+    : given === ""
+    ? "empty"
+    : isBytes
+    ? "bytes"
+    : `of the type ${typeof given}`;
+  const advice = isBytes ? ': read it as "utf8", or give its path' : "";
+  throw new TypeError(`The option ${option} is ${got}, expected is ${PEM_OR_PATH}${advice}.`);
 }
 
 function checkObject(option: string, given: unknown, allowed: string): void {

@@ -49,6 +49,9 @@ export function rejectWrongCall(first: unknown, second: unknown): void {
     );
   }
   if (isHandlerFirst && typeof second === "function") throw new TypeError("serve() got two handlers, expected one.");
+  if ([first, second].some(isPromise)) {
+    throw new TypeError("serve() got a promise, expected what it is of: serve(await app).");
+  }
   const isOptions = typeof first === "object" && first !== null;
   if (isOptions && second !== undefined && isFunction((first as Properties).fetch)) {
     throw new TypeError(
@@ -191,6 +194,11 @@ export function rejectIneffective(options: Properties, model: Model): void {
 
 function isFunction(value: unknown): boolean {
   return typeof value === "function";
+}
+
+/** Whether a value is awaited before it is of use. */
+export function isPromise(value: unknown): boolean {
+  return typeof value === "object" && value !== null && isFunction((value as Properties).then);
 }
 
 /** A value as messages name it. */

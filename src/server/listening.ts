@@ -80,7 +80,8 @@ export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, caus
     ? `the descriptor ${fd}`
     : unix ?? (hostname === undefined ? `port ${port}` : composeAuthority(hostname, port));
   const reason = reasonOf(cause);
-  const advice = ADVICE[String((cause as { code?: unknown } | null)?.code)];
+  const advices = unix === undefined ? PORT_ADVICE : PATH_ADVICE;
+  const advice = advices[String((cause as { code?: unknown } | null)?.code)];
   const message = `Can't listen at ${where}: ${reason}`;
   const text = advice === undefined ? message : `${message.replace(/\.$/, "")}. ${advice}`;
   const error = new TrivetError("listen-failed", text, { cause });
@@ -89,10 +90,19 @@ export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, caus
   return error;
 }
 
-/** What to do, by the code of the system. */
-const ADVICE: Readonly<Record<string, string>> = {
+/** What to do where a port can't be had, by the code of the system. */
+const PORT_ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: "Something listens there already: stop it, or choose another port, such as 0 for any that is free.",
-  EACCES: "Ports below 1024 need a privilege, and the path of a Unix domain socket a folder that can be written to.",
+  EACCES: "Ports below 1024 need a privilege.",
+  EADDRNOTAVAIL: "The hostname is an address of this machine; without one the server listens at every address.",
+  ENOTFOUND: "The hostname is an address of this machine; without one the server listens at every address.",
+};
+
+/** What to do where the path of a Unix domain socket can't be had. A folder that is missing is EACCES on Node. */
+const PATH_ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: "Something listens there already, or what is there is no socket: choose another path, or remove it.",
+  EACCES: "The folder of the path must be there, and must be one that can be written to.",
+  ENOENT: "The folder of the path must be there, and must be one that can be written to.",
 };
 
 /** The URL of an address. One at which every interface is meant can't be connected to by that name everywhere. */

@@ -9,7 +9,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { Handler, HandlerObject } from "../api/handler.ts";
 import { nameModule } from "../api/telling.ts";
-import { adviseNodeFramework, describeValue } from "../api/wrong_calls.ts";
+import { adviseNodeFramework, describeValue, isPromise } from "../api/wrong_calls.ts";
 import type { Clock, Runtime, Timer } from "../runtime.ts";
 
 /**
@@ -73,6 +73,7 @@ function describeExport(exported: unknown): string {
   if (advice !== null) return `exports ${advice}`;
   let found = `has ${describeValue(exported)} as its default export`;
   if (exported === undefined) found = "has no default export";
+  else if (isPromise(exported)) found = "has a promise as its default export, which has to be awaited";
   else if (typeof exported === "object" && exported !== null) found = "has a default export without a fetch function";
   return `${found}, expected export default { fetch }, with a function that takes a Request.`;
 }

@@ -48,6 +48,16 @@ describe("a call of serve() that was meant for another server says what to write
       ["./app.ts"],
       'serve() got "./app.ts", expected a handler, serve({ port: 8000 }, handler) or serve({ port: 8000, fetch }).',
     ],
+    [
+      "a promise of an application",
+      [Promise.resolve({ fetch: handler })],
+      "serve() got a promise, expected what it is of: serve(await app).",
+    ],
+    [
+      "options and a promise of a handler",
+      [{ port: 1 }, Promise.resolve(handler)],
+      "serve() got a promise, expected what it is of: serve(await app).",
+    ],
     ["Express", [express], wrapped("an Express application", "app")],
     ["Express with options", [{ port: 1 }, express], wrapped("an Express application", "app")],
     ["Koa", [new Koa()], wrapped("a Koa application", "app.callback()")],

@@ -473,6 +473,12 @@ describe("a command line that can't be done", () => {
       error: /has a default export without a fetch function, .* \[module-invalid\]$/,
     },
     {
+      name: "whose default export is still to come",
+      source: "export default Promise.resolve({ fetch() {} });",
+      code: 1,
+      error: /has a promise as its default export, which has to be awaited, expected .* \[module-invalid\]$/,
+    },
+    {
       name: "whose fetch is no function",
       source: 'export default { fetch: "it" };',
       code: 1,

@@ -83,6 +83,36 @@ describe("the options of a listener", () => {
     });
   }
 
+  for (
+    const [code, options, advice] of [
+      ["EACCES", { port: 80, hostname: "::" }, /Ports below 1024 need a privilege\.$/],
+      ["EADDRNOTAVAIL", { hostname: "192.0.2.1" }, /The hostname is an address of this machine; .*\.$/],
+      ["ENOTFOUND", { hostname: "no.test" }, /The hostname is an address of this machine; .*\.$/],
+      [
+        "EADDRINUSE",
+        { unix: "/run/app.sock" },
+        /, or what is there is no socket: choose another path, or remove it\.$/,
+      ],
+      ["EACCES", { unix: "/run/app.sock" }, /The folder of the path must be there, and must be one that .*\.$/],
+      ["ENOENT", { unix: "/run/app.sock" }, /The folder of the path must be there, and must be one that .*\.$/],
+    ] as const
+  ) {
+    const [where] = Object.values(options).slice(-1);
+    test(`${code} at ${where} says what to do`, async () => {
+      const hostname = "hostname" in options ? options.hostname : "::";
+      const { failure } = await listen(options, { [hostname]: code });
+      assert.match(failure?.message ?? "", advice);
+    });
+  }
+
+  test("a path that has no room in an address is refused, and not cut off", async () => {
+    await listen({ unix: `/${"x".repeat(106)}` });
+    await assert.rejects(listen({ unix: `/${"ü".repeat(54)}` }), {
+      name: "RangeError",
+      message: "The option unix is 109 bytes long, allowed are 107 for a path.",
+    });
+  });
+
   test("a socket that was handed over stands for an address", async () => {
     const { tried } = await listen({ fd: 3 });
     assert.deepEqual(tried.map(({ descriptor }) => descriptor), [3]);

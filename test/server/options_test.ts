@@ -71,6 +71,7 @@ const NUMBERS: readonly { name: string; allowed: string; tooLow: number; tooHigh
   { name: "maxRequestsPerThread", allowed: MAX_COUNT, tooLow: -1, tooHigh: 2 ** 31 },
 ];
 
+const ALLOWED_HOSTS = "an address or a name, without a scheme or a port";
 const ALLOWED_PATH = "a path in printable ASCII that begins with a slash";
 const ALLOWED_FORMATS = 'one of "short", "common", "combined", "json"';
 const ALLOWED_LOGS = "true, false, a format, an object with format and file, or a function";
@@ -81,6 +82,11 @@ const ALLOWED_PROXIES = '"loopback", a list of ranges such as "10.0.0.0/8", or a
 const OTHERS: readonly { name: string; value: unknown; shown: string; allowed: string }[] = [
   { name: "hostname", value: 1, shown: "1", allowed: "a string" },
   { name: "hostname", value: "", shown: '""', allowed: "a string that is not empty" },
+  { name: "hostname", value: "http://a.test", shown: '"http://a.test"', allowed: ALLOWED_HOSTS },
+  { name: "hostname", value: "a.test/", shown: '"a.test/"', allowed: ALLOWED_HOSTS },
+  { name: "hostname", value: "127.0.0.1:80", shown: '"127.0.0.1:80"', allowed: ALLOWED_HOSTS },
+  { name: "hostname", value: "localhost:", shown: '"localhost:"', allowed: ALLOWED_HOSTS },
+  { name: "hostname", value: "[::1]:80", shown: '"[::1]:80"', allowed: ALLOWED_HOSTS },
   { name: "unix", value: true, shown: "true", allowed: "a string" },
   { name: "unix", value: "", shown: '""', allowed: "a string that is not empty" },
   { name: "signal", value: {}, shown: "an object", allowed: "an AbortSignal" },
@@ -146,6 +152,11 @@ describe("an option about TLS or proxies", () => {
         "that is no text, which is not shown",
         { tls: { ...tls, key: 12345 } },
         "The option tls.key is of the type number, expected is text in PEM or the path of a file.",
+      ],
+      [
+        "that is bytes, as they are read from a file",
+        { tls: { ...tls, cert: new TextEncoder().encode("secret") } },
+        'The option tls.cert is bytes, expected is text in PEM or the path of a file: read it as "utf8", or give its path.',
       ],
       [
         "that is no text either, and not shown",
@@ -307,7 +318,7 @@ describe("the port as text, such as that of an environment variable", () => {
 
 describe("an IPv6 address to listen at", () => {
   for (
-    const [hostname, expected] of [["[::1]", "::1"], ["::1", "::1"], ["[::]", "::"], [
+    const [hostname, expected] of [["[::1]", "::1"], ["::1", "::1"], ["[::]", "::"], ["fe80::1%eth0", "fe80::1%eth0"], [
       "[FE80::1.2.3.4]",
       "FE80::1.2.3.4",
     ]]
