@@ -661,6 +661,30 @@ describe("deadlines", () => {
     assert.equal(peer.serverSide, "closed");
   });
 
+  test("a client that has closed, and does not take what stands before the answer, is cut off", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, send } = await client({ closeTimeout: 8_000 });
+    peer.stopReading();
+    socket.send(new Uint8Array(1_000_000));
+    await send(close(1000));
+    await clock.advance(7_000);
+    assert.equal(peer.serverSide, "open");
+    await clock.advance(2_000);
+    assert.equal(peer.serverSide, "closed");
+  });
+
+  test("a client that does not answer a Close in place of what can't be sent is cut off", async () => {
+    const { client, clock } = await start();
+    const { socket, peer, shown } = await client({ closeTimeout: 8_000 });
+    const unreadable = new Blob(["x"]);
+    unreadable.arrayBuffer = () => Promise.reject(new Error("It is gone."));
+    socket.send(unreadable);
+    await clock.advance(7_000);
+    assert.deepEqual([peer.serverSide, shown()], ["open", ["close 1011"]]);
+    await clock.advance(2_000);
+    assert.equal(peer.serverSide, "closed");
+  });
+
   test("a client that has not answered a Ping has all its time to answer a Close", async () => {
     const log: string[] = [];
     const { client, clock, server } = await start((socket) => {
