@@ -80,6 +80,12 @@ const ROWS: readonly Row[] = [
     first: (request) => void request.text().catch(() => {}),
     rest: "world",
   },
+  {
+    name: "PUT with content to come that the handler has thrown away",
+    input: withContent("PUT", 10, "hello"),
+    first: (request) => void request.body!.cancel(),
+    rest: "world",
+  },
   { name: "POST", input: post("/", 0) },
   { name: "POST with content", input: post("/", 5, "hello") },
   { name: "PATCH", input: withContent("PATCH", 5, "hello") },

@@ -291,6 +291,20 @@ describe("content of a request on its way to a thread", () => {
     });
   }
 
+  test("that a handler cancels holds the client up no longer, also before the handler has answered", async () => {
+    const gate = createGate();
+    const { send, until, clock } = await start(async (request) => {
+      await request.body?.cancel();
+      await gate.opened;
+      return text("ok");
+    });
+    const peer = await send(post("/", 200_000));
+    assert.equal(await sendWhileRead(peer, "x".repeat(10_000), 20, () => clock.settle()), 20);
+    gate.open();
+    await until(() => peer.received() !== "");
+    assert.equal(peer.received(), okText("ok"));
+  });
+
   test("that a handler cancels is thrown away, and the connection goes on", async () => {
     const { send, until } = await start(async (request) => {
       await request.body?.cancel();
