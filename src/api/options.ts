@@ -71,8 +71,8 @@ export interface ServeOptions {
    */
   readonly hostname?: string | undefined;
   /**
-   * The path of a Unix domain socket to listen at in place of TCP, of at most 107 bytes. A file that a killed server has left there is
-   * replaced unless something listens at it, and the file is removed at the end.
+   * The path of a Unix domain socket to listen at in place of TCP, of at most 107 bytes. A file that a killed server has
+   * left there is replaced unless something listens at it, and the file is removed at the end.
    */
   readonly unix?: string | undefined;
   /**
