@@ -126,18 +126,19 @@ function toNativeHeaders(fields: FieldSection): Headers {
  * that: on Deno each line that is added to one costs as much as there are lines in it.
  */
 function combinedLines(fields: FieldSection): [string, string][] {
-  const combined = new Map<string, string>();
-  const cookies: [string, string][] = [];
-  for (let i = 0; i < fields.count; i++) {
-    const name = fields.nameAt(i).toLowerCase();
-    const value = fields.valueAt(i);
-    const before = combined.get(name);
+  const lines: [string, string][] = [];
+  for (let i = 0; i < fields.count; i++) lines.push([fields.nameAt(i).toLowerCase(), fields.valueAt(i)]);
+  // Lines of one name stay in the order in which they came.
+  lines.sort((one, other) => one[0] < other[0] ? -1 : one[0] > other[0] ? 1 : 0);
+  let last = 0;
+  for (let i = 1; i < lines.length; i++) {
+    const [name, value] = lines[i];
     // RFC 9110 section 5.3: these lines alone must not be combined.
-    if (name === "set-cookie") cookies.push([name, value]);
-    else if (before === undefined) combined.set(name, value);
-    else combined.set(name, `${before}${name === "cookie" ? "; " : ", "}${value}`);
+    if (name !== lines[last][0] || name === "set-cookie") lines[++last] = lines[i];
+    else lines[last][1] += (name === "cookie" ? "; " : ", ") + value;
   }
-  return [...combined, ...cookies].sort(([one], [other]) => one < other ? -1 : one > other ? 1 : 0);
+  if (lines.length > 0) lines.length = last + 1;
+  return lines;
 }
 
 /** The name as the field section wants it. */
