@@ -120,6 +120,10 @@ export class Outputs {
     Promise.all(this.#all.map((output) => output.flushed())).then(() => this.#exit(code));
   }
 
+  exitOrAwaitChange(code: number): void {
+    this.exit(code);
+  }
+
   get #all(): Output[] {
     return [this.output, this.#errors, ...this.#logs];
   }

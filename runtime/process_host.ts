@@ -18,6 +18,9 @@ const errors = new Output(createWriter(2, () => process.stderr));
 /** Enough for Node to read one file on a busy machine. */
 const CHECK_TIMEOUT_MS = 5_000;
 
+/** Nothing is to be done then: a timer keeps the process alive. */
+const LONG_MS = 2 ** 31 - 1;
+
 /** The host of a runtime that has Node's `process`. */
 export class ProcessHost extends Outputs implements Host {
   readonly args: readonly string[];
@@ -68,6 +71,13 @@ export class ProcessHost extends Outputs implements Host {
         },
       );
     });
+  }
+
+  /** `bun --watch` is the program itself: what ends it ends the watching. */
+  override exitOrAwaitChange(code: number): void {
+    const isWatched = process.versions.bun !== undefined && process.execArgv.includes("--watch");
+    if (isWatched) setInterval(() => {}, LONG_MS);
+    else super.exitOrAwaitChange(code);
   }
 
   runWatched(args: readonly string[]): Promise<number> {

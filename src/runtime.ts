@@ -86,6 +86,11 @@ export interface Host {
   /** Ends the process, as soon as what was printed has left; a tenth of a second later if it does not. */
   exit(code: number): void;
   /**
+   * Ends the process of a program that has failed. Where the runtime watches it, and the watching would end with it, the
+   * process goes on instead until a file changes.
+   */
+  exitOrAwaitChange(code: number): void;
+  /**
    * The URL of the module that the program was started with; `null` where there is none, as for code of a command line.
    */
   readonly mainModule: string | null;

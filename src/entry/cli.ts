@@ -51,7 +51,7 @@ async function main(runtime: Runtime): Promise<void> {
     const url = (error as { url?: string }).url;
     const where = url === undefined ? [] : await explainLoadFailure((error as Error).cause, url, host);
     host.printError([`trivet: ${describe(error)}`, ...where].join("\n"));
-    host.exit(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
+    host.exitOrAwaitChange(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE);
   }
 }
 

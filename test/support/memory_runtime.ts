@@ -185,6 +185,7 @@ function createHost(printed: string[]): Host {
     exit: () => {},
     mainModule: null,
     workingFolder: "file:///",
+    exitOrAwaitChange: () => {},
     checkSyntax: () => Promise.resolve(null),
     runWatched: () => Promise.resolve(0),
   };
