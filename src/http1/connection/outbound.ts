@@ -199,7 +199,7 @@ export class Outbound implements TextHolder {
 
   /**
    * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is
-   * text, short unless it is more than ASCII, or short bytes.
+   * short bytes, short text of ASCII, or long text that {@linkcode encodeLong} takes.
    *
    * @returns How many bytes of content were added; -1 where nothing was.
    */
@@ -318,6 +318,7 @@ export class Outbound implements TextHolder {
     this.#releaseOpenPiece();
   }
 
+  /** See {@linkcode TextHolder.keepText}. */
   keepText(): void {
     this.#closeOpenPiece();
   }
