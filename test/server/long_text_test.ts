@@ -1,6 +1,6 @@
 /**
  * Text that is longer than a few lines becomes bytes in storage that all connections share, on runtimes that take bytes
- * only until they are written: none of it may be seen by another client, whoever reads how slowly.
+ * only until they are written: none of it may be seen by another client, however slowly one of them reads.
  */
 
 import assert from "node:assert/strict";
