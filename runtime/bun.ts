@@ -106,7 +106,9 @@ function responseContents(bun: BunGlobal, native: typeof Response): ResponseCont
   // An import of it would not load on other runtimes, and this file is loaded on each.
   const jsc = process.getBuiltinModule("bun:jsc") as { estimateShallowMemoryUsageOf?: (value: object) => number };
   const sizeOf = jsc?.estimateShallowMemoryUsageOf;
-  return sizeOf === undefined ? STREAMS_ONLY : createBunResponseContents(bun, sizeOf, native);
+  if (sizeOf === undefined) return STREAMS_ONLY;
+  const { isAscii, isUtf8 } = process.getBuiltinModule("node:buffer");
+  return createBunResponseContents({ peek: bun.peek, inspect: bun.inspect, isAscii, isUtf8 }, sizeOf, native);
 }
 
 function listen(bun: BunGlobal, options: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {

@@ -19,6 +19,9 @@ interface BunTools {
   /** What a promise has resolved to, if it has; else the promise. */
   peek(promise: Promise<unknown>): unknown;
   inspect(value: unknown): string;
+  /** Both of `node:buffer`. */
+  isAscii(bytes: Uint8Array): boolean;
+  isUtf8(bytes: Uint8Array): boolean;
 }
 
 /** Of `bun:jsc`: the bytes an object takes, without those of the objects it refers to. */
@@ -126,14 +129,14 @@ class BunResponseContents implements ResponseContents {
   #takeBytesOrText(response: Response, contentBytes: number): WholeContent | Promise<WholeContent> {
     const bytes = this.#settled(response.bytes());
     if (!(bytes instanceof Uint8Array)) return bytes;
-    const text = decodeStrictly(bytes);
-    const isAscii = text?.length === bytes.byteLength;
-    // Bun keeps a string as one byte for each char, or as two. Bytes of just that size are taken for text, which is
-    // sent as the same bytes.
-    if (text !== null && !isAscii && (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes)) {
-      return text;
+    if (!this.#bun.isUtf8(bytes)) return bytes;
+    if (!this.#bun.isAscii(bytes)) {
+      // Bun keeps a string as one byte for each char, or as two. Bytes of just that size are taken for text, which is
+      // sent as the same bytes.
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+      if (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes) return text;
     }
-    return text !== null && looksLikeMarkup(bytes) ? toSizedStream(new Blob([bytes])) : bytes;
+    return looksLikeMarkup(bytes) ? toSizedStream(new Blob([bytes])) : bytes;
   }
 
   /** Takes a Blob, a form, or what Bun makes a Blob of, such as a number. */
@@ -156,14 +159,6 @@ class BunResponseContents implements ResponseContents {
 
 function toSizedStream(blob: Blob): WholeContent {
   return { stream: blob.stream(), byteLength: blob.size };
-}
-
-function decodeStrictly(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return null;
-  }
 }
 
 /**

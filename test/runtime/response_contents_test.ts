@@ -5,6 +5,7 @@
  */
 
 import assert from "node:assert/strict";
+import { isAscii, isUtf8 } from "node:buffer";
 import { describe, test } from "node:test";
 import { createBunResponseContents, STREAMS_ONLY as BUN_STREAMS_ONLY } from "../../runtime/bun_responses.ts";
 import { createDenoResponseContents, STREAMS_ONLY as DENO_STREAMS_ONLY } from "../../runtime/deno_responses.ts";
@@ -91,14 +92,14 @@ describe("where a runtime has changed, only streams are used", () => {
   const inspect = (): string => "Response {}";
 
   test("Bun, when all objects have one size", () => {
-    assert.equal(createBunResponseContents({ peek, inspect }, () => 100, Response), BUN_STREAMS_ONLY);
+    assert.equal(createBunResponseContents({ peek, inspect, isAscii, isUtf8 }, () => 100, Response), BUN_STREAMS_ONLY);
   });
 
   test("Bun, when a tool throws", () => {
     const fail = (): never => {
       throw new Error("It is gone.");
     };
-    assert.equal(createBunResponseContents({ peek, inspect }, fail, Response), BUN_STREAMS_ONLY);
+    assert.equal(createBunResponseContents({ peek, inspect, isAscii, isUtf8 }, fail, Response), BUN_STREAMS_ONLY);
   });
 
   test("Deno, when a response has no symbols", () => {
