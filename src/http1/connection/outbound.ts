@@ -10,7 +10,7 @@
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Clock, Runtime } from "../../runtime.ts";
 import type { TransportConnection } from "../../transport.ts";
-import { MIN_TEXT_CHARS, type TextHolder, TextStorage } from "./text_storage.ts";
+import { MAX_UTF8_BYTES_PER_CHAR, MIN_TEXT_CHARS, type TextHolder, TextStorage } from "./text_storage.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
@@ -28,9 +28,6 @@ const MAX_COPIED_BYTES = 8 * 1024;
 const MAX_LENGTH_BYTES = 20;
 /** Shorter text is encoded char by char, which is faster than to call the encoder. */
 const MAX_LOOPED_CHARS = 48;
-
-/** Of a char code of a string. */
-const MAX_UTF8_BYTES_PER_CHAR = 3;
 
 const NO_BYTES = new Uint8Array(0);
 /** Stands for an empty list, so that an idle connection has none of its own; never written to. */

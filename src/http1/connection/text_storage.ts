@@ -1,9 +1,9 @@
 /**
  * Storage in which long text becomes bytes, with room for a head before it.
  *
- * It decides which text goes there, and that one connection has it at a time. New memory for each response would cost
- * more than everything else that is done for it; this is written over and over. It must not know what the text is, nor
- * how it is sent.
+ * It decides which text goes there, and that one connection has it at a time. New memory for each response can cost
+ * several times what encoding into it does; this is written over and over. It must not know what the text is, nor how it
+ * is sent.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import type { Runtime } from "../../runtime.ts";
 
 /** Shorter text is encoded behind its head, where many responses share memory that is given away. */
 export const MIN_TEXT_CHARS: number = 2 * 1024;
-/** Longer text has memory of its own: what reads and writes it costs more than memory then. */
+/** Longer text has memory of its own: the storage is three times as large as this, and is kept. */
 const MAX_CHARS = 64 * 1024;
 /** Of a char code of a string. */
-const MAX_UTF8_BYTES_PER_CHAR = 3;
+export const MAX_UTF8_BYTES_PER_CHAR: number = 3;
 /** Where the text begins. A head is put together in front of it, and needs that much for each char at most. */
 const TEXT_START = 16 * 1024;
 const MAX_HEAD_CHARS = TEXT_START / MAX_UTF8_BYTES_PER_CHAR;
