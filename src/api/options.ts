@@ -215,7 +215,10 @@ export interface ServeOptions {
    * bound. Beyond it the client gets a 408. Default 120 000.
    */
   readonly requestTimeout?: number | undefined;
-  /** Milliseconds for which a persistent connection waits for its next request; 0 for no bound. Default 75 000. */
+  /**
+   * Milliseconds for which a persistent connection waits for its next request, and one that a handler has upgraded for
+   * the handler to take one of its streams; 0 for no bound. Default 75 000.
+   */
   readonly keepAliveTimeout?: number | undefined;
   /**
    * Milliseconds for the handler to give a response, from its call on; then the client gets a 503. Default 0: no bound.

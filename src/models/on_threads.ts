@@ -65,6 +65,7 @@ function threadPartsFor(parts: ModelParts, size: number): ThreadPlacesOptions {
     fastResponse: isFastResponseInstalled(),
     callLimitMs,
     halfCloseTimeoutMs: options.halfCloseTimeout,
+    takeTimeoutMs: options.keepAliveTimeout,
     rejectionsAreFatal: options.unhandledRejections === "fatal",
     measuresDelay: options.metrics,
   };

@@ -56,6 +56,7 @@ export class HandlerHost implements HostLink {
   readonly webSockets: HostedWebSockets;
   readonly drainSignal: DrainSignal = new DrainSignal();
   readonly goneClients: GoneClients;
+  readonly takeTimeoutMs: number;
   readonly #parent: ParentThread;
   readonly #clock: Clock;
   readonly #handler: Handler;
@@ -96,6 +97,7 @@ export class HandlerHost implements HostLink {
     this.#clock = clock;
     this.streamShare = new TurnShare(clock);
     this.goneClients = new GoneClients(clock, orders.halfCloseTimeoutMs);
+    this.takeTimeoutMs = orders.takeTimeoutMs;
     this.#handler = handler;
     this.#orders = orders;
     this.#claims = new Claims(orders.claims);

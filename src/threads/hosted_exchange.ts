@@ -9,10 +9,9 @@
  */
 
 import { Exchange, type ExchangeOwner, type ExchangeResponder, type ExchangeServices } from "../exchange/exchange.ts";
-import { type GoneClients, type HalfClosed, PeerEnd } from "../exchange/gone_clients.ts";
+import type { GoneClients } from "../exchange/gone_clients.ts";
 import { type StreamRead, StreamStart } from "../web/stream_start.ts";
 import { toTrivetError, TrivetError } from "../api/errors.ts";
-import type { UpgradedConnection } from "../api/handler.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
 import type { Address, TlsInfo } from "../transport.ts";
@@ -21,19 +20,22 @@ import type { ResponseSource } from "../web/response_source.ts";
 import type { OutgoingBatch } from "./batch.ts";
 import type { ReceivedCall } from "./call_message.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
+import { HostedUpgrade } from "./hosted_upgrade.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread, WantedContent } from "./protocol.ts";
 import { CreditAccount, creditFor, ReceivedStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
 export interface HostLink extends ExchangeServices {
-  /** Watches upgraded connections whose client may be gone. */
+  /** Watches upgraded connections that nothing has taken, or whose client may be gone. */
   readonly goneClients: GoneClients;
+  /** How long a handler may take to take one; 0 is without a bound. */
+  readonly takeTimeoutMs: number;
   /** Opens the batch of this turn. */
   outgoing(): OutgoingBatch;
 }
 
 /** One call on the thread's side. */
-export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClosed {
+export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   readonly exchange: Exchange;
   readonly responder: ExchangeResponder = this;
   readonly services: ExchangeServices;
@@ -48,10 +50,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
   /** The first turn of the response's stream. */
   #start: StreamStart | null = null;
   #sender: StreamSender | null = null;
-  /** After an upgrade: what the handler has, and what the peer sends of it. */
-  #upgraded: UpgradedConnection | null = null;
-  #upgradedInput: ReceivedStream | null = null;
-  #peerEnd: PeerEnd | null = null;
+  /** After an upgrade: what the handler has. */
+  #upgraded: HostedUpgrade | null = null;
 
   /**
    * @param call The call.
@@ -132,15 +132,6 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
     if (!this.#isContentComplete) this.#skip();
   }
 
-  /** The event loop holds the streams of an upgraded connection all the time: only here it is known who else does. */
-  watchGone(nowMs: number): boolean {
-    const { readable, writable } = this.#upgraded!;
-    if (this.#sender!.isOver) return false;
-    if (nowMs < this.#peerEnd!.goneAtMs || readable.locked || writable.locked) return true;
-    writable.abort(new TrivetError("peer-disconnected", "The peer has gone away.")).catch(() => {});
-    return false;
-  }
-
   // What the exchange asks of its connection.
 
   demandContent(): void {
@@ -199,8 +190,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
   }
 
   #takeChunk(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#upgradedInput !== null) {
-      this.#upgradedInput.push(bytes);
+    if (this.#upgraded !== null) {
+      this.#upgraded.input.push(bytes);
       return;
     }
     // Counted first: a reader that waits takes the buffer away.
@@ -210,10 +201,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
   }
 
   #endInput(trailers: readonly string[]): void {
-    if (this.#upgradedInput !== null) {
-      this.#upgradedInput.end();
-      this.#peerEnd = new PeerEnd(this.#link.goneClients);
-      this.#peerEnd.expect(this);
+    if (this.#upgraded !== null) {
+      this.#upgraded.endInput();
       return;
     }
     this.#isContentComplete = true;
@@ -221,8 +210,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
   }
 
   #failInput(copy: ErrorCopy): void {
-    if (this.#upgradedInput !== null) {
-      this.#upgradedInput.fail(restoreError(copy));
+    if (this.#upgraded !== null) {
+      this.#upgraded.input.fail(restoreError(copy));
       return;
     }
     this.#isContentComplete = true;
@@ -347,22 +336,19 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder, HalfClo
       credit: (bytes) => this.#say("credit", bytes),
       cancel: (reason) => this.#say("cancel", copyError(reason)),
     });
-    this.#upgradedInput = input;
-    const output = new TransformStream<Uint8Array, Uint8Array>();
-    this.#sendFrom(output.readable.getReader(), [], null);
-    const connection = this.#upgraded = {
-      readable: input.readable,
-      writable: output.writable,
-      remoteAddr: this.remoteAddress,
-      localAddr: this.localAddress,
-    };
-    upgrade.resolve(connection);
+    const { readable, writable: output } = new TransformStream<Uint8Array, Uint8Array>();
+    this.#sendFrom(readable.getReader(), [], null);
+    const { remoteAddress: remoteAddr, localAddress: localAddr } = this;
+    const isOver = (): boolean => this.#sender!.isOver;
+    const { goneClients, takeTimeoutMs } = this.#link;
+    this.#upgraded = new HostedUpgrade({ remoteAddr, localAddr, input, output, takeTimeoutMs, isOver }, goneClients);
+    upgrade.resolve(this.#upgraded);
   }
 
   #abort(error: TrivetError): void {
     this.#start?.cancel(error);
     this.#sender?.cancel(error);
-    this.#upgradedInput?.fail(error);
+    this.#upgraded?.input.fail(error);
     this.exchange.abort(error);
   }
 }

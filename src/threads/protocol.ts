@@ -133,6 +133,8 @@ export interface HandlerOrders {
   readonly callLimitMs: number;
   /** How long a client that has sent FIN counts as present. */
   readonly halfCloseTimeoutMs: number;
+  /** How long a handler may take to take a connection that it has upgraded; 0 is without a bound. */
+  readonly takeTimeoutMs: number;
   /** Whether a rejection that nothing handles ends the thread; else it is told. */
   readonly rejectionsAreFatal: boolean;
   /** Whether it is measured how late the thread is. */

@@ -97,6 +97,7 @@ describe("a thread that never lacks work", () => {
       fastResponse: false,
       callLimitMs: 0,
       halfCloseTimeoutMs: 1_000,
+      takeTimeoutMs: 75_000,
       rejectionsAreFatal: false,
       measuresDelay: false,
       claims: claims.words,

@@ -47,6 +47,7 @@ function createBench(comes: Promise<void> | null = null) {
     fastResponse: false,
     callLimitMs: 0,
     halfCloseTimeoutMs: 1_000,
+    takeTimeoutMs: 75_000,
     rejectionsAreFatal: false,
     measuresDelay: false,
   };

@@ -191,9 +191,10 @@ export const READING: readonly ReadingRow[] = [
     name: "upgraded",
     activity: "upgraded",
     reads: "by-stream",
-    deadline: "none",
+    // For its handler to take it: what has taken it has deadlines of its own, if any.
+    deadline: "keep-alive",
     fin: "to-stream",
-    late: "never",
+    late: "abort",
     to: [LINGERING],
     with: [UPGRADED, ENDED],
   },
@@ -374,6 +375,11 @@ export class Lifecycle {
   /** So much time has passed that is not the peer's. */
   extendReading(elapsedMs: number): void {
     this.readingAtMs += elapsedMs;
+  }
+
+  /** Whoever has taken an upgraded connection decides how long it waits. */
+  unboundReading(): void {
+    this.readingAtMs = Infinity;
   }
 
   /** Lingering takes no longer than a server that drains can wait. */

@@ -79,6 +79,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
 
   takeBytes(receiver: ByteReceiver): ByteChannel {
     this.#receiver = receiver;
+    this.#life.unboundReading();
     // The bytes that came early are told when the receiver has the channel.
     queueMicrotask(() => this.#tellKept(receiver));
     return this;

@@ -98,6 +98,11 @@ export function lostBytes(): TrivetError {
   );
 }
 
+/** The error of a connection with which nobody does anything. */
+export function leftAlone(): TrivetError {
+  return new TrivetError("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
+}
+
 /** The error of a client that has sent FIN and is not there any more. */
 export function gone(): TrivetError {
   return new TrivetError("peer-disconnected", "The peer ended the connection and does not take the response.");

@@ -265,8 +265,9 @@ test("a client that has waited in line for more than half of halfCloseTimeout be
   }
 });
 
+const raw = get("/", "Connection: upgrade", "Upgrade: raw");
+
 describe("an upgraded connection whose client has sent FIN", () => {
-  const raw = get("/", "Connection: upgrade", "Upgrade: raw");
   const handlers: readonly { name: string; handler: Handler; closes: boolean }[] = [
     {
       name: "and whose handler ignores it",
@@ -300,6 +301,27 @@ describe("an upgraded connection whose client has sent FIN", () => {
       peer.end();
       await clock.advance(5_000);
       assert.equal(server.stats().connections.open, closes ? 0 : 1);
+    });
+  }
+});
+
+describe("an upgraded connection of which more came than is kept, so that FIN is not seen", () => {
+  for (const isTaken of [false, true]) {
+    const what = isTaken ? "stays open where its handler has taken a stream" : "is closed where its handler ignores it";
+    test(`${what} behind \`keepAliveTimeout\``, async () => {
+      const { send, clock, server } = await startMemoryServer((_request, info) => {
+        const { response, connection } = info.upgrade("raw");
+        connection.then((connection) => isTaken && connection.readable);
+        return response;
+      }, { keepAliveTimeout: 10_000 });
+      const peer = await send(raw);
+      await peer.send(new Uint8Array(200_000));
+      peer.end();
+      await clock.advance(9_900);
+      assert.equal(server.stats().connections.open, 1);
+      await clock.advance(2_000);
+      assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
+      assert.equal(server.stats().errors["handler-timeout"], isTaken ? undefined : 1);
     });
   }
 });

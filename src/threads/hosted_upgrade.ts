@@ -1,0 +1,90 @@
+/**
+ * A connection that has left HTTP, as the handler on a thread has it.
+ *
+ * It decides when a connection that its handler has dropped is closed: the event loop holds the streams all the time,
+ * so that only here it is known who else does. It must not know how bytes cross.
+ *
+ * @module
+ */
+
+import { TrivetError } from "../api/errors.ts";
+import type { UpgradedConnection } from "../api/handler.ts";
+import { type GoneClients, type HalfClosed, PeerEnd } from "../exchange/gone_clients.ts";
+import type { Address } from "../transport.ts";
+import type { ReceivedStream } from "./stream_link.ts";
+
+/** What there is of the connection on its thread. */
+export interface UpgradeParts {
+  readonly remoteAddr: Address;
+  readonly localAddr: Address;
+  /** What the peer sends. */
+  readonly input: ReceivedStream;
+  /** What the peer gets. */
+  readonly output: WritableStream<Uint8Array>;
+  /** How long the handler may take to take the connection; 0 is without a bound. */
+  readonly takeTimeoutMs: number;
+  /** Whether everything was sent that ever will be. */
+  isOver(): boolean;
+}
+
+/** One upgraded connection. */
+export class HostedUpgrade implements UpgradedConnection, HalfClosed {
+  readonly remoteAddr: Address;
+  readonly localAddr: Address;
+  readonly input: ReceivedStream;
+  readonly #output: WritableStream<Uint8Array>;
+  readonly #parts: UpgradeParts;
+  readonly #clients: GoneClients;
+  readonly #takeByMs: number;
+  #isTaken = false;
+  #peerEnd: PeerEnd | null = null;
+
+  /**
+   * @param parts What there is of it.
+   * @param clients Watches it while nothing has taken it, and once its client may be gone.
+   */
+  constructor(parts: UpgradeParts, clients: GoneClients) {
+    this.remoteAddr = parts.remoteAddr;
+    this.localAddr = parts.localAddr;
+    this.input = parts.input;
+    this.#output = parts.output;
+    this.#parts = parts;
+    this.#clients = clients;
+    this.#takeByMs = clients.nowMs() + (parts.takeTimeoutMs || Infinity);
+    clients.watch(this);
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    this.#isTaken = true;
+    return this.input.readable;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    this.#isTaken = true;
+    return this.#output;
+  }
+
+  /** The client has sent FIN. */
+  endInput(): void {
+    this.input.end();
+    this.#peerEnd = new PeerEnd(this.#clients);
+    this.#peerEnd.expect(this);
+  }
+
+  watchGone(nowMs: number): boolean {
+    if (this.#parts.isOver()) return false;
+    if (this.#peerEnd === null) {
+      if (this.#isTaken) return false;
+      if (nowMs < this.#takeByMs) return true;
+      this.#abort("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
+      return false;
+    }
+    if (nowMs < this.#peerEnd.goneAtMs || this.input.readable.locked || this.#output.locked) return true;
+    this.#abort("peer-disconnected", "The peer has gone away.");
+    return false;
+  }
+
+  #abort(code: "handler-timeout" | "peer-disconnected", message: string): void {
+    this.#output.abort(new TrivetError(code, message)).catch(() => {});
+  }
+}
