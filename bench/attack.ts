@@ -4,8 +4,6 @@
  * Usage: `deno task attack`, or `deno run -A bench/attack.ts [--quick] [--runtime=deno,bun,node] [--case=TEXT]
  * [--name=attack]`, where the text is a part of the titles of the cases that are run. It fails when something was
  * violated. It needs Linux.
- *
- * @module
  */
 
 import { ATTACKS } from "./attack/attack_cases.ts";

@@ -1,9 +1,6 @@
 /**
- * The chart of every program: groups of marks, one mark for each runtime, with a note at the right of each.
- *
- * A mark is a bar from the chart's base to a figure, or a line between two figures, with a stroke where a third one is.
- *
- * @module
+ * The chart of every program: groups of marks, one for each runtime with a note at its right: a bar from the chart's
+ * base to a figure, or a line between two figures, with a stroke where a third one is.
  */
 
 export interface Chart {

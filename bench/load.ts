@@ -6,11 +6,9 @@
  * as of another commit is measured in the same rounds. Results are written when a name is given; with `--add` those of
  * earlier runs of that name stay, so that parts can be measured one after another. It fails when a response of any
  * contender was wrong. It needs Linux and wrk.
- *
- * @module
  */
 
-import { buildPeers, type ContenderName, contenderOf, CONTENDERS } from "./load/contenders.ts";
+import { buildPeers, type ContenderName, CONTENDERS } from "./load/contenders.ts";
 import { findGenerators, MAX_WARM_UPS } from "./load/generators.ts";
 import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
@@ -40,7 +38,7 @@ await runProgram(OPTIONS, async (options, site) => {
   const scenarios = SCENARIOS.filter((each) => selected.includes(each.name));
   const { wrk, h2load } = await findGenerators(root);
   const needed = new Set(scenarios.flatMap((each) => each.contenders).filter((each) => contenders.includes(each)));
-  const kinds = (kind: string) => [...needed].map(contenderOf).filter((each) => each.kind === kind);
+  const kinds = (kind: string) => [...needed].map((each) => CONTENDERS[each]).filter((each) => each.kind === kind);
   const peers = await buildPeers(kinds("peer").map(({ file }) => file), folder);
   const needsPackages = kinds("package").length > 0 || selected.some((each) => /^(hono|h3|ws)-/.test(each));
   const packages = needsPackages ? await installPackages(folder) : NO_PACKAGES;

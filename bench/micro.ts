@@ -4,8 +4,6 @@
  *
  * Usage: `deno run -A bench/micro.ts [filter]`, `bun bench/micro.ts [filter]` or `node bench/micro.ts [filter]` (Node
  * 22.18 or newer, which strips the types by itself), where the filter `allocations` is that of the latter.
- *
- * @module
  */
 
 import process from "node:process";

@@ -4,8 +4,6 @@
  * Usage: `deno task models [--quick] [--runtime=deno] [--experiment=latency,cpu,attack,overload]
  * [--model=blocking,pool-8,…] [--rounds=1] [--name=models]`. Of more rounds than one the middle one is shown. Results are
  * written when a name is given. It fails when an answer was wrong or a model could not be measured. It needs Linux.
- *
- * @module
  */
 
 import type { Mark } from "./chart.ts";
@@ -16,7 +14,6 @@ import {
   CLIENTS,
   COMPUTE_MS,
   type ContestantName,
-  contestantOf,
   CONTESTANTS,
   health,
   Lab,
@@ -96,7 +93,7 @@ const LATENCY: Plan = {
   async measure(lab, contestant) {
     await using server = await lab.start(contestant);
     const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
-    const ceiling = Math.min(CLIENTS, contestantOf(contestant).handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
+    const ceiling = Math.min(CLIENTS, CONTESTANTS[contestant].handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
     return [await lab.round(server, { waiting: WAITING }, times, { ceiling }, ["waiting"])];
   },
   figures: (round) => ({
@@ -296,7 +293,7 @@ await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, 
   const experiments = PLANS.filter(({ name }) => names.includes(name)).map((plan): Experiment => ({
     ...plan,
     cases: (quick ? plan.quick : plan.contestants).filter((name) => models.includes(name)).map((name) => ({
-      title: contestantOf(name).title,
+      title: CONTESTANTS[name].title,
       run: (runtime) => runCase(plan, name, labs.get(runtime.name)!),
     })),
   }));
@@ -329,7 +326,7 @@ await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, 
 });
 
 async function runCase({ measure, figures, mark }: Plan, name: ContestantName, lab: Lab): Promise<Trial[]> {
-  const { title } = contestantOf(name);
+  const { title } = CONTESTANTS[name];
   return (await measure(lab, name)).map((round) => ({
     title: round.case === "" ? title : `${title}, ${round.case}`,
     figures: figures(round),

@@ -1,8 +1,6 @@
 /**
- * Programs in processes of their own, such as a server under test: how they are started, spoken to in lines and ended, and
- * what Linux says of them, their time on processors and their memory.
- *
- * @module
+ * Programs in processes of their own: how they are started, spoken to in lines and ended, and what Linux says of
+ * them.
  */
 
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
@@ -104,7 +102,8 @@ export function startClient(file: string, ...args: readonly string[]): ChildProg
 export class ServerProcess extends ChildProgram {
   /** Where it listens. */
   port = 0;
-  readonly #clock: CpuClock = new CpuClock(this.pid);
+  readonly #seenNanoseconds = new Map<string, number>();
+  #endedNanoseconds = 0;
 
   /**
    * Starts a file of the folder `servers` and waits until it listens.
@@ -136,13 +135,39 @@ export class ServerProcess extends ChildProgram {
     return Object.assign(server, { port });
   }
 
-  /** The time all threads have had on a processor. */
-  cpuTime(): ReturnType<CpuClock["read"]> {
-    return this.#clock.read();
+  /**
+   * The time that its threads, and those of the processes it has started, have had on a processor, to the nanosecond, from
+   * `schedstat`, and what of it was spent in the system, to the nearest 10 ms. What a thread had that has ended counts as
+   * far as it was seen, so that the time never runs backwards.
+   */
+  cpuTime(): { seconds: number; systemSeconds: number } {
+    let ticks = 0;
+    for (const pid of familyOf(this.pid)) {
+      // The second field is the name of the program in parentheses, which may hold spaces; stime is the 15th.
+      ticks += Number(textOf(`${pid}/stat`).replace(/^.*\) /s, "").split(" ").at(12) ?? 0);
+      for (const task of tasksOf(pid)) {
+        const nanoseconds = Number(textOf(`${pid}/task/${task}/schedstat`).split(" ", 1)[0]);
+        const before = this.#seenNanoseconds.get(task) ?? 0;
+        // Another thread has got its number.
+        if (nanoseconds < before) this.#endedNanoseconds += before;
+        this.#seenNanoseconds.set(task, nanoseconds);
+      }
+    }
+    const nanoseconds = this.#seenNanoseconds.values().reduce((sum, each) => sum + each, this.#endedNanoseconds);
+    return { seconds: nanoseconds / 1e9, systemSeconds: ticks / TICKS_PER_SECOND };
   }
 
-  memory(): ReturnType<typeof memoryOf> {
-    return memoryOf(this.pid);
+  /**
+   * Its memory, and that of processes it has started: resident now, and the most since the start or since the peak was
+   * last forgotten. No number where it has ended; one that it has started may have ended, and has none.
+   */
+  memory(): { residentBytes: number; peakBytes: number } {
+    const bytesOf = (name: string) =>
+      familyOf(this.pid).reduce((sum, each) => {
+        const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(textOf(`${each}/status`))?.[1];
+        return sum + 1024 * Number(found ?? (each === this.pid ? NaN : 0));
+      }, 0);
+    return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
   }
 
   /** The names of its threads, and what its descriptors are of; of one that ends meanwhile it is not known. */
@@ -172,57 +197,11 @@ export class ServerProcess extends ChildProgram {
   }
 }
 
-/**
- * The time that the threads of a process and of those it has started have had on a processor, to the nanosecond, from
- * `schedstat`. What a thread had that has ended counts as far as it was seen, so that the time never runs backwards.
- */
-export class CpuClock {
-  readonly #pid: number;
-  readonly #seen = new Map<string, number>();
-  #endedNanoseconds = 0;
-
-  /** Looks at nothing yet. */
-  constructor(pid: number) {
-    this.#pid = pid;
-  }
-
-  /** Reads it: the time in all, and what of it was spent in the system, to the nearest 10 ms. */
-  read(): { seconds: number; systemSeconds: number } {
-    let ticks = 0;
-    for (const pid of familyOf(this.#pid)) {
-      // The second field is the name of the program in parentheses, which may hold spaces; stime is the 15th.
-      ticks += Number(textOf(`${pid}/stat`).replace(/^.*\) /s, "").split(" ").at(12) ?? 0);
-      for (const task of tasksOf(pid)) {
-        const nanoseconds = Number(textOf(`${pid}/task/${task}/schedstat`).split(" ", 1)[0]);
-        const before = this.#seen.get(task) ?? 0;
-        // Another thread has got its number.
-        if (nanoseconds < before) this.#endedNanoseconds += before;
-        this.#seen.set(task, nanoseconds);
-      }
-    }
-    const nanoseconds = this.#seen.values().reduce((sum, each) => sum + each, this.#endedNanoseconds);
-    return { seconds: nanoseconds / 1e9, systemSeconds: ticks / TICKS_PER_SECOND };
-  }
-}
-
 /** The time all processes of the machine together have had on its processors. */
 export function cpuSecondsOfMachine(): number {
   // user, nice, system, idle, iowait, irq, softirq; what a hypervisor took for itself is of no process.
   const [, user, nice, system, , , irq, softirq] = textOf("stat").split(/\s+/, 8).map(Number);
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
-}
-
-/**
- * The memory of a process, and of those it has started: resident now, and the most since the start or since the peak was
- * last forgotten. No number where the process has ended; one that it has started may have ended, and has none.
- */
-function memoryOf(pid: number): { residentBytes: number; peakBytes: number } {
-  const bytesOf = (name: string) =>
-    familyOf(pid).reduce((sum, each) => {
-      const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(textOf(`${each}/status`))?.[1];
-      return sum + 1024 * Number(found ?? (each === pid ? NaN : 0));
-    }, 0);
-  return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
 }
 
 /** A command whose process stays on the processors for the load; as it is where there is one processor. */

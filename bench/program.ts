@@ -1,8 +1,5 @@
 /**
- * What the programs of this folder have in common: options, a folder for a run's files, the runtimes, experiments made of
- * cases, and what is left of a run.
- *
- * @module
+ * What the programs of this folder have in common: options, a folder for a run's files, experiments, and the report.
  */
 
 import { parseArgs } from "node:util";

@@ -1,8 +1,4 @@
-/**
- * What a run has found, as Markdown with charts, and how figures are written.
- *
- * @module
- */
+/** What a run has found, as Markdown with charts, and how figures are written. */
 
 import type { Chart, Mark } from "./chart.ts";
 import { type BenchRuntime, RUNTIME_TITLES, type RuntimeName } from "./runtimes.ts";

@@ -1,7 +1,5 @@
 /**
  * The runtimes that are measured, what of Trivet runs on each, and the packages of npm that servers under test use.
- *
- * @module
  */
 
 import { runCommand } from "../scripts/command.ts";

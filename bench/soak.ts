@@ -4,8 +4,6 @@
  * Usage: `deno run -A bench/soak.ts [--quick] [--runtime=deno,bun,node] [--only=rounds,kills] [--case=hybrid]
  * [--rounds=100] [--seconds=60] [--name=soak]`. Results are written when a name is given. It fails when something was
  * violated. It needs Linux.
- *
- * @module
  */
 
 import { chosen, judge, runProgram } from "./program.ts";

@@ -1,8 +1,6 @@
 /**
- * The attacks: clients that starve others, more of them than there is room for, and handlers that compute, fail behind
- * their response, or eat memory.
- *
- * @module
+ * The attacks: clients that starve others, more of them than there is room for, and handlers that compute, fail
+ * behind their response, or eat memory.
  */
 
 import { setTimeout as rest } from "node:timers/promises";

@@ -1,8 +1,4 @@
-/**
- * Where an attack takes place: a server of its own, a client that behaves and is timed, and what the system says.
- *
- * @module
- */
+/** Where an attack takes place: a server of its own, a client that behaves and is timed, and what the system says. */
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";

@@ -1,9 +1,6 @@
 /**
- * Flows of requests and what becomes of them: when a request is due, on which connection it is sent and how its answer is
- * judged. A request's time begins when it is due, not when the client gets round to it: a server that holds up the client
- * hides nothing that way.
- *
- * @module
+ * Flows of requests and what becomes of them. A request's time begins when it is due, not when the client gets round
+ * to it: a server that holds up the client hides nothing that way.
  */
 
 import process from "node:process";

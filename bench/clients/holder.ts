@@ -5,8 +5,6 @@
  * slow ones, and `finish` completes every head and waits for the answers. Of `holder.ts <port> half` every other
  * connection is slow, and each has had one request answered; of `holder.ts <port> slow` all are slow from the start, and
  * one that the server has ended is opened anew.
- *
- * @module
  */
 
 import { obey } from "../servers/launch.ts";

@@ -1,8 +1,6 @@
 /**
- * A client that pipelines requests without pause and reads what comes, in a process of its own: `pipeliner.ts <port>
- * <connections> <seconds>` prints how many responses came, and how many connections the server has closed too early.
- *
- * @module
+ * A client that pipelines requests without pause, `pipeliner.ts <port> <connections> <seconds>`: it prints how many
+ * responses came, and how many connections the server has closed too early.
  */
 
 import { connect } from "node:net";

@@ -5,8 +5,6 @@
  * Told in lines: `open <port> <path> <count>` opens connections in place of those before; `echo <bytes> <window> <ms>`
  * keeps so many messages under way on each; `publish <bytes> <window> <ms>` sends on the first connection and counts what
  * comes on all; `stall <count>` stops reading so many.
- *
- * @module
  */
 
 import { connect, type Socket } from "node:net";

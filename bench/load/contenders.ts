@@ -1,8 +1,4 @@
-/**
- * Who is compared: each contender, and how its server is started on a runtime; servers in other languages are built first.
- *
- * @module
- */
+/** Who is compared, and how the server of each is started on a runtime; those in other languages are built first. */
 
 import { runCommand } from "../../scripts/command.ts";
 import { freePort } from "../../test/support/free_port.ts";
@@ -21,22 +17,17 @@ export interface Contender {
   readonly kind?: "trivet" | "before" | "package" | "peer";
 }
 
-type Responses = ServerLaunch["responses"];
-
-function trivet(title: string, responses: Responses, more: Partial<ServerLaunch> = {}): Contender {
-  return { title: `Trivet, ${title}`, kind: "trivet", file: "server.ts", launch: { responses, ...more } };
+function contender(
+  title: string,
+  launch: Contender["launch"],
+  kind?: Contender["kind"],
+  file = "server.ts",
+): Contender {
+  return { title, launch, kind, file };
 }
 
-function before(title: string, responses: Responses): Contender {
-  return { ...trivet(title, responses), title: `before, ${title}`, kind: "before" };
-}
-
-function other(title: string, launch: Partial<ServerLaunch>, kind?: "package"): Contender {
-  return { title, kind, file: "server.ts", launch };
-}
-
-function peer(title: string, file: string): Contender {
-  return { title, kind: "peer", file, launch: {} };
+function trivet(title: string, responses: ServerLaunch["responses"], more: Contender["launch"] = {}): Contender {
+  return contender(`Trivet, ${title}`, { responses, ...more }, "trivet");
 }
 
 /** Every contender, by the name that `--contender` selects. */
@@ -44,37 +35,33 @@ export const CONTENDERS = {
   "trivet": trivet("HttpResponse", "own"),
   "trivet-global": trivet("Response", "global"),
   "trivet-fast": trivet("Response with fast-response", "fast"),
-  "before": before("HttpResponse", "own"),
-  "before-global": before("Response", "global"),
-  "before-fast": before("fast-response", "fast"),
-  "native": other("the runtime's own", { serves: "own" }),
+  "before": contender("before, HttpResponse", { responses: "own" }, "before"),
+  "before-global": contender("before, Response", { responses: "global" }, "before"),
+  "before-fast": contender("before, fast-response", { responses: "fast" }, "before"),
+  "native": contender("the runtime's own", { serves: "own" }),
   "trivet-thread": trivet("one thread", "own", { options: { model: "hybrid", threads: 1 }, asModule: true }),
   "trivet-loops": trivet("2 loops", "own", { options: { loops: 2 }, asModule: true }),
-  "native-twice": other("the runtime's own, 2 processes or threads", { serves: "own" }),
-  "srvx": other("srvx, FastResponse", { serves: "srvx", responses: "srvx" }, "package"),
-  "srvx-global": other("srvx, Response", { serves: "srvx" }, "package"),
-  "hono": other("@hono/node-server", { serves: "hono" }, "package"),
-  "bare": { title: "bare sockets, HttpResponse", file: "bare.ts", launch: { responses: "own" } },
-  "bare-global": { title: "bare sockets, Response", file: "bare.ts", launch: {} },
-  "raw": { title: "raw TCP, fixed response", file: "raw.ts", launch: {} },
-  "beast": peer("Boost.Beast, asynchronous", "beast"),
-  "httplib": peer("cpp-httplib, 64 threads", "httplib"),
-  "go": peer("net/http of Go", "go"),
-  "nginx": peer("nginx, return 200", "nginx"),
-} as const satisfies Record<string, Contender>;
+  "native-twice": contender("the runtime's own, 2 processes or threads", { serves: "own" }),
+  "srvx": contender("srvx, FastResponse", { serves: "srvx", responses: "srvx" }, "package"),
+  "srvx-global": contender("srvx, Response", { serves: "srvx" }, "package"),
+  "hono": contender("@hono/node-server", { serves: "hono" }, "package"),
+  "bare": contender("bare sockets, HttpResponse", { responses: "own" }, undefined, "bare.ts"),
+  "bare-global": contender("bare sockets, Response", {}, undefined, "bare.ts"),
+  "raw": contender("raw TCP, fixed response", {}, undefined, "raw.ts"),
+  "beast": contender("Boost.Beast, asynchronous", {}, "peer", "beast"),
+  "httplib": contender("cpp-httplib, 64 threads", {}, "peer", "httplib"),
+  "go": contender("net/http of Go", {}, "peer", "go"),
+  "nginx": contender("nginx, return 200", {}, "peer", "nginx"),
+};
 
 export type ContenderName = keyof typeof CONTENDERS;
 
-export function contenderOf(name: ContenderName): Contender {
-  return CONTENDERS[name];
-}
-
 /** Whether a contender can be measured on a runtime, as far as it depends on what was found. */
 export function isThere(name: ContenderName, runtime: BenchRuntime, { packages, peers }: Found): boolean {
-  const { kind, file } = contenderOf(name);
+  const { kind, file } = CONTENDERS[name];
   if (kind === "package") return runtime.name === "node" && packages !== "";
   if (kind === "before") return runtime.trivetBefore !== null;
-  return kind !== "peer" || peers.commands[file] !== undefined;
+  return kind !== "peer" || peers.programs[file] !== undefined;
 }
 
 /** What was found beside the runtimes: the folder of packages, or nothing, and servers in other languages. */
@@ -93,10 +80,10 @@ export async function startContender(
   { packages, peers }: Found,
   patient = false,
 ): Promise<ServerProcess> {
-  const { file, launch: own, kind } = contenderOf(name);
+  const { file, launch: own, kind } = CONTENDERS[name];
   const { target, fields, content, isTls } = scenario;
   const sharedPort = kind === "peer" || name === "native-twice" ? freePort() : 0;
-  if (kind === "peer") return await ServerProcess.launchForeign(peers.commands[file]!(sharedPort), sharedPort);
+  if (kind === "peer") return await ServerProcess.launchForeign([peers.programs[file], `${sharedPort}`], sharedPort);
   const launch: Partial<ServerLaunch> = {
     trivet: (kind === "before" ? runtime.trivetBefore : runtime.trivet)!,
     patient,
@@ -118,8 +105,8 @@ export async function startContender(
 }
 
 export interface Peers {
-  /** The command for a port, by the file of the contender. */
-  readonly commands: Readonly<Record<string, (port: number) => string[]>>;
+  /** The program, which is told its port, by the file of the contender. */
+  readonly programs: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
   /** Those that are left out, and why. */
   readonly missing: readonly string[];
@@ -137,33 +124,19 @@ const TITLES: Readonly<Record<string, string>> = {
 export async function buildPeers(names: readonly string[], beside: string): Promise<Peers> {
   const folder = `${beside}/../trivet-bench-peers`;
   await Deno.mkdir(folder, { recursive: true });
-  const commands: Record<string, (port: number) => string[]> = {};
-  const versions: Record<string, string> = {};
+  const [programs, versions]: Record<string, string>[] = [{}, {}];
   const missing: string[] = [];
   const cwd = decodeURIComponent(new URL("../servers/peers", import.meta.url).pathname);
-  const options = { cwd, deadlineMs: BUILD_DEADLINE_MS };
+  const make = (target: string) =>
+    runCommand(["make", "--silent", `OUT=${folder}`, target], { cwd, deadlineMs: BUILD_DEADLINE_MS });
   for (const name of names) {
-    const title = TITLES[name];
-    const make = (target: string) => runCommand(["make", "--silent", `OUT=${folder}`, target], options);
     const { exitCode, output } = await make(`${folder}/${name}`);
     if (exitCode !== 0) {
-      missing.push(`${title} is left out, since it can't be built: ${output.trim().split("\n", 1)[0]}`);
+      missing.push(`${TITLES[name]} is left out, since it can't be built: ${output.trim().split("\n", 1)[0]}`);
       continue;
     }
-    commands[name] = name === "nginx" ? (port) => nginx(folder, port) : (port) => [`${folder}/${name}`, `${port}`];
-    versions[title] = /\d+[._]\d+([._]\d+)?/.exec((await make(`version-${name}`)).output)?.[0] ?? "";
+    programs[name] = `${folder}/${name}`;
+    versions[TITLES[name]] = /\d+[._]\d+([._]\d+)?/.exec((await make(`version-${name}`)).output)?.[0] ?? "";
   }
-  return { commands, versions, missing };
-}
-
-/** One worker that answers by itself and writes no log. */
-function nginx(folder: string, port: number): string[] {
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((each) => `${each}_temp_path ${folder};`);
-  Deno.writeTextFileSync(
-    `${folder}/nginx.conf`,
-    `daemon off; master_process off; error_log stderr; pid ${folder}/nginx.pid; events { worker_connections 20000; }
-    http { access_log off; keepalive_requests 1000000000; ${paths.join(" ")} default_type "text/plain;charset=UTF-8";
-    server { listen 127.0.0.1:${port}; location / { return 200 "Hello, world!"; } } }`,
-  );
-  return ["nginx", "-e", "stderr", "-c", `${folder}/nginx.conf`, "-p", folder];
+  return { programs, versions, missing };
 }

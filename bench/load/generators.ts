@@ -1,11 +1,7 @@
 /**
- * The load: `wrk`, as much as a server takes, `h2load`, so many requests a second, and a client of WebSockets, each in a
- * process of its own.
- *
- * It decides how a scenario is said to a load generator and reads what that found. Every response is checked for its
- * status, and all of them together for their number of bytes; in the warm-up, each for its content too.
- *
- * @module
+ * The load: `wrk`, as much as a server takes, `h2load`, so many requests a second, and a client of WebSockets. Every
+ * response is checked for its status, and all together for their number of bytes; in the warm-up, each for its
+ * content.
  */
 
 import { runCommand } from "../../scripts/command.ts";

@@ -1,8 +1,4 @@
-/**
- * The handler that a server is told to serve, as a module that every thread and every process can load.
- *
- * @module
- */
+/** The handler that a server is told to serve, as a module that every thread and every process can load. */
 
 import { readLaunch } from "../servers/launch.ts";
 import { upgradeWithBun, upgradeWithDeno, upgradeWithTrivet } from "../servers/websocket.ts";

@@ -1,10 +1,6 @@
 /**
- * The handlers that are measured, written once for every server that takes fetch handlers.
- *
- * They decide what a request costs beside the server and must not know which server calls them: which class of response
- * they make is said to them. Nothing in them is prepared for the benchmark's own requests.
- *
- * @module
+ * The handlers that are measured, for every server that takes fetch handlers. They must not know which server calls
+ * them, and nothing in them is prepared for the benchmark's own requests.
  */
 
 // deno-lint-ignore-file no-explicit-any -- the types of the packages of npm are not here

@@ -1,14 +1,10 @@
-/**
- * Measures the contenders of one scenario on one runtime, in turn and more than once.
- *
- * @module
- */
+/** Measures the contenders of one scenario on one runtime, in turn and more than once. */
 
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { pin, type ServerProcess } from "../processes.ts";
 import { countEach, type Finding, messageOf } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { type ContenderName, contenderOf, type Found, isThere, startContender } from "./contenders.ts";
+import { type ContenderName, CONTENDERS, type Found, isThere, startContender } from "./contenders.ts";
 import { type Generator, type GeneratorPlace, type LoadResult, openGenerator } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";
 
@@ -53,7 +49,7 @@ const PATIENCE_MS = 5_000;
  */
 export async function measureScenario(scenario: Scenario, runtime: BenchRuntime, method: Method) {
   const all = contendersOf(scenario, runtime, method).map((contender): Measurement => {
-    const found = { of: scenario.name, runtime: runtime.name, title: contenderOf(contender).title, contender };
+    const found = { of: scenario.name, runtime: runtime.name, title: CONTENDERS[contender].title, contender };
     return { ...found, figures: {}, rounds: [], residentBytes: 0, shares: [], problems: [] };
   });
   for (let start = 0; start < method.starts; start++) {
@@ -96,7 +92,7 @@ async function launch(found: Measurement, scenario: Scenario, runtime: BenchRunt
   let generator: Generator | undefined;
   try {
     generator = await openGenerator(server.port, scenario, method);
-    const requests = contenderOf(found.contender).kind === "peer" ? 0 : method.warmUpRequests;
+    const requests = CONTENDERS[found.contender].kind === "peer" ? 0 : method.warmUpRequests;
     found.problems.push(...generator.problems, ...await generator.warmUp(method.warmUpSeconds, requests));
     // Not before: code is compiled beside the server while it warms up.
     if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
@@ -121,7 +117,7 @@ async function lookAtLast(found: Measurement, server: ServerProcess, scenario: S
   found.residentBytes = server.memory().residentBytes;
   if (scenario.isSpread) found.shares = await sharesOf(server.port, SPREAD_CONNECTIONS);
   // Others print what a peer that goes away has done to them; Trivet has no reason to.
-  const isTrivet = contenderOf(found.contender).kind === "trivet";
+  const isTrivet = CONTENDERS[found.contender].kind === "trivet";
   if (isTrivet && server.printedErrors !== "") found.problems.push(`it printed: ${server.printedErrors}`);
 }
 

@@ -1,9 +1,5 @@
 /**
- * What is measured: the requests, the load, the answers that are expected, and who is compared.
- *
- * One table of values; nothing is run here.
- *
- * @module
+ * What is measured: the requests, the load, the answers that are expected, and who is compared. Nothing is run here.
  */
 
 import type { ContenderName } from "./contenders.ts";

@@ -1,14 +1,11 @@
 /**
- * What the loads found, as ratios and tables: it decides which contenders are set against each other.
- *
- * Ratios are taken within a round, whose loads ran one right after the other, and the median of them stands for all.
- *
- * @module
+ * What the loads found, as ratios and tables. Ratios are taken within a round, whose loads ran one right after the
+ * other, and the median of them stands for all.
  */
 
 import { figure, median, mib, type Section } from "../report.ts";
 import { RUNTIME_NAMES, RUNTIME_TITLES, type RuntimeName } from "../runtimes.ts";
-import { type ContenderName, contenderOf } from "./contenders.ts";
+import { type ContenderName, CONTENDERS } from "./contenders.ts";
 import type { Measurement, Round } from "./measure.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
 
@@ -68,7 +65,7 @@ const COMPARISONS: readonly Comparison[] = [
   {
     title: "CPU time per request: servers in other languages / Trivet",
     text: "One server in all columns, in the rounds of each runtime, against Trivet with HttpResponse.",
-    pairs: PEERS.map((peer): Pair => [peer, "trivet", `, ${contenderOf(peer).title}`]),
+    pairs: PEERS.map((peer): Pair => [peer, "trivet", `, ${CONTENDERS[peer].title}`]),
   },
   {
     title: "CPU time per request: packages of npm / Trivet",

@@ -1,8 +1,6 @@
 /**
  * What is measured beside loads: a server at its start, with 10,000 connections or WebSockets, while a gigabyte goes
  * through it, and with WebSockets that stop reading.
- *
- * @module
  */
 
 import { setTimeout as rest } from "node:timers/promises";
@@ -12,7 +10,7 @@ import type { HolderReport } from "../clients/holder.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
 import { packagedModule } from "../runtimes.ts";
-import { type ContenderName, contenderOf, isThere, startContender } from "./contenders.ts";
+import { type ContenderName, CONTENDERS, isThere, startContender } from "./contenders.ts";
 import { askWebSockets, startWebSockets } from "./generators.ts";
 import { CHUNK, FLOOD_BYTES, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
@@ -173,7 +171,7 @@ export function statesOf(method: Method, isQuick: boolean): Experiment[] {
   return STATES.map(({ measure, contenders, ...state }) => ({
     ...state,
     cases: contenders.filter((contender) => method.contenders.includes(contender)).map((contender) => ({
-      title: contenderOf(contender).title,
+      title: CONTENDERS[contender].title,
       async run(measured) {
         const runtime = state.name === "start" ? { ...measured, trivet: await packagedModule(measured) } : measured;
         if (!isThere(contender, runtime, method)) return [];

@@ -1,11 +1,6 @@
 /**
- * What a request allocates and where its time goes, on V8: every object and byte of the heap, by a heap profiler that
- * samples each allocation, and the CPU time of the main thread by what it is spent in. What a runtime allocates and does
- * outside of V8 is not seen.
- *
- * Another process, which runs this file too, sends the requests.
- *
- * @module
+ * What a request allocates and where its time goes, on V8, as its profilers tell it; what a runtime does outside of
+ * V8 is not seen. Another process, which runs this file too, sends the requests.
  */
 
 import { spawn } from "node:child_process";

@@ -1,9 +1,6 @@
 /**
- * The hop to a thread and back, apart from sockets: batches of calls as they are said to a thread, and its answers.
- *
- * The thread runs this file too; it answers at the end of the turn in which calls came.
- *
- * @module
+ * The hop to a thread and back, apart from sockets: batches of calls as they are said to a thread, which runs this
+ * file too and answers at the end of the turn in which calls came.
  */
 
 import { detectRuntime } from "../../runtime/detect.ts";

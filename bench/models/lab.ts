@@ -1,8 +1,4 @@
-/**
- * The place where experiments are made: who takes part, the servers, the load, and how hard the computing handler works.
- *
- * @module
- */
+/** Where the models are compared: who takes part, the servers, the load, and how hard the computing handler works. */
 
 import { ServerProcess } from "../processes.ts";
 import { type FlowReport, type FlowSpec, type FlowsReport, type FlowTimes, runFlows } from "../clients/flow.ts";
@@ -33,32 +29,33 @@ export interface Round {
 const CORES = navigator.hardwareConcurrency;
 export const POOL_WORKERS = 8;
 
-function pool(workers: number, asModule?: true): Contestant {
-  const title = `worker-pool, ${workers} ${asModule ? "threads" : "workers"}`;
-  return { title, options: { model: "worker-pool", workers }, asModule, handlersAtOnce: workers };
+function on(
+  title: string,
+  options: Contestant["options"],
+  handlersAtOnce?: number,
+  asModule?: true,
+): Contestant {
+  return { title, options, handlersAtOnce, asModule };
 }
 
-function eventDriven(title: string, options: Contestant["options"] = {}, asModule?: true): Contestant {
-  return { title: `event-driven, ${title}`, options: { model: "event-driven", ...options }, asModule };
+function pool(workers: number, asModule?: true): Contestant {
+  const title = `worker-pool, ${workers} ${asModule ? "threads" : "workers"}`;
+  return on(title, { model: "worker-pool", workers }, workers, asModule);
 }
 
 export const CONTESTANTS = {
-  "blocking": { title: "blocking", options: { model: "blocking" }, handlersAtOnce: 1 },
+  "blocking": on("blocking", { model: "blocking" }, 1),
   "pool-8": pool(POOL_WORKERS),
   "pool-32": pool(32),
   "pool-8-threads": pool(POOL_WORKERS, true),
-  "event-driven": eventDriven("1 loop"),
-  "event-driven-all": eventDriven(`${CORES} loops`, { loops: CORES }, true),
+  "event-driven": on("event-driven, 1 loop", { model: "event-driven" }),
+  "event-driven-all": on(`event-driven, ${CORES} loops`, { model: "event-driven", loops: CORES }, undefined, true),
   // The only bound of its own is on connections, and there is none unless it is set.
-  "event-driven-bounded": eventDriven("maxConnections"),
-  "hybrid": { title: `hybrid, ${CORES} threads`, options: { model: "hybrid", threads: CORES }, asModule: true },
-} as const satisfies Record<string, Contestant>;
+  "event-driven-bounded": on("event-driven, maxConnections", { model: "event-driven" }),
+  "hybrid": on(`hybrid, ${CORES} threads`, { model: "hybrid", threads: CORES }, undefined, true),
+};
 
 export type ContestantName = keyof typeof CONTESTANTS;
-
-export function contestantOf(name: ContestantName): Contestant {
-  return CONTESTANTS[name];
-}
 
 /** Clients that keep their connection and send the next request when the last one is answered. */
 export const CLIENTS = 1_000;
@@ -107,7 +104,7 @@ export class Lab {
   }
 
   start(name: ContestantName, further = {}): Promise<ServerProcess> {
-    const { options, asModule } = contestantOf(name);
+    const { options, asModule } = CONTESTANTS[name];
     const all = { tcpBacklog: BACKLOG, ...options, healthPath: HEALTH_PATH, ...further };
     return ServerProcess.launch(this.runtime, { module: "routes.ts", options: all, asModule });
   }

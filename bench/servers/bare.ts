@@ -1,10 +1,7 @@
 /**
- * Bare sockets: Trivet's adapter, the handler and what it takes to send its response, with as little as possible between.
- *
- * Nothing is parsed, checked, bounded or timed: what lies before an empty line counts as the head of the one request that
- * is known beforehand. The head of the response is made once and kept, and its content encoded into one buffer for all.
- *
- * @module
+ * Bare sockets: Trivet's adapter, the handler and what it takes to send its response. Nothing is parsed, checked,
+ * bounded or timed: what lies before an empty line is the head of the one request that is known beforehand. The head
+ * of the response is made once and kept, and its content encoded into one buffer for all.
  */
 
 import type { TransportConnection, TransportEvents, TransportSession } from "../../src/transport.ts";

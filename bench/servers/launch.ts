@@ -1,11 +1,6 @@
 /**
- * What every server under test has in common: how it is told what to serve, and how it ends; and how a child program, be
- * it a server or a client, does what it is told.
- *
- * A server is told its port by the system and tells it in one line of JSON. It ends when its standard input ends, which
- * is when the program that started it has ended, in whatever way; and after its lifetime in any case.
- *
- * @module
+ * How a server is told what to serve, and how a child program, server or client, does what it is told and ends: with
+ * its standard input, which ends with the program that started it, and after its lifetime in any case.
  */
 
 import type { AddressInfo, Server } from "node:net";

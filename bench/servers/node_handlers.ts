@@ -1,8 +1,4 @@
-/**
- * The handlers as users of `node:http` write them: they pay neither for a Request nor for a Response.
- *
- * @module
- */
+/** The handlers as users of `node:http` write them: they pay neither for a Request nor for a Response. */
 
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";

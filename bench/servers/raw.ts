@@ -1,8 +1,6 @@
 /**
- * Raw TCP: a listener, written as the runtime's users write one, that counts empty lines and answers each with fixed
- * bytes. It listens where this file is run, and only gives its parts where it is imported.
- *
- * @module
+ * Raw TCP: a listener, written as the runtime's users write one, that answers each empty line with fixed bytes. It
+ * listens where this file is run, and only gives its parts where it is imported.
  */
 
 import { createServer } from "node:net";

@@ -1,11 +1,7 @@
 /**
- * The handler of the lab, the attacks and the soak, as a module that every model can run: what a path names is done,
- * whether it is ordinary or goes wrong. What it answers is known beforehand.
- *
- * A path is `/name` with a number behind `?`, or, of the soak, `/name/id?wait=MS`. There each call is written down before
- * anything else, so that calls can be counted across threads.
- *
- * @module
+ * The handler of the lab, the attacks and the soak, as a module that every model can run. A path is `/name` with a
+ * number behind `?`, or, of the soak, `/name/id?wait=MS`, where each call is written down first, so that calls can be
+ * counted across threads. What it answers is known beforehand.
  */
 
 import { appendFileSync } from "node:fs";

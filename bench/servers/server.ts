@@ -1,7 +1,5 @@
 /**
  * A server under test: Trivet with any options, the own server of the runtime that runs this file, or one from npm.
- *
- * @module
  */
 
 import cluster from "node:cluster";

@@ -1,9 +1,6 @@
 /**
- * Servers of WebSockets: the handlers that upgrade, and what Bun and `ws` take in their place.
- *
- * A message to `/echo` comes back, one to `/all` goes to every connection of `/all`, and `/idle` takes none.
- *
- * @module
+ * Servers of WebSockets, and what Bun and `ws` take in their place. A message to `/echo` comes back, one to `/all`
+ * goes to every connection of `/all`, and `/idle` takes none.
  */
 
 import type { Server } from "node:http";

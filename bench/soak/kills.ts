@@ -1,8 +1,4 @@
-/**
- * Kills threads at random under load, and looks at what becomes of every exchange and of the server.
- *
- * @module
- */
+/** Kills threads at random under load, and looks at what becomes of every exchange and of the server. */
 
 import { setTimeout as rest } from "node:timers/promises";
 import { ServerProcess } from "../processes.ts";

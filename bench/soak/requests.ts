@@ -1,8 +1,4 @@
-/**
- * What the soak asks its servers, what each request must be answered, and how an exchange has ended.
- *
- * @module
- */
+/** What the soak asks its servers, what each request must be answered, and how an exchange has ended. */
 
 import { type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
 import { type Crash, STREAM_CHUNKS } from "../servers/routes.ts";

@@ -1,8 +1,4 @@
-/**
- * Starts and stops servers again and again in one process, and looks for what they leave behind.
- *
- * @module
- */
+/** Starts and stops servers again and again in one process, and looks for what they leave behind. */
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
