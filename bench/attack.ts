@@ -12,11 +12,9 @@ import { judge, runProgram } from "./program.ts";
 
 await runProgram({ case: "" }, ({ quick, case: part }, site) => {
   const cases = ATTACKS.flatMap((attack) =>
-    (["trivet", "native"] as const).filter((attacked) => attacked === "trivet" || attack.alsoNative).map((
-      attacked,
-    ) => ({
-      title: `${attack.part} ${attack.title}: ${attacked === "trivet" ? "Trivet" : "its own"}`,
-      run: runAttack.bind(null, attack, attacked, quick),
+    (attack.alsoNative ? ["trivet", "own"] as const : ["trivet"] as const).map((serves) => ({
+      title: `${attack.part} ${attack.title}: ${serves === "trivet" ? "Trivet" : "its own"}`,
+      run: runAttack.bind(null, attack, serves, quick),
     }))
   ).filter(({ title }) => title.includes(part));
   const text =

@@ -170,7 +170,7 @@ const SLOW: Plan = {
     "1000) the deadline of one begins when its turn comes.",
   async measure(lab, contestant) {
     await using server = await lab.start(contestant);
-    await using attackers = startClient("holder.ts", `${server.port}`, "slow");
+    await using attackers = startClient("holder.ts", server.port, "slow");
     const rounds: Round[] = [];
     for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
       const count = Math.min(size, openFileLimit() - OTHER_FILES);

@@ -94,9 +94,11 @@ export class ChildProgram {
 }
 
 /** Starts a client of this folder in a process of its own, on Deno. */
-export function startClient(file: string, ...args: readonly string[]): ChildProgram {
+export function startClient(file: string, ...args: readonly (string | number)[]): ChildProgram {
   const path = decodeURIComponent(new URL(`clients/${file}`, import.meta.url).pathname);
-  return new ChildProgram([Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args]);
+  return new ChildProgram(
+    [Deno.execPath(), "run", "--quiet", "-A", "--no-check", "--no-lock", path, ...args.map(String)],
+  );
 }
 
 export class ServerProcess extends ChildProgram {

@@ -44,7 +44,6 @@ export interface Trial {
   /** What was counted and measured, by the titles of the columns. */
   readonly figures: Readonly<Record<string, string | number>>;
   readonly problems: readonly string[];
-  readonly notes?: readonly string[];
   readonly mark?: Omit<Mark, "runtime">;
   readonly details?: unknown;
 }
@@ -67,7 +66,6 @@ export function sectionOf({ name, title, text, chart }: Omit<Experiment, "cases"
     text,
     head: ["", ...columns],
     rows: findings.map((finding) => [nameOf(finding), ...columns.map((each) => String(finding.figures[each] ?? ""))]),
-    notes: findings.flatMap((finding) => (finding.notes ?? []).map((note) => `${nameOf(finding)}: ${note}`)),
     ...chart && { chart: { suffix: `_${name}`, drawing: { ...chart, groups } } },
   };
 }

@@ -8,10 +8,9 @@ import { startClient } from "../processes.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { PipelinerReport } from "../clients/pipeliner.ts";
 import { get, type WireConnection } from "../../test/support/wire_connection.ts";
-import { sharesOf } from "../load/measure.ts";
 import { type Attack, type AttackSite, nameOf, PATIENCE_MS, together } from "./attack_site.ts";
 
-/** A time that is far longer than any run of an attack. */
+/** Far longer than any run of an attack. */
 const DEADLINE_MS = 60_000;
 const UPLOADS = 20;
 const CHUNKS = 76_000;
@@ -29,14 +28,8 @@ function pipelining(connections: number): Attack {
     maxWaitMs: 200,
     maxMemoryMiB: 100,
     ordinaryRequests: 40_000,
-    notes: {
-      node:
-        "the memory is V8's space for young objects, filled by the streams of the global Response: nothing is kept, " +
-        "and with HttpResponse or --max-semi-space-size=16 it is about 20 MiB (see the README of the benchmarks).",
-    },
     async run(site) {
-      const plan = [site.server.port, connections, site.isQuick ? 1 : 8];
-      await using pipeliner = startClient("pipeliner.ts", ...plan.map(String));
+      await using pipeliner = startClient("pipeliner.ts", site.server.port, connections, site.isQuick ? 1 : 8);
       const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>(DEADLINE_MS));
       const { responses, closed } = result;
       const violated = closed > 0 && `${closed} connections were closed that ask for nothing forbidden`;
@@ -118,7 +111,7 @@ function descriptors(openFiles: number, connections: number): Attack {
     title: `${connections} idle connections with ${openFiles} descriptors`,
     alsoNative: true,
     printsErrors: true,
-    openFiles,
+    shell: `ulimit -n ${openFiles}; exec "$@"`,
     allowed: ["200", "503"],
     async run(site) {
       const idle: WireConnection[] = [];
@@ -137,13 +130,13 @@ function descriptors(openFiles: number, connections: number): Attack {
 }
 
 /** Handlers that throw, on a process whose errors can't be printed. */
-function output(standardError: Attack["standardError"]): Attack {
+function output(standardError: string, redirection: string): Attack {
   return {
     part: 19,
     title: `handlers that throw, with standard error to ${standardError}`,
     alsoNative: true,
     printsErrors: true,
-    standardError,
+    shell: `exec "$@" 2> ${redirection}`,
     allowed: ["500"],
     async run(site) {
       const options = { count: 3, atOnce: 1, patienceMs: 2_000 };
@@ -207,19 +200,6 @@ export const ATTACKS: readonly Attack[] = [
   oneTurn("", undefined),
   oneTurn(", worker-pool", { model: "worker-pool", workers: 16 }),
   {
-    part: 4,
-    title: "a burst of 16 connections to 2 loops",
-    options: { loops: 2 },
-    takesModule: true,
-    async run(site) {
-      const { stats } = await site.server.stats();
-      const shares = await sharesOf(site.server.port, 16, "/thread");
-      const least = stats.loops < 2 ? 16 : shares.length < 2 ? 0 : shares[1];
-      // The system deals at random: fewer than 2 of 16 come about once in 2,000 runs.
-      return { answered: shares.join(" and "), late: least < 2 && `a loop got ${least} of 16` };
-    },
-  },
-  {
     part: 5,
     title: "95 long names of headers, iterated",
     alsoNative: true,
@@ -274,24 +254,9 @@ export const ATTACKS: readonly Attack[] = [
     allowed: ["200", "503"],
     run: (site) => site.ask("/sleep?2", { count: site.isQuick ? 2_000 : 20_000, atOnce: 500 }),
   },
-  {
-    part: 14,
-    title: "333 beyond maxConnections 200",
-    options: { maxConnections: 200 },
-    allowed: ["200", "503"],
-    async run(site) {
-      const idle = await site.open(200);
-      await Promise.all(idle.map((each) => each.exchange(get("/hello"), PATIENCE_MS)));
-      const asked = await site.ask("/hello", { count: 333 });
-      for (const connection of idle) connection.close();
-      // The server learns of it before it is asked whether it has survived.
-      await rest(100);
-      return asked;
-    },
-  },
   descriptors(1024, 1100),
-  output("a full disk"),
-  output("a reader that is gone"),
+  output("a full disk", "/dev/full"),
+  output("a reader that is gone", ">(true)"),
   // Bounded here by a gigabyte.
   onThreads({
     part: 20,

@@ -2,8 +2,8 @@
 
 import { setTimeout as rest } from "node:timers/promises";
 import { get, type Outcome, WireConnection } from "../../test/support/wire_connection.ts";
-import { figure, timesEach, type Trial } from "../report.ts";
-import type { BenchRuntime, RuntimeName } from "../runtimes.ts";
+import { figure, messageOf, timesEach, type Trial } from "../report.ts";
+import type { BenchRuntime } from "../runtimes.ts";
 import { ServerProcess } from "../processes.ts";
 
 export interface Attack {
@@ -17,8 +17,8 @@ export interface Attack {
   readonly takesModule?: boolean;
   /** Whether errors go where they go without options. */
   readonly printsErrors?: boolean;
-  readonly openFiles?: number;
-  readonly standardError?: "a full disk" | "a reader that is gone";
+  /** What bash does with the command of the server. */
+  readonly shell?: string;
   /** What is allowed of Trivet: the worst wait of another client, and memory beyond that of the idle server. */
   readonly maxWaitMs?: number;
   readonly maxMemoryMiB?: number;
@@ -26,7 +26,6 @@ export interface Attack {
   readonly allowed?: readonly string[];
   /** How many requests of ordinary clients were answered before the server counts as idle; a few unless given. */
   readonly ordinaryRequests?: number;
-  readonly notes?: Readonly<Partial<Record<RuntimeName, string>>>;
   run(site: AttackSite): Promise<AttackOutcome>;
 }
 
@@ -148,19 +147,21 @@ export function nameOf(outcome: Outcome): string {
 /** Starts a server, attacks it, and looks at what is left. */
 export async function runAttack(
   attack: Attack,
-  attacked: "trivet" | "native",
+  serves: "trivet" | "own",
   isQuick: boolean,
   runtime: BenchRuntime,
 ): Promise<Trial[]> {
-  let starting: ServerProcess;
-  try {
-    starting = await startServer(attack, attacked === "native" ? "own" : "trivet", runtime);
-  } catch (error) {
-    const [reason] = /(?:TypeError|RangeError|Error): [^\n]+/.exec(String(error).replace(/^Error: /, "")) ?? [error];
-    const figures = { "another's wait ms": "-", survived: "-" };
-    return [{ figures, problems: [`it did not start: ${firstClause(reason)}`] }];
-  }
-  await using server = starting;
+  const { options = {}, takesModule = false, printsErrors = false, shell = 'exec "$@"' } = attack;
+  await using server = await ServerProcess.launch({
+    ...runtime,
+    command: ["bash", "-c", shell, "bash", ...runtime.command],
+  }, {
+    serves,
+    module: "routes.ts",
+    options,
+    asModule: takesModule,
+    counted: printsErrors ? [] : ["onError", "onWarning"],
+  });
   const site = new AttackSite(server, runtime, isQuick);
   const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;
   await site.exchangeAll(ordinaryRequests, get("/hello"), ORDINARY_CLIENTS);
@@ -169,7 +170,10 @@ export async function runAttack(
   server.forgetPeak();
   const cpuBefore = server.cpuTime().seconds;
   const { answered, worstWaitMs, names = [], violated = false, late = false } = await attack.run(site).catch(
-    (error): AttackOutcome => ({ answered: "-", violated: `the attack could not go on: ${firstClause(error)}` }),
+    (error): AttackOutcome => ({
+      answered: "-",
+      violated: `the attack could not go on: ${messageOf(error).split(/[,\n]/, 1)[0]}`,
+    }),
   );
   const survived = (await site.ask("/hello", { patienceMs: LAST_PATIENCE_MS })).answered === "1 x 200";
   const { allowed = names } = attack;
@@ -193,32 +197,7 @@ export async function runAttack(
     answered,
     survived: survived ? "yes" : "NO",
   };
-  if (attacked === "native") return [{ figures, problems: [] }];
-  const notes = [attack.notes?.[runtime.name] ?? []].flat();
-  return [{ figures, problems: wrong.filter((each) => each !== false), notes }];
-}
-
-function startServer(
-  { options = {}, takesModule = false, printsErrors = false, openFiles, standardError }: Attack,
-  serves: "own" | "trivet",
-  runtime: BenchRuntime,
-): Promise<ServerProcess> {
-  const limit = openFiles === undefined ? "" : `ulimit -Sn ${openFiles} && ulimit -Hn ${openFiles} && `;
-  const redirections = { "a full disk": " 2>/dev/full", "a reader that is gone": " 2> >(true)" };
-  const redirection = standardError === undefined ? "" : redirections[standardError];
-  const command = ["bash", "-c", `${limit}exec "$@"${redirection}`, "bash", ...runtime.command];
-  const counted = printsErrors ? [] : ["onError", "onWarning"] as const;
-  return ServerProcess.launch({ ...runtime, command }, {
-    serves,
-    module: "routes.ts",
-    options,
-    asModule: takesModule,
-    counted,
-  });
-}
-
-function firstClause(error: unknown): string {
-  return String(error).split(/[,\n]/, 1)[0];
+  return [{ figures, problems: serves === "own" ? [] : wrong.filter((each) => each !== false) }];
 }
 
 function tooMuch(what: string, unit: string, found = 0, max = Infinity): Verdict {

@@ -2,7 +2,7 @@
 
 import { readLaunch } from "../servers/launch.ts";
 import { upgradeWithBun, upgradeWithDeno, upgradeWithTrivet } from "../servers/websocket.ts";
-import { createHandler, importPackage, type ResponseClass } from "./handlers.ts";
+import { importPackage, MAKERS, type ResponseClass } from "./handlers.ts";
 
 const { serves, handler, responses, trivet, packages } = readLaunch();
 
@@ -12,7 +12,7 @@ async function responseClass(): Promise<ResponseClass> {
 }
 
 async function find() {
-  if (handler !== "ws") return await createHandler(handler!, await responseClass(), packages);
+  if (handler !== "ws") return await MAKERS[handler!](await responseClass(), packages);
   return serves === "trivet" ? upgradeWithTrivet : "Deno" in globalThis ? upgradeWithDeno : upgradeWithBun;
 }
 

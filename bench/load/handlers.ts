@@ -29,7 +29,7 @@ export const FLOOD_BYTES: number = 1024 ** 3;
 export const CHUNK: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES).map((_, index) => index % 251);
 
 /** Another one in each process and each thread. */
-const WHO = crypto.randomUUID().slice(0, HELLO.length);
+export const WHO: string = crypto.randomUUID().slice(0, HELLO.length);
 
 /** What the handler "json" answers, beside its fields. */
 export function describeRequest(url: URL, userAgent: string | null, language: string | null): object {
@@ -40,8 +40,8 @@ export function greet(id: string): string {
   return `Hello, ${id}!`;
 }
 
-/** Makes each handler; those of frameworks need the folder in which the packages of npm are. */
-const MAKERS = {
+/** What makes each handler; those of frameworks need the folder in which the packages of npm are. */
+export const MAKERS = {
   hello: (Answer) => () => new Answer(HELLO),
   json: (Answer) => (request) => {
     const { headers } = request;
@@ -59,10 +59,6 @@ const MAKERS = {
 } as const satisfies Record<string, (Answer: ResponseClass, packages: string) => FetchHandler | Promise<FetchHandler>>;
 
 export type HandlerName = keyof typeof MAKERS;
-
-export function createHandler(name: HandlerName, Answer: ResponseClass, packages: string) {
-  return MAKERS[name](Answer, packages);
-}
 
 /** A package of npm, or an entry of one, as a module. */
 export function importPackage(packages: string, name: string) {
@@ -104,7 +100,7 @@ async function h3App(packages: string): Promise<FetchHandler> {
 }
 
 /** Content of so many bytes, a whole number of chunks, made when it is asked for. */
-function streamOf(byteLength: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function streamOf(byteLength: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   let leftBytes = byteLength;
   return new ReadableStream({
     pull(controller) {

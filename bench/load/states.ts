@@ -81,7 +81,7 @@ export const STATES: readonly State[] = [
     contenders: [...OWN, "raw"],
     async measure(bench) {
       await using server = await bench.start("hello", true);
-      await using holder = startClient("holder.ts", `${server.port}`, "half");
+      await using holder = startClient("holder.ts", server.port, "half");
       const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
       await probe(server, 1, "");
       const alone = await probe(server, 2, "alone");

@@ -2,23 +2,23 @@
 
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import process from "node:process";
 import { Readable } from "node:stream";
-import { createHandler, describeRequest, type FetchHandler, HELLO, JSON_FIELDS } from "../load/handlers.ts";
+import {
+  describeRequest,
+  type FetchHandler,
+  FLOOD_BYTES,
+  HELLO,
+  JSON_FIELDS,
+  STREAM_BYTES,
+  streamOf,
+  WHO,
+} from "../load/handlers.ts";
 
 type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void;
-
-const WHO = String(process.pid).padEnd(HELLO.length);
 
 function answerText(response: ServerResponse, content: string): void {
   response.setHeader("content-type", "text/plain;charset=UTF-8");
   response.end(content);
-}
-
-async function answerStream(name: "stream" | "flood", response: ServerResponse): Promise<void> {
-  const handler = await createHandler(name, Response, "");
-  const { body } = await handler(new Request("http://localhost/"));
-  Readable.fromWeb(body as never).pipe(response);
 }
 
 /** By the names of the handlers of the load benchmark. */
@@ -39,8 +39,8 @@ const HANDLERS: Readonly<Record<string, NodeHandler>> = {
     let byteLength = 0;
     request.on("data", (chunk) => byteLength += chunk.byteLength).on("end", () => response.end(`${byteLength}`));
   },
-  stream: (_request, response) => void answerStream("stream", response),
-  flood: (_request, response) => void answerStream("flood", response),
+  stream: (_request, response) => void Readable.fromWeb(streamOf(STREAM_BYTES) as never).pipe(response),
+  flood: (_request, response) => void Readable.fromWeb(streamOf(FLOOD_BYTES) as never).pipe(response),
 };
 
 /**
