@@ -94,7 +94,6 @@ await runProgram(OPTIONS, async (options, site) => {
   };
 });
 
-/** What a run has found, as it is kept. */
 interface Figures {
   readonly measurements: readonly Measurement[];
   readonly states: readonly Finding[];

@@ -28,7 +28,6 @@ import { startClient } from "./processes.ts";
 import { chosen, runExperiments, runProgram } from "./program.ts";
 import { type Experiment, mib, nameOf, percent, problemsOf, sectionOf, type Trial } from "./report.ts";
 
-/** An experiment, made with some contestants and shown in the same way of each. */
 interface Plan extends Omit<Experiment, "cases"> {
   readonly contestants: readonly ContestantName[];
   readonly quick: readonly ContestantName[];

@@ -102,7 +102,6 @@ export function startClient(file: string, ...args: readonly (string | number)[])
 }
 
 export class ServerProcess extends ChildProgram {
-  /** Where it listens. */
   port = 0;
   readonly #seenNanoseconds = new Map<string, number>();
   #endedNanoseconds = 0;
@@ -199,7 +198,6 @@ export class ServerProcess extends ChildProgram {
   }
 }
 
-/** The time all processes of the machine together have had on its processors. */
 export function cpuSecondsOfMachine(): number {
   // user, nice, system, idle, iowait, irq, softirq; what a hypervisor took for itself is of no process.
   const [, user, nice, system, , , irq, softirq] = textOf("stat").split(/\s+/, 8).map(Number);

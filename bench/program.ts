@@ -7,7 +7,6 @@ import { svgOf } from "./chart.ts";
 import { type Experiment, type Finding, markdownOf, messageOf, problemsOf, type Report, sectionOf } from "./report.ts";
 import { type BenchRuntime, findRuntimes, RUNTIME_NAMES, versionsOf } from "./runtimes.ts";
 
-/** The command line asks for what there is not. */
 export class UsageError extends Error {}
 
 export interface Site {
@@ -24,7 +23,6 @@ type Options = Readonly<Record<string, string | number | boolean>>;
 
 /** What every program has: also the commit whose source is measured too, and the name of the files of results. */
 const COMMON = { quick: false, runtime: RUNTIME_NAMES.join(), before: "", name: "" };
-/** All that is measured is bounded. */
 const MAX_AMOUNT = 999;
 
 /** Some of the names that are known, between commas; in the order in which they are known. */

@@ -42,9 +42,7 @@ interface AttackOutcome {
 
 type Verdict = string | false;
 
-/** How long a client waits that behaves. */
 export const PATIENCE_MS = 15_000;
-/** A server that was attacked is not waited for as long. */
 const LAST_PATIENCE_MS = 5_000;
 const PROBE_INTERVAL_MS = 25;
 const WARM_UP_REQUESTS = 50;
@@ -116,7 +114,6 @@ export class AttackSite {
     return performance.now() - beganAtMs;
   }
 
-  /** Asks again and again while something else happens. */
   async probeDuring<T>(other: Promise<T>): Promise<{ result: T; worstWaitMs: number }> {
     let isOver = false;
     const done = other.finally(() => isOver = true);
@@ -137,14 +134,12 @@ export function together(outcomes: readonly Outcome[]) {
   return { outcomes, names, answered: timesEach(names.toSorted()).join(", ") };
 }
 
-/** The status, or what came instead. */
 export function nameOf(outcome: Outcome): string {
   if (outcome.kind !== "answered") return outcome.kind;
   if (outcome.status !== 503) return String(outcome.status);
   return outcome.head.includes("\r\nretry-after:") ? "503" : "503 without Retry-After";
 }
 
-/** Starts a server, attacks it, and looks at what is left. */
 export async function runAttack(
   attack: Attack,
   serves: "trivet" | "own",

@@ -110,7 +110,6 @@ class Flow {
     return this.#isPaced && [...this.#underWay].some(({ dueMs }) => this.#isDueInTime(dueMs));
   }
 
-  /** Closes every connection and says what was found. */
   stop() {
     this.#isStopped = true;
     const nowMs = performance.now();
@@ -122,17 +121,14 @@ class Flow {
       sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong.length + unanswered,
       answered,
       refused,
-      /** Closed or reset without an answer. */
       cut: this.#cut,
       unanswered,
-      /** Answered with anything else. */
       wrong: this.#wrong,
       /** Of the answered ones. */
       longestMs: Math.max(0, ...this.#answeredMs),
       answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
       /** Of the answered ones and of those that still waited at the end. */
       latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs), this.#isPaced),
-      /** Of the refused ones. */
       refusal: distributionOf(this.#refusedMs, [], true),
     };
   }
@@ -158,7 +154,6 @@ class Flow {
     setTimeout(() => this.#sendDue(perSecond, dueMs), dueMs - nowMs);
   }
 
-  /** Returns whether it was answered. */
   async #send(dueMs: number): Promise<boolean> {
     const entry = { dueMs };
     this.#underWay.add(entry);

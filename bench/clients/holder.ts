@@ -36,7 +36,6 @@ class Held {
   #sentBytes = 0;
   readonly #isSlow = kind === "slow" || all.length % 2 === 0;
 
-  /** Connects, and sends what its kind does first. */
   async open(): Promise<void> {
     this.connection = await WireConnection.open(port).catch(() => null);
     if (this.connection === null) return void ended++;
@@ -45,7 +44,6 @@ class Held {
     if (kind === "slow") this.trickle();
   }
 
-  /** Sends one byte more of a head, or begins anew. */
   trickle(): void {
     if (!this.#isSlow) return;
     if (this.connection !== null) this.connection.send(SLOW_HEAD[this.#sentBytes++]);

@@ -30,7 +30,6 @@ function trivet(title: string, responses: ServerLaunch["responses"], more: Conte
   return contender(`Trivet, ${title}`, { responses, ...more }, "trivet");
 }
 
-/** Every contender, by the name that `--contender` selects. */
 export const CONTENDERS = {
   "trivet": trivet("HttpResponse", "own"),
   "trivet-global": trivet("Response", "global"),

@@ -21,7 +21,6 @@ export const HELLO = "Hello, world!";
 export const JSON_FIELDS = { "cache-control": "no-store", "x-frame-options": "DENY" } as const;
 
 const CHUNK_BYTES = 64 * 1024;
-/** Bytes of the answers of "stream" and of "flood". */
 export const STREAM_BYTES: number = 16 * CHUNK_BYTES;
 export const FLOOD_BYTES: number = 1024 ** 3;
 
@@ -31,7 +30,6 @@ export const CHUNK: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES).map((_
 /** Another one in each process and each thread. */
 export const WHO: string = crypto.randomUUID().slice(0, HELLO.length);
 
-/** What the handler "json" answers, beside its fields. */
 export function describeRequest(url: URL, userAgent: string | null, language: string | null): object {
   return { path: url.pathname, name: url.searchParams.get("name"), userAgent, language };
 }

@@ -121,7 +121,6 @@ async function lookAtLast(found: Measurement, server: ServerProcess, scenario: S
   if (isTrivet && server.printedErrors !== "") found.problems.push(`it printed: ${server.printedErrors}`);
 }
 
-/** How many of some connections each process or thread answers. */
 export async function sharesOf(port: number, count: number, target = "/"): Promise<number[]> {
   const answers: string[] = [];
   const connections = await Promise.all(

@@ -36,7 +36,6 @@ export class Scenario {
   readonly contenders: readonly ContenderName[] = [];
   /** Whether a quick run has it, of Trivet and the runtime's own server. */
   readonly isQuick: boolean = false;
-  /** Whether servers have more loops than one, and all processors. */
   readonly isSpread: boolean = false;
   readonly isTls: boolean = false;
   /** Messages in place of requests: answered one by one, or sent to all; and how many are under way at a time. */

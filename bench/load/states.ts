@@ -16,7 +16,6 @@ import { CHUNK, FLOOD_BYTES, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
 import { Scenario } from "./scenarios.ts";
 
-/** An experiment in which each contender is a case. */
 interface State extends Omit<Experiment, "cases"> {
   readonly contenders: readonly ContenderName[];
   measure(bench: StateBench): Promise<Pick<Trial, "figures" | "problems">>;
@@ -166,7 +165,6 @@ export const STATES: readonly State[] = [
   },
 ];
 
-/** The states as experiments, with the contenders that are there. */
 export function statesOf(method: Method, isQuick: boolean): Experiment[] {
   return STATES.map(({ measure, contenders, ...state }) => ({
     ...state,
@@ -183,7 +181,6 @@ export function statesOf(method: Method, isQuick: boolean): Experiment[] {
   }));
 }
 
-/** Median and 99th percentile of ordinary requests, in milliseconds. */
 async function probe(server: ServerProcess, seconds: number, when: string) {
   const { flows } = await runFlows(server, { probe: PROBE }, { warmUpSeconds: 0, seconds, lingerSeconds: 1 });
   const { latency, sent, answered } = flows.probe;
@@ -200,7 +197,6 @@ async function settledBytes(server: ServerProcess): Promise<number> {
   return server.memory().residentBytes;
 }
 
-/** How fast a gigabyte goes through a server, and what that costs it. */
 async function transfer(started: ServerProcess, way: "up" | "down", run: (url: string) => Promise<number>) {
   await using server = started;
   await server.collectGarbage();

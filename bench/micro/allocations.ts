@@ -27,7 +27,6 @@ function request(port: number, left: number, isKept: boolean): void {
   if (!isKept) socket.on("close", () => request(port, left - 1, false));
 }
 
-/** Servers by what they are called; each gives its port. */
 const SERVERS: [string, () => Promise<number>][] = [
   ["Trivet, HttpResponse", async () => (await serve(WHERE, () => new HttpResponse(HELLO)).ready()).port],
   ["Trivet, Response", async () => (await serve(WHERE, () => new Response(HELLO)).ready()).port],
@@ -42,7 +41,6 @@ const SERVERS: [string, () => Promise<number>][] = [
 
 const session = new Session();
 
-/** Lets another process send requests, and waits until it has ended. */
 function send(port: number, count: number, isKept: boolean): Promise<unknown> {
   const file = fileURLToPath(import.meta.url);
   const program = [...process.execArgv, file, String(port), String(count), isKept ? "kept" : "new"];
@@ -50,7 +48,6 @@ function send(port: number, count: number, isKept: boolean): Promise<unknown> {
   return new Promise((resolve) => spawn(process.execPath, args, { stdio: "inherit" }).on("exit", resolve));
 }
 
-/** The objects and bytes that were allocated meanwhile. */
 async function allocated(run: () => Promise<unknown>): Promise<[objects: number, bytes: number]> {
   const options = { includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true };
   await session.post("HeapProfiler.startSampling", { samplingInterval: 1, ...options });
@@ -76,7 +73,6 @@ async function spent(run: () => Promise<unknown>): Promise<number[]> {
   return sums;
 }
 
-/** The rows of the table: for each server, on kept connections and on one for each request. */
 export async function measureAllocations(): Promise<Record<string, object>> {
   session.connect();
   await session.post("HeapProfiler.enable");

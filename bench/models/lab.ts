@@ -60,9 +60,7 @@ export type ContestantName = keyof typeof CONTESTANTS;
 /** Clients that keep their connection and send the next request when the last one is answered. */
 export const CLIENTS = 1_000;
 export const WAIT_MS = 100;
-/** How long the computing handler computes, on a core of its own. */
 export const COMPUTE_MS = 20;
-/** The path that the server answers itself, without the handler. */
 const HEALTH_PATH = "/health";
 /** The first guess of the calibration, and how often the compiled code is timed. */
 const FIRST_ROUNDS = 1_000_000;
@@ -82,7 +80,6 @@ export const WAITING: FlowSpec = {
   connections: "kept",
 };
 
-/** What a load balancer asks. */
 export function health(perSecond: number, connections: Connections): FlowSpec {
   return { request: HEALTH_PATH, expected: null, arrivals: { perSecond }, connections };
 }
@@ -109,7 +106,6 @@ export class Lab {
     return ServerProcess.launch(this.runtime, { module: "routes.ts", options: all, asModule });
   }
 
-  /** Runs a load and puts together what was found. A flow that is listed must not be cut off. */
   async round(
     server: ServerProcess,
     flows: Readonly<Record<string, FlowSpec>>,

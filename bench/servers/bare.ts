@@ -27,7 +27,6 @@ let usedBytes = 0;
 let keptHead = new Uint8Array(0);
 let keptLength = -1;
 
-/** One connection, on which one request is answered at a time. */
 class BareConnection implements TransportSession {
   readonly #transport: TransportConnection;
   readonly #lines = new EmptyLineFinder();

@@ -63,7 +63,6 @@ export function announce(port: number, commands: Commands = {}): void {
   console.log(JSON.stringify({ port }));
 }
 
-/** Lets a server of Node listen, and tells its port. */
 export function listenOnNode(server: Server, port = 0): void {
   const tell = () => announce((server.address() as AddressInfo).port);
   server.listen({ port, host: HOSTNAME, backlog: BACKLOG }, tell);

@@ -17,7 +17,6 @@ const LF = 0x0a;
 const READ_BYTES = 16 * 1024;
 
 export class EmptyLineFinder {
-  /** How many bytes of CR LF CR LF were seen last. */
   #matched = 0;
 
   /** Where the next empty line ends that begins at or behind `start`; -1 if none does in these bytes. */

@@ -28,11 +28,9 @@ const FNV_PRIME = 0x01000193;
 /** How many chunks a stream has, and how long it waits before each. */
 export const STREAM_CHUNKS = 12;
 const STREAM_GAP_MS = 3;
-/** What a bomb allocates at a time. */
 const BOMB_MIB = 8;
 const BOMB_PAUSE_MS = 5;
 
-/** Different in each thread. */
 const THREAD = crypto.randomUUID().slice(0, 8);
 const { journal } = readLaunch();
 

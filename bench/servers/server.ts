@@ -2,16 +2,27 @@
  * A server under test: Trivet with any options, the own server of the runtime that runs this file, or one from npm.
  */
 
+import { Buffer } from "node:buffer";
 import cluster from "node:cluster";
-import { createServer, type Server as NodeServer } from "node:http";
+import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { readdirSync } from "node:fs";
 import process from "node:process";
+import { Readable } from "node:stream";
 import { setTimeout as rest } from "node:timers/promises";
 import type { ServeInit, Server, ShutdownReport } from "../../mod.ts";
-import { type FetchHandler, importPackage } from "../load/handlers.ts";
+import {
+  describeRequest,
+  type FetchHandler,
+  FLOOD_BYTES,
+  HELLO,
+  importPackage,
+  JSON_FIELDS,
+  STREAM_BYTES,
+  streamOf,
+  WHO,
+} from "../load/handlers.ts";
 import { announce, BACKLOG, Bun, HOSTNAME, listenOnNode, readLaunch } from "./launch.ts";
-import { createNodeHandler } from "./node_handlers.ts";
 import { BUN_WEB_SOCKETS, upgradeWithWs } from "./websocket.ts";
 
 /** Of what is measured, only the upload of a gigabyte is beyond the default. */
@@ -23,6 +34,35 @@ const OVERTAKEN_AFTER_MS = 5;
 const WATCH_INTERVAL_MS = 5;
 /** Of the kinds of objects of Bun, those that hold something of the system. */
 const BUN_OBJECTS = /Timeout|Timer|Socket|Listener|Worker|MessagePort|Immediate/;
+
+type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+function answerText(response: ServerResponse, content: string): void {
+  response.setHeader("content-type", "text/plain;charset=UTF-8");
+  response.end(content);
+}
+
+/** As users of `node:http` write them: they pay neither for a Request nor for a Response. */
+const NODE_HANDLERS: Readonly<Record<string, NodeHandler>> = {
+  hello: (_request, response) => answerText(response, HELLO),
+  who: (_request, response) => answerText(response, WHO),
+  json({ url, headers }, response) {
+    const target = new URL(url ?? "/", `http://${headers.host}`);
+    const answer = describeRequest(target, headers["user-agent"] ?? null, headers["accept-language"] ?? null);
+    response.writeHead(200, { "content-type": "application/json", ...JSON_FIELDS });
+    response.end(JSON.stringify(answer));
+  },
+  echo(request, response) {
+    const chunks: Uint8Array[] = [];
+    request.on("data", (chunk) => chunks.push(chunk)).on("end", () => response.end(Buffer.concat(chunks)));
+  },
+  count(request, response) {
+    let byteLength = 0;
+    request.on("data", (chunk) => byteLength += chunk.byteLength).on("end", () => response.end(`${byteLength}`));
+  },
+  stream: (_request, response) => void Readable.fromWeb(streamOf(STREAM_BYTES) as never).pipe(response),
+  flood: (_request, response) => void Readable.fromWeb(streamOf(FLOOD_BYTES) as never).pipe(response),
+};
 
 /** How many threads were lost until when, in milliseconds since 1970, each time the number had changed. */
 const losses: { atMs: number; lost: number }[] = [];
@@ -68,7 +108,6 @@ async function serveTrivet(): Promise<void> {
   announce(server.port, {
     stats: () => ({ stats: server.stats(), errors: counts.onError, warnings: counts.onWarning, losses, readyMs }),
     watch: () => watchThreads(server),
-    /** Starts it anew, once it was stopped. */
     async start() {
       server = await serve(init).ready();
       return { port: server.port };
@@ -100,7 +139,6 @@ function watchThreads(server: Server): void {
   }, WATCH_INTERVAL_MS);
 }
 
-/** How a server has stopped, and how many threads the process has in the moment in which that is told. */
 async function stopped(server: Server, stopping: Promise<ShutdownReport>) {
   const report = await stopping;
   const threadsAtEnd = readdirSync("/proc/self/task").length;
@@ -141,13 +179,12 @@ async function serveBun(): Promise<void> {
   announce(port);
 }
 
-/** Handlers as users of `node:http` write them: they pay neither for a Request nor for a Response. */
 async function serveNode(): Promise<void> {
   if (sharedPort > 0 && cluster.isPrimary) {
     for (let i = 0; i < PROCESSES; i++) cluster.fork();
     return;
   }
-  const answer = name === "ws" ? undefined : await createNodeHandler(name, handler);
+  const answer = name === "ws" ? undefined : await nodeHandler();
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   if (name === "ws") await upgradeWithWs(server as NodeServer, launch.packages);
   if (patient) {
@@ -156,6 +193,31 @@ async function serveNode(): Promise<void> {
     server.keepAliveTimeout = PATIENCE_MS;
   }
   listenOnNode(server, sharedPort);
+}
+
+/** A handler of the load benchmark, or the fetch handler of another module, with "/hello", which is compared. */
+async function nodeHandler(): Promise<NodeHandler> {
+  if (name in NODE_HANDLERS) return NODE_HANDLERS[name];
+  const fetch = await handler();
+  return (request, response) => {
+    if (request.url === "/hello") answerText(response, "hello");
+    else void answer(fetch, request, response);
+  };
+}
+
+async function answer(fetch: FetchHandler, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { method = "GET", url = "/" } = request;
+    const headers = Object.entries(request.headers).map(([name, value]): [string, string] => [name, String(value)]);
+    const body = method === "GET" || method === "HEAD" ? null : Readable.toWeb(request) as ReadableStream<Uint8Array>;
+    const init = { method, headers, body, duplex: "half" } as RequestInit;
+    const { status, headers: fields, body: content } = await fetch(new Request(`http://localhost${url}`, init));
+    response.writeHead(status, Object.fromEntries(fields));
+    response.end(content === null ? "" : await new Response(content).text());
+  } catch {
+    if (!response.headersSent) response.writeHead(500);
+    response.end();
+  }
 }
 
 /** With the lightweight global classes that it installs when it starts: the handler is made when they are there. */

@@ -197,7 +197,6 @@ function conclude(entries: readonly Entry[], calls: Map<string, number>, after: 
   };
 }
 
-/** What is wrong with how an exchange has ended; empty where nothing is. */
 function violationOf(
   { kind, ending, beganAtMs, endedAtMs, got }: Entry,
   calls: number,

@@ -15,7 +15,6 @@ const UPLOAD = new Uint8Array(300_000).fill(121);
 
 let lastId = 0;
 
-/** Sends one request on a connection and waits for the end of the exchange. */
 export async function exchange(connection: WireConnection, kind: RequestKind, waitMs = 0, how: Crash = "throw") {
   const [id, beganAtMs] = [++lastId, Date.now()];
   const content = kind === "upload" ? UPLOAD : undefined;

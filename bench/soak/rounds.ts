@@ -139,7 +139,6 @@ class RoundsTrial {
     this.#longestStopMs = Math.max(this.#longestStopMs, report.durationMs);
   }
 
-  /** A connection that was accepted while another one is served. */
   async #openInLine(port: number): Promise<WireConnection> {
     const connection = await WireConnection.open(port);
     await connection.send(get("/get/0"));
