@@ -7,7 +7,7 @@
  */
 
 import type { Mark } from "./chart.ts";
-import { formatMs, type Quantile } from "./clients/flow.ts";
+import { formatMs } from "./clients/flow.ts";
 import type { HolderReport } from "./clients/holder.ts";
 import {
   answeredPerSecond,
@@ -30,7 +30,8 @@ import { type Experiment, mib, nameOf, percent, problemsOf, sectionOf, type Tria
 
 interface Plan extends Omit<Experiment, "cases"> {
   readonly contestants: readonly ContestantName[];
-  readonly quick: readonly ContestantName[];
+  /** Of a quick run, where it has fewer. */
+  readonly quick?: readonly ContestantName[];
   measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
   figures(round: Round): Trial["figures"];
   mark(round: Round): Omit<Mark, "runtime">;
@@ -161,7 +162,6 @@ const SLOW: Plan = {
   name: "attack",
   title: "An attack with slow heads",
   contestants: ["blocking", "pool-8", "event-driven", "hybrid"],
-  quick: ["blocking", "pool-8", "event-driven", "hybrid"],
   text: "Attackers hold connections on which a request head comes at one byte in 5 s, and open them again when the " +
     `server has ended them. Meanwhile ${PROBES_PER_SECOND} well-behaved requests in a second come at random, each on a ` +
     "new connection, for 3 s and a second more to be answered. All limits are at their defaults, so that a slow head is " +
@@ -172,7 +172,8 @@ const SLOW: Plan = {
     await using attackers = startClient("holder.ts", server.port, "slow");
     const rounds: Round[] = [];
     for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
-      const count = Math.min(size, openFileLimit() - OTHER_FILES);
+      const openFileLimit = /^Max open files\s+\d+\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
+      const count = Math.min(size, Number(openFileLimit ?? 1024) - OTHER_FILES);
       const { open } = await attackers.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS);
       const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
       const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
@@ -237,7 +238,7 @@ const OVERLOAD: Plan = {
       "503 p99 ms": formatMs(heavy.refusal?.p99),
       "health answered": percent(shareOf(health.answered, health)),
       "health p99 ms": p99Of(round, "health"),
-      "408 late p99 ms": formatMs(lateness(half.latency?.p99)),
+      "408 late p99 ms": formatMs(half.latency?.p99, -HEADERS_TIMEOUT_MS),
       ...costOf(round),
     };
   },
@@ -254,11 +255,6 @@ const OVERLOAD: Plan = {
   },
 };
 
-/** What a 408 comes behind its time. */
-function lateness(quantile: Quantile | undefined): Quantile | undefined {
-  return quantile && { ...quantile, ms: quantile.ms - HEADERS_TIMEOUT_MS };
-}
-
 /** On a server of its own, so that the one under overload has its bound from the start and its peak for itself. */
 async function capacityOf(lab: Lab, contestant: ContestantName): Promise<number> {
   const flows = { heavy: lab.heavy({ clients: CAPACITY_CLIENTS }, "fresh") };
@@ -268,12 +264,6 @@ async function capacityOf(lab: Lab, contestant: ContestantName): Promise<number>
   const perSecond = answeredPerSecond(load, "heavy");
   if (perSecond === 0) throw new Error("The capacity could not be measured: no request was answered.");
   return perSecond;
-}
-
-/** How many files a program may be allowed to have open, which is what server and attackers raise theirs to. */
-function openFileLimit(): number {
-  const limit = /^Max open files\s+\d+\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
-  return Number(limit ?? 1024);
 }
 
 const PLANS: readonly Plan[] = [LATENCY, CPU, SLOW, OVERLOAD];
@@ -291,9 +281,16 @@ await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, 
   for (const lab of labs.values()) site.say(`${lab.runtime.title}: ${(await lab.setUp()).join(", ")}`);
   const experiments = PLANS.filter(({ name }) => names.includes(name)).map((plan): Experiment => ({
     ...plan,
-    cases: (quick ? plan.quick : plan.contestants).filter((name) => models.includes(name)).map((name) => ({
+    cases: (quick && plan.quick || plan.contestants).filter((name) => models.includes(name)).map((name) => ({
       title: CONTESTANTS[name].title,
-      run: (runtime) => runCase(plan, name, labs.get(runtime.name)!),
+      run: async (runtime) =>
+        (await plan.measure(labs.get(runtime.name)!, name)).map((round) => ({
+          title: [CONTESTANTS[name].title, round.case].filter(Boolean).join(", "),
+          figures: plan.figures(round),
+          mark: plan.mark(round),
+          problems: round.problems,
+          details: round.load,
+        })),
     })),
   }));
   const rows = await runExperiments(experiments, site, { rounds });
@@ -312,25 +309,12 @@ await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, 
     title: "Whether the client limits the figures",
     text:
       "What it reaches against a listener on raw TCP that parses nothing, with the same connections, and at most in " +
-      "these experiments; shares are of one core.",
+      "these experiments; shares are of one core. " +
+      (disturbed.length === 0 ? "" : `Others used the machine meanwhile in ${disturbed.join("; ")}.`),
     head: ["", "requests/s, raw TCP", "its CPU", "rounds of the hash", "most requests/s", "its CPU", "others' CPU"],
     rows: client,
-    notes: disturbed.length === 0
-      ? []
-      : [`Others used the machine meanwhile, to be read with that in mind: ${disturbed.join("; ")}.`],
   };
   const method = rounds === 1 ? "One round of each." : `The middle one of ${rounds} rounds of each.`;
   const sections = [...experiments.map((each) => sectionOf(each, rows)), limits];
   return { title: "The models compared", method, sections, problems: problemsOf(rows), figures: rows };
 });
-
-async function runCase({ measure, figures, mark }: Plan, name: ContestantName, lab: Lab): Promise<Trial[]> {
-  const { title } = CONTESTANTS[name];
-  return (await measure(lab, name)).map((round) => ({
-    title: round.case === "" ? title : `${title}, ${round.case}`,
-    figures: figures(round),
-    mark: mark(round),
-    problems: round.problems,
-    details: round.load,
-  }));
-}

@@ -19,7 +19,6 @@ export interface Section {
   readonly text?: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  readonly notes?: readonly string[];
   /** A chart, and what is added to the name of the files. */
   readonly chart?: { readonly suffix: string; readonly drawing: Chart };
 }
@@ -89,10 +88,10 @@ export function markdownOf({ title, method, versions = {}, sections, problems }:
     `# ${title}`,
     `${day}: ${version}, on ${machine}. ${method} How to read and repeat this: see the README of the benchmarks.`,
   ];
-  for (const { title, text = "", head, rows, notes = [], chart } of sections) {
+  for (const { title, text = "", head, rows, chart } of sections) {
     if (rows.length === 0) continue;
     const image = chart === undefined || name === "" ? "" : `![${chart.drawing.title}](${name}${chart.suffix}.svg)`;
-    parts.push(`## ${title}`, text, image, table(head, rows), list(notes));
+    parts.push(`## ${title}`, text, image, table(head, rows));
   }
   if (problems.length > 0) parts.push("## Problems", list([...new Set(problems)]));
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;

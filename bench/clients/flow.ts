@@ -247,9 +247,10 @@ function distributionOf(ended: readonly number[], waiting: readonly number[], is
   return times.length === 0 ? null : { p50: quantile(0.5), p99: quantile(0.99) };
 }
 
-/** Milliseconds with three digits that count; ">" where more is not known. */
-export function formatMs(quantile: Quantile | undefined): string {
+/** Milliseconds, with so many more, in three digits that count; ">" where more is not known. */
+export function formatMs(quantile: Quantile | undefined, moreMs = 0): string {
   if (quantile === undefined) return "none";
-  const { ms, isLowerBound } = quantile;
+  const { isLowerBound } = quantile;
+  const ms = quantile.ms + moreMs;
   return `${isLowerBound ? "> " : ""}${ms < 10 ? ms.toFixed(1) : String(Math.round(ms))}`;
 }

@@ -66,13 +66,6 @@ const HEALTH_PATH = "/health";
 const FIRST_ROUNDS = 1_000_000;
 const CALIBRATION_RUNS = 9;
 
-type Arrivals = FlowSpec["arrivals"];
-type Connections = FlowSpec["connections"];
-
-export function light(arrivals: Arrivals, connections: Connections): FlowSpec {
-  return { request: "/hello", expected: "hello", arrivals, connections };
-}
-
 export const WAITING: FlowSpec = {
   request: `/sleep?${WAIT_MS}`,
   expected: "slept",
@@ -80,7 +73,11 @@ export const WAITING: FlowSpec = {
   connections: "kept",
 };
 
-export function health(perSecond: number, connections: Connections): FlowSpec {
+export function light(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
+  return { request: "/hello", expected: "hello", arrivals, connections };
+}
+
+export function health(perSecond: number, connections: FlowSpec["connections"]): FlowSpec {
   return { request: HEALTH_PATH, expected: null, arrivals: { perSecond }, connections };
 }
 
@@ -95,7 +92,7 @@ export class Lab {
     [this.runtime, this.isQuick] = [runtime, isQuick];
   }
 
-  heavy(arrivals: Arrivals, connections: Connections): FlowSpec {
+  heavy(arrivals: FlowSpec["arrivals"], connections: FlowSpec["connections"]): FlowSpec {
     const { computeRounds } = this;
     return { request: `/hash?${computeRounds}`, expected: hash(computeRounds), arrivals, connections };
   }
@@ -116,11 +113,10 @@ export class Lab {
   ): Promise<Round> {
     const load = await runFlows(server, flows, times);
     const problems = Object.entries(load.flows).flatMap(([name, { wrong, cut }]) => [
-      ...wrong.length > 0
-        ? [`${wrong.length} wrong answers to ${name} requests, the first: ${JSON.stringify(wrong[0]).slice(0, 300)}`]
-        : [],
-      ...cut > 0 && flowsNeverCut.includes(name) ? [`${cut} ${name} requests were cut off`] : [],
-    ]);
+      wrong.length > 0 &&
+      `${wrong.length} wrong answers to ${name} requests, the first: ${JSON.stringify(wrong[0]).slice(0, 300)}`,
+      cut > 0 && flowsNeverCut.includes(name) && `${cut} ${name} requests were cut off`,
+    ]).filter((each) => each !== false);
     return { case: title, load, peakBytes: server.memory().peakBytes, facts, problems };
   }
 
