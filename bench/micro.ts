@@ -87,11 +87,6 @@ function build(builder: ResponseHeadBuilder, fields: readonly string[]) {
   return builder.finish(builder.decideFraming(REQUEST, 13), DATE_LINE, "");
 }
 
-function responseHeadCase(fields: readonly string[]): Case {
-  const builder = new ResponseHeadBuilder();
-  return [`response head with ${fields.length / 2} fields of the handler: build`, () => build(builder, fields)];
-}
-
 /** A head that was made before is found; of a thousand that differ, each is looked for in vain and then built. */
 function headShapeCase(name: string, heads: readonly (readonly string[])[]): Case {
   const builder = new ResponseHeadBuilder();
@@ -134,21 +129,19 @@ const NATIVE_INIT = { headers: [...new LazyRequest(bare).headers] };
 const hop = new Hop(fields);
 
 /** Batches of calls that are under way at the same time: the times are those of all of them. */
-function hopCase(batches: number, calls: number, contentBytes = 0): Case {
+function hopCase([batches, calls, contentBytes = 0]: readonly number[]): Case {
   const content = contentBytes === 0 ? "" : ` with ${contentBytes} bytes`;
   const name = `hop to a thread and back, ${batches} x ${calls} calls${content}`;
   return [name, () => hop.call(batches, calls, contentBytes)];
 }
 
 const CASES: readonly Case[] = [
-  parserCase(50),
-  parserCase(400),
-  parserCase(1500),
-  chunkedCase(1, 100),
-  chunkedCase(16, 100),
-  chunkedCase(16, 4096),
-  responseHeadCase(TEXT_FIELDS),
-  responseHeadCase(MORE_FIELDS),
+  ...[50, 400, 1500].map(parserCase),
+  ...[[1, 100], [16, 100], [16, 4096]].map(([chunks, bytes]) => chunkedCase(chunks, bytes)),
+  ...[TEXT_FIELDS, MORE_FIELDS].map((fields): Case => {
+    const builder = new ResponseHeadBuilder();
+    return [`response head with ${fields.length / 2} fields of the handler: build`, () => build(builder, fields)];
+  }),
   headShapeCase("the same", [TEXT_FIELDS]),
   headShapeCase("the same in other lists", heads(100, () => '"tag"')),
   headShapeCase("sixteen in turn", heads(16, (index) => `"${"x".repeat(index)}"`)),
@@ -175,12 +168,7 @@ const CASES: readonly Case[] = [
     "global Response.json(value, 2 fields): make, readResponse",
     () => readResponse(Response.json({ path: "/users/42" }, { headers: { "a-field": "1", "b-field": "2" } })),
   ],
-  hopCase(1, 1),
-  hopCase(4, 4),
-  hopCase(4, 16),
-  hopCase(4, 64),
-  hopCase(4, 16, 1024),
-  hopCase(4, 4, 64 * 1024),
+  ...[[1, 1], [4, 4], [4, 16], [4, 64], [4, 16, 1024], [4, 4, 65_536]].map(hopCase),
 ];
 
 /** Where results go: an optimizer must take it that they are read. */

@@ -118,8 +118,8 @@ export class ServerProcess extends ChildProgram {
     file = "server.ts",
   ): Promise<ServerProcess> {
     // That all threads are busy is what is measured.
-    const counted = parts.asModule ? ["onWarning"] as const : [];
-    return ServerProcess.#started([...command, `${folder}/bench/servers/${file}`], { trivet, counted, ...parts });
+    const silent = parts.asModule ? ["onWarning"] as const : [];
+    return ServerProcess.#started([...command, `${folder}/bench/servers/${file}`], { trivet, silent, ...parts });
   }
 
   /** Starts a program that listens at the port it is told in its arguments, and waits until it does. */
@@ -192,8 +192,8 @@ export class ServerProcess extends ChildProgram {
     return this.ask("collect", ASK_DEADLINE_MS);
   }
 
-  /** What Trivet counts itself, and its errors and warnings that are counted, by their codes. */
-  stats(): Promise<{ readonly stats: ServerStats } & Record<"errors" | "warnings", Readonly<Record<string, number>>>> {
+  /** What Trivet counts itself. */
+  stats(): Promise<{ readonly stats: ServerStats }> {
     return this.ask("stats", ASK_DEADLINE_MS);
   }
 }

@@ -155,7 +155,7 @@ export async function runAttack(
     module: "routes.ts",
     options,
     asModule: takesModule,
-    counted: printsErrors ? [] : ["onError", "onWarning"],
+    silent: printsErrors ? [] : ["onError", "onWarning"],
   });
   const site = new AttackSite(server, runtime, isQuick);
   const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;

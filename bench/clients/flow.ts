@@ -70,6 +70,13 @@ export async function runFlows(server: ServerProcess, specs: Readonly<Record<str
   };
 }
 
+/** A request and what has become of it. */
+interface Sent {
+  readonly dueMs: number;
+  endedMs?: number;
+  fate?: "answered" | "refused" | "cut" | Outcome;
+}
+
 /** A flow at work. What is measured begins and ends on the clock of `performance.now()`. */
 class Flow {
   readonly #spec: FlowSpec;
@@ -80,14 +87,8 @@ class Flow {
   readonly #isPaced: boolean;
   readonly #open = new Set<WireConnection>();
   readonly #idle: WireConnection[] = [];
-  /** When each request was due that is under way. */
-  readonly #underWay = new Set<{ readonly dueMs: number }>();
-  readonly #answeredMs: number[] = [];
-  readonly #refusedMs: number[] = [];
-  readonly #wrong: Outcome[] = [];
+  readonly #sent: Sent[] = [];
   readonly #random = createRandom(SEED);
-  #sent = 0;
-  #cut = 0;
   #isStopped = false;
 
   constructor(spec: FlowSpec, port: number, fromMs: number, untilMs: number) {
@@ -107,30 +108,43 @@ class Flow {
 
   /** Whether an answer to a request that was due in the measured time is still awaited. */
   get isWaiting(): boolean {
-    return this.#isPaced && [...this.#underWay].some(({ dueMs }) => this.#isDueInTime(dueMs));
+    return this.#isPaced && this.#sent.some((each) => each.endedMs === undefined && this.#counts(each));
   }
 
+  /** Closes every connection and says what was found. */
   stop() {
     this.#isStopped = true;
     const nowMs = performance.now();
-    // A client that waits was due at any time: it counts with how long it has waited until now.
-    const waiting = [...this.#underWay].filter(({ dueMs }) => !this.#isPaced || this.#isDueInTime(dueMs));
     for (const connection of this.#open) connection.close();
-    const [answered, refused, unanswered] = [this.#answeredMs.length, this.#refusedMs.length, waiting.length];
+    const counted = this.#sent.filter((each) => this.#counts(each));
+    const timesOf = (fate?: string) =>
+      counted.filter((each) => each.fate === fate).map(({ dueMs, endedMs = nowMs }) => endedMs - dueMs);
+    const [answered, refused, waiting] = [timesOf("answered"), timesOf("refused"), timesOf()];
     return {
-      sent: this.#isPaced ? this.#sent : answered + refused + this.#cut + this.#wrong.length + unanswered,
-      answered,
-      refused,
-      cut: this.#cut,
-      unanswered,
-      wrong: this.#wrong,
+      sent: counted.length,
+      answered: answered.length,
+      refused: refused.length,
+      /** Closed or reset without an answer. */
+      cut: timesOf("cut").length,
+      unanswered: waiting.length,
+      /** Answered with anything else. */
+      wrong: counted.map(({ fate }) => fate).filter((fate) => typeof fate === "object"),
       /** Of the answered ones. */
-      longestMs: Math.max(0, ...this.#answeredMs),
-      answeredWithinSecond: this.#answeredMs.filter((ms) => ms <= ONE_SECOND_MS).length,
+      longestMs: Math.max(0, ...answered),
+      answeredWithinSecond: answered.filter((ms) => ms <= ONE_SECOND_MS).length,
       /** Of the answered ones and of those that still waited at the end. */
-      latency: distributionOf(this.#answeredMs, waiting.map(({ dueMs }) => nowMs - dueMs), this.#isPaced),
-      refusal: distributionOf(this.#refusedMs, [], true),
+      latency: distributionOf(answered, waiting, this.#isPaced),
+      refusal: distributionOf(refused, [], true),
     };
+  }
+
+  /**
+   * Requests at a pace count when they were due in the measured time, those of clients when they ended in it. A client
+   * that waits was due at any time: it counts with how long it has waited.
+   */
+  #counts({ dueMs, endedMs = this.#fromMs }: Sent): boolean {
+    const ms = this.#isPaced ? dueMs : endedMs;
+    return ms >= this.#fromMs && ms < this.#untilMs;
   }
 
   async #runClient(everyMs = 0): Promise<void> {
@@ -146,7 +160,6 @@ class Flow {
     const nowMs = performance.now();
     let dueMs = firstDueMs;
     while (dueMs <= nowMs && dueMs < this.#untilMs) {
-      if (this.#isDueInTime(dueMs)) this.#sent++;
       this.#send(dueMs);
       dueMs -= 1000 * Math.log((1 + this.#random(2 ** 32)) / 2 ** 32) / perSecond;
     }
@@ -154,55 +167,40 @@ class Flow {
     setTimeout(() => this.#sendDue(perSecond, dueMs), dueMs - nowMs);
   }
 
+  /** Returns whether it was answered. */
   async #send(dueMs: number): Promise<boolean> {
-    const entry = { dueMs };
-    this.#underWay.add(entry);
+    const sent: Sent = { dueMs };
+    this.#sent.push(sent);
     const outcome = await this.#exchange();
     if (this.#isStopped) return false;
-    this.#underWay.delete(entry);
+    sent.endedMs = performance.now();
     const { status = 200, expected } = this.#spec;
-    const isAnswer = outcome.kind === "answered" && outcome.status === status;
-    const isRight = isAnswer && (expected === null || outcome.content === expected);
-    const nowMs = performance.now();
-    // Requests at a pace count when they were due in the measured time, those of clients when they were answered in it.
-    if (!this.#isDueInTime(this.#isPaced ? dueMs : nowMs)) return isRight;
-    if (isRight) this.#answeredMs.push(nowMs - dueMs);
-    else if (outcome.kind === "answered" && outcome.status === 503) this.#refusedMs.push(nowMs - dueMs);
-    else if (outcome.kind === "cut" || outcome.kind === "hung") this.#cut++;
-    else this.#wrong.push(outcome);
-    return isRight;
+    const isExpected = (content: string) => expected === null || content === expected;
+    if (outcome.kind !== "answered") sent.fate = outcome.kind === "malformed" ? outcome : "cut";
+    else if (outcome.status === status && isExpected(outcome.content)) sent.fate = "answered";
+    else sent.fate = outcome.status === 503 ? "refused" : outcome;
+    return sent.fate === "answered";
   }
 
   async #exchange(): Promise<Outcome> {
     const kept = this.#idle.pop();
-    if (kept !== undefined) {
-      const outcome = await this.#exchangeOn(kept);
-      // A server may close a persistent connection at any time; a GET that had no answer is sent again.
-      if (outcome.kind !== "cut" || outcome.receivedBytes > 0 || this.#isStopped) return outcome;
-    }
     try {
-      const fresh = await WireConnection.open(this.#port);
-      this.#open.add(fresh);
-      if (this.#isStopped) fresh.close();
-      return await this.#exchangeOn(fresh);
+      const connection = kept ?? await WireConnection.open(this.#port);
+      this.#open.add(connection);
+      if (this.#isStopped) connection.close();
+      const outcome = await connection.exchange(this.#request, PATIENCE_MS);
+      if (outcome.kind === "answered" && outcome.persists && this.#spec.connections === "kept") {
+        this.#idle.push(connection);
+        return outcome;
+      }
+      this.#open.delete(connection);
+      connection.close();
+      // A server may close a persistent connection at any time; a GET that had no answer is sent again.
+      const isLost = kept !== undefined && outcome.kind === "cut" && outcome.receivedBytes === 0;
+      return isLost && !this.#isStopped ? await this.#exchange() : outcome;
     } catch {
       return { kind: "cut", receivedBytes: 0 };
     }
-  }
-
-  async #exchangeOn(connection: WireConnection): Promise<Outcome> {
-    const outcome = await connection.exchange(this.#request, PATIENCE_MS);
-    if (outcome.kind === "answered" && outcome.persists && this.#spec.connections === "kept") {
-      this.#idle.push(connection);
-    } else {
-      this.#open.delete(connection);
-      connection.close();
-    }
-    return outcome;
-  }
-
-  #isDueInTime(ms: number): boolean {
-    return ms >= this.#fromMs && ms < this.#untilMs;
   }
 }
 

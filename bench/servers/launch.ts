@@ -16,8 +16,8 @@ export class ServerLaunch {
   readonly module: string = "../load/handler_module.ts";
   readonly asModule: boolean = false;
   readonly options: Readonly<Record<string, unknown>> = {};
-  /** Of Trivet's errors and warnings those that are counted; others are printed, as without options. */
-  readonly counted: readonly ("onError" | "onWarning")[] = [];
+  /** Of Trivet's errors and warnings those that are not printed. */
+  readonly silent: readonly ("onError" | "onWarning")[] = [];
   /** Whether connections may be idle or slow for as long as the measurement takes. */
   readonly patient: boolean = false;
   /** Of the handlers of the load benchmark: which one, or that of WebSockets. */

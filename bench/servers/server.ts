@@ -77,28 +77,26 @@ const handler = async (): Promise<FetchHandler> => (await import(moduleUrl)).def
 if (serves === "trivet") await serveTrivet();
 else if (serves === "hono") await serveHono();
 else if (serves === "srvx") await serveSrvx();
-else if ("Deno" in globalThis) await serveDeno();
-else if ("Bun" in globalThis) await serveBun();
+else if ("Deno" in globalThis) {
+  const onListen = ({ port }: Deno.NetAddr) => announce(port);
+  Deno.serve({ port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, ...tls!, onListen }, await handler());
+} else if ("Bun" in globalThis) await serveBun();
 else if (name.startsWith("hono")) await serveHono();
 else if (name.startsWith("h3")) await serveSrvx();
 else await serveNode();
 
 async function serveTrivet(): Promise<void> {
-  const { trivet, responses, options, asModule, counted } = launch;
+  const { trivet, responses, options, asModule, silent } = launch;
   // First, as users import it: what is loaded later sees it.
   if (responses === "fast") await import(trivet.replace(/mod(\.[jt]s)$/, "src/entry/fast_response$1"));
   const { serve }: typeof import("../../mod.ts") = await import(trivet);
   const patience = { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, keepAliveTimeout: PATIENCE_MS };
-  const counts: Record<"onError" | "onWarning", Record<string, number>> = { onError: {}, onWarning: {} };
-  const counters = counted.map((event) => [event, ({ code }: { code: string }) => {
-    counts[event][code] = (counts[event][code] ?? 0) + 1;
-  }]);
   const init = {
     port: 0,
     hostname: HOSTNAME,
     onListen: () => {},
     tls,
-    ...Object.fromEntries(counters),
+    ...Object.fromEntries(silent.map((event) => [event, () => {}])),
     ...name === "count" && { maxRequestBodySize: MAX_BODY_BYTES },
     ...patient && patience,
     ...options,
@@ -106,7 +104,7 @@ async function serveTrivet(): Promise<void> {
   } as ServeInit;
   let server = await serve(init).ready();
   announce(server.port, {
-    stats: () => ({ stats: server.stats(), errors: counts.onError, warnings: counts.onWarning, losses, readyMs }),
+    stats: () => ({ stats: server.stats(), losses, readyMs }),
     watch: () => watchThreads(server),
     async start() {
       server = await serve(init).ready();
@@ -157,11 +155,6 @@ async function heldInside() {
   const { heapStats } = await import(module);
   const counts = Object.entries<number>(heapStats().objectTypeCounts).filter(([name]) => BUN_OBJECTS.test(name));
   return { heapBytes, resources: counts.flatMap(([name, count]) => new Array<string>(count).fill(name)) };
-}
-
-async function serveDeno(): Promise<void> {
-  const onListen = ({ port }: Deno.NetAddr) => announce(port);
-  Deno.serve({ port: 0, hostname: HOSTNAME, tcpBacklog: BACKLOG, ...tls!, onListen }, await handler());
 }
 
 async function serveBun(): Promise<void> {

@@ -66,7 +66,7 @@ export function roundsOf(rounds: number, warmUpRounds: number): Experiment {
     title: contestant.title,
     async run(runtime: BenchRuntime, say: (line: string) => void) {
       const { options, asModule } = contestant;
-      const launch = { module: "routes.ts", options, asModule, counted: [], endsByItself: true };
+      const launch = { module: "routes.ts", options, asModule, silent: [], endsByItself: true };
       const server = await ServerProcess.launch(runtime, launch);
       return [await new RoundsTrial(server, options.model === "blocking").run(rounds, warmUpRounds, say)];
     },
