@@ -274,13 +274,13 @@ const ATTACKS: readonly Attack[] = [
   }),
 ];
 
-await runProgram({ case: "" }, ({ quick, case: part }, site) => {
+await runProgram({}, ({ quick }, site) => {
   const cases = ATTACKS.flatMap((attack) =>
     (attack.alsoNative ? ["trivet", "own"] as const : ["trivet"] as const).map((serves) => ({
       title: `${attack.part} ${attack.title}: ${serves === "trivet" ? "Trivet" : "its own"}`,
       run: runAttack.bind(null, attack, serves, quick),
     }))
-  ).filter(({ title }) => title.includes(part));
+  );
   const text =
     "Each attack has a server of its own, with the options of its row and else with default ones. The wait is that of " +
     "another client, which asks for what costs nothing, from connecting to the last byte; memory is the most that was " +

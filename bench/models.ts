@@ -1,8 +1,8 @@
 /**
  * The lab: the four concurrency models under the same loads, so that one can choose.
  *
- * Usage: `deno task models [--quick] [--runtime=deno] [--experiment=latency,cpu,attack,overload]
- * [--model=blocking,pool-8,…] [--rounds=1] [--name=models]`. Of more rounds than one the middle one is shown. Results are
+ * Usage: `deno task models [--quick] [--runtime=deno] [--only=latency,cpu,attack,overload] [--case=hybrid] [--rounds=1]
+ * [--name=models]`. Of more rounds than one the middle one is shown. Results are
  * written when a name is given. It fails when an answer was wrong or a model could not be measured. It needs Linux.
  */
 
@@ -25,7 +25,7 @@ import {
   WAITING,
 } from "./models/lab.ts";
 import { startClient } from "./processes.ts";
-import { chosen, runExperiments, runProgram } from "./program.ts";
+import { runExperiments, runProgram } from "./program.ts";
 import { type Experiment, mib, nameOf, percent, problemsOf, sectionOf, type Trial } from "./report.ts";
 
 interface Plan extends Omit<Experiment, "cases"> {
@@ -270,18 +270,13 @@ const PLANS: readonly Plan[] = [LATENCY, CPU, SLOW, OVERLOAD];
 
 /** A round in which everything else took more than this part of a core is called disturbed. */
 const DISTURBED_SHARE = 0.3;
-const MODELS = Object.keys(CONTESTANTS) as ContestantName[];
-const NAMES = PLANS.map(({ name }) => name);
 
-await runProgram({ experiment: NAMES.join(), model: MODELS.join(), rounds: 1 }, async (options, site) => {
-  const { quick, rounds } = options;
-  const names = chosen(options.experiment, NAMES);
-  const models = chosen(options.model, MODELS);
+await runProgram({ rounds: 1 }, async ({ quick, rounds }, site) => {
   const labs = new Map(site.runtimes.map((runtime) => [runtime.name, new Lab(runtime, quick)]));
   for (const lab of labs.values()) site.say(`${lab.runtime.title}: ${(await lab.setUp()).join(", ")}`);
-  const experiments = PLANS.filter(({ name }) => names.includes(name)).map((plan): Experiment => ({
+  const experiments = PLANS.map((plan): Experiment => ({
     ...plan,
-    cases: (quick && plan.quick || plan.contestants).filter((name) => models.includes(name)).map((name) => ({
+    cases: (quick && plan.quick || plan.contestants).map((name) => ({
       title: CONTESTANTS[name].title,
       run: async (runtime) =>
         (await plan.measure(labs.get(runtime.name)!, name)).map((round) => ({

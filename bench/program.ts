@@ -15,14 +15,20 @@ export interface Site {
   readonly folder: string;
   readonly runtimes: readonly BenchRuntime[];
   readonly versions: Readonly<Record<string, string>>;
+  /** What experiments and cases are chosen by. */
+  readonly only: string;
+  readonly case: string;
   say(line: string): void;
 }
 
 /** What options are unless set: a text, a positive number, or a switch that is off. */
 type Options = Readonly<Record<string, string | number | boolean>>;
 
-/** What every program has: also the commit whose source is measured too, and the name of the files of results. */
-const COMMON = { quick: false, runtime: RUNTIME_NAMES.join(), before: "", name: "" };
+/**
+ * What every program has: also the names of experiments and a part of the titles of cases, all unless set; the commit whose
+ * source is measured too; and the name of the files of results.
+ */
+const COMMON = { quick: false, runtime: RUNTIME_NAMES.join(), only: "", case: "", before: "", name: "" };
 const MAX_AMOUNT = 999;
 
 /** Some of the names that are known, between commas; in the order in which they are known. */
@@ -69,12 +75,12 @@ export async function runProgram<O extends Options>(
   try {
     if (Deno.build.os !== "linux") throw new UsageError("Times and memory are read from /proc, which only Linux has.");
     const values = readOptions({ ...COMMON, ...own });
-    const { before, name } = values;
+    const { before, name, only, case: part } = values;
     if (!/^[\w-]*$/.test(name)) throw new UsageError(`Files of results can't be called "${name}".`);
     const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
     const runtimes = await findRuntimes(chosen(values.runtime, RUNTIME_NAMES), root, folder, before);
     const versions = await versionsOf(runtimes, root);
-    const report = { versions, ...await run(values, { root, folder, runtimes, versions, say }) };
+    const report = { versions, ...await run(values, { root, folder, runtimes, versions, only, case: part, say }) };
     console.log(`\n${markdownOf(report, name)}`);
     if (name !== "") await write(report, name, `${root}/bench/results/${name}`);
     const { problems } = report;
@@ -103,7 +109,7 @@ async function write(report: Report, name: string, path: string): Promise<void> 
 /** Runs every case of experiments on every runtime, so many times, of which the middle one is found. */
 export async function runExperiments(
   experiments: readonly Experiment[],
-  { runtimes, say }: Site,
+  { runtimes, only, case: part, say }: Site,
   { rounds = 1, atOnce = false } = {},
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -111,7 +117,8 @@ export async function runExperiments(
     const found: Finding[] = [];
     for (let round = 0; round < rounds; round++) {
       // Every other time backwards, so that a machine that gets slower or faster favours none.
-      for (const { title, run } of round % 2 === 0 ? cases : cases.toReversed()) {
+      const ofPart = cases.filter(({ title }) => title.includes(part));
+      for (const { title, run } of round % 2 === 0 ? ofPart : ofPart.toReversed()) {
         const tell = (line: string) => say(`${runtime.title}, ${of}, ${title}: ${line}`);
         const trials = await run(runtime, tell).catch((error) => [{ figures: {}, problems: [messageOf(error)] }]);
         for (const trial of trials) {
@@ -125,7 +132,9 @@ export async function runExperiments(
       findings.push({ ...sorted[sorted.length >> 1], problems: ofCase.flatMap(({ problems }) => problems) });
     }
   };
-  for (const experiment of experiments) {
+  const names = experiments.map(({ name }) => name);
+  const selected = only === "" ? names : chosen(only, names);
+  for (const experiment of experiments.filter(({ name }) => selected.includes(name))) {
     if (atOnce) await Promise.all(runtimes.map((runtime) => runOn(experiment, runtime)));
     else for (const runtime of runtimes) await runOn(experiment, runtime);
   }

@@ -6,22 +6,15 @@
  * violated. It needs Linux.
  */
 
-import { chosen, judge, runProgram } from "./program.ts";
+import { judge, runProgram } from "./program.ts";
 import { killsOf } from "./soak/kills.ts";
 import { roundsOf } from "./soak/rounds.ts";
 
 const QUICK = { rounds: 10, warmUpRounds: 3, seconds: 8 };
 /** Rounds before anything is measured: code is compiled, and allocators and pools of threads reach their size. */
 const WARM_UP_ROUNDS = 20;
-const NAMES = ["rounds", "kills"];
 
-await runProgram({ only: NAMES.join(), case: "", rounds: 100, seconds: 60 }, (options, site) => {
+await runProgram({ rounds: 100, seconds: 60 }, (options, site) => {
   const { rounds, warmUpRounds, seconds } = options.quick ? QUICK : { ...options, warmUpRounds: WARM_UP_ROUNDS };
-  const names = chosen(options.only, NAMES);
-  const experiments = [roundsOf(rounds, warmUpRounds), killsOf(seconds)].filter(({ name }) => names.includes(name));
-  const ofCase = experiments.map((each) => ({
-    ...each,
-    cases: each.cases.filter(({ title }) => title.includes(options.case)),
-  }));
-  return judge("Soak", ofCase, site);
+  return judge("Soak", [roundsOf(rounds, warmUpRounds), killsOf(seconds)], site);
 });
