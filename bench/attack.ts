@@ -208,10 +208,9 @@ const ATTACKS: readonly Attack[] = [
     async run(site) {
       const requests = site.isQuick ? 50 : 500;
       const lines = Array.from({ length: 95 }, (_, i) => `x-${"long-name-of-a-header-".repeat(3)}${i}: v`);
-      const request = get("/names", ...lines);
-      await site.exchangeAll(1, request);
+      await site.ask("/names", { lines });
       const cpuBefore = site.server.cpuTime().seconds;
-      const { answered } = together(await site.exchangeAll(requests, request));
+      const { answered } = await site.ask("/names", { lines, count: requests, atOnce: 1, isKept: true });
       const microseconds = Math.round(1e6 * (site.server.cpuTime().seconds - cpuBefore) / requests);
       const each = `${microseconds} us each`;
       return { answered: `${answered}, ${each}`, late: microseconds > 1_500 && each };

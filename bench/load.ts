@@ -71,10 +71,9 @@ await runProgram(OPTIONS, async (options, site) => {
   const experiments = statesOf(method, quick).filter((each) => selected.includes(each.name));
   const states = await runExperiments(experiments, site);
   const versions = { ...site.versions, ...packages.versions, ...peers.versions, wrk, ...h2load !== null && { h2load } };
-  const found: Figures = { measurements, states, versions };
+  const found: Figures = { findings: [...measurements, ...states], versions };
   const figures = options.add && name !== "" ? await added(found, `${root}/bench/results/${name}.json`) : found;
-  const all = [...figures.measurements, ...figures.states];
-  const ofLoads = sectionsOf(figures.measurements);
+  const ofLoads = sectionsOf(figures.findings.filter((each): each is Measurement => "rounds" in each));
   return {
     title: "Load benchmark",
     method: [
@@ -88,30 +87,26 @@ await runProgram(OPTIONS, async (options, site) => {
       ...notes,
     ].join(" "),
     versions: figures.versions,
-    sections: ofLoads.toSpliced(-1, 0, ...STATES.map((each) => sectionOf(each, figures.states))),
-    problems: problemsOf(all.map((each) => ({ ...each, title: `${each.of}, ${each.title}` }))),
+    sections: ofLoads.toSpliced(-1, 0, ...STATES.map((each) => sectionOf(each, figures.findings))),
+    problems: problemsOf(figures.findings.map((each) => ({ ...each, title: `${each.of}, ${each.title}` }))),
     figures,
   };
 });
 
 interface Figures {
-  readonly measurements: readonly Measurement[];
-  readonly states: readonly Finding[];
+  readonly findings: readonly Finding[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
 /** What was found now, with what is kept of parts of the same run that were measured before. */
-async function added({ measurements, states, versions }: Figures, path: string): Promise<Figures> {
+async function added({ findings, versions }: Figures, path: string): Promise<Figures> {
   const text = await Deno.readTextFile(path).catch(() => null);
-  const kept: Figures = text === null ? { measurements: [], states: [], versions: {} } : JSON.parse(text).figures;
-  const joined = <F extends Finding>(before: readonly F[], now: readonly F[]): F[] => {
-    const found = new Map([...before, ...now].map((each) => [`${each.of} ${each.runtime} ${each.title}`, each]));
-    const rank = ({ of, runtime }: F) => 10 * MEASURED.indexOf(of) + RUNTIME_NAMES.indexOf(runtime);
-    return [...found.values()].sort((a, b) => rank(a) - rank(b));
-  };
+  const kept: Figures = text === null ? { findings: [], versions: {} } : JSON.parse(text).figures;
+  const all = [...kept.findings, ...findings];
+  const last = new Map(all.map((each) => [`${each.of} ${each.runtime} ${each.title}`, each]));
+  const rank = ({ of, runtime }: Finding) => 10 * MEASURED.indexOf(of) + RUNTIME_NAMES.indexOf(runtime);
   return {
-    measurements: joined(kept.measurements, measurements),
-    states: joined(kept.states, states),
+    findings: [...last.values()].sort((a, b) => rank(a) - rank(b)),
     versions: { ...kept.versions, ...versions },
   };
 }

@@ -72,31 +72,28 @@ export class AttackSite {
     return Object.assign(connections, { [Symbol.dispose]: () => connections.forEach((each) => each.close()) });
   }
 
-  /** Sends so many requests on kept connections, on each the next when the last was answered. */
-  async exchangeAll(requests: number, request: string, clients = 1): Promise<Outcome[]> {
-    using connections = await this.open(clients);
-    const outcomes: Outcome[] = [];
-    let left = requests;
-    await Promise.all(connections.map(async (connection) => {
-      while (left-- > 0) outcomes.push(await connection.exchange(request, PATIENCE_MS));
-    }));
-    return outcomes;
-  }
-
   async exchange(request: string, patienceMs: number, content?: Uint8Array): Promise<Outcome> {
     using connections = await this.open();
     return await connections[0].exchange(request, patienceMs, content);
   }
 
-  /** Asks on a new connection for each request, with so many under way at a time: all at once unless given. */
-  async ask(target: string, options: { count?: number; atOnce?: number; patienceMs?: number } = {}): Promise<Asked> {
-    const { count = 1, patienceMs = PATIENCE_MS } = options;
+  /**
+   * Asks so often, with so many requests under way at a time, all at once unless given: each on a new connection, or on
+   * kept ones the next when the last was answered.
+   */
+  async ask(
+    target: string,
+    options: { count?: number; atOnce?: number; patienceMs?: number; isKept?: boolean; lines?: string[] } = {},
+  ): Promise<Asked> {
+    const { count = 1, atOnce = count, patienceMs = PATIENCE_MS, isKept = false, lines = [] } = options;
+    const request = get(target, ...lines);
+    using kept = await this.open(isKept ? atOnce : 0);
     const outcomes: Outcome[] = [];
     let [left, waitMs] = [count, 0];
-    await Promise.all(Array.from({ length: options.atOnce ?? count }, async () => {
+    await Promise.all(Array.from({ length: atOnce }, async (_, at) => {
       while (left-- > 0) {
         const beganAtMs = performance.now();
-        const exchange = this.exchange(get(target), patienceMs);
+        const exchange = isKept ? kept[at].exchange(request, patienceMs) : this.exchange(request, patienceMs);
         outcomes.push(await exchange.catch((): Outcome => ({ kind: "cut", receivedBytes: 0 })));
         waitMs = Math.max(waitMs, performance.now() - beganAtMs);
       }
@@ -159,7 +156,7 @@ export async function runAttack(
   });
   const site = new AttackSite(server, runtime, isQuick);
   const ordinaryRequests = isQuick ? WARM_UP_REQUESTS : attack.ordinaryRequests ?? WARM_UP_REQUESTS;
-  await site.exchangeAll(ordinaryRequests, get("/hello"), ORDINARY_CLIENTS);
+  await site.ask("/hello", { count: ordinaryRequests, atOnce: ORDINARY_CLIENTS, isKept: true });
   await rest(SETTLE_MS);
   const idleBytes = server.memory().residentBytes;
   server.forgetPeak();
