@@ -18,7 +18,7 @@ const MAX_BLOB_COPY_BYTES = 64 * 1024;
 interface BunTools {
   /** What a promise has resolved to, if it has; else the promise. */
   peek(promise: Promise<unknown>): unknown;
-  inspect(value: unknown): string;
+  inspect(value: unknown, options: { readonly depth: number }): string;
   /** Both of `node:buffer`. */
   isAscii(bytes: Uint8Array): boolean;
   isUtf8(bytes: Uint8Array): boolean;
@@ -48,10 +48,15 @@ export function createBunResponseContents(bun: BunTools, sizeOf: SizeOf, native:
 /** What a response is printed to hold. */
 type Shown = "blob" | "stream" | "empty";
 
-/** Behind which a response prints its content, if it has some. */
-const BEFORE_CONTENT = "\n  bodyUsed: false";
-const EMPTY_END = `${BEFORE_CONTENT}\n}`;
-const BLOB_START = `${BEFORE_CONTENT},\n  Blob (`;
+/**
+ * A response is printed as the item of an array, of which nothing deeper is: its fields and the members of its stream
+ * take four times as long as all the rest.
+ */
+const ITEM_ONLY = { depth: 0 };
+/** Behind which an item prints its content, if it has some. */
+const BEFORE_CONTENT = "\n    bodyUsed: false";
+const EMPTY_END = `${BEFORE_CONTENT}\n  }\n]`;
+const BLOB_START = `${BEFORE_CONTENT},\n    Blob (`;
 
 class BunResponseContents implements ResponseContents {
   readonly namesTextType = false;
@@ -77,7 +82,11 @@ class BunResponseContents implements ResponseContents {
     const contentBytes = this.#contentBytes(response);
     const isTyped = response.headers.has("content-type");
     if (contentBytes > 0 && isTyped) return this.#settled(response.bytes());
-    if (contentBytes > 0 && this.#contentBytes(response.clone()) > 0) return this.#settled(response.text());
+    if (contentBytes > 0) {
+      return this.#contentBytes(response.clone()) > 0
+        ? this.#settled(response.text())
+        : this.#takeBytesOrText(response, contentBytes);
+    }
     switch (this.#show(response)) {
       case "stream":
         return null;
@@ -85,7 +94,7 @@ class BunResponseContents implements ResponseContents {
         // Bun does not tell an empty string from other content that is empty.
         return response.body === null ? null : this.#settled(response.text());
       case "blob":
-        return contentBytes > 0 ? this.#takeBytesOrText(response, contentBytes) : this.#takeBlob(response, isTyped);
+        return this.#takeBlob(response, isTyped);
     }
   }
 
@@ -115,12 +124,9 @@ class BunResponseContents implements ResponseContents {
     return this.#sizeOf(response) - emptyBytes;
   }
 
-  /**
-   * How the response prints its content. Values of fields are printed in quotation marks and on one line, so that none
-   * of them is taken for it.
-   */
+  /** How the response prints its content. */
   #show(response: Response): Shown {
-    const text = this.#bun.inspect(response);
+    const text = this.#bun.inspect([response], ITEM_ONLY);
     if (text.endsWith(EMPTY_END)) return "empty";
     return text.startsWith(BLOB_START, text.lastIndexOf(BEFORE_CONTENT)) ? "blob" : "stream";
   }

@@ -60,3 +60,40 @@ export function joinPieces<Storage extends ArrayBufferLike>(
   }
   return whole;
 }
+
+/** Memory for pieces that are put together, to begin with: most streams of small pieces end within it. */
+const JOINED_BYTES = 1024;
+
+/** Pieces put together as they come: each is copied at once, and what becomes of its memory then is of no matter. */
+export class JoinedPieces {
+  byteLength = 0;
+  readonly #maxBytes: number;
+  #storage: Uint8Array;
+
+  /**
+   * @param first The first piece.
+   * @param maxBytes What all of them may have.
+   */
+  constructor(first: Uint8Array, maxBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#storage = new Uint8Array(Math.min(maxBytes, Math.max(JOINED_BYTES, 2 * first.byteLength)));
+    this.add(first);
+  }
+
+  /** Adds one more. */
+  add(piece: Uint8Array): void {
+    const end = this.byteLength + piece.byteLength;
+    if (end > this.#storage.byteLength) {
+      const grown = new Uint8Array(Math.min(this.#maxBytes, 2 * end));
+      grown.set(this.bytes);
+      this.#storage = grown;
+    }
+    this.#storage.set(piece, this.byteLength);
+    this.byteLength = end;
+  }
+
+  /** All of them. */
+  get bytes(): Uint8Array {
+    return this.#storage.subarray(0, this.byteLength);
+  }
+}

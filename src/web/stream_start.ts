@@ -8,7 +8,7 @@
  * @module
  */
 
-import { areGone, invalidPiece, joinPieces, toPiece } from "./pieces.ts";
+import { areGone, invalidPiece, JoinedPieces, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
 import type { TurnShare } from "./turn_share.ts";
 
@@ -25,8 +25,9 @@ export interface StreamStartEvents {
   onStartFailure(cause: unknown): void;
 }
 
-/** Content held back in more than one piece, before the end of the turn is not waited for. */
+/** Content held back in more than one piece; behind that the end of the turn is not waited for. */
 const MAX_HELD_BYTES = 64 * 1024;
+const NO_BYTES = new Uint8Array(0);
 
 /** Reads a stream until its first turns are over. */
 export class StreamStart {
@@ -35,8 +36,10 @@ export class StreamStart {
   readonly #events: StreamStartEvents;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
   readonly #onFailure = (cause: unknown): void => this.#fail(cause);
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  /** What the stream has given, as long as that is a single piece. */
+  #first: Uint8Array | null = null;
+  /** More pieces are put together as they come, and live no longer than that. */
+  #joined: JoinedPieces | null = null;
   #pending: StreamRead | null = null;
   #isOver = false;
 
@@ -63,13 +66,13 @@ export class StreamStart {
   cancel(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#held = [];
+    this.#first = this.#joined = null;
     this.#reader.cancel(reason).catch(() => {});
   }
 
   #endTurns(turns: number): void {
     this.#share.defer(() => {
-      if (turns === 1) this.#handOver();
+      if (turns === 1) this.#handOver(null);
       else if (!this.#isOver) this.#endTurns(turns - 1);
     });
   }
@@ -85,7 +88,7 @@ export class StreamStart {
     if (result.done) {
       if (this.#failIfGone()) return;
       this.#isOver = true;
-      this.#events.onWhole(joinPieces(this.#held, this.#heldBytes));
+      this.#events.onWhole(this.#joined?.bytes ?? this.#first ?? NO_BYTES);
       return;
     }
     const bytes = toPiece(result.value);
@@ -93,27 +96,46 @@ export class StreamStart {
       this.#fail(invalidPiece());
       return;
     }
-    const isSecond = this.#held.length > 0;
-    this.#held.push(bytes);
-    this.#heldBytes += bytes.byteLength;
-    if (isSecond && this.#heldBytes > MAX_HELD_BYTES) this.#handOver();
-    else if (this.#share.take()) this.#read();
-    else this.#share.wait(() => this.#readOn());
+    if (this.#holds(bytes)) {
+      if (this.#share.take()) this.#read();
+      else this.#share.wait(() => this.#readOn());
+    } else this.#handOver(bytes);
+  }
+
+  /** Holds a piece back, if there is room for it. */
+  #holds(bytes: Uint8Array): boolean {
+    const first = this.#first;
+    if (first === null) {
+      this.#first = bytes;
+      return true;
+    }
+    const heldBytes = this.#joined?.byteLength ?? first.byteLength;
+    if (heldBytes + bytes.byteLength > MAX_HELD_BYTES) return false;
+    if (this.#joined === null) {
+      if (areGone(first)) return false;
+      this.#joined = new JoinedPieces(first, MAX_HELD_BYTES);
+    }
+    this.#joined.add(bytes);
+    return true;
   }
 
   #readOn(): void {
     if (!this.#isOver) this.#read();
   }
 
-  #handOver(): void {
+  #handOver(last: Uint8Array | null): void {
     if (this.#isOver || this.#failIfGone()) return;
     this.#isOver = true;
-    this.#events.onUnderWay(this.#held, this.#pending);
+    const pieces: Uint8Array[] = [];
+    const held = this.#joined?.bytes ?? this.#first;
+    if (held !== null) pieces.push(held);
+    if (last !== null) pieces.push(last);
+    this.#events.onUnderWay(pieces, this.#pending);
   }
 
-  /** What is held can have lost its memory meanwhile. */
+  /** A piece that is held as it is can have lost its memory meanwhile. */
   #failIfGone(): boolean {
-    const isGone = this.#held.some(areGone);
+    const isGone = this.#joined === null && this.#first !== null && areGone(this.#first);
     if (isGone) this.#fail(invalidPiece());
     return isGone;
   }

@@ -92,6 +92,28 @@ describe("response content", () => {
     assert.match(peer.received(), /Content-Length: 3\r\n\r\nabc$/);
   });
 
+  const KIB = 1024;
+  const HELD: readonly (readonly [string, number[], RegExp])[] = [
+    ["one large piece", [200 * KIB], /Content-Length: 204800/],
+    ["small pieces", [600, 600, 3000, 0, 1, 9000], /Content-Length: 13201/],
+    ["pieces of 64 KiB together", [1, 32 * KIB, 32 * KIB - 1], /Content-Length: 65536/],
+    ["pieces of more than 64 KiB together", [1, 32 * KIB, 32 * KIB], /Transfer-Encoding: chunked/],
+    ["a large piece behind a small one", [1, 200 * KIB], /Transfer-Encoding: chunked/],
+    ["a small piece behind a large one", [200 * KIB, 1], /Transfer-Encoding: chunked/],
+  ];
+  for (const [name, sizes, framing] of HELD) {
+    test(`that is there from the start is whole, and its length known up to 64 KiB in pieces: ${name}`, async () => {
+      // Their letters are no hexadecimal digits, which sizes of chunks are written in.
+      const parts = sizes.map((size, index) => "uvwxyz"[index].repeat(size));
+      const { send, clock } = await startMemoryServer(() => new Response(stream(...parts)));
+      const peer = await send(get());
+      await clock.settle();
+      const [head, content] = peer.received().split(/\r\n\r\n(.*)/s);
+      assert.match(head, framing);
+      assert.equal(content.replaceAll(/[0-9a-f]*\r\n/g, ""), parts.join(""));
+    });
+  }
+
   test("that comes later is chunked, and its head does not wait for it", async () => {
     let controller!: ReadableStreamDefaultController<Uint8Array>;
     const body = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given) });
