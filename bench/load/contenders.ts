@@ -47,24 +47,26 @@ export const CONTENDERS = {
   "bare": contender("bare sockets, HttpResponse", { responses: "own" }, undefined, "bare.ts"),
   "bare-global": contender("bare sockets, Response", {}, undefined, "bare.ts"),
   "raw": contender("raw TCP, fixed response", {}, undefined, "raw.ts"),
-  "beast": contender("Boost.Beast, asynchronous", {}, "peer", "beast"),
-  "httplib": contender("cpp-httplib, 64 threads", {}, "peer", "httplib"),
-  "go": contender("net/http of Go", {}, "peer", "go"),
+  "beast": contender("Boost.Beast, asynchronous", {}, "peer", "Boost.Beast"),
+  "httplib": contender("cpp-httplib, 64 threads", {}, "peer", "cpp-httplib"),
+  "go": contender("net/http of Go", {}, "peer", "Go"),
   "nginx": contender("nginx, return 200", {}, "peer", "nginx"),
 };
 
 export type ContenderName = keyof typeof CONTENDERS;
 
-/** Whether a contender can be measured on a runtime, as far as it depends on what was found. */
-export function isThere(name: ContenderName, runtime: BenchRuntime, { packages, peers }: Found): boolean {
+/** Whether a contender is chosen, and can be measured on a runtime as far as it depends on what was found. */
+export function isThere(name: ContenderName, runtime: BenchRuntime, { contenders, packages, peers }: Found): boolean {
   const { kind, file } = CONTENDERS[name];
+  if (!contenders.includes(name)) return false;
   if (kind === "package") return runtime.name === "node" && packages !== "";
   if (kind === "before") return runtime.trivetBefore !== null;
   return kind !== "peer" || peers.programs[file] !== undefined;
 }
 
-/** What was found beside the runtimes: the folder of packages, or nothing, and servers in other languages. */
+/** What was chosen and found beside the runtimes: the folder of packages, or nothing, and servers in other languages. */
 export interface Found {
+  readonly contenders: readonly ContenderName[];
   readonly packages: string;
   readonly peers: Peers;
 }
@@ -112,13 +114,6 @@ export interface Peers {
 }
 
 const BUILD_DEADLINE_MS = 120_000;
-const TITLES: Readonly<Record<string, string>> = {
-  beast: "Boost.Beast",
-  httplib: "cpp-httplib",
-  go: "Go",
-  nginx: "nginx",
-};
-
 /** Builds the peers whose tools are installed, and keeps what is built for the next run: a minute for a compiler. */
 export async function buildPeers(names: readonly string[], beside: string): Promise<Peers> {
   const folder = `${beside}/../trivet-bench-peers`;
@@ -131,11 +126,11 @@ export async function buildPeers(names: readonly string[], beside: string): Prom
   for (const name of names) {
     const { exitCode, output } = await make(`${folder}/${name}`);
     if (exitCode !== 0) {
-      missing.push(`${TITLES[name]} is left out, since it can't be built: ${output.trim().split("\n", 1)[0]}`);
+      missing.push(`${name} is left out, since it can't be built: ${output.trim().split("\n", 1)[0]}`);
       continue;
     }
     programs[name] = `${folder}/${name}`;
-    versions[TITLES[name]] = /\d+[._]\d+([._]\d+)?/.exec((await make(`version-${name}`)).output)?.[0] ?? "";
+    versions[name] = /\d+[._]\d+([._]\d+)?/.exec((await make(`version-${name}`)).output)?.[0] ?? "";
   }
   return { programs, versions, missing };
 }

@@ -24,12 +24,11 @@ export interface LoadResult {
 }
 
 /** What loads a server, again and again; it has looked at the first response. */
-export interface Generator {
+export interface Generator extends AsyncDisposable {
   readonly problems: readonly string[];
   /** Loads until so many requests were answered, a few times at the most, and compares each content the first time. */
   warmUp(seconds: number, requests: number): Promise<readonly string[]>;
   load(seconds: number): Promise<LoadResult>;
-  stop(): Promise<void>;
 }
 
 /** Where load generators find what they need: the folder for a run's files, and Node. */
@@ -81,7 +80,7 @@ export async function openGenerator(port: number, scenario: Scenario, place: Gen
       scenario.requestsPerSecond === null
         ? runWrk({ ...options, seconds }, null)
         : runH2load({ ...options, seconds: Math.max(MIN_STEADY_SECONDS, seconds) }, scenario.requestsPerSecond),
-    stop: () => Promise.resolve(),
+    async [Symbol.asyncDispose]() {},
   };
 }
 
@@ -121,7 +120,7 @@ async function openWebSockets(
     return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems: problemsOf(found) };
   };
   const warmUp = (seconds: number, requests: number) => warmUpWith(() => load(seconds), requests);
-  return { problems, warmUp, load, stop: () => client.stop() };
+  return { problems, warmUp, load, [Symbol.asyncDispose]: () => client.stop() };
 }
 
 interface LoadOptions {

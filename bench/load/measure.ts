@@ -29,7 +29,6 @@ export interface Method extends Found, GeneratorPlace {
   readonly warmUpSeconds: number;
   /** Requests that are to be answered before the first round; what has no compiler needs none of them. */
   readonly warmUpRequests: number;
-  readonly contenders: readonly ContenderName[];
 }
 
 interface Running {
@@ -53,24 +52,18 @@ export async function measureScenario(scenario: Scenario, runtime: BenchRuntime,
     return { ...found, figures: {}, rounds: [], residentBytes: 0, shares: [], problems: [] };
   });
   for (let start = 0; start < method.starts; start++) {
+    await using started = new AsyncDisposableStack();
     const running: Running[] = [];
-    try {
-      for (const found of all) {
-        await attempt(found, async () => void running.push(await launch(found, scenario, runtime, method)));
-      }
-      for (let round = 0; round < method.rounds; round++) {
-        // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
-        for (const each of round % 2 === 0 ? running : running.toReversed()) {
-          await attempt(each.found, () => measureRound(each, Math.max(method.seconds, scenario.minSeconds)));
-        }
-      }
-      for (const { found, server } of running) await attempt(found, () => lookAtLast(found, server, scenario));
-    } finally {
-      await Promise.all(running.map(async ({ server, generator }) => {
-        await generator.stop();
-        await server.stop();
-      }));
+    for (const found of all) {
+      await attempt(found, async () => void running.push(await launch(found, scenario, runtime, method, started)));
     }
+    for (let round = 0; round < method.rounds; round++) {
+      // Every other round runs backwards, so that a machine that gets slower or faster favours neither.
+      for (const each of round % 2 === 0 ? running : running.toReversed()) {
+        await attempt(each.found, () => measureRound(each, Math.max(method.seconds, scenario.minSeconds)));
+      }
+    }
+    for (const { found, server } of running) await attempt(found, () => lookAtLast(found, server, scenario));
   }
   return all;
 }
@@ -82,26 +75,23 @@ async function attempt(found: Measurement, step: () => Promise<void>): Promise<v
 function contendersOf({ contenders, handler, webSocket }: Scenario, runtime: BenchRuntime, method: Method) {
   const isOfNpm = (name: ContenderName) =>
     /^(hono|h3)/.test(handler) || webSocket !== null && runtime.name === "node" && name === "native";
-  return contenders.filter((name) =>
-    method.contenders.includes(name) && isThere(name, runtime, method) && !(isOfNpm(name) && method.packages === "")
-  );
+  return contenders.filter((name) => isThere(name, runtime, method) && !(isOfNpm(name) && method.packages === ""));
 }
 
-async function launch(found: Measurement, scenario: Scenario, runtime: BenchRuntime, method: Method): Promise<Running> {
-  const server = await startContender(found.contender, scenario, runtime, method);
-  let generator: Generator | undefined;
-  try {
-    generator = await openGenerator(server.port, scenario, method);
-    const requests = CONTENDERS[found.contender].kind === "peer" ? 0 : method.warmUpRequests;
-    found.problems.push(...generator.problems, ...await generator.warmUp(method.warmUpSeconds, requests));
-    // Not before: code is compiled beside the server while it warms up.
-    if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
-    return { found, server, generator };
-  } catch (error) {
-    await generator?.stop();
-    await server.stop();
-    throw error;
-  }
+async function launch(
+  found: Measurement,
+  scenario: Scenario,
+  runtime: BenchRuntime,
+  method: Method,
+  started: AsyncDisposableStack,
+): Promise<Running> {
+  const server = started.use(await startContender(found.contender, scenario, runtime, method));
+  const generator = started.use(await openGenerator(server.port, scenario, method));
+  const requests = CONTENDERS[found.contender].kind === "peer" ? 0 : method.warmUpRequests;
+  found.problems.push(...generator.problems, ...await generator.warmUp(method.warmUpSeconds, requests));
+  // Not before: code is compiled beside the server while it warms up.
+  if (!scenario.isSpread && found.contender !== "trivet-thread") await pin(server.pid);
+  return { found, server, generator };
 }
 
 async function measureRound({ found, server, generator }: Running, seconds: number): Promise<void> {

@@ -168,11 +168,11 @@ export const STATES: readonly State[] = [
 export function statesOf(method: Method, isQuick: boolean): Experiment[] {
   return STATES.map(({ measure, contenders, ...state }) => ({
     ...state,
-    cases: contenders.filter((contender) => method.contenders.includes(contender)).map((contender) => ({
+    cases: contenders.map((contender) => ({
       title: CONTENDERS[contender].title,
       async run(measured) {
+        if (!isThere(contender, measured, method)) return [];
         const runtime = state.name === "start" ? { ...measured, trivet: await packagedModule(measured) } : measured;
-        if (!isThere(contender, runtime, method)) return [];
         const start: StateBench["start"] = (handler, patient) =>
           startContender(contender, { ...new Scenario(), handler }, runtime, method, patient);
         return [await measure({ isQuick, contender, start, startClient: () => startWebSockets(method) })];

@@ -75,21 +75,17 @@ export function killsOf(seconds: number): Experiment {
 }
 
 async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say: (line: string) => void) {
-  const journal = await Deno.makeTempFile({ prefix: "trivet-soak-" });
-  try {
-    const { options, asModule } = killed;
-    await using server = await ServerProcess.launch(runtime, { module: "routes.ts", options, asModule, journal });
-    await probe(server.port);
-    const threadsBefore = server.threadsAndDescriptors().threads.length;
-    await server.ask("watch", PATIENCE_MS);
-    const entries = await runLoad(killed, server.port, seconds);
-    say(`${entries.length} exchanges`);
-    const aftermath = await lookAfter(server, threadsBefore);
-    const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
-    return conclude(entries, calls, aftermath);
-  } finally {
-    await Deno.remove(journal);
-  }
+  const { options, asModule } = killed;
+  const journal = await Deno.makeTempFile({ dir: runtime.folder });
+  await using server = await ServerProcess.launch(runtime, { module: "routes.ts", options, asModule, journal });
+  await probe(server.port);
+  const threadsBefore = server.threadsAndDescriptors().threads.length;
+  await server.ask("watch", PATIENCE_MS);
+  const entries = await runLoad(killed, server.port, seconds);
+  say(`${entries.length} exchanges`);
+  const aftermath = await lookAfter(server, threadsBefore);
+  const calls = countEach((await Deno.readTextFile(journal)).trimEnd().split("\n"));
+  return conclude(entries, calls, aftermath);
 }
 
 /** Clients that send one request after another, and the killer; gives every exchange there was. */
