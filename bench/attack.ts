@@ -34,7 +34,7 @@ function pipelining(connections: number): Attack {
     ordinaryRequests: 40_000,
     async run(site) {
       await using pipeliner = startClient("pipeliner.ts", site.server.port, connections, site.isQuick ? 1 : 8);
-      const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>(DEADLINE_MS));
+      const { result, worstWaitMs } = await site.probeDuring(pipeliner.answer<PipelinerReport>());
       const { responses, closed } = result;
       const violated = closed > 0 && `${closed} connections were closed that ask for nothing forbidden`;
       return { worstWaitMs, answered: `${responses} pipelined`, violated };

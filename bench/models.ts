@@ -48,7 +48,6 @@ const HEADERS_TIMEOUT_MS = 1_000;
 const PROBES_PER_SECOND = 50;
 /** What is not a slow connection and takes descriptors as well. */
 const OTHER_FILES = 1_000;
-const GROW_DEADLINE_MS = 30_000;
 const TIMES_CAPACITY = 2;
 /** What the bound of a line is worth, at full capacity. */
 const LINE_SECONDS = 1;
@@ -174,7 +173,7 @@ const SLOW: Plan = {
     for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
       const openFileLimit = /^Max open files\s+\d+\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
       const count = Math.min(size, Number(openFileLimit ?? 1024) - OTHER_FILES);
-      const { open } = await attackers.ask<HolderReport>(`grow ${count}`, GROW_DEADLINE_MS);
+      const { open } = await attackers.ask<HolderReport>(`grow ${count}`);
       const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
       const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
       rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));

@@ -47,7 +47,6 @@ const MIN_STEADY_SECONDS = 1;
 /** How far a load may fall behind its pace, before its latency is that of another load. */
 const MIN_PACE = 0.97;
 const PATIENCE_MS = 5_000;
-const ASK_DEADLINE_MS = 90_000;
 /** How often a warm-up is repeated at the most, where requests are slow. */
 export const MAX_WARM_UPS = 6;
 const SCRIPT = decodeURIComponent(new URL("wrk.lua", import.meta.url).pathname);
@@ -101,10 +100,6 @@ export function startWebSockets({ folder, node }: GeneratorPlace): ChildProgram 
   return new ChildProgram(besideServers([node, "--disable-warning=ExperimentalWarning", client]));
 }
 
-export function askWebSockets(client: ChildProgram, line: string): Promise<LoadReport> {
-  return client.ask<LoadReport>(line, ASK_DEADLINE_MS);
-}
-
 async function openWebSockets(
   port: number,
   { connections }: Scenario,
@@ -114,9 +109,9 @@ async function openWebSockets(
   const client = startWebSockets(place);
   const path = command === "echo" ? "/echo" : "/all";
   const problemsOf = ({ problem }: LoadReport) => problem === "" ? [] : [problem];
-  const problems = problemsOf(await askWebSockets(client, `open ${port} ${path} ${connections}`));
+  const problems = problemsOf(await client.ask<LoadReport>(`open ${port} ${path} ${connections}`));
   const load = async (seconds: number): Promise<LoadResult> => {
-    const found = await askWebSockets(client, `${command} ${bytes} ${window} ${Math.round(1000 * seconds)}`);
+    const found = await client.ask<LoadReport>(`${command} ${bytes} ${window} ${Math.round(1000 * seconds)}`);
     return { requests: found.messages, seconds: found.seconds, p50Ms: null, p99Ms: null, problems: problemsOf(found) };
   };
   const warmUp = (seconds: number, requests: number) => warmUpWith(() => load(seconds), requests);

@@ -7,11 +7,12 @@ import { setTimeout as rest } from "node:timers/promises";
 import { type ChildProgram, type ServerProcess, startClient } from "../processes.ts";
 import { type FlowSpec, runFlows } from "../clients/flow.ts";
 import type { HolderReport } from "../clients/holder.ts";
+import type { LoadReport } from "../clients/websocket.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
 import { packagedModule } from "../runtimes.ts";
 import { type ContenderName, CONTENDERS, isThere, startContender } from "./contenders.ts";
-import { askWebSockets, startWebSockets } from "./generators.ts";
+import { startWebSockets } from "./generators.ts";
 import { CHUNK, FLOOD_BYTES, HELLO } from "./handlers.ts";
 import type { Method } from "./measure.ts";
 import { Scenario } from "./scenarios.ts";
@@ -36,7 +37,6 @@ const FIRST_WEB_SOCKETS = 100;
 /** Each takes some 2.5 MB of the system's memory before the server notices, which has a bound for all connections. */
 const STALLED = 200;
 const READING = 10;
-const OPEN_DEADLINE_MS = 30_000;
 const SETTLE_MS = 700;
 const STARTS = 5;
 const PATIENCE_MS = 60_000;
@@ -85,13 +85,13 @@ export const STATES: readonly State[] = [
       await probe(server, 1, "");
       const alone = await probe(server, 2, "alone");
       const before = await settledBytes(server);
-      const opened = await holder.ask<HolderReport>(`grow ${count}`, OPEN_DEADLINE_MS);
+      const opened = await holder.ask<HolderReport>(`grow ${count}`);
       const each = (await settledBytes(server) - before) / count;
-      await holder.ask("trickle", OPEN_DEADLINE_MS);
+      await holder.ask("trickle");
       const crowded = await probe(server, 2, "with them");
       // A server that parses nothing takes the byte of a slow head for nothing, and is not asked again.
       const isRaw = bench.contender === "raw";
-      const last = isRaw ? opened : await holder.ask<HolderReport>("finish", OPEN_DEADLINE_MS);
+      const last = isRaw ? opened : await holder.ask<HolderReport>("finish");
       const isWhole = last.open === count && last.answered === (isRaw ? 1 : 2);
       const lost = isWhole ? [] : [`of ${count} connections ${last.open} are open; ${last.ended} ended`];
       return {
@@ -122,9 +122,9 @@ export const STATES: readonly State[] = [
       await using server = await bench.start("ws");
       await using client = bench.startClient();
       const count = bench.isQuick ? QUICK_CONNECTIONS : CONNECTIONS;
-      await askWebSockets(client, `open ${server.port} /idle ${FIRST_WEB_SOCKETS}`);
+      await client.ask<LoadReport>(`open ${server.port} /idle ${FIRST_WEB_SOCKETS}`);
       const before = await settledBytes(server);
-      const { problem } = await askWebSockets(client, `open ${server.port} /idle ${count}`);
+      const { problem } = await client.ask<LoadReport>(`open ${server.port} /idle ${count}`);
       const each = (await settledBytes(server) - before) / (count - FIRST_WEB_SOCKETS);
       return { figures: { "KiB each": figure(each / 1024, 1) }, problems: problem === "" ? [] : [problem] };
     },
@@ -140,14 +140,14 @@ export const STATES: readonly State[] = [
       await using server = await bench.start("ws");
       await using client = bench.startClient();
       const rateOf = async (ms: number) => {
-        const { messages, seconds } = await askWebSockets(client, `publish 16384 4 ${ms}`);
+        const { messages, seconds } = await client.ask<LoadReport>(`publish 16384 4 ${ms}`);
         return figure(messages / seconds);
       };
-      await askWebSockets(client, `open ${server.port} /all ${READING}`);
+      await client.ask<LoadReport>(`open ${server.port} /all ${READING}`);
       await rateOf(SETTLE_MS);
       const alone = await rateOf(1_000);
-      await askWebSockets(client, `open ${server.port} /all ${STALLED + READING}`);
-      const { problem } = await askWebSockets(client, `stall ${STALLED}`);
+      await client.ask<LoadReport>(`open ${server.port} /all ${STALLED + READING}`);
+      const { problem } = await client.ask<LoadReport>(`stall ${STALLED}`);
       server.forgetPeak();
       const before = server.memory().residentBytes;
       // Connections that are cut off are no problem of the client.

@@ -31,12 +31,10 @@ const STREAM_GAP_MS = 3;
 const BOMB_MIB = 8;
 const BOMB_PAUSE_MS = 5;
 
-const THREAD = crypto.randomUUID().slice(0, 8);
 const { journal } = readLaunch();
 
 const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promise<string | Response>>> = {
   hello: () => "hello",
-  thread: () => THREAD,
   hash: ({ number }) => hash(number),
   sleep: ({ number }) => sleep(number, "slept"),
   compute({ number }) {

@@ -8,7 +8,7 @@ import { countEach, type Experiment, timesEach, type Trial } from "../report.ts"
 import type { BenchRuntime } from "../runtimes.ts";
 import type { ServerStats } from "../../mod.ts";
 import type { Watched } from "../servers/server.ts";
-import { type Entry, exchange, PATIENCE_MS, type RequestKind, sendOne } from "./requests.ts";
+import { type Entry, exchange, type RequestKind, sendOne } from "./requests.ts";
 
 /** A model whose threads are killed, and the longest time until a thread crashes that was told to. */
 interface Killed extends Contestant {
@@ -80,7 +80,7 @@ async function kill(killed: Killed, seconds: number, runtime: BenchRuntime, say:
   await using server = await ServerProcess.launch(runtime, { module: "routes.ts", options, asModule, journal });
   await probe(server.port);
   const threadsBefore = server.threadsAndDescriptors().threads.length;
-  await server.ask("watch", PATIENCE_MS);
+  await server.ask("watch");
   const entries = await runLoad(killed, server.port, seconds);
   say(`${entries.length} exchanges`);
   const aftermath = await lookAfter(server, threadsBefore);
@@ -132,7 +132,7 @@ async function lookAfter(server: ServerProcess, threadsBefore: number) {
   const cpuBefore = server.cpuTime().seconds;
   await rest(IDLE_MS);
   const idleCpuShare = (server.cpuTime().seconds - cpuBefore) / (IDLE_MS / 1000);
-  const found = await server.ask<Watched & { stats: ServerStats }>("stats", PATIENCE_MS);
+  const found = await server.ask<Watched & { stats: ServerStats }>("stats");
   const threadsAfter = server.threadsAndDescriptors().threads.length;
   return { ...found, healedMs, probesRight, idleCpuShare, threadsBefore, threadsAfter };
 }

@@ -90,7 +90,7 @@ class RoundsTrial {
     const samples: ProcessSample[] = [];
     try {
       // Each round starts one of its own.
-      await this.#server.ask("drain", PATIENCE_MS);
+      await this.#server.ask("drain");
       for (let round = 0; round < warmUpRounds; round++) await this.#runRound(round);
       for (let part = 0, round = 0; part <= SAMPLES; part++) {
         for (; round < Math.round(rounds * part / SAMPLES); round++) await this.#runRound(round);
@@ -108,7 +108,7 @@ class RoundsTrial {
 
   async #runRound(round: number): Promise<void> {
     const isCut = round % CUT_EVERY === CUT_EVERY - 1;
-    const { port } = await this.#server.ask<{ port: number }>("start", PATIENCE_MS);
+    const { port } = await this.#server.ask<{ port: number }>("start");
     let connection = await WireConnection.open(port);
     for (const kind of REQUESTS) {
       const entry = await exchange(connection, kind);
@@ -124,7 +124,7 @@ class RoundsTrial {
     const held = await beginHeld(holding, isCut ? HELD_FOR_EVER_MS : HELD_MS);
     this.#expect(held.hasBegun, "a handler that holds its request did not begin");
     const inLine = this.#isBlocking ? await this.#openInLine(port) : null;
-    const stopping = this.#server.ask<StopReport>(isCut ? "cut" : "drain", PATIENCE_MS);
+    const stopping = this.#server.ask<StopReport>(isCut ? "cut" : "drain");
     const other = inLine === null ? this.#awaitClose(connection) : this.#awaitTurn(inLine, isCut);
     const [entry] = await Promise.all([held.ended(), other]);
     const isRight = isCut ? entry.ending.startsWith("cut") : entry.ending === "right";
@@ -224,7 +224,7 @@ async function sampleProcess(server: ServerProcess) {
     same = reading === last ? same + 1 : 0;
   }
   const { threads, descriptors } = server.threadsAndDescriptors();
-  const { heapBytes, resources } = await server.ask<HeldInside>("held", PATIENCE_MS);
+  const { heapBytes, resources } = await server.ask<HeldInside>("held");
   const sockets = descriptors.filter((target) => target.startsWith("socket:")).length;
   return {
     residentBytes: server.memory().residentBytes,
