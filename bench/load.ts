@@ -8,9 +8,9 @@
  * contender was wrong. It needs Linux and wrk.
  */
 
-import { buildPeers, type ContenderName, CONTENDERS } from "./load/contenders.ts";
+import { buildPeers, type ContenderName, CONTENDERS, type Method } from "./load/contenders.ts";
 import { findGenerators, MAX_WARM_UPS } from "./load/generators.ts";
-import { type Measurement, measureScenario, type Method } from "./load/measure.ts";
+import { type Measurement, measureScenario } from "./load/measure.ts";
 import { SCENARIOS } from "./load/scenarios.ts";
 import { progressLine, sectionsOf } from "./load/sections.ts";
 import { STATES, statesOf } from "./load/states.ts";
@@ -48,10 +48,12 @@ await runProgram(OPTIONS, async (options, site) => {
   }
   if (h2load === null) notes.push("Loads of so many requests a second are left out, since h2load is missing.");
   for (const note of notes) say(note);
-  const node = (await findProgram("node", root)).path;
-  const servers = { packages: packages.folder, peers, folder, node, contenders };
   const method: Method = {
-    ...servers,
+    contenders,
+    packages: packages.folder,
+    peers,
+    folder,
+    node: (await findProgram("node", root)).path,
     rounds,
     seconds,
     starts,

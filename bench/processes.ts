@@ -135,9 +135,9 @@ export class ServerProcess extends ChildProgram {
   }
 
   /**
-   * The time that its threads, and those of the processes it has started, have had on a processor, to the nanosecond, from
-   * `schedstat`, and what of it was spent in the system, to the nearest 10 ms. What a thread had that has ended counts as
-   * far as it was seen, so that the time never runs backwards.
+   * The time that its threads, and those of processes it has started, have had on a processor, to the nanosecond, from
+   * `schedstat`, and what of it was spent in the system, to the nearest 10 ms. What a thread had that has ended counts
+   * as far as it was seen, so that the time never runs backwards.
    */
   cpuTime(): { seconds: number; systemSeconds: number } {
     let ticks = 0;

@@ -25,8 +25,8 @@ export interface Site {
 type Options = Readonly<Record<string, string | number | boolean>>;
 
 /**
- * What every program has: also the names of experiments and a part of the titles of cases, all unless set; the commit whose
- * source is measured too; and the name of the files of results.
+ * What every program has: also names of experiments and a part of the titles of cases, all unless set, the commit whose
+ * source is measured too, and the name of the files of results.
  */
 const COMMON = { quick: false, runtime: RUNTIME_NAMES.join(), only: "", case: "", before: "", name: "" };
 const MAX_AMOUNT = 999;

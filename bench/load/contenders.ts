@@ -55,20 +55,31 @@ export const CONTENDERS = {
 
 export type ContenderName = keyof typeof CONTENDERS;
 
+/** What was chosen for a run, and found for it. */
+export interface Method {
+  readonly contenders: readonly ContenderName[];
+  /** The folder of the packages of npm, or nothing. */
+  readonly packages: string;
+  readonly peers: Peers;
+  /** For files of the run. */
+  readonly folder: string;
+  readonly node: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly starts: number;
+  /** Seconds of load before the first round, in which each content is compared. */
+  readonly warmUpSeconds: number;
+  /** Requests that are to be answered before the first round; what has no compiler needs none of them. */
+  readonly warmUpRequests: number;
+}
+
 /** Whether a contender is chosen, and can be measured on a runtime as far as it depends on what was found. */
-export function isThere(name: ContenderName, runtime: BenchRuntime, { contenders, packages, peers }: Found): boolean {
+export function isThere(name: ContenderName, runtime: BenchRuntime, { contenders, packages, peers }: Method): boolean {
   const { kind, file } = CONTENDERS[name];
   if (!contenders.includes(name)) return false;
   if (kind === "package") return runtime.name === "node" && packages !== "";
   if (kind === "before") return runtime.trivetBefore !== null;
   return kind !== "peer" || peers.programs[file] !== undefined;
-}
-
-/** What was chosen and found beside the runtimes: the folder of packages, or nothing, and servers in other languages. */
-export interface Found {
-  readonly contenders: readonly ContenderName[];
-  readonly packages: string;
-  readonly peers: Peers;
 }
 
 /** How many processes of Bun share a port: the own servers of the others start theirs themselves. */
@@ -78,7 +89,7 @@ export async function startContender(
   name: ContenderName,
   scenario: Scenario,
   runtime: BenchRuntime,
-  { packages, peers }: Found,
+  { packages, peers }: Method,
   patient = false,
 ): Promise<ServerProcess> {
   const { file, launch: own, kind } = CONTENDERS[name];

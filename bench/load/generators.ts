@@ -10,6 +10,7 @@ import { besideServers, ChildProgram, WITH_MANY_FILES } from "../processes.ts";
 import type { LoadReport } from "../clients/websocket.ts";
 import { WireConnection } from "../../test/support/wire_connection.ts";
 import { UsageError } from "../program.ts";
+import type { Method } from "./contenders.ts";
 import type { Scenario } from "./scenarios.ts";
 
 export interface LoadResult {
@@ -30,9 +31,6 @@ export interface Generator extends AsyncDisposable {
   warmUp(seconds: number, requests: number): Promise<readonly string[]>;
   load(seconds: number): Promise<LoadResult>;
 }
-
-/** Where load generators find what they need: the folder for a run's files, and Node. */
-export type GeneratorPlace = Readonly<Record<"folder" | "node", string>>;
 
 /** Beside the time the load lasts. */
 const MORE_TIME_MS = 20_000;
@@ -67,10 +65,10 @@ export async function findGenerators(root: string): Promise<{ wrk: string; h2loa
  *
  * @throws {Error} The response has the wrong status or content, or does not come.
  */
-export async function openGenerator(port: number, scenario: Scenario, place: GeneratorPlace): Promise<Generator> {
-  if (scenario.webSocket !== null) return await openWebSockets(port, scenario, scenario.webSocket, place);
+export async function openGenerator(port: number, scenario: Scenario, method: Method): Promise<Generator> {
+  if (scenario.webSocket !== null) return await openWebSockets(port, scenario, scenario.webSocket, method);
   const verified = await verifyResponse(port, scenario);
-  const options = { port, scenario, verified, folder: place.folder };
+  const options = { port, scenario, verified, folder: method.folder };
   return {
     problems: verified.problems,
     warmUp: (seconds, requests) =>
@@ -95,7 +93,7 @@ async function warmUpWith(load: (isFirst: boolean) => Promise<LoadResult>, reque
 }
 
 /** Starts the client of WebSockets, on Node: it takes lines, as its head says. */
-export function startWebSockets({ folder, node }: GeneratorPlace): ChildProgram {
+export function startWebSockets({ folder, node }: Method): ChildProgram {
   const client = `${folder}/bench/clients/websocket.ts`;
   return new ChildProgram(besideServers([node, "--disable-warning=ExperimentalWarning", client]));
 }
@@ -104,9 +102,9 @@ async function openWebSockets(
   port: number,
   { connections }: Scenario,
   { command, bytes, window }: NonNullable<Scenario["webSocket"]>,
-  place: GeneratorPlace,
+  method: Method,
 ): Promise<Generator> {
-  const client = startWebSockets(place);
+  const client = startWebSockets(method);
   const path = command === "echo" ? "/echo" : "/all";
   const problemsOf = ({ problem }: LoadReport) => problem === "" ? [] : [problem];
   const problems = problemsOf(await client.ask<LoadReport>(`open ${port} ${path} ${connections}`));

@@ -4,8 +4,8 @@ import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { pin, type ServerProcess } from "../processes.ts";
 import { countEach, type Finding, messageOf } from "../report.ts";
 import type { BenchRuntime } from "../runtimes.ts";
-import { type ContenderName, CONTENDERS, type Found, isThere, startContender } from "./contenders.ts";
-import { type Generator, type GeneratorPlace, type LoadResult, openGenerator } from "./generators.ts";
+import { type ContenderName, CONTENDERS, isThere, type Method, startContender } from "./contenders.ts";
+import { type Generator, type LoadResult, openGenerator } from "./generators.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** One round of one contender, with the time of the server's processes on a processor, and what of it is the system's. */
@@ -19,16 +19,6 @@ export interface Measurement extends Finding {
   /** Connections that each process or thread got, where there is more than one. */
   shares: number[];
   readonly problems: string[];
-}
-
-export interface Method extends Found, GeneratorPlace {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly starts: number;
-  /** Seconds of load before the first round, in which each content is compared. */
-  readonly warmUpSeconds: number;
-  /** Requests that are to be answered before the first round; what has no compiler needs none of them. */
-  readonly warmUpRequests: number;
 }
 
 interface Running {

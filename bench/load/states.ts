@@ -11,10 +11,9 @@ import type { LoadReport } from "../clients/websocket.ts";
 import { get, WireConnection } from "../../test/support/wire_connection.ts";
 import { type Experiment, figure, median, mib, type Trial } from "../report.ts";
 import { packagedModule } from "../runtimes.ts";
-import { type ContenderName, CONTENDERS, isThere, startContender } from "./contenders.ts";
+import { type ContenderName, CONTENDERS, isThere, type Method, startContender } from "./contenders.ts";
 import { startWebSockets } from "./generators.ts";
 import { CHUNK, FLOOD_BYTES, HELLO } from "./handlers.ts";
-import type { Method } from "./measure.ts";
 import { Scenario } from "./scenarios.ts";
 
 interface State extends Omit<Experiment, "cases"> {
