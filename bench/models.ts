@@ -6,7 +6,6 @@
  * written when a name is given. It fails when an answer was wrong or a model could not be measured. It needs Linux.
  */
 
-import type { Mark } from "./chart.ts";
 import { formatMs } from "./clients/flow.ts";
 import type { HolderReport } from "./clients/holder.ts";
 import {
@@ -32,9 +31,7 @@ interface Plan extends Omit<Experiment, "cases"> {
   readonly contestants: readonly ContestantName[];
   /** Of a quick run, where it has fewer. */
   readonly quick?: readonly ContestantName[];
-  measure(lab: Lab, contestant: ContestantName): Promise<Round[]>;
-  figures(round: Round): Trial["figures"];
-  mark(round: Round): Omit<Mark, "runtime">;
+  measure(lab: Lab, contestant: ContestantName): Promise<Trial[]>;
 }
 
 /** Clients that compute: as many as keep every core busy. */
@@ -75,9 +72,10 @@ const spanOf = ({ load }: Round, flow: string) => {
   const { latency } = load.flows[flow];
   return { from: latency?.p50.ms ?? null, to: latency?.p99.ms ?? null };
 };
-
-const waitingRate = ({ load }: Round): string => rate(answeredPerSecond(load, "waiting"));
-const reached = ({ load, facts }: Round): string => percent(answeredPerSecond(load, "waiting") / facts.ceiling);
+/** A round as it is shown, in figures and in the chart. */
+const trialOf = ({ load, problems }: Round, figures: Trial["figures"], mark: Trial["mark"]): Trial => (
+  { figures, mark, problems, details: load }
+);
 
 const LATENCY: Plan = {
   name: "latency",
@@ -93,28 +91,27 @@ const LATENCY: Plan = {
     await using server = await lab.start(contestant);
     const times = { warmUpSeconds: lab.isQuick ? 0.5 : 1, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 0 };
     const ceiling = Math.min(CLIENTS, CONTESTANTS[contestant].handlersAtOnce ?? CLIENTS) * 1000 / WAIT_MS;
-    return [await lab.round(server, { waiting: WAITING }, times, { ceiling }, ["waiting"])];
+    const round = await lab.round(server, { waiting: WAITING }, times, ["waiting"]);
+    const perSecond = answeredPerSecond(round.load, "waiting");
+    const reached = percent(perSecond / ceiling);
+    const figures = {
+      "requests/s": rate(perSecond),
+      ceiling: String(ceiling),
+      reached,
+      answered: String(round.load.flows.waiting.answered),
+      refused: String(round.load.flows.waiting.refused),
+      ...latencyOf(round, "waiting"),
+      ...costOf(round),
+    };
+    const note = `${rate(perSecond)}, ${reached} of ceiling, p99 ${p99Of(round, "waiting")} ms`;
+    return [trialOf(round, figures, { to: perSecond, ceiling, note })];
   },
-  figures: (round) => ({
-    "requests/s": waitingRate(round),
-    ceiling: String(round.facts.ceiling),
-    reached: reached(round),
-    answered: String(round.load.flows.waiting.answered),
-    refused: String(round.load.flows.waiting.refused),
-    ...latencyOf(round, "waiting"),
-    ...costOf(round),
-  }),
   chart: {
     title: `Requests per second: ${CLIENTS} clients, a handler that waits for ${WAIT_MS} ms`,
     subtitle: "The stroke is the ceiling: handlers that may wait at the same time, divided by their latency.",
     scale: "logarithmic",
     unit: "requests/s, logarithmic",
   },
-  mark: (round) => ({
-    to: answeredPerSecond(round.load, "waiting"),
-    ceiling: round.facts.ceiling,
-    note: `${waitingRate(round)}, ${reached(round)} of ceiling, p99 ${p99Of(round, "waiting")} ms`,
-  }),
 };
 
 const CPU: Plan = {
@@ -134,28 +131,25 @@ const CPU: Plan = {
       health: health(HEALTH_PER_SECOND, "kept"),
     };
     const times = { warmUpSeconds: 0.5, seconds: lab.isQuick ? 1 : 4, lingerSeconds: 1 };
-    return [await lab.round(server, flows, times, {}, ["light", "heavy", "health"])];
+    const round = await lab.round(server, flows, times, ["light", "heavy", "health"]);
+    const { light: { answered, sent }, heavy } = round.load.flows;
+    const figures = {
+      ...latencyOf(round, "light", "light "),
+      "light answered": `${answered} of ${sent}`,
+      "heavy answered": String(heavy.answered),
+      ...latencyOf(round, "heavy", "heavy "),
+      ...latencyOf(round, "health", "health "),
+      ...costOf(round),
+    };
+    const note = `p99 ${p99Of(round, "light")} ms, ${heavy.answered} heavy ones done`;
+    return [trialOf(round, figures, { ...spanOf(round, "light"), note })];
   },
-  figures: (round) => ({
-    ...latencyOf(round, "light", "light "),
-    "light answered": `${round.load.flows.light.answered} of ${round.load.flows.light.sent}`,
-    "heavy answered": String(round.load.flows.heavy.answered),
-    ...latencyOf(round, "heavy", "heavy "),
-    ...latencyOf(round, "health", "health "),
-    ...costOf(round),
-  }),
   chart: {
     title: `Latency of light requests beside handlers that compute for ${COMPUTE_MS} ms`,
     subtitle: "From the median (hollow) to the 99th percentile (full). Less is better.",
     ...LATENCY_AXIS,
   },
-  mark: (round) => ({
-    ...spanOf(round, "light"),
-    note: `p99 ${p99Of(round, "light")} ms, ${round.load.flows.heavy.answered} heavy ones done`,
-  }),
 };
-
-const inTime = ({ load }: Round): number => shareOf(load.flows.light.answeredWithinSecond, load.flows.light);
 
 const SLOW: Plan = {
   name: "attack",
@@ -169,34 +163,34 @@ const SLOW: Plan = {
   async measure(lab, contestant) {
     await using server = await lab.start(contestant);
     await using attackers = startClient("holder.ts", server.port, "slow");
-    const rounds: Round[] = [];
+    const trials: Trial[] = [];
     for (const size of lab.isQuick ? [1_000] : [POOL_WORKERS, 1_000, 10_000]) {
       const openFileLimit = /^Max open files\s+\d+\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
       const count = Math.min(size, Number(openFileLimit ?? 1024) - OTHER_FILES);
       const { open } = await attackers.ask<HolderReport>(`grow ${count}`);
       const times = { warmUpSeconds: 0.2, seconds: lab.isQuick ? 1 : 3, lingerSeconds: 1 };
       const flows = { light: light({ perSecond: PROBES_PER_SECOND }, "fresh") };
-      rounds.push(await lab.round(server, flows, times, { open }, [], `${size} slow`));
+      const round = await lab.round(server, flows, times);
+      const { answeredWithinSecond, refused, cut, sent } = round.load.flows.light;
+      const inTime = shareOf(answeredWithinSecond, round.load.flows.light);
+      const figures = {
+        "answered within 1 s": percent(inTime),
+        ...latencyOf(round, "light"),
+        ...fateOf(round, "light"),
+        "slow ones open": String(open),
+        ...costOf(round),
+      };
+      const note = percent(inTime) + (refused + cut === sent ? ": all refused" : `, p99 ${p99Of(round, "light")} ms`);
+      const title = `${CONTESTANTS[contestant].title}, ${size} slow`;
+      trials.push({ title, ...trialOf(round, figures, { to: 100 * inTime, note }) });
     }
-    return rounds;
+    return trials;
   },
-  figures: (round) => ({
-    "answered within 1 s": percent(inTime(round)),
-    ...latencyOf(round, "light"),
-    ...fateOf(round, "light"),
-    "slow ones open": String(round.facts.open),
-    ...costOf(round),
-  }),
   chart: {
     title: "Well-behaved requests answered within a second, during an attack with slow heads",
     subtitle: "Percentage of the requests sent; beside it the 99th percentile of their latency.",
     scale: "percent",
     unit: "%",
-  },
-  mark(round) {
-    const { refused, cut, sent } = round.load.flows.light;
-    const note = refused + cut === sent ? ": all refused" : `, p99 ${p99Of(round, "light")} ms`;
-    return { to: 100 * inTime(round), note: percent(inTime(round)) + note };
   },
 };
 
@@ -225,32 +219,27 @@ const OVERLOAD: Plan = {
     const times = { warmUpSeconds: 0.5, seconds, lingerSeconds };
     const options = { headersTimeout: HEADERS_TIMEOUT_MS, ...bound > 0 && { [limit]: bound } };
     await using server = await lab.start(contestant, options);
-    return [await lab.round(server, flows, times, { capacity, bound })];
-  },
-  figures(round) {
-    const { heavy, health, half } = round.load.flows;
-    return {
-      "capacity/s": rate(round.facts.capacity),
-      bound: round.facts.bound === 0 ? "none" : String(round.facts.bound),
+    const round = await lab.round(server, flows, times);
+    const { heavy, health: healthy, half } = round.load.flows;
+    const figures = {
+      "capacity/s": rate(capacity),
+      bound: bound === 0 ? "none" : String(bound),
       ...fateOf(round, "heavy"),
       ...latencyOf(round, "heavy", "200 "),
       "503 p99 ms": formatMs(heavy.refusal?.p99),
-      "health answered": percent(shareOf(health.answered, health)),
+      "health answered": percent(shareOf(healthy.answered, healthy)),
       "health p99 ms": p99Of(round, "health"),
       "408 late p99 ms": formatMs(half.latency?.p99, -HEADERS_TIMEOUT_MS),
       ...costOf(round),
     };
+    const share = percent(shareOf(heavy.refused + heavy.cut, heavy));
+    const note = `p99 ${p99Of(round, "heavy")} ms, ${share} refused, ${mib(round.peakBytes)} MiB`;
+    return [trialOf(round, figures, { ...spanOf(round, "heavy"), note })];
   },
   chart: {
     title: "Latency of the accepted requests at twice the capacity",
     subtitle: "From the median (hollow) to the 99th percentile (full); beside it 503s and peak memory.",
     ...LATENCY_AXIS,
-  },
-  mark(round) {
-    const { refused, cut } = round.load.flows.heavy;
-    const share = percent(shareOf(refused + cut, round.load.flows.heavy));
-    const note = `p99 ${p99Of(round, "heavy")} ms, ${share} refused, ${mib(round.peakBytes)} MiB`;
-    return { ...spanOf(round, "heavy"), note };
   },
 };
 
@@ -277,14 +266,7 @@ await runProgram({ rounds: 1 }, async ({ quick, rounds }, site) => {
     ...plan,
     cases: (quick && plan.quick || plan.contestants).map((name) => ({
       title: CONTESTANTS[name].title,
-      run: async (runtime) =>
-        (await plan.measure(labs.get(runtime.name)!, name)).map((round) => ({
-          title: [CONTESTANTS[name].title, round.case].filter(Boolean).join(", "),
-          figures: plan.figures(round),
-          mark: plan.mark(round),
-          problems: round.problems,
-          details: round.load,
-        })),
+      run: (runtime) => plan.measure(labs.get(runtime.name)!, name),
     })),
   }));
   const rows = await runExperiments(experiments, site, { rounds });

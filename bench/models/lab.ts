@@ -16,15 +16,7 @@ export interface Contestant {
   readonly handlersAtOnce?: number;
 }
 
-/** What was found of one contestant in one case of an experiment. */
-export interface Round {
-  /** The case, where an experiment has more than one; else empty. */
-  readonly case: string;
-  readonly load: FlowsReport;
-  readonly peakBytes: number;
-  readonly facts: Readonly<Record<string, number>>;
-  readonly problems: readonly string[];
-}
+export type Round = Awaited<ReturnType<Lab["round"]>>;
 
 const CORES = navigator.hardwareConcurrency;
 export const POOL_WORKERS = 8;
@@ -107,17 +99,15 @@ export class Lab {
     server: ServerProcess,
     flows: Readonly<Record<string, FlowSpec>>,
     times: FlowTimes,
-    facts: Round["facts"] = {},
     flowsNeverCut: readonly string[] = [],
-    title = "",
-  ): Promise<Round> {
+  ) {
     const load = await runFlows(server, flows, times);
     const problems = Object.entries(load.flows).flatMap(([name, { wrong, cut }]) => [
       wrong.length > 0 &&
       `${wrong.length} wrong answers to ${name} requests, the first: ${JSON.stringify(wrong[0]).slice(0, 300)}`,
       cut > 0 && flowsNeverCut.includes(name) && `${cut} ${name} requests were cut off`,
     ]).filter((each) => each !== false);
-    return { case: title, load, peakBytes: server.memory().peakBytes, facts, problems };
+    return { load, peakBytes: server.memory().peakBytes, problems };
   }
 
   /** Finds out how many rounds take the computing handler its time, and what the client is able to. */
