@@ -22,6 +22,7 @@ const COMPUTE_MS = 200;
 const COMPUTING = 5;
 const LIGHT = 40;
 const SPIN_MS = 1_000;
+const [IDLE, DESCRIPTORS] = [1_100, 1_024];
 const CHUNKED = "HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 function pipelining(connections: number): Attack {
@@ -103,30 +104,6 @@ function oneTurn(name: string, options: Attack["options"]): Attack {
       const { answered } = together(await Promise.all([held, light, ...others]));
       const isLate = worstWaitMs > (COMPUTING - 1) * COMPUTE_MS;
       return { worstWaitMs, answered, late: isLate && "the light response left when all that computed had" };
-    },
-  };
-}
-
-function descriptors(openFiles: number, connections: number): Attack {
-  return {
-    part: 18,
-    title: `${connections} idle connections with ${openFiles} descriptors`,
-    alsoNative: true,
-    printsErrors: true,
-    shell: `ulimit -n ${openFiles}; exec "$@"`,
-    allowed: ["200", "503"],
-    async run(site) {
-      const idle: WireConnection[] = [];
-      // In the backlog of a server that can't accept there is room for some, and others wait for ever.
-      const connecting = Promise.all(Array.from({ length: connections }, async () => {
-        idle.push(...await site.open());
-      })).catch(() => {});
-      await Promise.race([connecting, rest(2_000)]);
-      const beyond = await site.ask("/hello", { count: 20, patienceMs: 1_500 });
-      for (const connection of idle) connection.close();
-      const backMs = await site.untilServed(5_000, 1_000);
-      const late = backMs > 2_000 && `service came back after ${Math.round(backMs)} ms`;
-      return { worstWaitMs: backMs, answered: `beyond: ${beyond.answered}`, names: beyond.names, late };
     },
   };
 }
@@ -255,7 +232,26 @@ const ATTACKS: readonly Attack[] = [
     allowed: ["200", "503"],
     run: (site) => site.ask("/sleep?2", { count: site.isQuick ? 2_000 : 20_000, atOnce: 500 }),
   },
-  descriptors(1024, 1100),
+  {
+    part: 18,
+    title: `${IDLE} idle connections with ${DESCRIPTORS} descriptors`,
+    alsoNative: true,
+    printsErrors: true,
+    shell: `ulimit -n ${DESCRIPTORS}; exec "$@"`,
+    allowed: ["200", "503"],
+    async run(site) {
+      const idle: WireConnection[] = [];
+      // In the backlog of a server that can't accept there is room for some, and others wait for ever.
+      const connect = async () => void idle.push(...await site.open());
+      const connecting = Promise.all(Array.from({ length: IDLE }, connect)).catch(() => {});
+      await Promise.race([connecting, rest(2_000)]);
+      const beyond = await site.ask("/hello", { count: 20, patienceMs: 1_500 });
+      for (const connection of idle) connection.close();
+      const backMs = await site.untilServed(5_000, 1_000);
+      const late = backMs > 2_000 && `service came back after ${Math.round(backMs)} ms`;
+      return { worstWaitMs: backMs, answered: `beyond: ${beyond.answered}`, names: beyond.names, late };
+    },
+  },
   output("a full disk", "/dev/full"),
   output("a reader that is gone", ">(true)"),
   // Bounded here by a gigabyte.
