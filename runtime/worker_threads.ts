@@ -25,6 +25,12 @@ const END_TIMEOUT_MS = 2_000;
 const HEARING_TIMEOUT_MS = 100;
 
 const MIB = 1024 * 1024;
+/**
+ * Of the part of a bounded heap where new objects are, in MiB. A collection moves what is alive there at once, and a heap
+ * that grows by more than Node allows beyond its bound ends the process in place of the thread: that of Node 24 would be
+ * three times as large.
+ */
+const MAX_YOUNG_MIB = 16;
 
 /** What one end tells the other about the thread itself. */
 type Signal =
@@ -57,7 +63,9 @@ export async function startThread(
   const isLimited = traits.limitsThreadMemory && maxHeapBytes > 0;
   const worker = new Worker(toModuleUrl(entry), {
     workerData: { [THREAD_MARK]: true },
-    ...isLimited ? { resourceLimits: { maxOldGenerationSizeMb: maxHeapBytes / MIB } } : {},
+    ...isLimited
+      ? { resourceLimits: { maxOldGenerationSizeMb: maxHeapBytes / MIB, maxYoungGenerationSizeMb: MAX_YOUNG_MIB } }
+      : {},
   });
   return new StartedThread(worker, events, traits);
 }

@@ -177,7 +177,8 @@ export interface ServeOptions {
   /**
    * Bytes to which the heap of a thread may grow before the thread is ended and replaced, on Node. Deno and Bun can't
    * bound it: there a warning says so. From 16 MiB, which a thread takes to start, to 64 GiB. Default 0: the runtime's
-   * own bound.
+   * own bound. On Node 24 one object that needs 16 MiB more at once, such as a Map of a million entries that grows, can
+   * still end the process.
    */
   readonly maxThreadMemory?: number | undefined;
   /**

@@ -79,6 +79,12 @@ describe("a handler that keeps allocating, with maxThreadMemory", () => {
         assert.match(outcome.reported[0], /^thread-crashed: .*memory limit/);
         assert.deepEqual(outcome.warned, ["thread-replaced"]);
       });
+      test(`of small objects, without a pause, costs no more than that, ${options.model}`, async () => {
+        const bounded = { ...options, maxThreadMemory: 96 * 2 ** 20 };
+        const outcome = await run({ options: bounded, targets: ["/bomb-of-texts"] });
+        assert.deepEqual(statusesOf(outcome), { "/bomb-of-texts": [503] });
+        assert.equal(outcome.lost, 1);
+      });
     } else {
       test(`is warned of where the runtime can't bound a thread, ${options.model}`, async () => {
         const outcome = await run({ options: { ...options, maxThreadMemory }, targets: ["/hello"] });
