@@ -10,7 +10,7 @@
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Clock, Runtime } from "../../runtime.ts";
 import type { TransportConnection } from "../../transport.ts";
-import { MAX_UTF8_BYTES_PER_CHAR, MIN_TEXT_CHARS, type TextHolder, TextStorage } from "./text_storage.ts";
+import { type ContentHolder, LongContent, MAX_UTF8_BYTES_PER_CHAR, MIN_LONG_LENGTH } from "./long_content.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
@@ -39,14 +39,14 @@ export class OutboundSlab {
   bytes: Uint8Array = new Uint8Array(SLAB_BYTES);
   /** Bytes of it that are given away. */
   usedBytes = 0;
-  /** Where long text becomes bytes. */
-  readonly text: TextStorage;
+  /** Where long content is put behind its head. */
+  readonly long: LongContent;
   readonly #encodeUtf8: Runtime["encodeUtf8"];
 
   /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
   constructor(encodeUtf8: Runtime["encodeUtf8"]) {
     this.#encodeUtf8 = encodeUtf8;
-    this.text = new TextStorage(encodeUtf8);
+    this.long = new LongContent(encodeUtf8);
   }
 
   /** Makes sure that so many contiguous bytes are free (at most the size of a slab). */
@@ -105,7 +105,7 @@ function writeLength(bytes: Uint8Array, start: number, length: number): number {
 }
 
 /** Gathers what one connection sends until it is flushed. */
-export class Outbound implements TextHolder {
+export class Outbound implements ContentHolder {
   readonly #transport: TransportConnection;
   readonly #slab: OutboundSlab;
   readonly #host: OutboundHost;
@@ -117,7 +117,7 @@ export class Outbound implements TextHolder {
   #openStart = 0;
   #openEnd = 0;
   #gatheredBytes = 0;
-  /** Whether that storage is the one of long text, which others use next. */
+  /** Whether that storage is the one of long content, which others use next. */
   #isBorrowed = false;
   #isFlushDue = false;
   /** Whether the transport holds more than it likes, until its next drain. */
@@ -172,42 +172,45 @@ export class Outbound implements TextHolder {
   }
 
   /**
-   * Puts long text into bytes, for {@linkcode appendEncoded} with the head that names their number. Nothing else may be
-   * added in between.
+   * Takes long content, for {@linkcode appendWithLong} with the head that names the number of its bytes. Nothing else may
+   * be added in between.
    *
-   * @returns How many bytes it takes; -1 where its length is none for that, or the transport borrows no bytes.
+   * @returns How many bytes it has; -1 where its length is none for that, or where it would only be copied once more.
    */
-  encodeLong(text: string): number {
-    // Else it is given away in memory of its own, which the runtime's encoder makes without filling it first.
-    return this.#transport.writeBorrowed === undefined ? -1 : this.#slab.text.encode(text);
+  takeLong(content: string | Uint8Array): number {
+    // Text is given away in memory of its own then, which the runtime's encoder makes without filling it first.
+    if (this.#transport.writeBorrowed === undefined) return -1;
+    // Bytes have memory to wait in.
+    if (typeof content !== "string" && this.gatheredBytes > 0) return -1;
+    return this.#slab.long.put(content);
   }
 
-  /** Adds a head, and the text that was encoded for it. */
-  appendEncoded(head: string): void {
-    const { text } = this.#slab;
-    const start = text.prependAscii(head);
+  /** Adds a head, and behind it the content that was taken for it. */
+  appendWithLong(head: string): void {
+    const { long } = this.#slab;
+    const start = long.prependAscii(head);
     if (start >= 0) {
-      this.#addText(start);
+      this.#addLong(start);
       return;
     }
     this.appendLatin1(head);
-    this.#appendCopy(text.start);
+    this.#appendCopy(long.start);
   }
 
   /**
    * Adds a head that lacks the digits of its Content-Length and what stands behind them, and the content, if that is
-   * short bytes, short text of ASCII, or long text that {@linkcode encodeLong} takes.
+   * short bytes, short text of ASCII, or long content that {@linkcode takeLong} takes.
    *
    * @returns How many bytes of content were added; -1 where nothing was.
    */
   appendShaped(head: Uint8Array, content: string | Uint8Array): number {
     const isText = typeof content === "string";
-    if (isText && content.length >= MIN_TEXT_CHARS) {
-      const byteLength = this.encodeLong(content);
+    if (content.length >= MIN_LONG_LENGTH) {
+      const byteLength = this.takeLong(content);
       if (byteLength >= 0) {
-        const start = this.#slab.text.prepend(head, (bytes, at) => writeLength(bytes, at, byteLength));
+        const start = this.#slab.long.prepend(head, (bytes, at) => writeLength(bytes, at, byteLength));
         if (start < 0) return -1;
-        this.#addText(start);
+        this.#addLong(start);
         return byteLength;
       }
     }
@@ -315,29 +318,29 @@ export class Outbound implements TextHolder {
     this.#releaseOpenPiece();
   }
 
-  /** See {@linkcode TextHolder.keepText}. */
-  keepText(): void {
+  /** See {@linkcode ContentHolder.keepContent}. */
+  keepContent(): void {
     this.#closeOpenPiece();
   }
 
-  /** Adds the text that was encoded, whose head begins at `start`. It stays in its storage where it can leave at once. */
-  #addText(start: number): void {
-    const { text } = this.#slab;
-    const byteLength = text.end - start;
+  /** Adds the content that was taken, whose head begins at `start`. It stays in its storage if it can leave at once. */
+  #addLong(start: number): void {
+    const { long } = this.#slab;
+    const byteLength = long.end - start;
     if (this.gatheredBytes > 0 || byteLength > MAX_JOINT_WRITE_BYTES) {
       this.#appendCopy(start);
       return;
     }
-    text.holder = this;
+    long.holder = this;
     this.#isBorrowed = true;
-    this.#openBytes = text.bytes;
+    this.#openBytes = long.bytes;
     this.#openStart = start;
-    this.#openEnd = text.end;
+    this.#openEnd = long.end;
   }
 
-  /** Adds a copy of the text that was encoded, from `start` on. */
+  /** Adds a copy of the content that was taken, from `start` on. */
   #appendCopy(start: number): void {
-    const { bytes, end } = this.#slab.text;
+    const { bytes, end } = this.#slab.long;
     this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
   }
 
@@ -345,7 +348,7 @@ export class Outbound implements TextHolder {
   #releaseOpenPiece(): void {
     if (this.#isBorrowed) {
       this.#isBorrowed = false;
-      this.#slab.text.holder = null;
+      this.#slab.long.holder = null;
     }
     this.#openBytes = NO_BYTES;
     this.#openStart = 0;

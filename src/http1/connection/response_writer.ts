@@ -265,14 +265,14 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const hasTrailers = isSent && exchange !== null && exchange.trailersToSend !== null && wantsTrailers(exchange);
     const outbound = this.#outbound;
     let bytes: Uint8Array | null = null;
+    const longBytes = content !== null && isSent && !hasTrailers ? outbound.takeLong(content) : -1;
+    if (longBytes >= 0) {
+      const framing = headBuilder.decideFraming(this, longBytes);
+      outbound.appendWithLong(this.#finishHead(source, framing, persists));
+      this.contentBytes = longBytes;
+      return;
+    }
     if (typeof content === "string") {
-      const encodedBytes = isSent && !hasTrailers ? outbound.encodeLong(content) : -1;
-      if (encodedBytes >= 0) {
-        const framing = headBuilder.decideFraming(this, encodedBytes);
-        outbound.appendEncoded(this.#finishHead(source, framing, persists));
-        this.contentBytes = encodedBytes;
-        return;
-      }
       // Most text is ASCII, of which each char is a byte.
       if (isSent && !hasTrailers && headBuilder.contentLength === null) {
         const framing = headBuilder.decideFraming(this, content.length);

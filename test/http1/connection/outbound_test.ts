@@ -1,5 +1,5 @@
 /**
- * What an upgraded connection hands over, and long text with its head, leave behind what was gathered before, and as one
+ * What an upgraded connection hands over, and long content with its head, leave behind what was gathered before, and as one
  * write where they can.
  */
 
@@ -92,42 +92,54 @@ describe("bytes that are passed", () => {
   });
 });
 
-describe("long text", () => {
+describe("long content", () => {
   const ones = "1".repeat(4 * KIB);
   const twos = "2".repeat(3 * KIB);
 
-  function add(outbound: Outbound, text: string): void {
-    assert.equal(outbound.encodeLong(text), text.length);
-    outbound.appendEncoded("head");
+  function add(outbound: Outbound, content: string | Uint8Array): void {
+    assert.equal(outbound.takeLong(content), content.length);
+    outbound.appendWithLong("head");
   }
 
-  test("leaves with its head in one write of storage that is used again", () => {
-    const { outbound, writes, sent, counters } = createOutbound();
-    for (const text of [ones, twos]) {
-      add(outbound, text);
-      assert.equal(outbound.gatheredBytes, text.length + 4);
-      assert.equal(outbound.flush(), true);
-    }
-    assert.deepEqual(sent, [`head${ones}`, `head${twos}`]);
-    outbound.appendAscii("short");
+  for (const [kind, make] of [["text", (text: string) => text], ["bytes", bytesOf]] as const) {
+    test(`leaves with its head in one write of storage that is used again: ${kind}`, () => {
+      const { outbound, writes, sent, counters } = createOutbound();
+      for (const text of [ones, twos]) {
+        add(outbound, make(text));
+        assert.equal(outbound.gatheredBytes, text.length + 4);
+        assert.equal(outbound.flush(), true);
+      }
+      assert.deepEqual(sent, [`head${ones}`, `head${twos}`]);
+      outbound.appendAscii("short");
+      outbound.flush();
+      assert.deepEqual(writes, ["borrowed 4100", "borrowed 3076", "write short"]);
+      assert.equal(counters.bytesSent, 7 * KIB + 13);
+    });
+  }
+
+  test("that is bytes is its giver's again, and waits in its own memory behind what was gathered", () => {
+    const { outbound, sent } = createOutbound();
+    const bytes = bytesOf(ones);
+    add(outbound, bytes);
+    bytes.fill(0);
+    assert.equal(outbound.takeLong(bytesOf(twos)), -1);
     outbound.flush();
-    assert.deepEqual(writes, ["borrowed 4100", "borrowed 3076", "write short"]);
-    assert.equal(counters.bytesSent, 7 * KIB + 13);
+    assert.deepEqual(sent, [`head${ones}`]);
   });
 
-  test("is as many bytes as its chars take in UTF-8, whatever they are", () => {
+  test("that is text is as many bytes as its chars take in UTF-8, whatever they are", () => {
     const chars = { "a": 1, "\xe9": 2, "\u20ac": 3, "\u{1f600}": 4, "\ud800": 3 };
     for (const [char, byteLength] of Object.entries(chars)) {
       const { outbound, sent } = createOutbound();
       const text = char + "-".repeat(2 * KIB);
-      assert.equal(outbound.encodeLong(text), 2 * KIB + byteLength);
-      outbound.appendEncoded("");
+      assert.equal(outbound.takeLong(text), 2 * KIB + byteLength);
+      outbound.appendWithLong("");
       outbound.flush();
       assert.deepEqual(sent, [text.toWellFormed()]);
     }
   });
 
-  test("waits unchanged while other connections have long text", () => {
+  test("waits unchanged while other connections have some too", () => {
     const slab = createSlab();
     const congested = createOutbound(true, slab);
     congested.peer.keepsUp = false;
@@ -136,7 +148,7 @@ describe("long text", () => {
     const other = createOutbound(true, slab);
     add(congested.outbound, ones);
     add(waiting.outbound, ones);
-    add(other.outbound, twos);
+    add(other.outbound, bytesOf(twos));
     other.outbound.flush();
     waiting.outbound.flush();
     congested.outbound.drained();
@@ -161,8 +173,8 @@ describe("long text", () => {
   test("is no write of its own that is larger than others", () => {
     const { outbound, writes, sent } = createOutbound();
     const text = "\u20ac".repeat(30 * KIB);
-    assert.equal(outbound.encodeLong(text), 90 * KIB);
-    outbound.appendEncoded("head");
+    assert.equal(outbound.takeLong(text), 90 * KIB);
+    outbound.appendWithLong("head");
     outbound.flush();
     assert.equal(sent.join(""), `head${text}`);
     assert.deepEqual(writes.map((write) => write.split(" ")[0]), ["write", "write"]);
@@ -171,8 +183,8 @@ describe("long text", () => {
   test("has a head of any bytes and any length", () => {
     for (const head of ["\xe9", "h".repeat(8 * KIB), "h".repeat(40 * KIB)]) {
       const { outbound, sent } = createOutbound();
-      outbound.encodeLong(ones);
-      outbound.appendEncoded(head);
+      outbound.takeLong(ones);
+      outbound.appendWithLong(head);
       outbound.flush();
       assert.equal(sent.join(""), (head === "\xe9" ? "\ufffd" : head) + ones);
     }
@@ -188,9 +200,9 @@ describe("long text", () => {
 
   test("is left to its caller where it is shorter or longer, or the transport borrows no bytes", () => {
     const { outbound } = createOutbound();
-    assert.equal(outbound.encodeLong("1".repeat(2 * KIB - 1)), -1);
-    assert.equal(outbound.encodeLong("1".repeat(64 * KIB + 1)), -1);
-    assert.equal(outbound.encodeLong("1".repeat(64 * KIB)), 64 * KIB);
-    assert.equal(createOutbound(false).outbound.encodeLong(ones), -1);
+    assert.equal(outbound.takeLong("1".repeat(2 * KIB - 1)), -1);
+    assert.equal(outbound.takeLong("1".repeat(64 * KIB + 1)), -1);
+    assert.equal(outbound.takeLong("1".repeat(64 * KIB)), 64 * KIB);
+    assert.equal(createOutbound(false).outbound.takeLong(ones), -1);
   });
 });

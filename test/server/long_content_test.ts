@@ -1,6 +1,6 @@
 /**
- * Text that is longer than a few lines becomes bytes in storage that all connections share, on runtimes that take bytes
- * only until they are written: none of it may be seen by another client, however slowly one of them reads.
+ * Content that is longer than a few lines is put into storage that all connections share, on runtimes that take bytes only
+ * until they are written: none of it may be seen by another client, however slowly one of them reads.
  */
 
 import assert from "node:assert/strict";
@@ -13,7 +13,14 @@ import { connectRaw, type RawClient } from "../support/raw_client.ts";
 const LENGTHS = [0, 47, 2_047, 2_048, 8_191, 10_923, 32_768, 65_300, 65_536, 65_537, 73_728, 200_000];
 /** By the bytes a char takes in UTF-8; of each pair of a surrogate alone, the bytes of U+FFFD. */
 const CHARS = ["a", "\xe9", "\u20ac", "\u{1f600}", "\ud800"];
-const KINDS = ["HttpResponse", "Response", "with a field of its own", "as HTML"];
+const KINDS = [
+  "HttpResponse",
+  "Response",
+  "with a field of its own",
+  "as HTML",
+  "bytes",
+  "bytes of a Response",
+];
 
 /** Text that shows where it is from. */
 function textOf(target: string): string {
@@ -32,6 +39,10 @@ function handler(request: Request): Response {
       return new Response(text);
     case "as HTML":
       return new Response(text, { headers: { "content-type": "text/html;charset=UTF-8" } });
+    case "bytes":
+      return new HttpResponse(new TextEncoder().encode(text));
+    case "bytes of a Response":
+      return new Response(new TextEncoder().encode(text), { headers: { "content-type": "image/png" } });
     default:
       // A head that comes once: none of those that are kept.
       return new HttpResponse(text, {
@@ -68,7 +79,7 @@ const requests = (targets: readonly string[]): string =>
     return `GET ${target} HTTP/1.1\r\nHost: a\r\n${isLast ? "Connection: close\r\n" : ""}\r\n`;
   }).join("");
 
-describe("long text", () => {
+describe("long content", () => {
   let server: Server;
   before(async () => {
     server = await serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, handler).ready();
