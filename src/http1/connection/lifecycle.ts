@@ -377,7 +377,7 @@ export class Lifecycle {
     this.readingAtMs += elapsedMs;
   }
 
-  /** Whoever has taken an upgraded connection decides how long it waits. */
+  /** What has taken an upgraded connection decides how long that waits. */
   unboundReading(): void {
     this.readingAtMs = Infinity;
   }

@@ -98,7 +98,7 @@ export function lostBytes(): TrivetError {
   );
 }
 
-/** The error of a connection with which nobody does anything. */
+/** The error of an upgraded connection that its handler has dropped. */
 export function leftAlone(): TrivetError {
   return new TrivetError("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
 }
