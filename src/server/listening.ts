@@ -81,13 +81,19 @@ export function listenFailed({ hostname, port, unix, fd }: ResolvedOptions, caus
     : unix ?? (hostname === undefined ? `port ${port}` : composeAuthority(hostname, port));
   const reason = reasonOf(cause);
   const advices = unix === undefined ? PORT_ADVICE : PATH_ADVICE;
-  const advice = advices[String((cause as { code?: unknown } | null)?.code)];
+  const advice = advices[codeOf(cause, hostname)];
   const message = `Can't listen at ${where}: ${reason}`;
   const text = advice === undefined ? message : `${message.replace(/\.$/, "")}. ${advice}`;
   const error = new TrivetError("listen-failed", text, { cause });
   // Nothing of the user's is on this stack, and it is what a runtime prints of a start that nothing awaits.
   error.stack = `${error.name}: ${error.message}`;
   return error;
+}
+
+/** The code of the system. Deno and Bun give none where a hostname can't be resolved, nor a class that would tell. */
+function codeOf(cause: unknown, hostname: string | undefined): string {
+  const { code, name } = (cause ?? {}) as { code?: unknown; name?: unknown };
+  return String(code ?? (name === "Error" && hostname !== undefined ? "ENOTFOUND" : ""));
 }
 
 /** What to do where a port can't be had, by the code of the system. */

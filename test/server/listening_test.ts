@@ -10,16 +10,17 @@ import { createMemoryServer, text } from "../support/memory_server.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { serve } from "../../mod.ts";
 
-/** A server whose runtime notes where it is to listen, and fails there as the test says. */
-async function listen(options: ServeOptions, failures: Readonly<Record<string, string>> = {}) {
+/** A server whose runtime notes where it is to listen, and fails there with an error, or a code, that the test names. */
+async function listen(options: ServeOptions, failures: Readonly<Record<string, string | Error>> = {}) {
   const memory = createMemoryRuntime();
   const tried: ListenOptions[] = [];
   const runtime = {
     ...memory,
     listen(where: ListenOptions, events: TransportEvents): Listener | Promise<Listener> {
       tried.push(where);
-      const code = failures[where.hostname];
-      if (code !== undefined) throw Object.assign(new Error(`It fails with ${code}.`), { code });
+      const failure = failures[where.hostname];
+      if (failure instanceof Error) throw failure;
+      if (failure !== undefined) throw Object.assign(new Error(`It fails with ${failure}.`), { code: failure });
       return memory.listen(where, events);
     },
   };
@@ -104,6 +105,22 @@ describe("the options of a listener", () => {
       assert.match(failure?.message ?? "", advice);
     });
   }
+
+  test("a hostname that can't be resolved says so where the runtime gives no code, and nothing else does", async () => {
+    const hostname = "no.test";
+    const failures = [
+      new Error("Failed to listen"),
+      new TypeError("It is wrong"),
+      Object.assign(new Error(), { code: 7 }),
+    ];
+    const advised = failures.map(async (failure) => {
+      const { message } = (await listen({ hostname }, { [hostname]: failure })).failure!;
+      return /\. The hostname is an address of this machine; /.test(message);
+    });
+    assert.deepEqual(await Promise.all(advised), [true, false, false]);
+    const { failure } = await listen({}, { "::": failures[0] });
+    assert.equal(failure?.message, "Can't listen at port 8000: Failed to listen");
+  });
 
   test("a path that has no room in an address is refused, and not cut off", async () => {
     await listen({ unix: `/${"x".repeat(106)}` });
