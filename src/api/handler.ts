@@ -132,7 +132,8 @@ export interface HandlerInfo {
   sendTrailers(trailers: () => HeadersInit): void;
   /**
    * Takes the connection out of HTTP (RFC 9110 section 7.8). Return the response, whose status is 101, from the
-   * handler; then the promise gives the connection.
+   * handler; then the promise gives the connection. It is closed where neither of its streams is taken within
+   * `keepAliveTimeout`.
    *
    * @param protocol One of the protocols the request's Upgrade field offers, compared without regard to case.
    * @param init The fields of the 101 beside Upgrade and Connection.
