@@ -81,8 +81,8 @@ class BunResponseContents implements ResponseContents {
     if (!(response instanceof this.#Response) || response.url !== "") return null;
     const contentBytes = this.#contentBytes(response);
     const isTyped = response.headers.has("content-type");
-    if (contentBytes > 0 && isTyped) return this.#settled(response.bytes());
     if (contentBytes > 0) {
+      if (isTyped) return this.#settled(response.bytes());
       return this.#contentBytes(response.clone()) > 0
         ? this.#settled(response.text())
         : this.#takeBytesOrText(response, contentBytes);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 
 /** An upgrade the handler has asked for, until the 101 is sent. */
@@ -31,4 +32,9 @@ export class PendingUpgrade {
   reject(error: unknown): void {
     this.#reject(error);
   }
+}
+
+/** The error of an upgraded connection that its handler has dropped. */
+export function untakenUpgrade(): TrivetError {
+  return new TrivetError("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
 }

@@ -10,6 +10,7 @@
 import { TrivetError } from "../api/errors.ts";
 import type { UpgradedConnection } from "../api/handler.ts";
 import { type GoneClients, type HalfClosed, PeerEnd } from "../exchange/gone_clients.ts";
+import { untakenUpgrade } from "../exchange/pending_upgrade.ts";
 import type { Address } from "../transport.ts";
 import type { ReceivedStream } from "./stream_link.ts";
 
@@ -76,15 +77,15 @@ export class HostedUpgrade implements UpgradedConnection, HalfClosed {
     if (this.#peerEnd === null) {
       if (this.#isTaken) return false;
       if (nowMs < this.#takeByMs) return true;
-      this.#abort("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
+      this.#abort(untakenUpgrade());
       return false;
     }
     if (nowMs < this.#peerEnd.goneAtMs || this.input.readable.locked || this.#output.locked) return true;
-    this.#abort("peer-disconnected", "The peer has gone away.");
+    this.#abort(new TrivetError("peer-disconnected", "The peer has gone away."));
     return false;
   }
 
-  #abort(code: "handler-timeout" | "peer-disconnected", message: string): void {
-    this.#output.abort(new TrivetError(code, message)).catch(() => {});
+  #abort(error: TrivetError): void {
+    this.#output.abort(error).catch(() => {});
   }
 }

@@ -80,7 +80,7 @@ export class ResponseHeadBuilder {
     // RFC 9110 section 15.3.6: 205 has no content. A length of 0 says so, since RFC 9112 section 6.3 does not except
     // it.
     if (status === 205) return 0;
-    const isWithout = status === 304 || (request.method === "HEAD" && (contentBytes === null || contentBytes === 0));
+    const isWithout = status === 304 || (request.method === "HEAD" && (contentBytes ?? 0) === 0);
     // RFC 9110 section 8.6: here Content-Length is that of the content a GET would have had. A response without
     // content may be one whose handler has left it out, so that the length of it is not known.
     if (isWithout) return this.contentLength ?? RESPONSE_WITHOUT_LENGTH;

@@ -402,7 +402,7 @@ export class Http1Connection extends AcceptedConnection
       case "answer-refusal":
         return this.answerRefusal();
       case "abort":
-        this.abort(Verdicts.leftAlone());
+        this.abort(Verdicts.untakenUpgrade());
     }
   }
 

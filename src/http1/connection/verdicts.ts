@@ -98,10 +98,8 @@ export function lostBytes(): TrivetError {
   );
 }
 
-/** The error of an upgraded connection that its handler has dropped. */
-export function leftAlone(): TrivetError {
-  return new TrivetError("handler-timeout", "Neither stream of the upgraded connection was taken in time.");
-}
+/** The error of a connection whose handler has upgraded and dropped it; one that lingers ends without a word of it. */
+export { untakenUpgrade } from "../../exchange/pending_upgrade.ts";
 
 /** The error of a client that has sent FIN and is not there any more. */
 export function gone(): TrivetError {
