@@ -9,8 +9,8 @@
 
 import { TrivetError } from "../api/errors.ts";
 import { UNKNOWN_LENGTH } from "../http/request_head.ts";
+import { ContentBuffer } from "../web/content_buffer.ts";
 import type { RequestContent } from "../web/request_source.ts";
-import { ContentBuffer } from "./content_buffer.ts";
 
 /** Content kept for a reader that does not keep up, before the connection stops reading from the peer. */
 const HIGH_WATER_BYTES = 64 * 1024;

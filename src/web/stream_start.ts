@@ -8,7 +8,8 @@
  * @module
  */
 
-import { areGone, invalidPiece, JoinedPieces, toPiece } from "./pieces.ts";
+import { ContentBuffer } from "./content_buffer.ts";
+import { areGone, invalidPiece, toPiece } from "./pieces.ts";
 import { streamTurns } from "./read_response.ts";
 import type { TurnShare } from "./turn_share.ts";
 
@@ -27,6 +28,8 @@ export interface StreamStartEvents {
 
 /** Content held back in more than one piece; behind that the end of the turn is not waited for. */
 const MAX_HELD_BYTES = 64 * 1024;
+/** Most streams of small pieces end within so many bytes. */
+const EXPECTED_BYTES = 1024;
 const NO_BYTES = new Uint8Array(0);
 
 /** Reads a stream until its first turns are over. */
@@ -39,7 +42,7 @@ export class StreamStart {
   /** What the stream has given, as long as that is a single piece. */
   #first: Uint8Array | null = null;
   /** More pieces are put together as they come, and live no longer than that. */
-  #joined: JoinedPieces | null = null;
+  #joined: ContentBuffer | null = null;
   #pending: StreamRead | null = null;
   #isOver = false;
 
@@ -88,7 +91,7 @@ export class StreamStart {
     if (result.done) {
       if (this.#failIfGone()) return;
       this.#isOver = true;
-      this.#events.onWhole(this.#joined?.bytes ?? this.#first ?? NO_BYTES);
+      this.#events.onWhole(this.#joined?.kept ?? this.#first ?? NO_BYTES);
       return;
     }
     const bytes = toPiece(result.value);
@@ -113,9 +116,10 @@ export class StreamStart {
     if (heldBytes + bytes.byteLength > MAX_HELD_BYTES) return false;
     if (this.#joined === null) {
       if (areGone(first)) return false;
-      this.#joined = new JoinedPieces(first, MAX_HELD_BYTES);
+      this.#joined = new ContentBuffer();
+      this.#joined.append(first, 0, first.byteLength, EXPECTED_BYTES);
     }
-    this.#joined.add(bytes);
+    this.#joined.append(bytes, 0, bytes.byteLength, EXPECTED_BYTES);
     return true;
   }
 
@@ -127,7 +131,7 @@ export class StreamStart {
     if (this.#isOver || this.#failIfGone()) return;
     this.#isOver = true;
     const pieces: Uint8Array[] = [];
-    const held = this.#joined?.bytes ?? this.#first;
+    const held = this.#joined?.kept ?? this.#first;
     if (held !== null) pieces.push(held);
     if (last !== null) pieces.push(last);
     this.#events.onUnderWay(pieces, this.#pending);

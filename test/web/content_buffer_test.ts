@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ContentBuffer } from "../../src/exchange/content_buffer.ts";
+import { ContentBuffer } from "../../src/web/content_buffer.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -79,7 +79,7 @@ test("content of an announced length that came a little at first lies where it i
   assert.equal(memory.byteLength, 64 * KIB);
 });
 
-test("a piece that belongs to nobody else is not copied", () => {
+test("a piece that is shared with nothing else is not copied", () => {
   const buffer = new ContentBuffer();
   const piece = numbered(10);
   buffer.add(piece, 20);

@@ -1,5 +1,5 @@
 /**
- * The content of a request that was not taken yet.
+ * Content that comes in pieces and was not taken yet.
  *
  * It decides when to allocate, so that content of a known length is copied once and lies where its reader gets it, and
  * so that a peer who merely announces much gets no memory for it. It must not know where content comes from.
@@ -62,6 +62,11 @@ export class ContentBuffer {
     }
   }
 
+  /** What is kept, where it lies until there is more. */
+  get kept(): Uint8Array<ArrayBuffer> {
+    return this.#storage.subarray(0, this.byteLength);
+  }
+
   /** Gives all that is kept away, in memory of its own. */
   take(): Uint8Array<ArrayBuffer> {
     const storage = this.#storage;
@@ -81,7 +86,7 @@ export class ContentBuffer {
       ? Math.floor(SURPLUS_GROWTH * this.#storage.byteLength)
       : Math.min(wantedBytes, Math.max(Math.min(EAGER_GROWTH * neededBytes, EAGER_BYTES), GROWTH * neededBytes));
     const grown = new Uint8Array(Math.max(neededBytes, earnedBytes));
-    if (this.byteLength > 0) grown.set(this.#storage.subarray(0, this.byteLength));
+    if (this.byteLength > 0) grown.set(this.kept);
     this.#storage = grown;
   }
 }
