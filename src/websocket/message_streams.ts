@@ -84,7 +84,7 @@ export class OutgoingMessages {
   readonly writable: WritableStream<string | ArrayBufferLike | ArrayBufferView>;
   #controller: WritableStreamDefaultController | null = null;
   #write: { resolve(): void; reject(error: unknown): void } | null = null;
-
+  #failure: Error | null = null;
   #open: (() => void) | null = null;
 
   /**
@@ -100,6 +100,8 @@ export class OutgoingMessages {
       },
       write: (message) => {
         if (target.send(message)) return share.take() ? undefined : new Promise<void>((resolve) => share.wait(resolve));
+        // Where too much waited already, the connection was closed for it.
+        if (this.#failure !== null) throw this.#failure;
         return new Promise<void>((resolve, reject) => {
           this.#write = { resolve, reject };
         });
@@ -122,6 +124,7 @@ export class OutgoingMessages {
 
   /** The connection is closed. */
   fail(error: Error): void {
+    this.#failure = error;
     this.#controller?.error(error);
     this.#open?.();
     this.#write?.reject(error);

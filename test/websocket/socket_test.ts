@@ -1008,6 +1008,19 @@ describe("messages as streams", () => {
     assert.equal(await write, "peer-disconnected");
   });
 
+  test("a write for which too much waits already fails, and so does the stream", async () => {
+    const { client, clock } = await start();
+    const { socket, peer } = await client({ maxBufferedAmount: 500_000 });
+    peer.stopReading();
+    socket.send(new Uint8Array(600_000));
+    const writer = socket.writable.getWriter();
+    const told: string[] = [];
+    writer.closed.catch(({ code }) => told.push(`closed: ${code}`));
+    writer.write("one more").catch(({ code }) => told.push(`write: ${code}`));
+    await clock.settle();
+    assert.deepEqual(told.sort(), ["closed: websocket-backlog", "write: websocket-backlog"]);
+  });
+
   test("one stream piped into the other is an echo with back-pressure", async () => {
     const { client, clock } = await start((socket) => void socket.readable.pipeTo(socket.writable).catch(() => {}));
     const { peer, frames } = await client();
