@@ -47,7 +47,6 @@ export class GoneClients {
 
   /** Looks at a connection from now on. */
   watch(connection: HalfClosed): void {
-    if (this.timeoutMs === Infinity) return;
     this.#watched.push(connection);
     const intervalMs = Math.max(1, Math.min(MAX_INTERVAL_MS, this.timeoutMs / LOOKS_PER_TIMEOUT));
     this.#timer ??= this.#clock.every(intervalMs, () => this.#look());
@@ -79,7 +78,7 @@ export class PeerEnd {
     if (this.goneAtMs !== 0) return false;
     this.goneAtMs = this.#clients.nowMs() + this.#clients.timeoutMs;
     if (this.#clients.timeoutMs === 0) return true;
-    this.#clients.watch(connection);
+    if (this.#clients.timeoutMs !== Infinity) this.#clients.watch(connection);
     return false;
   }
 

@@ -74,18 +74,17 @@ export class HostedUpgrade implements UpgradedConnection, HalfClosed {
 
   watchGone(nowMs: number): boolean {
     if (this.#parts.isOver()) return false;
-    if (this.#peerEnd === null) {
-      if (this.#isTaken) return false;
-      if (nowMs < this.#takeByMs) return true;
-      this.#abort(untakenUpgrade());
-      return false;
-    }
-    if (nowMs < this.#peerEnd.goneAtMs || this.input.readable.locked || this.#output.locked) return true;
-    this.#abort(new TrivetError("peer-disconnected", "The peer has gone away."));
-    return false;
+    if (!this.#isTaken && nowMs >= this.#takeByMs) return this.#abort(untakenUpgrade());
+    const goneAtMs = this.#peerEnd?.goneAtMs ?? Infinity;
+    // One that is taken is looked at again from its FIN on, and not even then where that means nothing.
+    if (goneAtMs === Infinity) return !this.#isTaken;
+    if (nowMs < goneAtMs || this.input.readable.locked || this.#output.locked) return true;
+    return this.#abort(new TrivetError("peer-disconnected", "The peer has gone away."));
   }
 
-  #abort(error: TrivetError): void {
+  /** Returns that it need not be looked at again. */
+  #abort(error: TrivetError): false {
     this.#output.abort(error).catch(() => {});
+    return false;
   }
 }

@@ -367,22 +367,31 @@ describe("what else crosses", () => {
     });
   }
 
-  for (const isTaken of [false, true]) {
-    const whose = isTaken ? "has taken a stream of, and which stays open" : "ignores: it is closed in time";
-    test(`an upgraded connection whose FIN is not seen, which its handler ${whose}`, async () => {
-      const { server, clock, send } = await start((_request, _place, info) => {
-        const { response, connection } = info.upgrade("echo");
-        connection.then((connection) => isTaken && connection.readable);
-        return response;
-      }, { keepAliveTimeout: 10_000 });
-      const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
-      for (let i = 0; i < 10; i++) await peer.send(new Uint8Array(64 * 1024));
-      peer.end();
-      await clock.advance(9_000);
-      assert.equal(server.stats().connections.open, 1);
-      await clock.advance(2_000);
-      assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
-    });
+  for (
+    const [what, bytes, halfCloseTimeout] of [
+      ["whose FIN is not seen", 640 * 1024, 1_000],
+      ["whose FIN is not seen, and would mean nothing", 640 * 1024, Infinity],
+      ["whose client may send FIN for long", 0, 60_000],
+      ["whose client may send FIN for ever", 0, Infinity],
+    ] as const
+  ) {
+    for (const isTaken of [false, true]) {
+      const whose = isTaken ? "has taken a stream of, and which stays open" : "ignores: it is closed in time";
+      test(`an upgraded connection ${what}, which its handler ${whose}`, async () => {
+        const { server, clock, send } = await start((_request, _place, info) => {
+          const { response, connection } = info.upgrade("echo");
+          connection.then((connection) => isTaken && connection.readable);
+          return response;
+        }, { keepAliveTimeout: 10_000, halfCloseTimeout });
+        const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+        for (let sent = 0; sent < bytes; sent += 64 * 1024) await peer.send(new Uint8Array(64 * 1024));
+        peer.end();
+        await clock.advance(9_000);
+        assert.equal(server.stats().connections.open, 1);
+        await clock.advance(2_000);
+        assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
+      });
+    }
   }
 
   test("that an upgraded connection is lost", async () => {

@@ -305,23 +305,34 @@ describe("an upgraded connection whose client has sent FIN", () => {
   }
 });
 
-describe("an upgraded connection of which more came than is kept, so that FIN is not seen", () => {
-  for (const isTaken of [false, true]) {
-    const what = isTaken ? "stays open where its handler has taken a stream" : "is closed where its handler ignores it";
-    test(`${what} behind \`keepAliveTimeout\``, async () => {
-      const { send, clock, server } = await startMemoryServer((_request, info) => {
-        const { response, connection } = info.upgrade("raw");
-        connection.then((connection) => isTaken && connection.readable);
-        return response;
-      }, { keepAliveTimeout: 10_000 });
-      const peer = await send(raw);
-      await peer.send(new Uint8Array(200_000));
-      peer.end();
-      await clock.advance(9_900);
-      assert.equal(server.stats().connections.open, 1);
-      await clock.advance(2_000);
-      assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
-      assert.equal(server.stats().errors["handler-timeout"], isTaken ? undefined : 1);
-    });
+describe("an upgraded connection whose FIN", () => {
+  for (
+    const [what, bytes, halfCloseTimeout] of [
+      ["is not seen, since more came than is kept,", 200_000, 1_000],
+      ["is not seen, and would mean nothing,", 200_000, Infinity],
+      ["means nothing for long", 0, 60_000],
+      ["means nothing", 0, Infinity],
+    ] as const
+  ) {
+    for (const isTaken of [false, true]) {
+      const end = isTaken
+        ? "stays open where its handler has taken a stream"
+        : "is closed where its handler ignores it";
+      test(`${what} ${end} behind \`keepAliveTimeout\``, async () => {
+        const { send, clock, server } = await startMemoryServer((_request, info) => {
+          const { response, connection } = info.upgrade("raw");
+          connection.then((connection) => isTaken && connection.readable);
+          return response;
+        }, { keepAliveTimeout: 10_000, halfCloseTimeout });
+        const peer = await send(raw);
+        await peer.send(new Uint8Array(bytes));
+        peer.end();
+        await clock.advance(9_900);
+        assert.equal(server.stats().connections.open, 1);
+        await clock.advance(2_000);
+        assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
+        assert.equal(server.stats().errors["handler-timeout"], isTaken ? undefined : 1);
+      });
+    }
   }
 });
