@@ -16,6 +16,7 @@ import { restoreError, restoreTrivetError } from "./error_copy.ts";
 import { type FromThread, type HandlerOrders, isReadiness, type Readiness } from "./protocol.ts";
 import type { RemoteCall } from "./remote_call.ts";
 import { SignOfLife } from "./sign_of_life.ts";
+import { explainStartFailure } from "./start_failure.ts";
 import { faultOf, ThreadCalls } from "./thread_calls.ts";
 import { THREAD_STATES, type ThreadState } from "./thread_states.ts";
 
@@ -108,7 +109,8 @@ export class HandlerThread {
     });
     await this.#started;
     if (this.#state !== "gone" && this.#state !== "closing") return;
-    throw this.#lossCause ?? this.#startError("was not loaded: the server has stopped");
+    if (this.#lossCause === null) throw this.#startError("was not loaded: the server has stopped");
+    throw await explainStartFailure(this.#runtime.files, entry, this.#lossCause);
   }
 
   get state(): ThreadState {

@@ -22,6 +22,8 @@ import {
 } from "./installation.ts";
 import { printImportTimes } from "./import_time.ts";
 import {
+  BUNDLED,
+  BUNDLED_PROGRAM,
   EXPORTED_NAMES,
   FAIL_INSIDE,
   HANDLER_MODULE,
@@ -183,6 +185,29 @@ for (const runtime of runtimes) {
     }
   });
 }
+
+describe("a bundle with the module of threads, as the documentation shows", () => {
+  const bun = runtimes.find(({ name }) => name === "bun")!.path;
+  const bundle = async (...how: string[]): Promise<void> => {
+    await Deno.writeTextFile(`${user}/app.mjs`, BUNDLED_PROGRAM);
+    await succeed([bun, "build", ...BUNDLED, "--entry-naming=[name].[ext]", ...how], user);
+  };
+
+  it("serves on threads, on each runtime", async () => {
+    await bundle("--target=node", "--outdir=bundle");
+    await Deno.writeTextFile(`${user}/bundle/package.json`, '{ "type": "module" }');
+    for (const runtime of runtimes) {
+      const printed = await succeed(runtime.command("app.js"), `${user}/bundle`);
+      assert.ok(printed.split("\n").includes("200 hello"), printed);
+    }
+  });
+
+  it("serves on threads as a single executable of Bun", async () => {
+    await bundle("--compile", "--outfile=app");
+    const printed = await succeed(["./app"], user);
+    assert.ok(printed.split("\n").includes("200 hello"), printed);
+  });
+});
 
 describe("the six lines, run from the source", () => {
   for (const runtime of runtimes.filter(({ isNode }) => !isNode)) {

@@ -52,6 +52,13 @@ export function sixLines({ model, takesModule }: ModelRow, specifier: string): s
   ].join("\n");
 }
 
+/** The entry points of a bundle whose handlers run on threads. */
+export const BUNDLED: readonly string[] = ["app.mjs", "handler.mjs", `node_modules/${PACKAGE_NAME}/esm/thread_main.js`];
+
+/** The first of them: in a bundle each has the extension `.js`. */
+export const BUNDLED_PROGRAM = sixLines({ model: "hybrid", takesModule: true }, PACKAGE_NAME)
+  .replace("handler.mjs", "handler.js");
+
 /** Prints what an import gives. */
 export const IMPORT_NAMES = `import * as trivet from "${PACKAGE_NAME}";
 const { HttpResponse, TrivetError } = trivet;

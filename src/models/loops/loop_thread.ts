@@ -15,6 +15,7 @@ import { StateTable } from "../../states.ts";
 import { restoreTrivetError } from "../../threads/error_copy.ts";
 import { withoutConnections } from "../../observe/measurements.ts";
 import { isReadiness } from "../../threads/protocol.ts";
+import { explainStartFailure } from "../../threads/start_failure.ts";
 import { faultOf } from "../../threads/thread_calls.ts";
 import type { StopCounts } from "../scheduler.ts";
 import { answerReport } from "./error_reports.ts";
@@ -141,7 +142,8 @@ export class LoopThread {
   async start(): Promise<void> {
     if (this.#state === "idle") this.#begin();
     await this.#left("starting");
-    this.throwIfLost();
+    if (this.#state !== "lost") return;
+    throw await explainStartFailure(this.#options.runtime.files, this.#options.entry, this.#lossCause!);
   }
 
   /**
@@ -332,7 +334,6 @@ export class LoopThread {
     this.#settle("lost");
     if (this.#hasListened) this.#startTimer(RESTART_DELAY_MS, () => this.#startAnew());
     if (wasListening) this.#options.onCrash(cause);
-    else if (this.#hasListened) this.#options.onNotStarted(cause);
   }
 
   /** The thread is gone, and its connections with it. What it has counted is kept. */
@@ -351,7 +352,7 @@ export class LoopThread {
   /** Starts it again. What fails is tried again, since the loop is lost then. */
   #startAnew(): void {
     this.#begin();
-    this.start().then(() => this.listen(this.#port)).catch(() => {});
+    this.start().then(() => this.listen(this.#port)).catch((cause) => this.#options.onNotStarted(cause));
   }
 
   /** Enters the state that ends the wait of the one before. */

@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { HttpResponse, serve, type ServeOptions, TrivetError } from "../../../mod.ts";
 import { detectRuntime } from "../../../runtime/detect.ts";
+import { createServer } from "../../../src/server/create_server.ts";
 import { Program } from "../../entry/program.ts";
 import { APP_HANDLER, PORTS_ARE_SHARED, startApp } from "../../fixtures/models/app_server.ts";
 import { Peer } from "../../fixtures/models/peer.ts";
@@ -150,6 +151,21 @@ describe("a port that is taken", () => {
       } finally {
         await first.stop();
       }
+    });
+  }
+});
+
+describe("a bundle that leaves out the module of threads", () => {
+  for (const options of MODELS.filter(hasOtherThreads)) {
+    test(`is told from a module that can't be loaded, ${nameOf(options)}`, async () => {
+      const entry = new URL("./thread_main.js", import.meta.url);
+      const { module } = APP_HANDLER;
+      const server = createServer(detectRuntime(), entry.href, { ...WHERE, ...options, module });
+      const error = await server.ready().then(() => null, (error) => error);
+      assert.ok(error instanceof TrivetError, String(error));
+      assert.equal(error.code, "module-invalid");
+      const start = `Threads start from ${JSON.stringify(fileURLToPath(entry))}, a module of @trivet/http`;
+      assert.ok(error.message.startsWith(start), error.message);
     });
   }
 });
