@@ -52,10 +52,9 @@ export class IncomingMessages {
     }, { highWaterMark: HIGH_WATER_BYTES, size: (message) => MESSAGE_BYTES + message.length });
   }
 
-  /** Returns whether the next one is wanted. One that is not wanted any more is dropped. */
+  /** Returns whether the next one is wanted. None comes any more once the reader has cancelled. */
   take(message: Message): boolean {
-    const controller = this.#controller;
-    if (controller === null) return true;
+    const controller = this.#controller!;
     controller.enqueue(message);
     return (controller.desiredSize ?? 0) > 0;
   }
@@ -63,7 +62,6 @@ export class IncomingMessages {
   /** No more messages come. */
   end(): void {
     this.#controller?.close();
-    this.#controller = null;
   }
 
   /** No more messages come, and the connection was not closed in order. Those that came are still read. */
@@ -75,7 +73,6 @@ export class IncomingMessages {
   #failBehindTheLast(): void {
     if (this.#failure === null || this.#controller?.desiredSize !== HIGH_WATER_BYTES) return;
     this.#controller.error(this.#failure);
-    this.#controller = null;
   }
 }
 

@@ -200,6 +200,11 @@ const PHASES: readonly Phase[] = [
     },
     enter: () => {},
   },
+  {
+    name: "nothing is written to its stream",
+    prepare: ({ socket, pending }) => void pending.set("the stream's end", socket.writable.getWriter().closed),
+    enter: () => {},
+  },
 ];
 
 interface End {
