@@ -48,15 +48,16 @@ export class ByteStreams implements ByteReceiver {
     this.writable = new WritableStream<Uint8Array>({
       start: (controller) => {
         this.#writing = controller;
+        // The stream itself waits for a write that is under way, and that may wait for a peer that takes nothing.
+        controller.signal.addEventListener("abort", () => {
+          this.#writing = null;
+          channel.abort();
+        });
       },
       write: (chunk) => this.#write(chunk),
       close: () => {
         this.#isEnded = true;
         channel.end();
-      },
-      abort: () => {
-        this.#writing = null;
-        channel.abort();
       },
     }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
   }

@@ -10,7 +10,7 @@
 
 import { Exchange, type ExchangeOwner, type ExchangeResponder, type ExchangeServices } from "../exchange/exchange.ts";
 import type { GoneClients } from "../exchange/gone_clients.ts";
-import { type StreamRead, StreamStart } from "../web/stream_start.ts";
+import { StreamStart } from "../web/stream_start.ts";
 import { toTrivetError, TrivetError } from "../api/errors.ts";
 import { EMPTY_FIELD_SECTION, FieldSection } from "../http/field_section.ts";
 import { RequestHead, UNKNOWN_LENGTH } from "../http/request_head.ts";
@@ -22,7 +22,7 @@ import type { ReceivedCall } from "./call_message.ts";
 import { copyError, type ErrorCopy, restoreError, restoreTrivetError } from "./error_copy.ts";
 import { HostedUpgrade } from "./hosted_upgrade.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread, WantedContent } from "./protocol.ts";
-import { CreditAccount, creditFor, ReceivedStream, StreamSender } from "./stream_link.ts";
+import { type ChunkTarget, CreditAccount, creditFor, ReceivedStream, SentStream, StreamSender } from "./stream_link.ts";
 
 /** The way to the event loop: what is added leaves when the turn is over. */
 export interface HostLink extends ExchangeServices {
@@ -49,7 +49,7 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
   #untakenBytes = 0;
   /** The first turn of the response's stream. */
   #start: StreamStart | null = null;
-  #sender: StreamSender | null = null;
+  #sender: StreamSender | SentStream | null = null;
   /** After an upgrade: what the handler has. */
   #upgraded: HostedUpgrade | null = null;
 
@@ -294,7 +294,8 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       onUnderWay: (pieces, pending) => {
         this.#start = null;
         this.#sayAnswer(source, "to-come", this.exchange.trailersToSend === null ? null : "to-come");
-        this.#sendFrom(reader, pieces, pending);
+        const sender = this.#sender = new StreamSender(reader, this.#link.streamShare, this.#target(), pending);
+        sender.sendFirst(pieces);
       },
       onStartFailure: (cause) => {
         this.#start = null;
@@ -304,17 +305,13 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
     this.#start = start;
   }
 
-  #sendFrom(
-    reader: ReadableStreamDefaultReader<Uint8Array>,
-    pieces: readonly Uint8Array[],
-    pending: StreamRead | null,
-  ): void {
-    this.#sender = new StreamSender(reader, this.#link.streamShare, {
+  /** Where the chunks of a response, or of an upgraded connection, go. */
+  #target(): ChunkTarget {
+    return {
       chunk: (bytes) => this.#say("chunk", this.#link.outgoing().attachCopy(bytes)),
       end: () => this.#say("end", this.#makeTrailers()),
       fail: (cause) => this.#say("fail", copyError(toContentError(cause))),
-    }, pending);
-    this.#sender.sendFirst(pieces);
+    };
   }
 
   /** The content of the response has ended: it is time to ask for its trailer section. */
@@ -336,10 +333,10 @@ export class HostedExchange implements ExchangeOwner, ExchangeResponder {
       credit: (bytes) => this.#say("credit", bytes),
       cancel: (reason) => this.#say("cancel", copyError(reason)),
     });
-    const { readable, writable: output } = new TransformStream<Uint8Array, Uint8Array>();
-    this.#sendFrom(readable.getReader(), [], null);
+    const sent = this.#sender = new SentStream(this.#link.streamShare, this.#target());
+    const { writable: output } = sent;
     const { remoteAddress: remoteAddr, localAddress: localAddr } = this;
-    const isOver = (): boolean => this.#sender!.isOver;
+    const isOver = (): boolean => sent.isOver;
     const { goneClients, takeTimeoutMs } = this.#link;
     this.#upgraded = new HostedUpgrade({ remoteAddr, localAddr, input, output, takeTimeoutMs, isOver }, goneClients);
     upgrade.resolve(this.#upgraded);

@@ -16,7 +16,7 @@ import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";
 import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
-import { ReceivedStream, StreamSender } from "./stream_link.ts";
+import { type ChunkSource, ReceivedStream, StreamSender, WrittenStream } from "./stream_link.ts";
 import { CALL_STATES, type CallState, isUnanswered } from "./thread_states.ts";
 
 /** The thread as its calls see it. */
@@ -77,7 +77,7 @@ export class RemoteCall implements HandlerRun {
   #content: Uint8Array<ArrayBuffer> | null = null;
   #isWatched = false;
   #sender: StreamSender | null = null;
-  #received: ReceivedStream | null = null;
+  #received: ReceivedStream | WrittenStream | null = null;
   #trailers: AnswerTrailers = null;
   /** The thread does not read the upgraded connection any more. */
   #endUpgradedInput: (() => void) | null = null;
@@ -283,17 +283,18 @@ export class RemoteCall implements HandlerRun {
     this.#trailers = trailers;
     if (isUpgrade && this.#isAwaited) this.#expectUpgrade();
     const isUnderWay = form === "to-come";
-    const content = isUnderWay ? this.#receive() : wholeContent(form, attached);
+    const received = isUnderWay ? new ReceivedStream(this.#source()) : null;
+    const content = received === null ? wholeContent(form, attached) : received.readable;
+    this.#received = received;
     exchange.answer({ status, statusText, fields, content, streamBytes, isUnderWay });
   }
 
-  /** Content that comes in chunks. */
-  #receive(): ReadableStream<Uint8Array> {
-    this.#received = new ReceivedStream({
+  /** Where the chunks of a response, or of an upgraded connection, come from. */
+  #source(): ChunkSource {
+    return {
       credit: (credit) => this.#say("credit", credit),
       cancel: (reason) => this.#say("cancel", copyError(reason)),
-    });
-    return this.#received.readable;
+    };
   }
 
   #inform(status: number, fields: readonly string[]): void {
@@ -349,7 +350,7 @@ export class RemoteCall implements HandlerRun {
     if (this.#state !== "answered") return;
     this.#enter("upgraded");
     this.#say("upgraded");
-    const fromThread = this.#receive().pipeTo(connection.writable).catch(() => {});
+    const written = this.#received = new WrittenStream(connection.writable, this.#source());
     const toThread = new Promise<void>((resolve) => {
       this.#endUpgradedInput = resolve;
       this.#sender = new StreamSender(connection.readable.getReader(), this.exchange.connection.services.streamShare, {
@@ -367,7 +368,7 @@ export class RemoteCall implements HandlerRun {
         },
       });
     });
-    Promise.all([toThread, fromThread]).then(() => {
+    Promise.all([toThread, written.closed]).then(() => {
       if (this.#state === "upgraded") this.#guard(() => this.#finish());
     });
   }

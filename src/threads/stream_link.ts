@@ -86,7 +86,7 @@ export class StreamSender {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#held = null;
-    this.#reader.cancel(reason).catch(() => {});
+    this.#reader.cancel(reason).catch(ignore);
   }
 
   #read(): void {
@@ -129,6 +129,86 @@ export class StreamSender {
     if (this.#isOver) return;
     this.cancel(cause);
     this.#target.fail(cause);
+  }
+}
+
+/** What is kept for a writer that does not wait for what it writes. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** A stream that is written, whose chunks go to another thread as far as the credit goes. */
+export class SentStream {
+  readonly writable: WritableStream<Uint8Array>;
+  readonly #share: TurnShare;
+  readonly #target: ChunkTarget;
+  #controller!: WritableStreamDefaultController;
+  #creditBytes = CREDIT_BYTES;
+  /** The write that waits for credit. */
+  #pendingWrite: { resolve(): void; reject(error: unknown): void } | null = null;
+  #isOver = false;
+
+  /**
+   * @param share How much of a turn it may take.
+   * @param target Takes the chunks, which are the writer's again then.
+   */
+  constructor(share: TurnShare, target: ChunkTarget) {
+    this.#share = share;
+    this.#target = target;
+    this.writable = new WritableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+        // The stream itself waits for a write that is under way, and that may wait for a client that takes nothing.
+        controller.signal.addEventListener("abort", () => this.#fail(controller.signal.reason));
+      },
+      write: (chunk) => this.#write(chunk),
+      close: () => {
+        this.#isOver = true;
+        target.end();
+      },
+    }, new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_BYTES }));
+  }
+
+  /** Whether nothing more is sent. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The reader has taken so many bytes. */
+  grant(bytes: number): void {
+    this.#creditBytes += bytes;
+    if (this.#creditBytes <= 0) return;
+    this.#pendingWrite?.resolve();
+    this.#pendingWrite = null;
+  }
+
+  /** The rest is not wanted. */
+  cancel(reason: unknown): void {
+    this.#isOver = true;
+    this.#controller.error(reason);
+    this.#pendingWrite?.reject(reason);
+  }
+
+  #write(chunk: Uint8Array): Promise<void> | void {
+    const bytes = toPiece(chunk);
+    if (bytes === null) {
+      const error = invalidPiece();
+      this.#fail(error);
+      throw error;
+    }
+    this.#creditBytes -= creditFor(bytes);
+    this.#target.chunk(bytes);
+    if (this.#creditBytes <= 0) {
+      return new Promise((resolve, reject) => {
+        this.#pendingWrite = { resolve, reject };
+      });
+    }
+    return this.#share.take() ? undefined : new Promise((resolve) => this.#share.wait(resolve));
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#target.fail(cause);
+    this.#pendingWrite?.reject(cause);
   }
 }
 
@@ -211,3 +291,39 @@ export class ReceivedStream {
     this.#controller = null;
   }
 }
+
+/** Writes chunks that come from another thread to a stream. */
+export class WrittenStream {
+  /** Resolves when nothing more is written. */
+  readonly closed: Promise<void>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #account: CreditAccount;
+
+  /**
+   * @param writable The stream.
+   * @param source The sender.
+   */
+  constructor(writable: WritableStream<Uint8Array>, source: ChunkSource) {
+    this.#writer = writable.getWriter();
+    this.#account = new CreditAccount(source);
+    this.closed = this.#writer.closed.catch((cause) => source.cancel(cause));
+  }
+
+  /** A chunk came. */
+  push(bytes: Uint8Array): void {
+    const credit = creditFor(bytes);
+    this.#writer.write(bytes).then(() => this.#account.taken(credit), ignore);
+  }
+
+  /** The stream has ended. */
+  end(): void {
+    this.#writer.close().catch(ignore);
+  }
+
+  /** The stream has failed: what was not taken yet is dropped. */
+  fail(cause: unknown): void {
+    this.#writer.abort(cause).catch(ignore);
+  }
+}
+
+function ignore(): void {}

@@ -408,6 +408,28 @@ describe("what else crosses", () => {
     assert.equal(failure, "peer-disconnected");
   });
 
+  test("that an upgraded connection was aborted, although its client does not take what was written", async () => {
+    let writer!: WritableStreamDefaultWriter<Uint8Array>;
+    let failed = 0;
+    const { connect, until, clock } = await start((_request, _place, info) => {
+      const { response, connection } = info.upgrade("echo");
+      connection.then(({ writable }) => {
+        writer = writable.getWriter();
+        for (let i = 0; i < 50; i++) writer.write(new Uint8Array(20_000)).catch(() => failed++);
+      });
+      return response;
+    });
+    const peer = connect();
+    peer.stopReading();
+    peer.send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    await until(() => writer !== undefined);
+    await clock.advance(100);
+    const aborted = writer.abort(new Error("enough"));
+    await until(() => peer.serverSide === "closed");
+    await aborted;
+    assert.ok(failed > 20, `${failed}`);
+  });
+
   test("the bytes of an upgraded connection, in both directions, and its end", async () => {
     let hasEnded = false;
     const { send, until } = await start((_request, _place, info) => {

@@ -132,6 +132,22 @@ describe("an upgraded connection", () => {
     assert.equal(outcome, "peer-disconnected");
   });
 
+  test("is closed at once when its handler aborts it, although the peer does not take what was written", async () => {
+    let writer!: WritableStreamDefaultWriter<Uint8Array>;
+    const outcomes: string[] = [];
+    const { connect, clock } = await startMemoryServer(serveRaw(({ writable }) => {
+      writer = writable.getWriter();
+      for (let i = 0; i < 2; i++) writer.write(new Uint8Array(500_000)).catch(({ code }) => outcomes.push(code));
+    }));
+    const peer = connect();
+    peer.stopReading();
+    peer.send(UPGRADE);
+    await clock.settle();
+    await writer.abort(Object.assign(new Error("enough"), { code: "enough" }));
+    await clock.settle();
+    assert.deepEqual([peer.serverSide, outcomes], ["closed", ["peer-disconnected", "enough"]]);
+  });
+
   test("that is neither read nor written any more waits for the peer's FIN, not for long", async () => {
     const { connect, clock, server } = await startMemoryServer(serveRaw(async ({ readable, writable }) => {
       await writable.getWriter().close();
