@@ -350,6 +350,11 @@ class DenoHost extends Outputs implements Host {
     return Deno.mainModule;
   }
 
+  /** Deno waits for half a second. */
+  get isWatched(): boolean {
+    return false;
+  }
+
   get workingFolder(): string {
     return `${toFileUrl(Deno.cwd(), Deno.build.os)}/`;
   }

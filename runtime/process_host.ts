@@ -40,6 +40,11 @@ export class ProcessHost extends Outputs implements Host {
     return this.#mainPath === undefined ? null : toFileUrl(realPath(this.#mainPath), process.platform);
   }
 
+  /** Bun does not wait. */
+  get isWatched(): boolean {
+    return process.versions.bun === undefined && process.env.WATCH_REPORT_DEPENDENCIES !== undefined;
+  }
+
   get workingFolder(): string {
     return `${toFileUrl(process.cwd(), process.platform)}/`;
   }

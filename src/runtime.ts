@@ -94,6 +94,8 @@ export interface Host {
    * The URL of the module that the program was started with; `null` where there is none, as for code of a command line.
    */
   readonly mainModule: string | null;
+  /** Whether the runtime starts this program anew when a file of it changes, and waits until it has ended by itself. */
+  readonly isWatched: boolean;
   /** The working directory, as a file: URL that ends with a slash. */
   readonly workingFolder: string;
   /**

@@ -2,7 +2,7 @@
  * Signals of the system that stop a server.
  *
  * It decides what each means: SIGTERM comes from what runs the process and is a restart as a rule; SIGINT comes from
- * a person at a keyboard. It must not know how a server stops.
+ * a person at a keyboard, and so does either while files are watched. It must not know how a server stops.
  *
  * @module
  */
@@ -15,6 +15,9 @@ import type { Runtime, StopSignal } from "../runtime.ts";
  * soon behind the first signal is the same one.
  */
 const SAME_SIGNAL_MS = 500;
+
+/** Who has changed a file waits for the change to be served: a browser's connections and streams must not hold it up. */
+const WATCHED_TIMEOUT_MS = 1_000;
 
 /**
  * The first signal stops gracefully, the second at once.
@@ -36,8 +39,9 @@ export function stopOnSignals(
       }
       firstAtMs = clock.nowMs();
       onFirst(signal);
-      const stopping = signal === "SIGINT" ? server.shutdown({ delay: 0, closeIdle: true }) : server.shutdown();
-      stopping.then(resolve, reject);
+      const timeout = host.isWatched ? WATCHED_TIMEOUT_MS : undefined;
+      const isAwaited = host.isWatched || signal === "SIGINT";
+      server.shutdown(isAwaited ? { delay: 0, closeIdle: true, timeout } : {}).then(resolve, reject);
     });
     // A process that goes on without its server is stopped by the next signal, like any other.
     server.finished.then(ignore, ignore);

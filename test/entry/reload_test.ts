@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { Peer } from "../fixtures/models/peer.ts";
 import { Program } from "./program.ts";
 
 const PACKAGE = new URL("../../mod.ts", import.meta.url).href;
@@ -19,11 +20,16 @@ const DEADLINE_MS = 120_000;
 
 const FLAGS = "Deno" in globalThis ? ["--watch"] : "Bun" in globalThis ? ["--watch", "--hot"] : ["--watch"];
 
+/** The watcher of Node is a process of its own, which hands on what it is told; the others are the program itself. */
+const END_SIGNAL = "Deno" in globalThis || "Bun" in globalThis ? "SIGKILL" : "SIGTERM";
+
 /** A program that serves a text, and at `/slow` after a while. */
 function source(text: string, port: number, more = ""): string {
   return `
 import { serve } from ${JSON.stringify(PACKAGE)};
-const server = serve({ port: ${port}, hostname: "127.0.0.1" }, async (request) => {
+const where = { port: ${port}, hostname: "127.0.0.1", handleSignals: true, drainDelay: 600_000, drainTimeout: 600_000 };
+const server = serve(where, async (request) => {
+  if (request.url.endsWith("/endless")) return new Response(new ReadableStream());
   if (request.url.endsWith("/slow")) {
     console.log("slow has begun");
     await new Promise((resolve) => setTimeout(resolve, 700));
@@ -77,7 +83,7 @@ async function withProgram(
     await program.line(/^Listening on /);
     await use((text) => writeFile(path, source(text, port, more)), port, program);
   } finally {
-    program.signal("SIGTERM");
+    program.signal(END_SIGNAL);
     const { errors } = await program.ended;
     await rm(folder, { recursive: true });
     assert.doesNotMatch(errors.join("\n"), /EADDRINUSE|listen-failed/);
@@ -93,6 +99,17 @@ for (const flag of FLAGS) {
           await change(`change ${count}`);
           await until(port, `change ${count}`);
         }
+      });
+    });
+
+    test("waits neither for a connection that is kept nor for a stream without an end, as browsers have them", async () => {
+      await withProgram(flag, "", async (change, port) => {
+        const [kept, endless] = [await Peer.connect(port), await Peer.connect(port)];
+        assert.equal((await kept.ask("/")).content, "first");
+        endless.get("/endless");
+        await change("second");
+        await until(port, "second");
+        for (const peer of [kept, endless]) peer.destroy();
       });
     });
   });

@@ -184,6 +184,7 @@ function createHost(printed: string[]): Host {
     onStopSignal: () => () => {},
     exit: () => {},
     mainModule: null,
+    isWatched: false,
     workingFolder: "file:///",
     exitOrAwaitChange: () => {},
     checkSyntax: () => Promise.resolve(null),
