@@ -169,11 +169,15 @@ export class ServerProcess extends ChildProgram {
     return { residentBytes: bytesOf("VmRSS"), peakBytes: bytesOf("VmHWM") };
   }
 
-  /** The names of its threads, and what its descriptors are of; of one that ends meanwhile it is not known. */
+  /**
+   * The names of its threads, and what its descriptors are of; of one that ends meanwhile it is not known. Of Deno's pool
+   * threads are left for seconds, and the busier the machine is, the more.
+   */
   threadsAndDescriptors(): { threads: string[]; descriptors: string[] } {
     const folder = `/proc/${this.pid}/fd`;
     return {
-      threads: tasksOf(this.pid).map((task) => textOf(`${this.pid}/task/${task}/comm`).trim()),
+      threads: tasksOf(this.pid).map((task) => textOf(`${this.pid}/task/${task}/comm`).trim())
+        .filter((name) => name !== "tokio-runtime-w"),
       descriptors: attempt(() => readdirSync(folder), []).map((each) =>
         attempt(() => readlinkSync(`${folder}/${each}`), "")
       ),

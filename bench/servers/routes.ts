@@ -4,6 +4,7 @@
  * counted across threads. What it answers is known beforehand.
  */
 
+import { once } from "node:events";
 import { appendFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -61,8 +62,10 @@ const ROUTES: Readonly<Record<string, (call: Call) => string | Response | Promis
   held({ info, id, waitMs, request }) {
     // Tells the client that the handler is under way.
     info.inform(103);
-    // It stops waiting when nothing waits for the response any more: a timer of its own would be left behind.
-    return sleep(waitMs, `held ${id}`, { signal: request.signal }).catch(() => "given up");
+    // Until the server stops, and for longer: but no longer than something waits for the response.
+    const { signal } = request;
+    const stopping = once(info.draining, "abort", { signal });
+    return stopping.then(() => sleep(waitMs, `held ${id}`, { signal })).catch(() => "given up");
   },
 
   // Going wrong.
