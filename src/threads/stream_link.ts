@@ -83,14 +83,12 @@ export class StreamSender {
 
   /** The rest is not wanted. */
   cancel(reason: unknown): void {
-    if (this.#isOver) return;
     this.#isOver = true;
     this.#held = null;
     this.#reader.cancel(reason).catch(ignore);
   }
 
   #read(): void {
-    if (this.#isOver) return;
     this.#reader.read().then(this.#onRead, this.#onFailure);
   }
 
@@ -126,7 +124,6 @@ export class StreamSender {
   }
 
   #fail(cause: unknown): void {
-    if (this.#isOver) return;
     this.cancel(cause);
     this.#target.fail(cause);
   }
@@ -175,9 +172,7 @@ export class SentStream {
   /** The reader has taken so many bytes. */
   grant(bytes: number): void {
     this.#creditBytes += bytes;
-    if (this.#creditBytes <= 0) return;
-    this.#pendingWrite?.resolve();
-    this.#pendingWrite = null;
+    if (this.#creditBytes > 0) this.#pendingWrite?.resolve();
   }
 
   /** The rest is not wanted. */

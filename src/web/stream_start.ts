@@ -67,7 +67,6 @@ export class StreamStart {
 
   /** The content is not wanted. */
   cancel(reason: unknown): void {
-    if (this.#isOver) return;
     this.#isOver = true;
     this.#first = this.#joined = null;
     this.#reader.cancel(reason).catch(() => {});

@@ -128,7 +128,6 @@ export class OutgoingFrames {
 
   /** Adds a message; bytes are copied. */
   addMessage(message: string | Uint8Array | Blob): void {
-    if (this.#isClosed) return;
     if (this.#waiting.length > 0 || this.#mustPrepare(message)) {
       this.#waitForContent(message);
       return;
@@ -152,13 +151,11 @@ export class OutgoingFrames {
     this.isCongested = true;
     this.#untakenBytes = piece.end - piece.start;
     this.#payloadBytes += piece.payloadBytes;
-    this.#tell();
     return true;
   }
 
   /** Adds a message that other sockets send too. */
   addShared(message: SharedMessage): void {
-    if (this.#isClosed) return;
     const frame = this.#sharedFrameOf(message);
     const { piece } = frame;
     this.#payloadBytes += piece?.payloadBytes ?? message.leastBytes;

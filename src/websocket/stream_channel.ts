@@ -54,7 +54,6 @@ export class StreamChannel implements ByteChannel {
   }
 
   write(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {
-    if (this.#isClosed || this.#isEnding) return false;
     const chunk = start === 0 && end === bytes.byteLength ? bytes : bytes.subarray(start, end);
     // Counted before the stream has it, which may give the buffer away.
     const { byteLength } = chunk;

@@ -6,7 +6,7 @@ import type { AccessLogEntry } from "../../src/api/access_log.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import { LoopHost } from "../../src/entry/loop_host.ts";
 import type { FromLoop, LoopOrders, ToLoop } from "../../src/models/loops/loop_protocol.ts";
-import type { ParentThread } from "../../src/runtime.ts";
+import type { ParentThread, Runtime } from "../../src/runtime.ts";
 import { HANDLER_MODULE_URL, setHandler } from "../support/handler_module.ts";
 import { createMemoryRuntime, type MemoryPeer, type MemoryRuntimeOptions } from "../support/memory_runtime.ts";
 import { createGate, get, okText, statuses, text } from "../support/memory_server.ts";
@@ -23,16 +23,23 @@ interface Setup {
   readonly orders?: Partial<LoopOrders>;
   readonly runtime?: MemoryRuntimeOptions;
   readonly lacksModule?: boolean;
+  readonly cannotListen?: boolean;
 }
 
 /** A loop in memory, and what it has said. */
-async function createLoop(handler: Handler = path, { orders = {}, runtime: options, lacksModule = false }: Setup = {}) {
+async function createLoop(
+  handler: Handler = path,
+  { orders = {}, runtime: options, lacksModule = false, cannotListen = false }: Setup = {},
+) {
   setHandler(handler);
   const said: FromLoop[] = [];
   const runtime = createMemoryRuntime(options);
   const parent = { post: (message: unknown) => void said.push(message as FromLoop) } as unknown as ParentThread;
   const files = lacksModule ? { ...runtime.files, kindOf: () => Promise.resolve(null) } : runtime.files;
-  const host = new LoopHost({ ...runtime, files }, parent, {
+  const listen: Runtime["listen"] = cannotListen
+    ? () => Promise.reject(new Error("The port is taken."))
+    : (asked, events) => runtime.listen(asked, events);
+  const host = new LoopHost({ ...runtime, files, listen }, parent, {
     role: "loop",
     options: { module: HANDLER_MODULE_URL },
     fastResponse: false,
@@ -102,6 +109,14 @@ describe("a loop on its thread", () => {
     assert.deepEqual(await hear({ ...DRAIN, delayMs: 1_000 }), []);
     await clock.advance(1_000);
     assert.equal(only("stopped", said).length, 1);
+  });
+
+  test("that could not listen says why, and has nothing to stop", async () => {
+    const { hear, said } = await createLoop(path, { cannotListen: true });
+    while (said.length === 0) await hear({ kind: "listen", port: 80 });
+    assert.equal(only("listening", said)[0].error?.code, "listen-failed");
+    const [stopped] = only("stopped", await hear(DRAIN));
+    assert.deepEqual([stopped.drained, stopped.aborted], [0, 0]);
   });
 
   test("that never listened has nothing to stop", async () => {

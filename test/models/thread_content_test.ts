@@ -371,6 +371,11 @@ describe("content of a response on its way from a thread", () => {
     },
     { name: "a Response of the runtime", respond: () => text("hello"), content: "hello" },
     { name: "nothing", respond: () => new HttpResponse(null), content: "" },
+    {
+      name: "a stream, one chunk of which is empty",
+      respond: () => new HttpResponse(ReadableStream.from([new Uint8Array(0), Uint8Array.of(65)])),
+      content: "A",
+    },
     { name: "an empty text", respond: () => new HttpResponse(""), content: "" },
   ];
   for (const { name, respond, content } of whole) {

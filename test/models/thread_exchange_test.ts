@@ -346,12 +346,16 @@ describe("what else crosses", () => {
     });
   }
 
-  for (const holds of [false, true]) {
-    const whose = holds ? "its handler holds, and which stays open" : "nothing holds: it is closed";
+  for (const held of [null, "readable", "writable"] as const) {
+    const holds = held !== null;
+    const whose = holds ? `its handler holds, ${held}, and which stays open` : "nothing holds: it is closed";
     test(`that the client of an upgraded connection has sent FIN which ${whose}`, async () => {
       const started = await start((_request, _place, info) => {
         const { response, connection } = info.upgrade("echo");
-        connection.then(({ writable }) => holds && writable.getWriter());
+        connection.then(({ readable, writable }) => {
+          if (held === "readable") readable.getReader();
+          else if (held === "writable") writable.getWriter();
+        });
         return response;
       }, { halfCloseTimeout: 1_000 });
       const { server, clock } = started;
@@ -375,12 +379,12 @@ describe("what else crosses", () => {
       ["whose client may send FIN for ever", 0, Infinity],
     ] as const
   ) {
-    for (const isTaken of [false, true]) {
-      const whose = isTaken ? "has taken a stream of, and which stays open" : "ignores: it is closed in time";
+    for (const taken of [null, "readable", "writable"] as const) {
+      const whose = taken === null ? "ignores: it is closed in time" : `has taken the ${taken} of: it stays open`;
       test(`an upgraded connection ${what}, which its handler ${whose}`, async () => {
         const { server, clock, send } = await start((_request, _place, info) => {
           const { response, connection } = info.upgrade("echo");
-          connection.then((connection) => isTaken && connection.readable);
+          connection.then((connection) => taken !== null && connection[taken]);
           return response;
         }, { keepAliveTimeout: 10_000, halfCloseTimeout });
         const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
@@ -389,7 +393,7 @@ describe("what else crosses", () => {
         await clock.advance(9_000);
         assert.equal(server.stats().connections.open, 1);
         await clock.advance(2_000);
-        assert.equal(server.stats().connections.open, isTaken ? 1 : 0);
+        assert.equal(server.stats().connections.open, taken === null ? 0 : 1);
       });
     }
   }
@@ -434,7 +438,8 @@ describe("what else crosses", () => {
     let hasEnded = false;
     const { send, until } = await start((_request, _place, info) => {
       const { response, connection } = info.upgrade("echo");
-      connection.then(async ({ readable, writable }) => {
+      connection.then(async ({ readable, writable, remoteAddr, localAddr }) => {
+        assert.deepEqual([remoteAddr, localAddr], [info.remoteAddr, info.localAddr]);
         await readable.pipeTo(writable);
         hasEnded = true;
       });

@@ -2,7 +2,15 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CREDIT_BYTES, CreditAccount, creditFor, ReceivedStream, StreamSender } from "../../src/threads/stream_link.ts";
+import {
+  CREDIT_BYTES,
+  CreditAccount,
+  creditFor,
+  ReceivedStream,
+  SentStream,
+  StreamSender,
+  WrittenStream,
+} from "../../src/threads/stream_link.ts";
 import { TurnShare } from "../../src/web/turn_share.ts";
 import { createRandom } from "../support/random.ts";
 
@@ -23,7 +31,7 @@ async function settle(): Promise<void> {
 }
 
 /** A sender whose stream a test fills, and what it has said. */
-function createSender() {
+function createSender(share = FREE) {
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   const said: (number | string)[] = [];
   const cancelled: unknown[] = [];
@@ -31,7 +39,7 @@ function createSender() {
     start: (given) => void (controller = given),
     cancel: (reason) => void cancelled.push(reason),
   });
-  const sender = new StreamSender(stream.getReader(), FREE, {
+  const sender = new StreamSender(stream.getReader(), share, {
     chunk: (bytes) => said.push(creditFor(bytes)),
     end: () => said.push("end"),
     fail: (cause) => said.push(`fail: ${(cause as Error).message}`),
@@ -193,6 +201,33 @@ describe("who sends a stream", () => {
     sender.grant(CREDIT_BYTES);
     await settle();
     assert.deepEqual([said, cancelled], [[CREDIT_BYTES], [reason]]);
+  });
+
+  test("that is cancelled while it reads says nothing more", async () => {
+    const { sender, said, cancelled } = createSender();
+    sender.cancel(new Error("enough"));
+    await settle();
+    assert.deepEqual([said, cancelled.length], [[], 1]);
+  });
+
+  test("sends no empty chunk", async () => {
+    const { said, give } = createSender();
+    await give(creditFor(new Uint8Array(0)), 200);
+    assert.deepEqual(said, [200]);
+  });
+
+  test("reads on in the next turn where its share of this one is used up", async () => {
+    let endTurn = (): void => assert.fail("nothing is to be called at the end of the turn");
+    let nowMs = 0;
+    const { said, give } = createSender(new TurnShare({ nowMs: () => nowMs++, defer: (end) => void (endTurn = end) }));
+    await give(...Array(40).fill(200));
+    const first = said.length;
+    assert.ok(first > 0 && first < 40, `${first}`);
+    for (let turn = 0; turn < 10; turn++) {
+      endTurn();
+      await settle();
+    }
+    assert.equal(said.length, 40);
   });
 
   test("that is cancelled behind the end does nothing", async () => {
@@ -363,6 +398,15 @@ describe("a stream that comes from another thread", () => {
     assert.deepEqual([cancelled, credits], [[reason], []]);
   });
 
+  test("that has failed hears nothing more", async () => {
+    const { received, credits } = createReceived();
+    received.fail(new Error("boom"));
+    received.push(new Uint8Array(CREDIT_BYTES));
+    received.end();
+    await assert.rejects(received.readable.getReader().read(), { message: "boom" });
+    assert.deepEqual(credits, []);
+  });
+
   test("that has ended hears nothing more", async () => {
     const { received, cancelled } = createReceived();
     received.end();
@@ -370,6 +414,185 @@ describe("a stream that comes from another thread", () => {
     received.end();
     assert.equal((await received.readable.getReader().read()).done, true);
     assert.deepEqual(cancelled, []);
+  });
+});
+
+describe("a stream that is written, whose chunks go to another thread", () => {
+  function createSent(share = FREE) {
+    const said: (number | string)[] = [];
+    const sent = new SentStream(share, {
+      chunk: (bytes) => said.push(creditFor(bytes)),
+      end: () => said.push("end"),
+      fail: (cause) => said.push(`fail: ${(cause as Error).message}`),
+    });
+    const writer = sent.writable.getWriter();
+    const outcomes: string[] = [];
+    writer.closed.catch(({ message }) => outcomes.push(`closed: ${message}`));
+    const write = async (credit: number): Promise<void> => {
+      writer.write(chunkFor(credit)).then(
+        () => outcomes.push("written"),
+        ({ message }) => outcomes.push(`write: ${message}`),
+      );
+      await settle();
+    };
+    return { sent, writer, said, outcomes, write };
+  }
+
+  test("goes as far as the credit, of which what was sent beyond it is owed first", async () => {
+    const { sent, said, outcomes, write } = createSent();
+    await write(CREDIT_BYTES - 1);
+    await write(1_001);
+    await write(300);
+    assert.deepEqual([said, outcomes], [[CREDIT_BYTES - 1, 1_001], ["written"]]);
+    sent.grant(1_000);
+    await settle();
+    assert.deepEqual([said.length, outcomes.length], [2, 1]);
+    sent.grant(1);
+    await settle();
+    assert.deepEqual([said, outcomes], [[CREDIT_BYTES - 1, 1_001, 300], ["written", "written"]]);
+  });
+
+  test("ends behind what waits for credit", async () => {
+    const { sent, writer, said, write } = createSent();
+    await write(CREDIT_BYTES);
+    const closed = writer.close();
+    await settle();
+    assert.deepEqual([said, sent.isOver], [[CREDIT_BYTES], false]);
+    sent.grant(1);
+    await closed;
+    assert.deepEqual([said, sent.isOver], [[CREDIT_BYTES, "end"], true]);
+  });
+
+  test("that is aborted says so at once, though a write waits for credit", async () => {
+    const { sent, writer, said, outcomes, write } = createSent();
+    await write(CREDIT_BYTES);
+    const aborted = writer.abort(new Error("enough"));
+    assert.deepEqual([said, sent.isOver], [[CREDIT_BYTES, "fail: enough"], true]);
+    await aborted;
+    sent.cancel(new Error("the client is gone"));
+    await settle();
+    assert.deepEqual([said.length, outcomes], [2, ["write: enough", "closed: enough"]]);
+  });
+
+  test("that nobody wants any more fails with the reason, what waits for credit included, and says nothing", async () => {
+    const { sent, writer, said, outcomes, write } = createSent();
+    await write(CREDIT_BYTES);
+    sent.cancel(new Error("the client is gone"));
+    await settle();
+    await write(200);
+    await writer.abort(new Error("late")).catch(() => {});
+    assert.deepEqual([said, sent.isOver], [[CREDIT_BYTES], true]);
+    const gone = "the client is gone";
+    assert.deepEqual(outcomes.sort(), [`closed: ${gone}`, `write: ${gone}`, `write: ${gone}`]);
+  });
+
+  test("that nobody wants any more fails without a write", async () => {
+    const { sent, outcomes } = createSent();
+    sent.cancel(new Error("the client is gone"));
+    await settle();
+    assert.deepEqual(outcomes, ["closed: the client is gone"]);
+  });
+
+  test("that is aborted before it has heard that nobody wants it says nothing", async () => {
+    const { sent, writer, said, write } = createSent();
+    await write(CREDIT_BYTES);
+    sent.cancel(new Error("the client is gone"));
+    writer.abort(new Error("late")).catch(() => {});
+    await settle();
+    assert.deepEqual(said, [CREDIT_BYTES]);
+  });
+
+  test("fails with a chunk that is not bytes", async () => {
+    const { writer, said } = createSent();
+    await assert.rejects(writer.write({ byteLength: 1 } as Uint8Array), TypeError);
+    assert.match(String(said[0]), /^fail: .*neither bytes nor text/);
+  });
+
+  test("goes on in the next turn where its share of this one is used up", async () => {
+    let endTurn = (): void => assert.fail("nothing is to be called at the end of the turn");
+    let nowMs = 0;
+    const { said, write } = createSent(
+      new TurnShare({ nowMs: () => nowMs++, defer: (end) => void (endTurn = end) }),
+    );
+    for (let i = 0; i < 40; i++) await write(200);
+    const first = said.length;
+    assert.ok(first > 0 && first < 40, `${first}`);
+    for (let turn = 0; turn < 10; turn++) {
+      endTurn();
+      await settle();
+    }
+    assert.equal(said.length, 40);
+  });
+});
+
+describe("a stream to which chunks of another thread are written", () => {
+  function createWritten() {
+    const taken: number[] = [];
+    const told: unknown[] = [];
+    const waiting: (() => void)[] = [];
+    let controller!: WritableStreamDefaultController;
+    const writable = new WritableStream<Uint8Array>({
+      start: (given) => void (controller = given),
+      write: ({ byteLength }) => {
+        taken.push(byteLength);
+        return new Promise<void>((resolve) => waiting.push(resolve));
+      },
+      close: () => void told.push("end"),
+      abort: (reason) => void told.push(reason),
+    });
+    const credits: number[] = [];
+    const written = new WrittenStream(writable, {
+      credit: (bytes) => credits.push(bytes),
+      cancel: (reason) => told.push(`cancel: ${(reason as Error).message}`),
+    });
+    const takeNext = async (): Promise<void> => {
+      waiting.shift()!();
+      await settle();
+    };
+    return { written, controller, taken, told, credits, takeNext };
+  }
+
+  test("gives back what was taken, and not before", async () => {
+    const { written, credits, takeNext } = createWritten();
+    for (let i = 0; i < 2; i++) written.push(chunkFor(GRANT_BYTES));
+    await settle();
+    for (const expected of [[], [GRANT_BYTES]]) {
+      assert.deepEqual(credits, expected);
+      await takeNext();
+    }
+    assert.deepEqual(credits, [GRANT_BYTES, GRANT_BYTES]);
+  });
+
+  test("ends behind what came before", async () => {
+    const { written, taken, told, takeNext } = createWritten();
+    written.push(new Uint8Array(5));
+    written.end();
+    await settle();
+    assert.deepEqual([taken, told], [[5], []]);
+    await takeNext();
+    await written.closed;
+    assert.deepEqual(told, ["end"]);
+  });
+
+  test("is aborted, and what it has not taken dropped, where the other thread fails", async () => {
+    const { written, taken, told, takeNext } = createWritten();
+    for (let size = 1; size < 4; size++) written.push(new Uint8Array(size));
+    await settle();
+    const cause = new Error("boom");
+    written.fail(cause);
+    await takeNext();
+    await written.closed;
+    assert.deepEqual([taken, told], [[1], [cause, "cancel: boom"]]);
+  });
+
+  test("tells the other thread that it has failed", async () => {
+    const { written, controller, told } = createWritten();
+    controller.error(new Error("gone"));
+    written.push(new Uint8Array(1));
+    written.end();
+    await written.closed;
+    await settle();
+    assert.deepEqual(told, ["cancel: gone"]);
   });
 });
 

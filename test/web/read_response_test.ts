@@ -335,10 +335,13 @@ describe("a response of another realm or library", () => {
     });
   }
 
+  const NONE = new Uint8Array(0);
   const BODIES: readonly (readonly [string, () => unknown])[] = [
     ["a stream", () => new Blob(["three legs"]).stream()],
     ["an iterable of bytes", () => iterate(encoder.encode("three "), encoder.encode("legs"))],
     ["an iterable of text", () => iterate("three ", "legs")],
+    ["an iterable of bytes and of none", () => iterate(encoder.encode("three "), NONE, encoder.encode("legs"))],
+    ["an iterable of buffers", () => iterate(encoder.encode("three ").buffer, encoder.encode("legs").buffer)],
     ["an iterable of views", () => iterate(new DataView(encoder.encode("three legs").buffer))],
     ["a stream of Node", () => Readable.from([Buffer.from("three "), Buffer.from("legs")])],
     ["a stream of Node that gives text", () => Readable.from(["three ", "legs"]).setEncoding("utf8")],

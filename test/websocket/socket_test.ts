@@ -188,6 +188,37 @@ describe("the Web's interface", () => {
     assert.equal(socket.bufferedAmount, 0);
   });
 
+  const SENT: Readonly<Record<string, (socket: ServerWebSocket, server: MemoryServer["server"]) => void>> = {
+    "a long message, and one behind it": (socket) => {
+      socket.send("x".repeat(60_000));
+      socket.send(new Uint8Array(10_000));
+    },
+    "many messages": (socket) => {
+      for (let i = 0; i < 70; i++) socket.send(new Uint8Array(1_000));
+    },
+    "a Blob": (socket) => socket.send(new Blob([new Uint8Array(70_000)])),
+    "what was published": (socket, server) => {
+      socket.subscribe("topic");
+      for (let i = 0; i < 7; i++) server.publish("topic", "x".repeat(10_000));
+    },
+  };
+  for (const [what, act] of Object.entries(SENT)) {
+    test(`counts ${what}, of which a client takes nothing`, async () => {
+      const { client, clock, server } = await start();
+      const { socket, peer } = await client();
+      peer.stopReading(0);
+      socket.send(new Uint8Array(50_000));
+      assert.equal(socket.bufferedAmount, 50_000);
+      act(socket, server);
+      assert.equal(socket.bufferedAmount, 120_000);
+      await clock.settle();
+      assert.equal(socket.bufferedAmount, 120_000);
+      peer.read();
+      for (let turn = 0; turn < 10; turn++) await clock.settle();
+      assert.equal(socket.bufferedAmount, 0);
+    });
+  }
+
   test("refuses to send before it is open, and drops what is sent behind its close", async () => {
     const { client, clock, reported } = await start((socket) => {
       assert.throws(() => socket.send("early"), { name: "InvalidStateError" });

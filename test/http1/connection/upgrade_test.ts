@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import process from "node:process";
 import { describe, test } from "node:test";
 import type { Handler, UpgradedConnection } from "../../../src/api/handler.ts";
 import { HttpResponse } from "../../../src/web/http_response.ts";
@@ -39,6 +40,22 @@ describe("a call of upgrade()", () => {
     const peer = await send(get("/", "Connection: upgrade", "Upgrade: websocket"));
     assert.deepEqual(statuses(peer.received()), [500]);
     assert.match(String(reported[0].cause), /expected the name of a protocol\. .* call info\.upgradeWebSocket\(\)/);
+  });
+});
+
+describe("an upgrade that does not come about", () => {
+  test("rejects its connection, and is no unhandled rejection where its handler has dropped that", async () => {
+    const rejected: unknown[] = [];
+    const note = (reason: unknown): void => void rejected.push(reason);
+    process.on("unhandledRejection", note);
+    const { send } = await startMemoryServer((_request, info) => {
+      void info.upgrade("raw");
+      return new HttpResponse("no");
+    });
+    const peer = await send(UPGRADE);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off("unhandledRejection", note);
+    assert.deepEqual([statuses(peer.received()), rejected], [[200], []]);
   });
 });
 
