@@ -45,8 +45,8 @@ export class WriteBacklog {
   #taken = 0;
   /** Storage in which the bytes to write next are joined, while they are being written. */
   #storage: Uint8Array | null = null;
-  /** Storage in which the head lies where that is a copy, until all of it has left. */
-  #headStorage: Uint8Array | null = null;
+  /** Storage in which copies lie that wait, in their order. */
+  #copyStorages: Uint8Array[] = NO_PIECES;
 
   /** Adds bytes at the end. Returns whether there may be more. */
   add(bytes: Uint8Array): boolean {
@@ -65,12 +65,12 @@ export class WriteBacklog {
   /** Adds a copy of bytes that are not the backlog's to keep. Returns whether there may be more. */
   addCopy(bytes: Uint8Array, start: number, end: number): boolean {
     const byteLength = end - start;
-    if (this.byteLength > 0 || byteLength < MIN_SHARED_BYTES || byteLength > MAX_JOINED_BYTES) {
-      return this.add(bytes.slice(start, end));
-    }
-    this.#headStorage = takeStorage();
+    if (byteLength < MIN_SHARED_BYTES || byteLength > MAX_JOINED_BYTES) return this.add(bytes.slice(start, end));
+    const storage = takeStorage();
+    if (this.#copyStorages === NO_PIECES) this.#copyStorages = [];
+    this.#copyStorages.push(storage);
     const copyStart = start % ALIGNMENT_BYTES;
-    const copy = this.#headStorage.subarray(copyStart, copyStart + byteLength);
+    const copy = storage.subarray(copyStart, copyStart + byteLength);
     copy.set(bytes.subarray(start, end));
     return this.add(copy);
   }
@@ -92,13 +92,11 @@ export class WriteBacklog {
     this.#storage = null;
     this.byteLength -= writtenBytes;
     let leftBytes = writtenBytes;
-    if (leftBytes >= this.#head.byteLength) {
-      giveStorage(this.#headStorage);
-      this.#headStorage = null;
-    }
+    if (leftBytes >= this.#head.byteLength) this.#freeCopy(this.#head);
     while (leftBytes >= this.#head.byteLength && this.#tail !== NO_PIECES) {
       leftBytes -= this.#head.byteLength;
       this.#head = this.#tail[this.#taken++];
+      if (leftBytes >= this.#head.byteLength) this.#freeCopy(this.#head);
       if (this.#taken < this.#tail.length) continue;
       this.#tail = NO_PIECES;
       this.#taken = 0;
@@ -111,9 +109,15 @@ export class WriteBacklog {
     this.#head = NO_BYTES;
     this.#tail = NO_PIECES;
     this.#taken = 0;
-    this.#storage = this.#headStorage = null;
+    this.#storage = null;
+    this.#copyStorages = NO_PIECES;
     this.byteLength = 0;
     this.owesDrain = false;
+  }
+
+  /** A piece has left: if it was a copy, its storage is used again. */
+  #freeCopy(piece: Uint8Array): void {
+    if (this.#copyStorages[0]?.buffer === piece.buffer) giveStorage(this.#copyStorages.shift()!);
   }
 
   #join(end: number, byteLength: number): Uint8Array {

@@ -20,11 +20,12 @@ interface BufferMethods {
  * on Bun that costs more; on Deno it is what `utf8Write` does. The global is looked up only here, since on Deno its
  * first use loads it.
  */
-export function bufferCodecs(): Pick<Runtime, "decodeLatin1" | "encodeUtf8"> {
+export function bufferCodecs(): Pick<Runtime, "decodeLatin1" | "encodeUtf8" | "utf8Length"> {
   const { latin1Slice, utf8Write } = Buffer.prototype as unknown as BufferMethods;
   return {
     decodeLatin1: (bytes, start, end) => latin1Slice.call(bytes, start, end),
     encodeUtf8: (text, bytes, start) => utf8Write.call(bytes, text, start, bytes.byteLength - start),
+    utf8Length: (text) => Buffer.byteLength(text),
   };
 }
 

@@ -211,13 +211,13 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
     const takenBytes = this.#take(bytes, start, end);
     if (takenBytes === end - start) return true;
-    return takenBytes >= 0 && this.#keep(bytes.subarray(start + takenBytes, end));
+    return takenBytes >= 0 && (this.#backlog ??= new WriteBacklog()).add(bytes.subarray(start + takenBytes, end));
   }
 
   writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
     const takenBytes = this.#take(bytes, start, end);
     if (takenBytes === end - start) return true;
-    return takenBytes >= 0 && this.#keep(bytes.slice(start + takenBytes, end));
+    return takenBytes >= 0 && (this.#backlog ??= new WriteBacklog()).addCopy(bytes, start + takenBytes, end);
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
@@ -287,11 +287,6 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
     const takenBytes = this.socket.write(bytes, start, end - start);
     if (takenBytes < 0) this.#breakOff();
     return takenBytes;
-  }
-
-  /** Keeps what the socket has not taken. Returns whether there may be more. */
-  #keep(rest: Uint8Array): boolean {
-    return (this.#backlog ??= new WriteBacklog()).add(rest);
   }
 
   /** Writes as much as the socket takes. Returns false when the socket is closed. */

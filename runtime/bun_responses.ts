@@ -10,6 +10,7 @@
  */
 
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
+import { streamParts } from "./blob_parts.ts";
 
 /** Content of this size is taken as bytes; more is read from its Blob, which costs no second copy of it. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
@@ -28,7 +29,13 @@ interface BunTools {
 type SizeOf = (value: object) => number;
 
 /** Takes nothing whole: what is left where Bun does not answer as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: false, streamTurns: 1, decodes };
+export const STREAMS_ONLY: ResponseContents = {
+  takeWhole: () => null,
+  givesOwnBytes: false,
+  namesTextType: false,
+  streamTurns: 1,
+  decodes,
+};
 
 /** A single coding that fetch knows; of several it leaves all. */
 function decodes(codings: string): boolean {
@@ -59,6 +66,7 @@ const EMPTY_END = `${BEFORE_CONTENT}\n  }\n]`;
 const BLOB_START = `${BEFORE_CONTENT},\n    Blob (`;
 
 class BunResponseContents implements ResponseContents {
+  readonly givesOwnBytes = true;
   readonly namesTextType = false;
   readonly streamTurns = 1;
   readonly decodes = decodes;
@@ -110,6 +118,7 @@ class BunResponseContents implements ResponseContents {
       isBytes(this.takeWhole(of(bytes("text"))), 4) && isBytes(this.takeWhole(of(new Uint8Array([0xff, 0xfe]))), 2) &&
       isBytes(this.takeWhole(of("text", { headers: { "content-type": "a/b" } })), 4) &&
       isBytes(this.takeWhole(of(new Blob(["abc"], { type: "a/b" }))), 3) &&
+      this.#givesOwnBytes() &&
       this.takeWhole(of(null)) === null && this.takeWhole(stream) === null && this.takeWhole(extended) === null;
   }
 
@@ -122,6 +131,18 @@ class BunResponseContents implements ResponseContents {
     const { statusText } = response;
     const emptyBytes = statusText === "" ? this.#emptyBytes : this.#sizeOf(new this.#Response(null, { statusText }));
     return this.#sizeOf(response) - emptyBytes;
+  }
+
+  /** Whether bytes are neither those that a response was made of nor a part of something larger. */
+  #givesOwnBytes(): boolean {
+    const source = new Uint8Array(MAX_BLOB_COPY_BYTES);
+    const blob = new Blob([source]);
+    return [source, blob, source, blob].every((body) => {
+      const bytes = this.takeWhole(new this.#Response(body, { headers: { "content-type": "a/b" } }));
+      if (!(bytes instanceof Uint8Array) || bytes[0] !== 0) return false;
+      bytes.fill(1);
+      return bytes.byteLength === bytes.buffer.byteLength;
+    });
   }
 
   /** How the response prints its content. */
@@ -164,7 +185,7 @@ class BunResponseContents implements ResponseContents {
 }
 
 function toSizedStream(blob: Blob): WholeContent {
-  return { stream: blob.stream(), byteLength: blob.size };
+  return { stream: streamParts(blob), byteLength: blob.size };
 }
 
 /**

@@ -10,13 +10,21 @@
  */
 
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
+import { streamParts } from "./blob_parts.ts";
 
 /** Content of this size is read from its Blob at once; more is left a stream whose length is known. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
 const BYTE_ORDER_MARK = 0xfeff;
 
 /** Takes nothing whole: what is left where Deno does not keep the state of a response as expected. */
-export const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, streamTurns: 1, decodes };
+export const STREAMS_ONLY: ResponseContents = {
+  takeWhole: () => null,
+  // A response and its clones share them.
+  givesOwnBytes: false,
+  namesTextType: true,
+  streamTurns: 1,
+  decodes,
+};
 
 /** A single coding that fetch knows; of several it leaves all. */
 function decodes(codings: string): boolean {
@@ -45,7 +53,10 @@ function takeWhole(response: Response, source: unknown): WholeContent | Promise<
   if (!(source instanceof Blob)) return null;
   if (source.size <= MAX_BLOB_COPY_BYTES) return response.bytes();
   const stream = response.body;
-  return stream === null || stream.locked ? null : { stream, byteLength: source.size };
+  if (stream === null || stream.locked) return null;
+  // It counts as read from here on.
+  stream.cancel();
+  return { stream: streamParts(source), byteLength: source.size };
 }
 
 /** What a response was made of: a string, bytes or a Blob; anything else says that it is not known. */

@@ -50,7 +50,13 @@ export function createNodeRuntime(): Runtime {
  * forms of text, within the turn, so that their length is known all the same; from Node 24 on that of a Blob tells its
  * end in the next one.
  */
-const STREAMS_ONLY: ResponseContents = { takeWhole: () => null, namesTextType: true, streamTurns: 2, decodes };
+const STREAMS_ONLY: ResponseContents = {
+  takeWhole: () => null,
+  givesOwnBytes: false,
+  namesTextType: true,
+  streamTurns: 2,
+  decodes,
+};
 
 /** Codings that fetch knows, also several; Zstandard since Node 24. */
 function decodes(codings: string): boolean {

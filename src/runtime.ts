@@ -196,7 +196,7 @@ export interface ParentThread {
   exit(): void;
 }
 
-/** A stream that gives so many bytes. */
+/** A stream that gives so many bytes, in pieces to whose memory nothing else refers. */
 export interface SizedStream {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly byteLength: number;
@@ -214,6 +214,8 @@ export interface ResponseContents {
    * before or is locked.
    */
   takeWhole(response: Response): WholeContent | Promise<WholeContent> | null;
+  /** Whether nothing else refers to the memory of bytes that `takeWhole` gives, a clone of the response included. */
+  readonly givesOwnBytes: boolean;
   /**
    * Whether a response that was made of text says so in its Content-Type, as the Fetch standard wants. Where it does
    * not, `takeWhole` gives a string for text, and what it gives as a stream, or leaves as one, may have been text too.
@@ -303,6 +305,8 @@ export interface Runtime {
    * many bytes it takes.
    */
   encodeUtf8(text: string, bytes: Uint8Array, start: number): number;
+  /** How many bytes text takes as UTF-8. */
+  utf8Length(text: string): number;
   /** The SHA-1 digest of bytes: 20 bytes. WebSocket's handshake is made of one (RFC 6455 section 4.2.2). */
   sha1(bytes: Uint8Array): Uint8Array;
   /** Compression. */

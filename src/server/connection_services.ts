@@ -112,7 +112,7 @@ export class ConnectionServices implements ConnectionService {
     const { trustProxy } = options;
     this.origins = trustProxy === undefined ? null : new RequestOrigins(new ProxyTrust(trustProxy), scheme);
     this.decodeLatin1 = runtime.decodeLatin1;
-    this.slab = new OutboundSlab(runtime.encodeUtf8);
+    this.slab = new OutboundSlab(runtime);
     this.headParsers = new HeadParsers(this.settings, runtime.decodeLatin1);
     // The runtime is asked once a turn, since that costs about as much as all the rest of a small response.
     const { clock } = runtime;

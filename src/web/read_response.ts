@@ -24,6 +24,7 @@ let contents: ResponseContents = {
   takeWhole: () => null,
   namesTextType: true,
   streamTurns: 1,
+  givesOwnBytes: false,
   decodes: () => false,
 };
 
@@ -150,7 +151,8 @@ function readNative(
   }
   const finish = (content: WholeContent): ResponseSource => {
     const typed = isTyped ? head : withTypeOf(head, content);
-    return isSized(content) ? toSource(typed, content.stream, content.byteLength) : toSource(typed, content, null);
+    if (isSized(content)) return toSource(typed, content.stream, content.byteLength, true);
+    return toSource(typed, content, null, contents.givesOwnBytes);
   };
   if (whole instanceof Promise) {
     return whole.then(finish, (cause) => {
@@ -166,9 +168,14 @@ function isSized(content: WholeContent): content is SizedStream {
   return typeof content === "object" && !(content instanceof Uint8Array);
 }
 
-function toSource(head: ResponseHead, content: ResponseContent, streamBytes: number | null): ResponseSource {
+function toSource(
+  head: ResponseHead,
+  content: ResponseContent,
+  streamBytes: number | null,
+  ownsContent = false,
+): ResponseSource {
   const { status, statusText, fields } = head;
-  return { status, statusText, fields, content, streamBytes };
+  return { status, statusText, fields, content, streamBytes, ownsContent };
 }
 
 /**

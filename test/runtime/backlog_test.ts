@@ -101,6 +101,29 @@ test("a copy that was sent leaves its memory to the next", () => {
   assert.equal(first.next().buffer, buffer);
 });
 
+test("copies that wait behind others leave their memory too, each when it has left", () => {
+  const [first, second] = [new WriteBacklog(), new WriteBacklog()];
+  const bytes = new Uint8Array(40 * KIB);
+  const used = new Set<ArrayBufferLike>();
+  for (const _ of [1, 2, 3]) {
+    first.addCopy(bytes, 0, bytes.byteLength);
+    first.add(new Uint8Array(60 * KIB));
+  }
+  for (const leavesBytes of [40, 60, 40]) {
+    if (leavesBytes === 40) used.add(first.next().buffer);
+    first.advance(leavesBytes * KIB);
+  }
+  assert.equal(used.size, 2);
+  for (const _ of [1, 2]) {
+    second.addCopy(bytes, 0, bytes.byteLength);
+    assert.equal(used.delete(second.next().buffer), true);
+    second.clear();
+  }
+  second.addCopy(bytes, 0, bytes.byteLength);
+  first.advance(60 * KIB);
+  assert.notEqual(second.next().buffer, first.next().buffer, "the third has not left");
+});
+
 test("a copy whose connection is gone leaves its memory to no other one, since the write may go on", () => {
   const [gone, next] = [new WriteBacklog(), new WriteBacklog()];
   const [bytes] = numberedPieces([40 * KIB]);

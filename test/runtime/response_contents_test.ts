@@ -10,11 +10,19 @@ import { describe, test } from "node:test";
 import { createBunResponseContents, STREAMS_ONLY as BUN_STREAMS_ONLY } from "../../runtime/bun_responses.ts";
 import { createDenoResponseContents, STREAMS_ONLY as DENO_STREAMS_ONLY } from "../../runtime/deno_responses.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
+import type { WholeContent } from "../../src/runtime.ts";
 
 const runtime = detectRuntime();
 const contents = runtime.responseContents(Response);
 /** Node tells nothing. */
 const tells = runtime.name !== "node";
+
+/** What the adapter of Bun uses of it. */
+interface BunTools {
+  peek(promise: Promise<unknown>): unknown;
+  inspect(value: unknown): string;
+  estimateShallowMemoryUsageOf(value: object): number;
+}
 
 /** A stream that never ends: reading it whole would wait for ever. */
 function endless(): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -87,6 +95,46 @@ describe("what is told of responses", () => {
   });
 });
 
+/** What responses are made of, with the bytes of it. */
+const BODIES: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => BodyInit>> = {
+  "bytes": (bytes) => bytes,
+  "a buffer": (bytes) => bytes.buffer,
+  "a Blob": (bytes) => new Blob([bytes]),
+  "text": (bytes) => new TextDecoder().decode(bytes),
+};
+
+describe("what is taken of a response, and said to be its taker's alone", () => {
+  for (const [name, make] of Object.entries(BODIES)) {
+    for (const byteLength of [3 * 1024, 64 * 1024, 200 * 1024]) {
+      test(`is shared with no other response: ${byteLength} bytes of ${name}`, { skip: !tells }, async () => {
+        const bytes = new Uint8Array(byteLength).fill(0x61);
+        const body = make(bytes);
+        const init = { headers: { "content-type": "a/b" } };
+        const responses = [new Response(body, init), new Response(body, init)];
+        responses.push(responses[0].clone());
+        for (const response of responses) {
+          for (const piece of await piecesOf(await contents.takeWhole(response))) {
+            assert.ok(piece.every((byte) => byte === 0x61));
+            if (contents.givesOwnBytes || byteLength > 64 * 1024 && name === "a Blob") piece.fill(0);
+          }
+        }
+        assert.ok(bytes.every((byte) => byte === 0x61), "that is what they were made of");
+      });
+    }
+  }
+
+  /** All pieces of a content, at once. */
+  async function piecesOf(content: WholeContent | null): Promise<Uint8Array[]> {
+    assert.notEqual(content, null);
+    if (typeof content === "string") return [new TextEncoder().encode(content)];
+    if (content instanceof Uint8Array) return [content];
+    const pieces = await Array.fromAsync(content!.stream);
+    assert.equal(pieces.reduce((sum, piece) => sum + piece.byteLength, 0), content!.byteLength);
+    assert.ok(pieces.every((piece) => piece.byteLength <= 64 * 1024));
+    return pieces;
+  }
+});
+
 describe("where a runtime has changed, only streams are used", () => {
   const peek = (promise: Promise<unknown>): unknown => promise;
   const inspect = (): string => "Response {}";
@@ -100,6 +148,29 @@ describe("where a runtime has changed, only streams are used", () => {
       throw new Error("It is gone.");
     };
     assert.equal(createBunResponseContents({ peek, inspect, isAscii, isUtf8 }, fail, Response), BUN_STREAMS_ONLY);
+  });
+
+  test("Bun, when bytes are shared", { skip: runtime.name !== "bun" }, (t) => {
+    const { peek, inspect } = (globalThis as unknown as { Bun: BunTools }).Bun;
+    const { estimateShallowMemoryUsageOf: sizeOf } = process.getBuiltinModule("bun:jsc") as unknown as BunTools;
+    const shared = new Uint8Array(64 * 1024);
+    const given = new Map<Promise<unknown>, Uint8Array>();
+    const tools = {
+      peek: (promise: Promise<unknown>) => given.get(promise) ?? peek(promise),
+      inspect,
+      isAscii,
+      isUtf8,
+    };
+    const { bytes } = Response.prototype;
+    t.mock.method(Response.prototype, "bytes", function (this: Response) {
+      const promise = bytes.call(this);
+      if (sharesBytes && (peek(promise) as Uint8Array).byteLength === shared.byteLength) given.set(promise, shared);
+      return promise;
+    });
+    let sharesBytes = false;
+    assert.notEqual(createBunResponseContents(tools, sizeOf, Response), BUN_STREAMS_ONLY);
+    sharesBytes = true;
+    assert.equal(createBunResponseContents(tools, sizeOf, Response), BUN_STREAMS_ONLY);
   });
 
   test("Deno, when a response has no symbols", () => {

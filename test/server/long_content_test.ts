@@ -20,6 +20,11 @@ const KINDS = [
   "as HTML",
   "bytes",
   "bytes of a Response",
+  "bytes that are kept",
+  "a clone of a Response",
+  "a Blob",
+  "a Blob of a Response",
+  "JSON",
 ];
 
 /** Text that shows where it is from. */
@@ -28,6 +33,27 @@ function textOf(target: string): string {
   const unit = `${CHARS[char]}${kind}.`;
   return unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
 }
+
+/** The content of the response, as text. */
+function contentOf(target: string): string {
+  const text = textOf(target);
+  return KINDS[Number(target.split("/")[1])] === "JSON" ? JSON.stringify(text) : text;
+}
+
+/** What handlers have made once and give again and again, by target. */
+const kept = new Map<string, { bytes: Uint8Array<ArrayBuffer>; response: Response; blob: Blob }>();
+
+function keptFor(target: string) {
+  let made = kept.get(target);
+  if (made === undefined) {
+    const bytes = new TextEncoder().encode(textOf(target));
+    made = { bytes, response: new Response(bytes, PNG), blob: new Blob([bytes], { type: "image/png" }) };
+    kept.set(target, made);
+  }
+  return made;
+}
+
+const PNG = { headers: { "content-type": "image/png" } };
 
 function handler(request: Request): Response {
   const { pathname } = new URL(request.url);
@@ -42,7 +68,17 @@ function handler(request: Request): Response {
     case "bytes":
       return new HttpResponse(new TextEncoder().encode(text));
     case "bytes of a Response":
-      return new Response(new TextEncoder().encode(text), { headers: { "content-type": "image/png" } });
+      return new Response(new TextEncoder().encode(text), PNG);
+    case "bytes that are kept":
+      return new HttpResponse(keptFor(pathname).bytes);
+    case "a clone of a Response":
+      return keptFor(pathname).response.clone();
+    case "a Blob":
+      return new HttpResponse(keptFor(pathname).blob);
+    case "a Blob of a Response":
+      return new Response(keptFor(pathname).blob);
+    case "JSON":
+      return Response.json(text);
     default:
       // A head that comes once: none of those that are kept.
       return new HttpResponse(text, {
@@ -58,7 +94,7 @@ function assertAnswered(client: RawClient, targets: readonly string[]): void {
   for (const target of targets) {
     const headEnd = indexOf(received, "\r\n\r\n", at) + 4;
     const head = new TextDecoder().decode(received.subarray(at, headEnd));
-    const expected = new TextEncoder().encode(textOf(target));
+    const expected = new TextEncoder().encode(contentOf(target));
     assert.match(head, /^HTTP\/1\.1 200 OK\r\n/, target);
     assert.match(head, new RegExp(`\\r\\ncontent-length: ${expected.byteLength}\\r\\n`, "i"), target);
     at = headEnd + expected.byteLength;

@@ -121,6 +121,7 @@ function createRuntime<C extends Clock>(
     descriptorLimit: () => descriptorLimit,
     decodeLatin1,
     encodeUtf8: (text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written,
+    utf8Length: (text) => new TextEncoder().encode(text).byteLength,
     ...builtinCodecs(),
     ...tracingChannels(),
     listen(options: ListenOptions, listenerEvents: TransportEvents): Listener {

@@ -47,7 +47,15 @@ async function textOf(content: ResponseContent): Promise<string | null> {
 }
 
 // What the runtime tells of its responses is the matter of response_heads_test.ts.
-before(() => readContentsWith({ takeWhole: () => null, namesTextType: true, streamTurns: 1, decodes: () => false }));
+before(() =>
+  readContentsWith({
+    takeWhole: () => null,
+    givesOwnBytes: false,
+    namesTextType: true,
+    streamTurns: 1,
+    decodes: () => false,
+  })
+);
 after(() => readContentsWith(detectRuntime().responseContents(Response)));
 
 describe("both kinds of response give the same parts", () => {
@@ -155,6 +163,7 @@ describe("an HttpResponse", () => {
       fields: ["upgrade", "x"],
       content: null,
       streamBytes: null,
+      ownsContent: false,
     });
   });
 

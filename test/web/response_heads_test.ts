@@ -107,7 +107,13 @@ describe("where a runtime tells nothing of its responses", () => {
   before(async () => {
     const silent = {
       ...runtime,
-      responseContents: () => ({ takeWhole: () => null, namesTextType: false, streamTurns: 2, decodes: () => false }),
+      responseContents: () => ({
+        takeWhole: () => null,
+        givesOwnBytes: false,
+        namesTextType: false,
+        streamTurns: 2,
+        decodes: () => false,
+      }),
     };
     const options = { port: 0, hostname: "127.0.0.1", onListen: () => {} };
     server = await createServer(silent, THREAD_ENTRY, options, fetch).ready();

@@ -13,8 +13,8 @@ import { contentLengthMismatch, RESPONSE_CHUNKED, type ResponseFraming } from ".
 export interface EncodedContentSink {
   /** Text whose char codes are its bytes: framing. */
   appendLatin1(text: string): void;
-  /** A piece of content. */
-  appendBytes(bytes: Uint8Array): void;
+  /** A piece of content. Where it is its own, nothing else refers to its memory. */
+  appendBytes(bytes: Uint8Array, isOwn?: boolean): void;
 }
 
 /** Encodes the content of one response. */
@@ -30,10 +30,11 @@ export class ContentEncoder {
   /**
    * Writes a piece. An empty one is left out: as a chunk it would end the message.
    *
+   * @param isOwn Whether nothing else refers to its memory.
    * @throws {TrivetError} `response-content-length-mismatch` when the piece goes beyond the length that was promised;
    * nothing of it is written then.
    */
-  encode(bytes: Uint8Array, sink: EncodedContentSink): void {
+  encode(bytes: Uint8Array, sink: EncodedContentSink, isOwn = false): void {
     if (bytes.byteLength === 0) return;
     this.#contentBytes += bytes.byteLength;
     if (this.#framing === RESPONSE_CHUNKED) {
@@ -46,7 +47,7 @@ export class ContentEncoder {
     if (this.#framing >= 0 && this.#contentBytes > this.#framing) {
       throw contentLengthMismatch(this.#framing, `at least ${this.#contentBytes} bytes`);
     }
-    sink.appendBytes(bytes);
+    sink.appendBytes(bytes, isOwn);
   }
 
   /**

@@ -1,18 +1,21 @@
 /**
- * Storage in which long content is put behind its head.
+ * Storage in which long content is put behind its head, and what is left of content that is longer than that.
  *
- * It decides which content goes there, and that one connection has it at a time. New memory for each response can cost
- * several times what encoding or copying into it does; this is written over and over. It must not know what the content
- * is, nor how it is sent.
+ * It decides which content goes there, how what is longer is cut into parts, and that one connection has the storage at
+ * a time. New memory for each response can cost many times what encoding or copying into it does; this is written over
+ * and over. It must not know what the content is, nor how it is sent.
  *
  * @module
  */
 
 import type { Runtime } from "../../runtime.ts";
 
+/** The runtime's ways from text to bytes. */
+export type TextEncoding = Pick<Runtime, "encodeUtf8" | "utf8Length">;
+
 /** Shorter content is put behind its head where many responses share memory that is given away. In chars or bytes. */
 export const MIN_LONG_LENGTH: number = 2 * 1024;
-/** Longer content has memory of its own: the storage is three times as large as this, and is kept. */
+/** What is put there at once: the storage is three times as large as this, and is kept. */
 const MAX_LENGTH = 64 * 1024;
 /** Of a char code of a string. */
 export const MAX_UTF8_BYTES_PER_CHAR: number = 3;
@@ -20,10 +23,95 @@ export const MAX_UTF8_BYTES_PER_CHAR: number = 3;
 const CONTENT_START = 16 * 1024;
 const MAX_HEAD_CHARS = CONTENT_START / MAX_UTF8_BYTES_PER_CHAR;
 
+const TEXT_ENCODER = new TextEncoder();
+const NO_BYTES = new Uint8Array(0);
+
 /** What has content in the storage that it did not hand over yet. */
 export interface ContentHolder {
   /** Other content comes: what is there moves to memory of its own. */
   keepContent(): void;
+}
+
+/** What is left of content that leaves in parts, each made when the one before it has left. */
+export class ContentRest {
+  /** Bytes of which no part was made. */
+  leftBytes: number;
+  /** The part that was made last, and where it lies in these bytes. */
+  bytes: Uint8Array = NO_BYTES;
+  start = 0;
+  end = 0;
+  readonly #content: string | Uint8Array;
+  readonly #storage: LongContent;
+  readonly #partLength: number;
+  #at = 0;
+
+  /**
+   * @param byteLength Of the content.
+   * @param storage Where parts of text are put that are lent.
+   */
+  constructor(content: string | Uint8Array, byteLength: number, storage: LongContent) {
+    this.#content = content;
+    this.leftBytes = byteLength;
+    this.#storage = storage;
+    // Of text that takes several bytes a char fewer of them make a part; two are a pair of surrogates.
+    this.#partLength = Math.max(2, Math.floor(MAX_LENGTH * content.length / byteLength));
+  }
+
+  /** Whether there is no further part. */
+  get isOver(): boolean {
+    return this.#at === this.#content.length;
+  }
+
+  /**
+   * Makes the next part.
+   *
+   * @param isLent Whether text may be put where it stays until other content comes; else it has memory of its own.
+   * @returns Whether there was one.
+   */
+  take(isLent: boolean): boolean {
+    if (this.isOver) return false;
+    const part = this.#next();
+    const storage = this.#storage;
+    if (typeof part === "string" && isLent) {
+      storage.putPart(part);
+      this.bytes = storage.bytes;
+      this.start = storage.start;
+      this.end = storage.end;
+    } else {
+      this.bytes = typeof part === "string" ? TEXT_ENCODER.encode(part) : part;
+      this.start = 0;
+      this.end = this.bytes.byteLength;
+    }
+    this.leftBytes -= this.end - this.start;
+    return true;
+  }
+
+  /** Frees the memory of bytes, all of which have left. */
+  free(): void {
+    if (typeof this.#content !== "string") freeMemory(this.#content);
+  }
+
+  #next(): string | Uint8Array {
+    const content = this.#content;
+    const start = this.#at;
+    let end = Math.min(start + this.#partLength, content.length);
+    if (typeof content === "string" && isPairAt(content, end - 1)) end--;
+    this.#at = end;
+    return typeof content === "string" ? content.slice(start, end) : content.subarray(start, end);
+  }
+}
+
+/**
+ * Frees memory to which nothing else refers. The collector is late where bytes are large, and new memory costs many
+ * times what is copied into it. Node 20 has no `transfer`, and no transport that borrows either.
+ */
+export function freeMemory(bytes: Uint8Array): void {
+  (bytes.buffer as ArrayBuffer).transfer(0);
+}
+
+/** Whether a char of two surrogates begins there. */
+function isPairAt(text: string, at: number): boolean {
+  return (text.charCodeAt(at) & 0xfc00) === 0xd800 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
 }
 
 /** The storage that all connections of a server share. */
@@ -31,12 +119,12 @@ export class LongContent {
   /** What was put there and added to a connection, and is not handed over yet, is this one's. */
   holder: ContentHolder | null = null;
   #bytes = new Uint8Array(0);
-  #end = 0;
-  readonly #encodeUtf8: Runtime["encodeUtf8"];
+  #end = CONTENT_START;
+  #rest: ContentRest | null = null;
+  readonly #encoding: TextEncoding;
 
-  /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
-  constructor(encodeUtf8: Runtime["encodeUtf8"]) {
-    this.#encodeUtf8 = encodeUtf8;
+  constructor(encoding: TextEncoding) {
+    this.#encoding = encoding;
   }
 
   /** The storage. */
@@ -54,22 +142,53 @@ export class LongContent {
     return this.#end;
   }
 
-  /** Puts content there, text as UTF-8. Returns its bytes, or -1 where its length is none for this storage. */
+  /**
+   * Puts content there, text as UTF-8, or its first part. Returns the bytes of all of it, or -1 where it is too short
+   * for this storage.
+   */
   put(content: string | Uint8Array): number {
-    if (content.length < MIN_LONG_LENGTH || content.length > MAX_LENGTH) return -1;
+    if (content.length < MIN_LONG_LENGTH) return -1;
+    this.#rest = null;
+    if (content.length <= MAX_LENGTH) {
+      this.putPart(content);
+      return this.#end - CONTENT_START;
+    }
+    const byteLength = typeof content === "string" ? this.#encoding.utf8Length(content) : content.byteLength;
+    const rest = this.#rest = new ContentRest(content, byteLength, this);
+    rest.take(true);
+    if (typeof content !== "string") this.putPart(rest.bytes);
+    return byteLength;
+  }
+
+  /** Puts a part of content there. */
+  putPart(part: string | Uint8Array): void {
     this.holder?.keepContent();
     if (this.#bytes.byteLength === 0) {
       this.#bytes = new Uint8Array(CONTENT_START + MAX_LENGTH * MAX_UTF8_BYTES_PER_CHAR);
     }
-    const byteLength = this.#write(content);
-    this.#end = CONTENT_START + byteLength;
+    this.#end = CONTENT_START + this.#write(part);
+  }
+
+  /** Begins with long text of which nothing is put there. Returns its bytes, or -1 where it is too short for that. */
+  begin(text: string): number {
+    if (text.length <= MAX_LENGTH) return -1;
+    const byteLength = this.#encoding.utf8Length(text);
+    this.#rest = new ContentRest(text, byteLength, this);
+    this.#end = CONTENT_START;
     return byteLength;
+  }
+
+  /** What is left of the content that was put there or begun with last, given once. */
+  takeRest(): ContentRest | null {
+    const rest = this.#rest;
+    this.#rest = null;
+    return rest;
   }
 
   /** Puts a head of ASCII in front of the content. Returns where it begins; -1 where it is no ASCII or too long. */
   prependAscii(head: string): number {
     const { length } = head;
-    if (length > MAX_HEAD_CHARS || this.#encodeUtf8(head, this.#bytes, 0) !== length) return -1;
+    if (length > MAX_HEAD_CHARS || this.#encoding.encodeUtf8(head, this.#bytes, 0) !== length) return -1;
     const start = CONTENT_START - length;
     this.#bytes.copyWithin(start, 0, length);
     return start;
@@ -91,7 +210,7 @@ export class LongContent {
   }
 
   #write(content: string | Uint8Array): number {
-    if (typeof content === "string") return this.#encodeUtf8(content, this.#bytes, CONTENT_START);
+    if (typeof content === "string") return this.#encoding.encodeUtf8(content, this.#bytes, CONTENT_START);
     this.#bytes.set(content, CONTENT_START);
     return content.byteLength;
   }

@@ -8,19 +8,20 @@
  */
 
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
-import type { Clock, Runtime } from "../../runtime.ts";
+import type { Clock } from "../../runtime.ts";
 import type { TransportConnection } from "../../transport.ts";
-import { type ContentHolder, LongContent, MAX_UTF8_BYTES_PER_CHAR, MIN_LONG_LENGTH } from "./long_content.ts";
+import {
+  type ContentHolder,
+  freeMemory,
+  LongContent,
+  MAX_UTF8_BYTES_PER_CHAR,
+  MIN_LONG_LENGTH,
+  type TextEncoding,
+} from "./long_content.ts";
+import { MAX_JOINT_WRITE_BYTES, MAX_WRITE_BYTES, PieceQueue } from "./piece_queue.ts";
 
 /** Storage from which many small writes are cut. A write owns its part for ever; a used-up slab is left to them. */
 const SLAB_BYTES = 32 * 1024;
-/**
- * The largest single write. A peer that takes this much within the write timeout is alive, however large the response
- * is; the transport's own high water is of the same order.
- */
-const MAX_WRITE_BYTES = 64 * 1024;
-/** What is handed over together: the largest single write, and framing around it. */
-const MAX_JOINT_WRITE_BYTES = 72 * 1024;
 /** Smaller bytes are copied behind the text before them; larger ones become a write of their own. */
 const MAX_COPIED_BYTES = 8 * 1024;
 
@@ -30,8 +31,6 @@ const MAX_LENGTH_BYTES = 20;
 const MAX_LOOPED_CHARS = 48;
 
 const NO_BYTES = new Uint8Array(0);
-/** Stands for an empty list, so that an idle connection has none of its own; never written to. */
-const NO_PIECES: Uint8Array[] = [];
 
 /** The storage that all connections of a server cut their small writes from. */
 export class OutboundSlab {
@@ -41,12 +40,11 @@ export class OutboundSlab {
   usedBytes = 0;
   /** Where long content is put behind its head. */
   readonly long: LongContent;
-  readonly #encodeUtf8: Runtime["encodeUtf8"];
+  readonly #encoding: TextEncoding;
 
-  /** @param encodeUtf8 The runtime's fastest way from a string to bytes. */
-  constructor(encodeUtf8: Runtime["encodeUtf8"]) {
-    this.#encodeUtf8 = encodeUtf8;
-    this.long = new LongContent(encodeUtf8);
+  constructor(encoding: TextEncoding) {
+    this.#encoding = encoding;
+    this.long = new LongContent(encoding);
   }
 
   /** Makes sure that so many contiguous bytes are free (at most the size of a slab). */
@@ -71,7 +69,7 @@ export class OutboundSlab {
 
   /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
   writeUtf8(text: string): number {
-    return this.#encodeUtf8(text, this.bytes, this.usedBytes);
+    return this.#encoding.encodeUtf8(text, this.bytes, this.usedBytes);
   }
 }
 
@@ -109,21 +107,17 @@ export class Outbound implements ContentHolder {
   readonly #transport: TransportConnection;
   readonly #slab: OutboundSlab;
   readonly #host: OutboundHost;
-  /** Complete pieces before the open one, in order, of which those before `#sentPieces` are sent; rarely any. */
-  #pieces: Uint8Array[] = NO_PIECES;
-  #sentPieces = 0;
+  /** What waits before the open piece, and what is left of long content that begins in it; rarely there. */
+  #queue: PieceQueue | null = null;
   /** The storage the open piece is cut from, and where it lies in it. */
   #openBytes: Uint8Array = NO_BYTES;
   #openStart = 0;
   #openEnd = 0;
-  #gatheredBytes = 0;
   /** Whether that storage is the one of long content, which others use next. */
   #isBorrowed = false;
   #isFlushDue = false;
   /** Whether the transport holds more than it likes, until its next drain. */
   isCongested = false;
-  /** Whether bytes have lost their memory that had to be sent: the peer must not be told that all came. */
-  hasLostBytes = false;
   /** When the peer must have taken what the transport holds, on the clock of the server. */
   writeAtMs = Infinity;
 
@@ -144,7 +138,13 @@ export class Outbound implements ContentHolder {
 
   /** Bytes gathered and not handed to the transport yet. */
   get gatheredBytes(): number {
-    return this.#gatheredBytes + this.#openEnd - this.#openStart;
+    const openBytes = this.#openEnd - this.#openStart;
+    return this.#queue === null ? openBytes : this.#queue.byteLength + openBytes;
+  }
+
+  /** Whether bytes are lost that had to be sent: the peer must not be told that all came. */
+  get hasLostBytes(): boolean {
+    return this.#queue?.hasLostBytes === true;
   }
 
   /**
@@ -175,14 +175,17 @@ export class Outbound implements ContentHolder {
    * Takes long content, for {@linkcode appendWithLong} with the head that names the number of its bytes. Nothing else may
    * be added in between.
    *
+   * @param isOwn Whether nothing else refers to its memory, which is freed when it has left.
    * @returns How many bytes it has; -1 where its length is none for that, or where it would only be copied once more.
    */
-  takeLong(content: string | Uint8Array): number {
+  takeLong(content: string | Uint8Array, isOwn = false): number {
+    const { long } = this.#slab;
+    const isText = typeof content === "string";
     // Text is given away in memory of its own then, which the runtime's encoder makes without filling it first.
-    if (this.#transport.writeBorrowed === undefined) return -1;
+    if (this.#transport.writeBorrowed === undefined) return isText ? long.begin(content) : -1;
     // Bytes have memory to wait in.
-    if (typeof content !== "string" && this.gatheredBytes > 0) return -1;
-    return this.#slab.long.put(content);
+    if (!isText && (this.gatheredBytes > 0 || (content.byteLength > MAX_WRITE_BYTES && !isOwn))) return -1;
+    return long.put(content);
   }
 
   /** Adds a head, and behind it the content that was taken for it. */
@@ -195,6 +198,7 @@ export class Outbound implements ContentHolder {
     }
     this.appendLatin1(head);
     this.#appendCopy(long.start);
+    this.#holdRest();
   }
 
   /**
@@ -205,7 +209,7 @@ export class Outbound implements ContentHolder {
    */
   appendShaped(head: Uint8Array, content: string | Uint8Array): number {
     const isText = typeof content === "string";
-    if (content.length >= MIN_LONG_LENGTH) {
+    if (content.length >= MIN_LONG_LENGTH && this.#transport.writeBorrowed !== undefined) {
       const byteLength = this.takeLong(content);
       if (byteLength >= 0) {
         const start = this.#slab.long.prepend(head, (bytes, at) => writeLength(bytes, at, byteLength));
@@ -235,14 +239,22 @@ export class Outbound implements ContentHolder {
     return length;
   }
 
-  /** Adds bytes, which belong to the transport from here on. */
-  appendBytes(bytes: Uint8Array): void {
+  /**
+   * Adds bytes, which belong to the transport from here on.
+   *
+   * @param isOwn Whether nothing else refers to their memory, which may be freed.
+   */
+  appendBytes(bytes: Uint8Array, isOwn = false): void {
     const byteLength = bytes.byteLength;
     if (byteLength > MAX_COPIED_BYTES) {
-      this.#closeOpenPiece();
-      for (let at = 0; at < byteLength; at += MAX_WRITE_BYTES) {
-        this.#addPiece(byteLength <= MAX_WRITE_BYTES ? bytes : bytes.subarray(at, at + MAX_WRITE_BYTES));
+      if (isOwn && byteLength <= MAX_WRITE_BYTES && this.takeLong(bytes) >= 0) {
+        this.#addLong(this.#slab.long.start);
+        freeMemory(bytes);
+        return;
       }
+      this.#closeRest();
+      this.#closeOpenPiece();
+      this.#openQueue().add(bytes);
       return;
     }
     this.#open(byteLength);
@@ -270,23 +282,19 @@ export class Outbound implements ContentHolder {
   /** Hands over as much as the peer takes. Returns whether that was everything. */
   flush(): boolean {
     if (this.isCongested) return false;
-    if (this.#pieces.length === 0 && this.#openEnd > this.#openStart) {
+    const queue = this.#queue;
+    if (this.#openEnd > this.#openStart && (queue === null || queue.hasNoPieces)) {
       const bytes = this.#openBytes;
       const start = this.#openStart;
       const end = this.#openEnd;
       const isBorrowed = this.#isBorrowed;
       this.#releaseOpenPiece();
       this.#write(bytes, start, end, isBorrowed);
-      return !this.isCongested;
+    } else {
+      this.#closeOpenPiece();
+      this.#releaseOpenPiece();
     }
-    this.#closeOpenPiece();
-    this.#releaseOpenPiece();
-    while (this.#sentPieces < this.#pieces.length && !this.isCongested) this.#writeJointly();
-    if (this.hasLostBytes) return false;
-    if (this.#sentPieces === this.#pieces.length) {
-      this.#pieces = NO_PIECES;
-      this.#sentPieces = 0;
-    }
+    if (this.#queue !== null && !this.isCongested) this.#writeQueue(this.#queue);
     return !this.isCongested;
   }
 
@@ -312,9 +320,7 @@ export class Outbound implements ContentHolder {
 
   /** Forgets what was gathered: the connection is gone. */
   discard(): void {
-    this.#pieces = NO_PIECES;
-    this.#sentPieces = 0;
-    this.#gatheredBytes = 0;
+    this.#queue = null;
     this.#releaseOpenPiece();
   }
 
@@ -329,19 +335,46 @@ export class Outbound implements ContentHolder {
     const byteLength = long.end - start;
     if (this.gatheredBytes > 0 || byteLength > MAX_JOINT_WRITE_BYTES) {
       this.#appendCopy(start);
-      return;
+    } else {
+      long.holder = this;
+      this.#isBorrowed = true;
+      this.#openBytes = long.bytes;
+      this.#openStart = start;
+      this.#openEnd = long.end;
     }
-    long.holder = this;
-    this.#isBorrowed = true;
-    this.#openBytes = long.bytes;
-    this.#openStart = start;
-    this.#openEnd = long.end;
+    this.#holdRest();
   }
 
   /** Adds a copy of the content that was taken, from `start` on. */
   #appendCopy(start: number): void {
     const { bytes, end } = this.#slab.long;
-    this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
+    if (end > start) {
+      this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
+    }
+  }
+
+  /** Keeps what is left of the content that was added. */
+  #holdRest(): void {
+    const rest = this.#slab.long.takeRest();
+    if (rest === null) return;
+    const queue = this.#openQueue();
+    queue.hold(rest);
+    if (this.#transport.writeBorrowed !== undefined) return;
+    // What could not be put behind the head leaves with it all the same.
+    this.#closeOpenPiece();
+    queue.addPart();
+  }
+
+  /** Has what is left of long content wait in memory of its own: something else comes behind it. */
+  #closeRest(): void {
+    const queue = this.#queue;
+    if (queue === null || !queue.hasRest) return;
+    this.#closeOpenPiece();
+    queue.closeRest();
+  }
+
+  #openQueue(): PieceQueue {
+    return this.#queue ??= new PieceQueue();
   }
 
   /** An idle connection must not hold on to a slab that others have used up. */
@@ -369,41 +402,17 @@ export class Outbound implements ContentHolder {
     this.writeAtMs = this.#host.clock.deadlineAfter(this.#host.settings.writeTimeoutMs);
   }
 
-  /** Hands over the next pieces, as many as may go together. */
-  #writeJointly(): void {
-    const pieces = this.#pieces;
-    const first = this.#sentPieces;
-    let jointBytes = pieces[first].byteLength;
-    let end = first + 1;
-    this.hasLostBytes ||= jointBytes === 0;
-    while (end < pieces.length && jointBytes + pieces[end].byteLength <= MAX_JOINT_WRITE_BYTES) {
-      // No piece is empty when it is added.
-      this.hasLostBytes ||= pieces[end].byteLength === 0;
-      jointBytes += pieces[end++].byteLength;
-    }
-    if (this.hasLostBytes) {
-      this.#congest();
-      return;
-    }
-    this.#sentPieces = end;
-    this.#gatheredBytes -= jointBytes;
-    if (end === first + 1) {
-      this.#write(pieces[first], 0, jointBytes, false);
-      return;
-    }
-    this.#host.counters.bytesSent += jointBytes;
-    const isWhole = end - first === pieces.length;
-    if (!this.#transport.writeAll(isWhole ? pieces : pieces.slice(first, end))) this.#congest();
-  }
-
-  #addPiece(piece: Uint8Array): void {
-    if (this.#pieces === NO_PIECES) this.#pieces = [];
-    this.#pieces.push(piece);
-    this.#gatheredBytes += piece.byteLength;
+  #writeQueue(queue: PieceQueue): void {
+    const { byteLength } = queue;
+    const isFree = queue.writeTo(this.#transport);
+    this.#host.counters.bytesSent += byteLength - queue.byteLength;
+    if (!isFree) this.#congest();
+    if (queue.isEmpty) this.#queue = null;
   }
 
   /** Makes the open piece one that ends where the slab's free part begins, with so many bytes of room. */
   #open(neededBytes: number): void {
+    if (this.#queue !== null) this.#closeRest();
     const slab = this.#slab;
     slab.reserve(neededBytes);
     if (this.#openBytes === slab.bytes && this.#openEnd === slab.usedBytes) return;
@@ -418,11 +427,11 @@ export class Outbound implements ContentHolder {
     if (this.#openEnd === this.#openStart) return;
     const bytes = this.#openBytes;
     if (this.#isBorrowed) {
-      this.#addPiece(bytes.slice(this.#openStart, this.#openEnd));
+      this.#openQueue().add(bytes.slice(this.#openStart, this.#openEnd));
       this.#releaseOpenPiece();
       return;
     }
-    this.#addPiece(bytes.subarray(this.#openStart, this.#openEnd));
+    this.#openQueue().add(bytes.subarray(this.#openStart, this.#openEnd));
     this.#openStart = this.#openEnd;
   }
 }

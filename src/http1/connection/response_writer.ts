@@ -219,9 +219,10 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   }
 
   #encode(stream: StreamOut, bytes: Uint8Array): boolean {
+    const { byteLength } = bytes;
     try {
-      stream.encoder!.encode(bytes, this.#outbound);
-      this.contentBytes += bytes.byteLength;
+      stream.encoder!.encode(bytes, this.#outbound, stream.source.ownsContent);
+      this.contentBytes += byteLength;
       return true;
     } catch (error) {
       this.#fail(error);
@@ -265,7 +266,8 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const hasTrailers = isSent && exchange !== null && exchange.trailersToSend !== null && wantsTrailers(exchange);
     const outbound = this.#outbound;
     let bytes: Uint8Array | null = null;
-    const longBytes = content !== null && isSent && !hasTrailers ? outbound.takeLong(content) : -1;
+    const mayBeLong = content !== null && isSent && !hasTrailers;
+    const longBytes = mayBeLong ? outbound.takeLong(content, source.ownsContent) : -1;
     if (longBytes >= 0) {
       const framing = headBuilder.decideFraming(this, longBytes);
       outbound.appendWithLong(this.#finishHead(source, framing, persists));

@@ -8,22 +8,30 @@ import { describe, test } from "node:test";
 import { CoarseClock } from "../../../src/exchange/coarse_clock.ts";
 import { Outbound, OutboundSlab } from "../../../src/http1/connection/outbound.ts";
 import type { TransportConnection } from "../../../src/transport.ts";
+import { createMemoryRuntime } from "../../support/memory_runtime.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const KIB = 1024;
 
-const createSlab = (): OutboundSlab =>
-  new OutboundSlab((text, bytes, start) => new TextEncoder().encodeInto(text, bytes.subarray(start)).written);
+const createSlab = (): OutboundSlab => new OutboundSlab(createMemoryRuntime());
+
+/** Says of text that it takes a byte less than it does. */
+const createWrongSlab = (): OutboundSlab => {
+  const { encodeUtf8 } = createMemoryRuntime();
+  return new OutboundSlab({ encodeUtf8, utf8Length: (text) => new TextEncoder().encode(text).byteLength - 1 });
+};
 
 /** An outbound, and the writes that its transport was given; it keeps up until told otherwise. */
 function createOutbound(takesBorrowed = true, slab = createSlab()) {
   const writes: string[] = [];
   const sent: string[] = [];
+  const sentBytes: Uint8Array[] = [];
   const peer = { keepsUp: true };
   const note = (kind: string) => (bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean => {
     const text = new TextDecoder().decode(bytes.subarray(start, end));
     writes.push(`${kind} ${text.length > 9 ? text.length : text}`);
     sent.push(text);
+    sentBytes.push(bytes.slice(start, end));
     return peer.keepsUp;
   };
   const transport: Partial<TransportConnection> = {
@@ -40,7 +48,9 @@ function createOutbound(takesBorrowed = true, slab = createSlab()) {
     turnClock,
     settings: { writeTimeoutMs: 0 },
   });
-  return { outbound, writes, sent, peer, counters };
+  /** All that was written, of which a write may end within a char. */
+  const received = (): string => new TextDecoder().decode(Buffer.concat(sentBytes));
+  return { outbound, writes, sent, received, peer, counters };
 }
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -198,11 +208,143 @@ describe("long content", () => {
     assert.deepEqual(sent, [`length: 4096\r\n\r\n${ones}`]);
   });
 
-  test("is left to its caller where it is shorter or longer, or the transport borrows no bytes", () => {
+  test("is left to its caller where it is shorter, or others may refer to its bytes", () => {
     const { outbound } = createOutbound();
     assert.equal(outbound.takeLong("1".repeat(2 * KIB - 1)), -1);
-    assert.equal(outbound.takeLong("1".repeat(64 * KIB + 1)), -1);
-    assert.equal(outbound.takeLong("1".repeat(64 * KIB)), 64 * KIB);
-    assert.equal(createOutbound(false).outbound.takeLong(ones), -1);
+    assert.equal(outbound.takeLong(new Uint8Array(64 * KIB + 1)), -1);
+    assert.equal(outbound.takeLong(new Uint8Array(64 * KIB)), 64 * KIB);
+    assert.equal(createOutbound(false).outbound.takeLong("1".repeat(64 * KIB)), -1);
+    assert.equal(createOutbound(false).outbound.takeLong(new Uint8Array(64 * KIB + 1), true), -1);
+  });
+});
+
+describe("content that is longer than a write", () => {
+  const text = "\u20ac\u{1f600}a".repeat(40 * KIB);
+  const byteLength = 8 * 40 * KIB;
+
+  for (const takesBorrowed of [true, false]) {
+    const kind = takesBorrowed ? "where it takes what is lent" : "where it takes nothing that is lent";
+
+    test(`is made into parts as the transport takes them, ${kind}`, () => {
+      const { outbound, writes, received, peer, counters } = createOutbound(takesBorrowed);
+      peer.keepsUp = false;
+      assert.equal(outbound.takeLong(text), byteLength);
+      outbound.appendWithLong("head");
+      assert.equal(outbound.gatheredBytes, byteLength + 4);
+      let leftBytes = byteLength + 4;
+      for (let rounds = 0; leftBytes > 0; rounds++) {
+        assert.equal(outbound.flush(), false);
+        assert.ok(leftBytes - outbound.gatheredBytes <= 72 * KIB && outbound.gatheredBytes < leftBytes);
+        leftBytes = outbound.gatheredBytes;
+        outbound.drained();
+        assert.ok(rounds < 10);
+      }
+      assert.equal(outbound.flush(), true);
+      assert.equal(received(), `head${text}`);
+      assert.equal(counters.bytesSent, byteLength + 4);
+      assert.equal(writes.every((write) => write.startsWith(takesBorrowed ? "borrowed" : "write")), true);
+    });
+
+    test(`leaves in order with what comes behind it, ${kind}`, () => {
+      const { outbound, received, peer } = createOutbound(takesBorrowed);
+      outbound.appendAscii("before");
+      for (let rounds = 0; rounds < 2; rounds++) {
+        outbound.takeLong(text);
+        outbound.appendWithLong("head");
+      }
+      peer.keepsUp = false;
+      outbound.flush();
+      outbound.appendAscii("behind");
+      outbound.takeLong(text);
+      outbound.appendWithLong("head");
+      outbound.appendBytes(bytesOf("b".repeat(10 * KIB)));
+      peer.keepsUp = true;
+      outbound.drained();
+      assert.equal(outbound.flush(), true);
+      assert.equal(received(), `beforehead${text}head${text}behindhead${text}${"b".repeat(10 * KIB)}`);
+      assert.equal(outbound.gatheredBytes, 0);
+    });
+
+    test(`does not look whole when its length was told wrong, ${kind}`, () => {
+      const { outbound } = createOutbound(takesBorrowed, createWrongSlab());
+      assert.equal(outbound.takeLong(text), byteLength - 1);
+      outbound.appendWithLong("head");
+      assert.equal(outbound.flush(), false);
+      assert.equal(outbound.hasLostBytes, true);
+    });
+
+    test(`is forgotten with its connection, ${kind}`, () => {
+      const { outbound, sent, peer } = createOutbound(takesBorrowed);
+      peer.keepsUp = false;
+      outbound.takeLong(text);
+      outbound.appendWithLong("head");
+      outbound.flush();
+      const { length } = sent;
+      outbound.discard();
+      outbound.drained();
+      assert.equal(outbound.flush(), true);
+      assert.deepEqual([sent.length, outbound.gatheredBytes], [length, 0]);
+    });
+  }
+
+  test("has no char of two surrogates cut apart, and surrogates alone are U+FFFD", () => {
+    for (const shift of ["", "a", "aa"]) {
+      for (const unit of ["\u{1f600}", "\ud800", "\udc00", "\udc00\ud800"]) {
+        const { outbound, received } = createOutbound();
+        const mixed = shift + unit.repeat(100 * KIB / unit.length);
+        assert.equal(outbound.takeLong(mixed), new TextEncoder().encode(mixed).byteLength);
+        outbound.appendWithLong("");
+        assert.equal(outbound.flush(), true);
+        assert.equal(received(), mixed.toWellFormed());
+      }
+    }
+  });
+
+  test("is freed when it has left, where nothing else refers to its bytes", () => {
+    const { outbound, received, peer } = createOutbound();
+    const bytes = bytesOf("1".repeat(150 * KIB));
+    peer.keepsUp = false;
+    assert.equal(outbound.takeLong(bytes, true), 150 * KIB);
+    outbound.appendWithLong("head");
+    for (const leftBytes of [150 * KIB, 150 * KIB, 0]) {
+      outbound.flush();
+      assert.equal(bytes.byteLength, leftBytes);
+      outbound.drained();
+    }
+    assert.equal(received(), `head${"1".repeat(150 * KIB)}`);
+  });
+
+  test("is not freed where it waits for others in its own memory", () => {
+    const { outbound, received } = createOutbound();
+    const bytes = bytesOf("1".repeat(150 * KIB));
+    outbound.takeLong(bytes, true);
+    outbound.appendWithLong("head");
+    outbound.appendAscii("behind");
+    outbound.flush();
+    assert.equal(received(), `head${"1".repeat(150 * KIB)}behind`);
+  });
+});
+
+describe("a piece to which nothing else refers", () => {
+  test("is freed at once, where it is put into storage that is used again", () => {
+    const { outbound, sent, writes } = createOutbound();
+    const pieces = [9 * KIB, 64 * KIB].map((length) => bytesOf("1".repeat(length)));
+    for (const piece of pieces) {
+      outbound.appendBytes(piece, true);
+      assert.equal(piece.byteLength, 0);
+      outbound.flush();
+    }
+    assert.deepEqual(writes, [`borrowed ${9 * KIB}`, `borrowed ${64 * KIB}`]);
+    assert.equal(sent.join(""), "1".repeat(73 * KIB));
+  });
+
+  test("waits in its own memory behind what was gathered, and where nothing is borrowed", () => {
+    for (const takesBorrowed of [true, false]) {
+      const { outbound, sent } = createOutbound(takesBorrowed);
+      if (takesBorrowed) outbound.appendAscii("head");
+      outbound.appendBytes(bytesOf("1".repeat(9 * KIB)), true);
+      outbound.flush();
+      assert.equal(sent.join(""), `${takesBorrowed ? "head" : ""}${"1".repeat(9 * KIB)}`);
+    }
   });
 });
