@@ -205,6 +205,16 @@ describe("messages that are compressed", () => {
     }
   }
 
+  for (const contextTakeover of [false, true]) {
+    test(`longer than what a stream gives at once are whole, ${contextTakeover ? "with" : "without"} takeover`, async () => {
+      const { memory, peer } = await connect("permessage-deflate", { compress: { contextTakeover, threshold: 1e6 } });
+      const payload = Uint8Array.from({ length: 300_000 }, (_, i) => Math.imul(i * i, 2_654_435_761) >>> 24);
+      peer.send(frame({ opcode: 2, rsv: 4, payload: deflated(payload) }));
+      const [echoed] = await frames(memory, peer, 1);
+      assert.deepEqual(echoed.payload, payload);
+    });
+  }
+
   test("may refer to those before, with takeover (RFC 7692 7.2.3.2)", async () => {
     const { memory, peer } = await connect("permessage-deflate", TAKES_OVER);
     peer.send(frame({ opcode: 1, rsv: 4, payload: HELLO }));

@@ -67,7 +67,7 @@ for (const [place, start] of Object.entries(PLACES)) {
       staged.peer.send(frame({ opcode: 2, payload }));
       await settle(staged);
       const [echoed] = framesOf(staged.peer.received());
-      assert.equal(Buffer.compare(echoed.payload, payload), 0);
+      assert.deepEqual(echoed.payload, payload);
     });
 
     test("sends all of it to a client that has closed and sent FIN before it reads", async () => {

@@ -343,7 +343,7 @@ describe("one client that pipelines without pause", () => {
 
 describe("bytes that have lost their memory", () => {
   const lose = (bytes: Uint8Array<ArrayBuffer>): Uint8Array => {
-    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    if (bytes.byteLength > 0) structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     return bytes;
   };
   const given = (): Uint8Array<ArrayBuffer> => new Uint8Array([1, 2, 3]);
@@ -375,23 +375,23 @@ describe("bytes that have lost their memory", () => {
         return new HttpResponse(streamOf(view));
       },
     },
-    {
-      name: "while a chunk is held for the first turn",
+    ...[false, true].map((isLast) => ({
+      name: `while a chunk is held for the first turn, and ${isLast ? "is the last" : "another one comes"}`,
       make() {
         const bytes = given();
-        let isFirst = true;
+        let pulls = 0;
         return new HttpResponse(
           new ReadableStream({
             pull(controller) {
-              if (isFirst) controller.enqueue(bytes);
+              if (++pulls === 1) controller.enqueue(bytes);
               else lose(bytes);
-              if (!isFirst) controller.close();
-              isFirst = false;
+              if (pulls === 2 && !isLast) controller.enqueue(given());
+              else if (pulls > 1) controller.close();
             },
           }, { highWaterMark: 0 }),
         );
       },
-    },
+    })),
   ];
   for (const { name, make } of LOST) {
     test(`are no response, and nothing of one is sent before the 500: ${name}`, async () => {
