@@ -53,7 +53,7 @@ export function createBunResponseContents(bun: BunTools, sizeOf: SizeOf, native:
 }
 
 /** What a response is printed to hold. */
-type Shown = "blob" | "stream" | "empty";
+type Shown = "blob" | "file" | "stream" | "empty";
 
 /**
  * A response is printed as the item of an array, of which nothing deeper is: its fields and the members of its stream
@@ -64,6 +64,9 @@ const ITEM_ONLY = { depth: 0 };
 const BEFORE_CONTENT = "\n    bodyUsed: false";
 const EMPTY_END = `${BEFORE_CONTENT}\n  }\n]`;
 const BLOB_START = `${BEFORE_CONTENT},\n    Blob (`;
+const FILE_START = `${BEFORE_CONTENT},\n    FileRef (`;
+/** What has a size prints it. A device has none: to ask its `blob()` would read it. */
+const SIZED_START = "[\n  Response (";
 
 class BunResponseContents implements ResponseContents {
   readonly givesOwnBytes = true;
@@ -103,6 +106,8 @@ class BunResponseContents implements ResponseContents {
         return response.body === null ? null : this.#settled(response.text());
       case "blob":
         return this.#takeBlob(response, isTyped);
+      case "file":
+        return isTyped ? this.#takeFile(response) : null;
     }
   }
 
@@ -149,7 +154,9 @@ class BunResponseContents implements ResponseContents {
   #show(response: Response): Shown {
     const text = this.#bun.inspect([response], ITEM_ONLY);
     if (text.endsWith(EMPTY_END)) return "empty";
-    return text.startsWith(BLOB_START, text.lastIndexOf(BEFORE_CONTENT)) ? "blob" : "stream";
+    const start = text.lastIndexOf(BEFORE_CONTENT);
+    if (text.startsWith(BLOB_START, start)) return "blob";
+    return text.startsWith(FILE_START, start) && text.startsWith(SIZED_START) ? "file" : "stream";
   }
 
   /** Takes bytes, or text that is not ASCII or whose stream was looked at, of a response without a media type. */
@@ -174,6 +181,16 @@ class BunResponseContents implements ResponseContents {
     if (blob.size > MAX_BLOB_COPY_BYTES) return toSizedStream(blob);
     const bytes = this.#settled(blob.bytes());
     return isTyped || (bytes instanceof Uint8Array && !looksLikeMarkup(bytes)) ? bytes : toSizedStream(blob);
+  }
+
+  /**
+   * Takes a file of `Bun.file`. Bun asks the system for its size once, and reads no more than that, however the file
+   * grows meanwhile.
+   */
+  #takeFile(response: Response): WholeContent | Promise<WholeContent> {
+    const toStream = (file: Blob): WholeContent => ({ stream: file.stream(), byteLength: file.size });
+    const file = this.#bun.peek(response.blob());
+    return file instanceof Blob ? toStream(file) : (file as Promise<Blob>).then(toStream);
   }
 
   /** What a promise of content that is there has resolved to. */

@@ -6,11 +6,14 @@
 
 import assert from "node:assert/strict";
 import { isAscii, isUtf8 } from "node:buffer";
-import { describe, test } from "node:test";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { createBunResponseContents, STREAMS_ONLY as BUN_STREAMS_ONLY } from "../../runtime/bun_responses.ts";
 import { createDenoResponseContents, STREAMS_ONLY as DENO_STREAMS_ONLY } from "../../runtime/deno_responses.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { WholeContent } from "../../src/runtime.ts";
+import type { SizedStream, WholeContent } from "../../src/runtime.ts";
 
 const runtime = detectRuntime();
 const contents = runtime.responseContents(Response);
@@ -22,6 +25,7 @@ interface BunTools {
   peek(promise: Promise<unknown>): unknown;
   inspect(value: unknown): string;
   estimateShallowMemoryUsageOf(value: object): number;
+  file(path: string): Blob;
 }
 
 /** A stream that never ends: reading it whole would wait for ever. */
@@ -133,6 +137,38 @@ describe("what is taken of a response, and said to be its taker's alone", () => 
     assert.ok(pieces.every((piece) => piece.byteLength <= 64 * 1024));
     return pieces;
   }
+});
+
+describe("a file of Bun", { skip: runtime.name !== "bun" }, () => {
+  const { file } = (globalThis as unknown as { Bun: BunTools }).Bun ?? {};
+  let folder = "";
+  let path = "";
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "trivet-"));
+    path = join(folder, "file.bin");
+  });
+  after(() => rmSync(folder, { recursive: true }));
+  beforeEach(() => writeFileSync(path, new Uint8Array(100_000).map((_, at) => at)));
+
+  test("has the size that it has when it is asked for", async () => {
+    const response = new Response(file(path));
+    const content = contents.takeWhole(response) as SizedStream;
+    appendFileSync(path, new Uint8Array(50_000));
+    assert.deepEqual([content.byteLength, response.bodyUsed], [100_000, true]);
+    const bytes = Buffer.concat(await Array.fromAsync(content.stream));
+    assert.equal(bytes.byteLength, 100_000);
+    assert.ok(bytes.every((byte, at) => byte === at % 256));
+  });
+
+  test("is left to its stream where Bun tells no size or there is no media type", () => {
+    const untyped = new Response(file(path));
+    untyped.headers.delete("content-type");
+    const unsized = [file(path).slice(10, 13), file(`${path}.none`), file("/dev/zero")];
+    for (const response of [...unsized.map((each) => new Response(each)), untyped]) {
+      assert.equal(contents.takeWhole(response), null);
+      assert.equal(response.bodyUsed, false);
+    }
+  });
 });
 
 describe("where a runtime has changed, only streams are used", () => {

@@ -105,8 +105,8 @@ export class ContentRest {
  * Frees memory to which nothing else refers. The collector is late where bytes are large, and new memory costs many
  * times what is copied into it. Node 20 has no `transfer`, and no transport that borrows either.
  */
-export function freeMemory(bytes: Uint8Array): void {
-  (bytes.buffer as ArrayBuffer).transfer(0);
+export function freeMemory({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
 }
 
 /** Whether a char of two surrogates begins there. */

@@ -247,9 +247,10 @@ export class Outbound implements ContentHolder {
   appendBytes(bytes: Uint8Array, isOwn = false): void {
     const byteLength = bytes.byteLength;
     if (byteLength > MAX_COPIED_BYTES) {
-      if (isOwn && byteLength <= MAX_WRITE_BYTES && this.takeLong(bytes) >= 0) {
+      if (isOwn && this.takeLong(bytes, true) >= 0) {
         this.#addLong(this.#slab.long.start);
-        freeMemory(bytes);
+        // What is longer is freed when it has left.
+        if (byteLength <= MAX_WRITE_BYTES) freeMemory(bytes);
         return;
       }
       this.#closeRest();
