@@ -67,6 +67,11 @@ export class OutboundSlab {
     return true;
   }
 
+  /** How many bytes text takes as UTF-8. */
+  utf8Length(text: string): number {
+    return this.#encoding.utf8Length(text);
+  }
+
   /** Writes text to the free part as UTF-8, for which the caller has reserved room. Returns how many bytes it takes. */
   writeUtf8(text: string): number {
     return this.#encoding.encodeUtf8(text, this.bytes, this.usedBytes);
@@ -169,6 +174,11 @@ export class Outbound implements ContentHolder {
     slab.usedBytes += length;
     this.#openEnd = slab.usedBytes;
     return true;
+  }
+
+  /** How many bytes text takes. */
+  utf8Length(text: string): number {
+    return this.#slab.utf8Length(text);
   }
 
   /**

@@ -266,6 +266,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     const hasTrailers = isSent && exchange !== null && exchange.trailersToSend !== null && wantsTrailers(exchange);
     const outbound = this.#outbound;
     let bytes: Uint8Array | null = null;
+    let byteLength = contentBytes;
     const mayBeLong = content !== null && isSent && !hasTrailers;
     const longBytes = mayBeLong ? outbound.takeLong(content, source.ownsContent) : -1;
     if (longBytes >= 0) {
@@ -283,11 +284,12 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
           return;
         }
       }
-      bytes = textEncoder.encode(content);
+      if (isSent) bytes = textEncoder.encode(content);
+      else byteLength = outbound.utf8Length(content);
     } else {
       bytes = content;
     }
-    const framing = headBuilder.decideFraming(this, bytes === null ? contentBytes : bytes.byteLength);
+    const framing = headBuilder.decideFraming(this, bytes === null ? byteLength : bytes.byteLength);
     const sentBytes = isSent && bytes !== null ? bytes.byteLength : 0;
     if (hasTrailers) {
       // Trailers need the chunked coding, even where the length is known.
