@@ -32,6 +32,12 @@ const NO_PIECES: Uint8Array[] = [];
 
 const freeStorages: Uint8Array[] = [];
 
+/** Bytes that were copied aside, and the storage in which they lie. */
+interface StoredCopy {
+  readonly copy: Uint8Array;
+  readonly storage: Uint8Array;
+}
+
 /** A queue of bytes in the order in which they leave. */
 export class WriteBacklog {
   /** How many bytes wait. */
@@ -64,15 +70,11 @@ export class WriteBacklog {
 
   /** Adds a copy of bytes that are not the backlog's to keep. Returns whether there may be more. */
   addCopy(bytes: Uint8Array, start: number, end: number): boolean {
-    const byteLength = end - start;
-    if (byteLength < MIN_SHARED_BYTES || byteLength > MAX_JOINED_BYTES) return this.add(bytes.slice(start, end));
-    const storage = takeStorage();
+    const aside = copyAside(bytes, start, end);
+    if (aside === null) return this.add(bytes.slice(start, end));
     if (this.#copyStorages === NO_PIECES) this.#copyStorages = [];
-    this.#copyStorages.push(storage);
-    const copyStart = start % ALIGNMENT_BYTES;
-    const copy = storage.subarray(copyStart, copyStart + byteLength);
-    copy.set(bytes.subarray(start, end));
-    return this.add(copy);
+    this.#copyStorages.push(aside.storage);
+    return this.add(aside.copy);
   }
 
   /** The bytes to write next, at least one of them unless the backlog is empty. They are valid until `advance`. */
@@ -143,6 +145,18 @@ function takeStorage(): Uint8Array {
   return freeStorages.pop() ?? new Uint8Array(MAX_JOINED_BYTES + ALIGNMENT_BYTES);
 }
 
-function giveStorage(storage: Uint8Array | null): void {
+/** Copies bytes into storage that is used again; `null` where they are too few or too many for that. */
+export function copyAside(bytes: Uint8Array, start: number, end: number): StoredCopy | null {
+  const byteLength = end - start;
+  if (byteLength < MIN_SHARED_BYTES || byteLength > MAX_JOINED_BYTES) return null;
+  const storage = takeStorage();
+  const copyStart = start % ALIGNMENT_BYTES;
+  const copy = storage.subarray(copyStart, copyStart + byteLength);
+  copy.set(bytes.subarray(start, end));
+  return { storage, copy };
+}
+
+/** Has storage used again, in which nothing lies any more. */
+export function giveStorage(storage: Uint8Array | null): void {
   if (storage !== null && freeStorages.length < MAX_FREE_STORAGES) freeStorages.push(storage);
 }

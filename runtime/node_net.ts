@@ -13,6 +13,7 @@ import type { TLSSocket } from "node:tls";
 import type { Address, Listener, ListenOptions, TcpAddress, TlsInfo, TransportEvents } from "../src/transport.ts";
 import { acceptedAll, AcceptQueue, type Dialled, EMPTYING_LIMIT_MS, reachable } from "./accept_queue.ts";
 import { remoteAddressOf, tcpAddress } from "./addresses.ts";
+import { copyAside, giveStorage } from "./backlog.ts";
 import { acceptLast, type SystemCalls } from "./listen_filter.ts";
 import { NamedSocketConnection } from "./named_socket_connection.ts";
 import type { CloseManner } from "./socket_connection.ts";
@@ -294,9 +295,14 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
-    // After the peer's reset a write would be told as another error of the socket.
-    if (this.output !== "open" || this.isClosed || !this.socket.writable) return false;
-    return this.socket.write(bytes.subarray(start, end));
+    return this.#isWritable && this.socket.write(bytes.subarray(start, end));
+  }
+
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#isWritable) return false;
+    const aside = copyAside(bytes, start, end);
+    if (aside === null) return this.socket.write(bytes.slice(start, end));
+    return this.socket.write(aside.copy, () => giveStorage(aside.storage));
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
@@ -306,6 +312,11 @@ class NetConnection extends NamedSocketConnection<Socket> implements HandshakeEv
     for (const piece of pieces) isFree = this.write(piece);
     this.socket.uncork();
     return isFree;
+  }
+
+  /** After the peer's reset a write would be told as another error of the socket. */
+  get #isWritable(): boolean {
+    return this.output === "open" && !this.isClosed && this.socket.writable;
   }
 
   protected endSocket(): void {

@@ -62,6 +62,7 @@ export abstract class SocketConnection implements TransportConnection {
   }
 
   abstract write(bytes: Uint8Array, start?: number, end?: number): boolean;
+  abstract writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean;
   abstract writeAll(pieces: readonly Uint8Array[]): boolean;
 
   pause(): void {

@@ -159,9 +159,9 @@ export interface TransportConnection {
   write(bytes: Uint8Array, start?: number, end?: number): boolean;
   /**
    * Does what `write` does, but the bytes are the core's again when it returns: what the system has not taken by then
-   * was copied. Absent where all of it would be, into memory that is made for it: giving costs no more then.
+   * was copied, into memory that is used again.
    */
-  writeBorrowed?(bytes: Uint8Array, start: number, end: number): boolean;
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean;
   /** Does what a `write` of each piece would do, in as few system calls as the runtime allows. */
   writeAll(pieces: readonly Uint8Array[]): boolean;
   /**

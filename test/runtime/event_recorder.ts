@@ -190,12 +190,11 @@ export class RecordedConnection implements TransportSession {
     return this.#noteWrite(this.#recorder.call(() => this.#transport.writeAll(pieces)));
   }
 
-  /** Lends the bytes where that is possible, and changes them behind it; else they are given. */
+  /** Lends the bytes, and changes them behind it. */
   writeBorrowed(text: string): boolean {
     const bytes = new TextEncoder().encode(`-${text}-`);
     const end = bytes.byteLength - 1;
-    if (this.#transport.writeBorrowed === undefined) return this.write(bytes, 1, end);
-    const isFree = this.#recorder.call(() => this.#transport.writeBorrowed!(bytes, 1, end));
+    const isFree = this.#recorder.call(() => this.#transport.writeBorrowed(bytes, 1, end));
     bytes.fill(0);
     return this.#noteWrite(isFree);
   }

@@ -103,10 +103,10 @@ export class ContentRest {
 
 /**
  * Frees memory to which nothing else refers. The collector is late where bytes are large, and new memory costs many
- * times what is copied into it. Node 20 has no `transfer`, and no transport that borrows either.
+ * times what is copied into it. Node 20 has no `transfer`.
  */
 export function freeMemory({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
+  if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer?.(0);
 }
 
 /** Whether a char of two surrogates begins there. */
@@ -169,16 +169,7 @@ export class LongContent {
     this.#end = CONTENT_START + this.#write(part);
   }
 
-  /** Begins with long text of which nothing is put there. Returns its bytes, or -1 where it is too short for that. */
-  begin(text: string): number {
-    if (text.length <= MAX_LENGTH) return -1;
-    const byteLength = this.#encoding.utf8Length(text);
-    this.#rest = new ContentRest(text, byteLength, this);
-    this.#end = CONTENT_START;
-    return byteLength;
-  }
-
-  /** What is left of the content that was put there or begun with last, given once. */
+  /** What is left of the content that was put there last, given once. */
   takeRest(): ContentRest | null {
     const rest = this.#rest;
     this.#rest = null;

@@ -189,13 +189,9 @@ export class Outbound implements ContentHolder {
    * @returns How many bytes it has; -1 where its length is none for that, or where it would only be copied once more.
    */
   takeLong(content: string | Uint8Array, isOwn = false): number {
-    const { long } = this.#slab;
-    const isText = typeof content === "string";
-    // Text is given away in memory of its own then, which the runtime's encoder makes without filling it first.
-    if (this.#transport.writeBorrowed === undefined) return isText ? long.begin(content) : -1;
     // Bytes have memory to wait in.
-    if (!isText && (this.gatheredBytes > 0 || (content.byteLength > MAX_WRITE_BYTES && !isOwn))) return -1;
-    return long.put(content);
+    const mustBeText = this.gatheredBytes > 0 || (content.length > MAX_WRITE_BYTES && !isOwn);
+    return mustBeText && typeof content !== "string" ? -1 : this.#slab.long.put(content);
   }
 
   /** Adds a head, and behind it the content that was taken for it. */
@@ -219,7 +215,7 @@ export class Outbound implements ContentHolder {
    */
   appendShaped(head: Uint8Array, content: string | Uint8Array): number {
     const isText = typeof content === "string";
-    if (content.length >= MIN_LONG_LENGTH && this.#transport.writeBorrowed !== undefined) {
+    if (content.length >= MIN_LONG_LENGTH) {
       const byteLength = this.takeLong(content);
       if (byteLength >= 0) {
         const start = this.#slab.long.prepend(head, (bytes, at) => writeLength(bytes, at, byteLength));
@@ -281,8 +277,7 @@ export class Outbound implements ContentHolder {
    */
   pass(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): boolean {
     const mustGather = this.gatheredBytes > 0 || this.isCongested || end - start > MAX_JOINT_WRITE_BYTES;
-    const transport = this.#transport;
-    if (mustGather || (areBorrowed && transport.writeBorrowed === undefined)) {
+    if (mustGather) {
       this.appendBytes(areBorrowed ? bytes.slice(start, end) : bytes.subarray(start, end));
       return this.flush();
     }
@@ -359,21 +354,13 @@ export class Outbound implements ContentHolder {
   /** Adds a copy of the content that was taken, from `start` on. */
   #appendCopy(start: number): void {
     const { bytes, end } = this.#slab.long;
-    if (end > start) {
-      this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
-    }
+    this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
   }
 
   /** Keeps what is left of the content that was added. */
   #holdRest(): void {
     const rest = this.#slab.long.takeRest();
-    if (rest === null) return;
-    const queue = this.#openQueue();
-    queue.hold(rest);
-    if (this.#transport.writeBorrowed !== undefined) return;
-    // What could not be put behind the head leaves with it all the same.
-    this.#closeOpenPiece();
-    queue.addPart();
+    if (rest !== null) this.#openQueue().hold(rest);
   }
 
   /** Has what is left of long content wait in memory of its own: something else comes behind it. */
@@ -402,7 +389,7 @@ export class Outbound implements ContentHolder {
   #write(bytes: Uint8Array, start: number, end: number, areBorrowed: boolean): void {
     const transport = this.#transport;
     this.#host.counters.bytesSent += end - start;
-    if (!(areBorrowed ? transport.writeBorrowed!(bytes, start, end) : transport.write(bytes, start, end))) {
+    if (!(areBorrowed ? transport.writeBorrowed(bytes, start, end) : transport.write(bytes, start, end))) {
       this.#congest();
     }
   }

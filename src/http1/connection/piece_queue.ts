@@ -59,20 +59,14 @@ export class PieceQueue {
     this.byteLength += rest.leftBytes;
   }
 
-  /** Makes the next part of what is left a piece. Returns whether there was one. */
-  addPart(): boolean {
-    const rest = this.#rest;
-    if (rest === null || !rest.take(false)) return false;
-    this.byteLength -= rest.bytes.byteLength;
-    this.add(rest.bytes);
-    return true;
-  }
-
   /** Makes all that is left pieces: something else comes behind it. */
   closeRest(): void {
     const rest = this.#rest;
     if (rest === null) return;
-    while (this.addPart());
+    while (rest.take(false)) {
+      this.byteLength -= rest.bytes.byteLength;
+      this.add(rest.bytes);
+    }
     this.#endRest(rest);
   }
 
@@ -83,12 +77,11 @@ export class PieceQueue {
     }
     const rest = this.#rest;
     if (rest === null) return true;
-    const lends = transport.writeBorrowed !== undefined;
     let isFree = true;
-    while (isFree && rest.take(lends)) {
+    while (isFree && rest.take(true)) {
       const { bytes, start, end } = rest;
       this.byteLength -= end - start;
-      isFree = lends ? transport.writeBorrowed!(bytes, start, end) : transport.write(bytes, start, end);
+      isFree = transport.writeBorrowed(bytes, start, end);
     }
     if (rest.isOver) {
       this.#endRest(rest);

@@ -92,7 +92,7 @@ export class RawConnection implements ByteConnection, ByteChannel {
   }
 
   get takesBorrowed(): boolean {
-    return this.#transport.writeBorrowed !== undefined;
+    return true;
   }
 
   writeBorrowed(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): boolean {

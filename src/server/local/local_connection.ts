@@ -114,6 +114,10 @@ export class LocalConnection implements TransportConnection {
     return !this.#isCongested;
   }
 
+  writeBorrowed(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.write(bytes.slice(start, end));
+  }
+
   writeAll(pieces: readonly Uint8Array[]): boolean {
     let isFree = false;
     for (const piece of pieces) isFree = this.write(piece);

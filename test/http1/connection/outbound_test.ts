@@ -22,7 +22,7 @@ const createWrongSlab = (): OutboundSlab => {
 };
 
 /** An outbound, and the writes that its transport was given; it keeps up until told otherwise. */
-function createOutbound(takesBorrowed = true, slab = createSlab()) {
+function createOutbound(slab = createSlab()) {
   const writes: string[] = [];
   const sent: string[] = [];
   const sentBytes: Uint8Array[] = [];
@@ -37,7 +37,7 @@ function createOutbound(takesBorrowed = true, slab = createSlab()) {
   const transport: Partial<TransportConnection> = {
     write: note("write"),
     writeAll: (pieces) => pieces.map((piece) => note("write")(piece)).at(-1)!,
-    ...(takesBorrowed ? { writeBorrowed: note("borrowed") } : {}),
+    writeBorrowed: note("borrowed"),
   };
   const turnClock = new VirtualClock();
   const counters = { bytesSent: 0 };
@@ -94,12 +94,6 @@ describe("bytes that are passed", () => {
       assert.deepEqual(writes, [`${kind} ${72 * KIB}`, `write ${64 * KIB}`, `write ${8 * KIB + 1}`]);
     }
   });
-
-  test("are copied for a transport that takes none that are lent", () => {
-    const { outbound, writes } = createOutbound(false);
-    assert.equal(outbound.pass(bytesOf("lent"), 0, 4, true), true);
-    assert.deepEqual(writes, ["write lent"]);
-  });
 });
 
 describe("long content", () => {
@@ -151,11 +145,11 @@ describe("long content", () => {
 
   test("waits unchanged while other connections have some too", () => {
     const slab = createSlab();
-    const congested = createOutbound(true, slab);
+    const congested = createOutbound(slab);
     congested.peer.keepsUp = false;
     congested.outbound.pass(bytesOf("-"), 0, 1, false);
-    const waiting = createOutbound(true, slab);
-    const other = createOutbound(true, slab);
+    const waiting = createOutbound(slab);
+    const other = createOutbound(slab);
     add(congested.outbound, ones);
     add(waiting.outbound, ones);
     add(other.outbound, bytesOf(twos));
@@ -213,8 +207,6 @@ describe("long content", () => {
     assert.equal(outbound.takeLong("1".repeat(2 * KIB - 1)), -1);
     assert.equal(outbound.takeLong(new Uint8Array(64 * KIB + 1)), -1);
     assert.equal(outbound.takeLong(new Uint8Array(64 * KIB)), 64 * KIB);
-    assert.equal(createOutbound(false).outbound.takeLong("1".repeat(64 * KIB)), -1);
-    assert.equal(createOutbound(false).outbound.takeLong(new Uint8Array(64 * KIB + 1), true), -1);
   });
 });
 
@@ -222,70 +214,66 @@ describe("content that is longer than a write", () => {
   const text = "\u20ac\u{1f600}a".repeat(40 * KIB);
   const byteLength = 8 * 40 * KIB;
 
-  for (const takesBorrowed of [true, false]) {
-    const kind = takesBorrowed ? "where it takes what is lent" : "where it takes nothing that is lent";
-
-    test(`is made into parts as the transport takes them, ${kind}`, () => {
-      const { outbound, writes, received, peer, counters } = createOutbound(takesBorrowed);
-      peer.keepsUp = false;
-      assert.equal(outbound.takeLong(text), byteLength);
-      outbound.appendWithLong("head");
-      assert.equal(outbound.gatheredBytes, byteLength + 4);
-      let leftBytes = byteLength + 4;
-      for (let rounds = 0; leftBytes > 0; rounds++) {
-        assert.equal(outbound.flush(), false);
-        assert.ok(leftBytes - outbound.gatheredBytes <= 72 * KIB && outbound.gatheredBytes < leftBytes);
-        leftBytes = outbound.gatheredBytes;
-        outbound.drained();
-        assert.ok(rounds < 10);
-      }
-      assert.equal(outbound.flush(), true);
-      assert.equal(received(), `head${text}`);
-      assert.equal(counters.bytesSent, byteLength + 4);
-      assert.equal(writes.every((write) => write.startsWith(takesBorrowed ? "borrowed" : "write")), true);
-    });
-
-    test(`leaves in order with what comes behind it, ${kind}`, () => {
-      const { outbound, received, peer } = createOutbound(takesBorrowed);
-      outbound.appendAscii("before");
-      for (let rounds = 0; rounds < 2; rounds++) {
-        outbound.takeLong(text);
-        outbound.appendWithLong("head");
-      }
-      peer.keepsUp = false;
-      outbound.flush();
-      outbound.appendAscii("behind");
-      outbound.takeLong(text);
-      outbound.appendWithLong("head");
-      outbound.appendBytes(bytesOf("b".repeat(10 * KIB)));
-      peer.keepsUp = true;
-      outbound.drained();
-      assert.equal(outbound.flush(), true);
-      assert.equal(received(), `beforehead${text}head${text}behindhead${text}${"b".repeat(10 * KIB)}`);
-      assert.equal(outbound.gatheredBytes, 0);
-    });
-
-    test(`does not look whole when its length was told wrong, ${kind}`, () => {
-      const { outbound } = createOutbound(takesBorrowed, createWrongSlab());
-      assert.equal(outbound.takeLong(text), byteLength - 1);
-      outbound.appendWithLong("head");
+  test("is made into parts as the transport takes them", () => {
+    const { outbound, writes, received, peer, counters } = createOutbound();
+    peer.keepsUp = false;
+    assert.equal(outbound.takeLong(text), byteLength);
+    outbound.appendWithLong("head");
+    assert.equal(outbound.gatheredBytes, byteLength + 4);
+    let leftBytes = byteLength + 4;
+    for (let rounds = 0; leftBytes > 0; rounds++) {
       assert.equal(outbound.flush(), false);
-      assert.equal(outbound.hasLostBytes, true);
-    });
+      assert.ok(leftBytes - outbound.gatheredBytes <= 72 * KIB && outbound.gatheredBytes < leftBytes);
+      leftBytes = outbound.gatheredBytes;
+      outbound.drained();
+      assert.ok(rounds < 10);
+    }
+    assert.equal(outbound.flush(), true);
+    assert.equal(received(), `head${text}`);
+    assert.equal(counters.bytesSent, byteLength + 4);
+    assert.equal(writes.every((write) => write.startsWith("borrowed")), true);
+  });
 
-    test(`is forgotten with its connection, ${kind}`, () => {
-      const { outbound, sent, peer } = createOutbound(takesBorrowed);
-      peer.keepsUp = false;
+  test("leaves in order with what comes behind it", () => {
+    const { outbound, received, peer } = createOutbound();
+    outbound.appendAscii("before");
+    for (let rounds = 0; rounds < 2; rounds++) {
       outbound.takeLong(text);
       outbound.appendWithLong("head");
-      outbound.flush();
-      const { length } = sent;
-      outbound.discard();
-      outbound.drained();
-      assert.equal(outbound.flush(), true);
-      assert.deepEqual([sent.length, outbound.gatheredBytes], [length, 0]);
-    });
-  }
+    }
+    peer.keepsUp = false;
+    outbound.flush();
+    outbound.appendAscii("behind");
+    outbound.takeLong(text);
+    outbound.appendWithLong("head");
+    outbound.appendBytes(bytesOf("b".repeat(10 * KIB)));
+    peer.keepsUp = true;
+    outbound.drained();
+    assert.equal(outbound.flush(), true);
+    assert.equal(received(), `beforehead${text}head${text}behindhead${text}${"b".repeat(10 * KIB)}`);
+    assert.equal(outbound.gatheredBytes, 0);
+  });
+
+  test("does not look whole when its length was told wrong", () => {
+    const { outbound } = createOutbound(createWrongSlab());
+    assert.equal(outbound.takeLong(text), byteLength - 1);
+    outbound.appendWithLong("head");
+    assert.equal(outbound.flush(), false);
+    assert.equal(outbound.hasLostBytes, true);
+  });
+
+  test("is forgotten with its connection", () => {
+    const { outbound, sent, peer } = createOutbound();
+    peer.keepsUp = false;
+    outbound.takeLong(text);
+    outbound.appendWithLong("head");
+    outbound.flush();
+    const { length } = sent;
+    outbound.discard();
+    outbound.drained();
+    assert.equal(outbound.flush(), true);
+    assert.deepEqual([sent.length, outbound.gatheredBytes], [length, 0]);
+  });
 
   test("has no char of two surrogates cut apart, and surrogates alone are U+FFFD", () => {
     for (const shift of ["", "a", "aa"]) {
@@ -338,13 +326,11 @@ describe("a piece to which nothing else refers", () => {
     assert.equal(sent.join(""), "1".repeat(73 * KIB));
   });
 
-  test("waits in its own memory behind what was gathered, and where nothing is borrowed", () => {
-    for (const takesBorrowed of [true, false]) {
-      const { outbound, sent } = createOutbound(takesBorrowed);
-      if (takesBorrowed) outbound.appendAscii("head");
-      outbound.appendBytes(bytesOf("1".repeat(9 * KIB)), true);
-      outbound.flush();
-      assert.equal(sent.join(""), `${takesBorrowed ? "head" : ""}${"1".repeat(9 * KIB)}`);
-    }
+  test("waits in its own memory behind what was gathered", () => {
+    const { outbound, sent } = createOutbound();
+    outbound.appendAscii("head");
+    outbound.appendBytes(bytesOf("1".repeat(9 * KIB)), true);
+    outbound.flush();
+    assert.equal(sent.join(""), `head${"1".repeat(9 * KIB)}`);
   });
 });
