@@ -12,6 +12,8 @@ import { createMemoryRuntime } from "../../support/memory_runtime.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const KIB = 1024;
+/** Node 20 can't, and gives nothing that could be freed. */
+const CAN_FREE = "transfer" in ArrayBuffer.prototype;
 
 const createSlab = (): OutboundSlab => new OutboundSlab(createMemoryRuntime());
 
@@ -294,7 +296,7 @@ describe("content that is longer than a write", () => {
     peer.keepsUp = false;
     assert.equal(outbound.takeLong(bytes, true), 150 * KIB);
     outbound.appendWithLong("head");
-    for (const leftBytes of [150 * KIB, 150 * KIB, 0]) {
+    for (const leftBytes of [150 * KIB, 150 * KIB, CAN_FREE ? 0 : 150 * KIB]) {
       outbound.flush();
       assert.equal(bytes.byteLength, leftBytes);
       outbound.drained();
@@ -319,7 +321,7 @@ describe("a piece to which nothing else refers", () => {
     const pieces = [9 * KIB, 64 * KIB].map((length) => bytesOf("1".repeat(length)));
     for (const piece of pieces) {
       outbound.appendBytes(piece, true);
-      assert.equal(piece.byteLength, 0);
+      assert.equal(piece.byteLength === 0, CAN_FREE);
       outbound.flush();
     }
     assert.deepEqual(writes, [`borrowed ${9 * KIB}`, `borrowed ${64 * KIB}`]);
