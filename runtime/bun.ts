@@ -240,8 +240,8 @@ class BunConnection extends NamedSocketConnection<BunSocket> {
   protected destroySocket(manner: CloseManner): void {
     this.#backlog = null;
     // Bun tells of the close within these calls, when isClosed is set already. terminate() resets the connection, and
-    // what the system had not sent yet would be lost.
-    if (manner === "orderly") this.socket.end();
+    // what the system had not sent yet would be lost, which must not be once the last of it was handed over.
+    if (manner === "orderly" || (manner === "aborted" && this.output === "ended")) this.socket.end();
     else this.socket.terminate();
   }
 

@@ -12,7 +12,7 @@ const MAX_TURNS = 10_000;
 const HIGH_WATER_BYTES = 16 * 1024;
 
 describe("the transport within the process", () =>
-  testTransport({ listen, congestingBytes: 1 << 20, canReset: true, canCutOff: false }));
+  testTransport({ listen, congestingBytes: 1 << 20, systemBytes: 0, canReset: true, canCutOff: false }));
 
 function listen(events: TransportEvents): TransportHarness {
   const peers: Peer[] = [];

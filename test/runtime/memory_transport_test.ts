@@ -10,7 +10,7 @@ import { testTransport, type TransportHarness, type TransportPeer } from "./tran
 const MAX_TURNS = 10_000;
 
 describe("the transport in memory", () =>
-  testTransport({ listen, congestingBytes: 1 << 20, canReset: true, canCutOff: true }));
+  testTransport({ listen, congestingBytes: 1 << 20, systemBytes: 0, canReset: true, canCutOff: true }));
 
 async function listen(events: TransportEvents): Promise<TransportHarness> {
   const runtime = createMemoryRuntime();

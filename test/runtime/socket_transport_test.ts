@@ -25,6 +25,7 @@ describe(`TCP on ${runtime.name}`, () => {
   testTransport({
     listen: (events) => listen(AT_ANY_PORT, {}, events),
     congestingBytes: CONGESTING_BYTES,
+    systemBytes: 1 << 20,
     canReset: true,
     canCutOff: runtime.name !== "deno",
   });
@@ -34,13 +35,20 @@ describe(`TLS on ${runtime.name}`, () => {
   testTransport({
     listen: (events) => listen({ ...AT_ANY_PORT, tls: TLS }, { tls: { ca: TEST_AUTHORITY } }, securing(events)),
     congestingBytes: CONGESTING_BYTES,
+    systemBytes: 1 << 20,
     canReset: false,
     canCutOff: runtime.name !== "deno",
   });
 });
 
 describe(`Unix domain sockets on ${runtime.name}`, () => {
-  testTransport({ listen: listenOnUnixSocket, congestingBytes: CONGESTING_BYTES, canReset: false, canCutOff: false });
+  testTransport({
+    listen: listenOnUnixSocket,
+    congestingBytes: CONGESTING_BYTES,
+    systemBytes: 100 << 10,
+    canReset: false,
+    canCutOff: false,
+  });
 });
 
 async function listenOnUnixSocket(events: TransportEvents): Promise<TransportHarness> {

@@ -42,6 +42,8 @@ export interface TransportUnderTest {
   readonly listen: (events: TransportEvents) => TransportHarness | Promise<TransportHarness>;
   /** More bytes than everything between the two ends holds while the peer does not read. */
   readonly congestingBytes: number;
+  /** Bytes that the system takes while the peer does not read, more than the peer's end holds; 0 without a system. */
+  readonly systemBytes: number;
   /** Whether a peer can make the transport fail: TLS and Unix domain sockets just close. */
   readonly canReset: boolean;
   /** Whether the transport can make a peer see a failure. */
@@ -125,7 +127,8 @@ function writeJointly(connection: RecordedConnection, text: string): boolean {
 }
 
 /** Tests a transport against the rules of the contract; to be called within a `describe`. */
-export function testTransport({ listen, congestingBytes, canReset, canCutOff }: TransportUnderTest): void {
+export function testTransport(transport: TransportUnderTest): void {
+  const { listen, congestingBytes, systemBytes, canReset, canCutOff } = transport;
   const rule = (title: string, run: (situation: Situation) => Promise<void>): void =>
     void test(title, async () => {
       const recorder = new EventRecorder();
@@ -145,6 +148,7 @@ export function testTransport({ listen, congestingBytes, canReset, canCutOff }: 
   testAbort(rule);
   testCutOff(rule, canCutOff);
   if (canReset) testReset(rule);
+  if (systemBytes > 0) testSystemBytes(rule, systemBytes);
 }
 
 type Rule = (title: string, run: (situation: Situation) => Promise<void>) => void;
@@ -723,5 +727,22 @@ function testReset(rule: Rule): void {
     await connection.until("close");
     await situation.waitInVain();
     assert.equal(connection.count("close"), 1);
+  });
+}
+
+/** Of transports whose system holds bytes when the connection is closed. */
+function testSystemBytes(rule: Rule, systemBytes: number): void {
+  rule("what has left before an end reaches the peer behind an abort", async (situation) => {
+    const { connection, peer } = await situation.open();
+    peer.pause();
+    const sent = numbered(systemBytes);
+    writeAll(connection, sent);
+    await situation.waitInVain();
+    connection.end();
+    await situation.waitInVain();
+    connection.abort();
+    await connection.until("close");
+    peer.resume();
+    assertSame(await peer.receiveAll(), sent);
   });
 }

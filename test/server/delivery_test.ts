@@ -81,6 +81,19 @@ function endless(chunkBytes: number) {
   return { stream, counts, cancelled: cancelled.opened };
 }
 
+/** A stream that ends when its last piece has left. */
+function slowly(pieces: readonly string[]): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const left = [...pieces];
+  return new ReadableStream({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const piece = left.shift();
+      if (piece === undefined) controller.close();
+      else controller.enqueue(new TextEncoder().encode(piece));
+    },
+  }, { highWaterMark: 0 });
+}
+
 describe("a response that was delivered", () => {
   const RESPONSES: readonly [name: string, respond: Handler][] = [
     ["at once", () => new HttpResponse("hello")],
@@ -91,6 +104,10 @@ describe("a response that was delivered", () => {
     ["as a Response of the runtime", () => new Response("hello")],
     ["as a large one", () => new HttpResponse(new Uint8Array(MIB))],
     ["as a stream", () => new HttpResponse(new Blob(["hello"]).stream())],
+    ["as a stream whose pieces have left when it ends", () => new HttpResponse(slowly(["hel", "lo"]))],
+    ["as such a stream of a known length", () => {
+      return new HttpResponse(slowly(["hel", "lo"]), { headers: { "content-length": "5" } });
+    }],
   ];
   for (const [name, respond] of RESPONSES) {
     test(`${name} resolves completed, and the signal never aborts, not even when the client goes away`, async () => {
@@ -100,6 +117,16 @@ describe("a response that was delivered", () => {
       assert.equal(await completed, "delivered");
       client.reset();
       await until(() => server.stats().connections.open === 0, "the close");
+      assert.equal(signal.aborted, false);
+      await stop(server, client);
+    });
+
+    test(`${name} resolves completed where the connection closes behind it`, async () => {
+      const { server, client, outcome } = await startWatched(respond);
+      client.send(get("/", "Connection: close"));
+      await client.receiveAll();
+      const { signal, completed } = await outcome;
+      assert.equal(await completed, "delivered");
       assert.equal(signal.aborted, false);
       await stop(server, client);
     });

@@ -247,6 +247,9 @@ export class Responder implements ExchangeResponder {
     counters.activeExchanges--;
     counters.responses++;
     if (this.#service.observer !== null) this.#tellObserver(exchange, true);
+    // The last piece of a stream may have left before the stream ended.
+    const hasLeft = this.#undelivered !== null && !this.#outbound.isCongested && this.#outbound.gatheredBytes === 0;
+    if (hasLeft) this.everythingLeft();
   }
 
   /** The transport has taken everything that was gathered. */
