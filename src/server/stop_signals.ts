@@ -16,7 +16,7 @@ import type { Runtime, StopSignal } from "../runtime.ts";
  */
 const SAME_SIGNAL_MS = 500;
 
-/** Who has changed a file waits for the change to be served: a browser's connections and streams must not hold it up. */
+/** A change to a file is to be seen at once: the connections and streams of a browser must not hold it up. */
 const WATCHED_TIMEOUT_MS = 1_000;
 
 /**
