@@ -179,9 +179,9 @@ export interface TransportConnection {
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
   /**
-   * Closes at once, in both directions: there is nothing more to say. What the system has not taken is discarded. The
-   * peer sees a reset or an end, as it comes. Of all events only `onClose` follows, without a cause. Calling it again,
-   * or after `cutOff`, changes nothing.
+   * Closes at once, in both directions: there is nothing more to say. What the system has not taken is discarded; what
+   * it had before it sent FIN still reaches a peer that reads on. The peer sees a reset or an end, as it comes. Of all
+   * events only `onClose` follows, without a cause. Calling it again, or after `cutOff`, changes nothing.
    */
   abort(): void;
   /**
