@@ -474,7 +474,7 @@ describe("a stream that is written, whose chunks go to another thread", () => {
     assert.deepEqual([said.length, outcomes], [2, ["write: enough", "closed: enough"]]);
   });
 
-  test("that nobody wants any more fails with the reason, what waits for credit included, and says nothing", async () => {
+  test("that is not wanted any more fails with the reason, what waits for credit included, and says nothing", async () => {
     const { sent, writer, said, outcomes, write } = createSent();
     await write(CREDIT_BYTES);
     sent.cancel(new Error("the client is gone"));
@@ -486,7 +486,7 @@ describe("a stream that is written, whose chunks go to another thread", () => {
     assert.deepEqual(outcomes.sort(), [`closed: ${gone}`, `write: ${gone}`, `write: ${gone}`]);
   });
 
-  test("that nobody wants any more fails without a write", async () => {
+  test("that is not wanted any more fails without a write", async () => {
     const { sent, outcomes } = createSent();
     sent.cancel(new Error("the client is gone"));
     await settle();
