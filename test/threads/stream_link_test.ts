@@ -493,7 +493,7 @@ describe("a stream that is written, whose chunks go to another thread", () => {
     assert.deepEqual(outcomes, ["closed: the client is gone"]);
   });
 
-  test("that is aborted before it has heard that nobody wants it says nothing", async () => {
+  test("that is aborted before it has heard that it is not wanted says nothing", async () => {
     const { sent, writer, said, write } = createSent();
     await write(CREDIT_BYTES);
     sent.cancel(new Error("the client is gone"));
