@@ -223,7 +223,7 @@ export class Http1Connection extends AcceptedConnection
         this.#decode();
         if (this.services.isDraining && this.services.closesIdle) this.drain(true);
         if (this.#peerEnd !== null) {
-          this.#carryOut(Verdicts.onFin(life.reading, this.#decoder, this.outbound.isCongested), Verdicts.incomplete);
+          this.#carryOut(Verdicts.onFin(life.reading, this.#decoder, this.outbound, this.#share), Verdicts.incomplete);
         }
       } while (life.writing !== State.NONE && this.responder.isDue);
       this.#decoder.keepRest();

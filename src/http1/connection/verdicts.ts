@@ -8,8 +8,10 @@
  */
 
 import { TrivetError } from "../../api/errors.ts";
+import type { TurnShare } from "../../web/turn_share.ts";
 import type { Arrival } from "./arrival.ts";
 import { READING, type Reading } from "./lifecycle.ts";
+import type { Outbound } from "./outbound.ts";
 import type { RequestDecoder } from "./request_decoder.ts";
 
 /** What is done. */
@@ -32,15 +34,21 @@ export type Verdict =
   | "abort";
 
 /** What follows from the client's FIN. */
-export function onFin(reading: Reading, decoder: RequestDecoder, isCongested: boolean): Verdict {
+export function onFin(
+  reading: Reading,
+  decoder: RequestDecoder,
+  outbound: Pick<Outbound, "isCongested">,
+  share: Pick<TurnShare, "isAwaited"> | null,
+): Verdict {
   switch (READING[reading].fin) {
     case "close":
       return "close";
     case "close-unless-kept":
       return decoder.pendingBytes === 0 ? "close" : "expect-gone";
     case "end-of-head":
-      // While the responses before are not taken, what was kept may be more than a part of a head.
-      if (isCongested) return "nothing";
+      // While the responses before are not taken, or others have their turn, what was kept may be more than a part of
+      // a head.
+      if (outbound.isCongested || share?.isAwaited === true) return "nothing";
       return decoder.hasBegunHead ? "fail-head" : "close";
     case "fails-content":
       return "fail-content";

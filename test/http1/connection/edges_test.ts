@@ -158,6 +158,21 @@ describe("a client that has ended its side while it waits in line", () => {
   }
 });
 
+test("requests that came whole before a client's FIN are answered, although they have to wait for their turn", async () => {
+  const { connect, clock, server } = await startMemoryServer(() => text("served"));
+  const peer = connect();
+  peer.send(get("/first") + get("/second").slice(0, 20));
+  for (let microtasks = 0; microtasks < 50; microtasks++) await null;
+  // Others use up the time of this turn.
+  const turn = clock.holdUp(10);
+  peer.send(get("/second").slice(20) + get("/third"));
+  peer.end();
+  await turn;
+  await clock.settle();
+  assert.deepEqual(statuses(peer.received()), [200, 200, 200]);
+  assert.deepEqual(server.stats().errors, {});
+});
+
 describe("an upgraded connection", () => {
   for (const readsOnce of [false, true]) {
     const title = readsOnce ? "whose reader has stopped" : "that nobody reads";
