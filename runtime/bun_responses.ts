@@ -12,7 +12,7 @@
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
 import { streamParts } from "./blob_parts.ts";
 
-/** Content of this size is taken as bytes; more is read from its Blob, which costs no second copy of it. */
+/** Content of this size is taken from its Blob at once; more is read in parts, which costs no second copy of it. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
 
 /** What this file uses of Bun. */

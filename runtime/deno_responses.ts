@@ -12,7 +12,7 @@
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
 import { streamParts } from "./blob_parts.ts";
 
-/** Content of this size is read from its Blob at once; more is left a stream whose length is known. */
+/** Content of this size is read from its Blob at once; more is read in parts. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
 const BYTE_ORDER_MARK = 0xfeff;
 
@@ -55,7 +55,7 @@ function takeWhole(response: Response, source: unknown): WholeContent | Promise<
   const stream = response.body;
   if (stream === null || stream.locked) return null;
   // It counts as read from here on.
-  stream.cancel();
+  stream.cancel().catch(() => {});
   return { stream: streamParts(source), byteLength: source.size };
 }
 

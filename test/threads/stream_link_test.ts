@@ -51,6 +51,24 @@ function createSender(share = FREE) {
   return { sender, controller, said, cancelled, give };
 }
 
+/** Turns of a loop in which each look at the clock takes a millisecond. */
+function createTurns() {
+  let endTurn = (): void => assert.fail("nothing is to be called at the end of the turn");
+  let nowMs = 0;
+  return {
+    share: new TurnShare({ nowMs: () => nowMs++, defer: (end) => void (endTurn = end) }),
+    /** All is said, but not in the first turn. */
+    async assertShared(said: readonly unknown[], count: number): Promise<void> {
+      assert.ok(said.length > 0 && said.length < count, `${said.length}`);
+      for (let turn = 0; turn < 10; turn++) {
+        endTurn();
+        await settle();
+      }
+      assert.equal(said.length, count);
+    },
+  };
+}
+
 describe("who sends a stream", () => {
   test("sends chunks as they are, as long as there is credit", async () => {
     const { said, give } = createSender();
@@ -217,17 +235,10 @@ describe("who sends a stream", () => {
   });
 
   test("reads on in the next turn where its share of this one is used up", async () => {
-    let endTurn = (): void => assert.fail("nothing is to be called at the end of the turn");
-    let nowMs = 0;
-    const { said, give } = createSender(new TurnShare({ nowMs: () => nowMs++, defer: (end) => void (endTurn = end) }));
+    const turns = createTurns();
+    const { said, give } = createSender(turns.share);
     await give(...Array(40).fill(200));
-    const first = said.length;
-    assert.ok(first > 0 && first < 40, `${first}`);
-    for (let turn = 0; turn < 10; turn++) {
-      endTurn();
-      await settle();
-    }
-    assert.equal(said.length, 40);
+    await turns.assertShared(said, 40);
   });
 
   test("that is cancelled behind the end does nothing", async () => {
@@ -509,19 +520,10 @@ describe("a stream that is written, whose chunks go to another thread", () => {
   });
 
   test("goes on in the next turn where its share of this one is used up", async () => {
-    let endTurn = (): void => assert.fail("nothing is to be called at the end of the turn");
-    let nowMs = 0;
-    const { said, write } = createSent(
-      new TurnShare({ nowMs: () => nowMs++, defer: (end) => void (endTurn = end) }),
-    );
+    const turns = createTurns();
+    const { said, write } = createSent(turns.share);
     for (let i = 0; i < 40; i++) await write(200);
-    const first = said.length;
-    assert.ok(first > 0 && first < 40, `${first}`);
-    for (let turn = 0; turn < 10; turn++) {
-      endTurn();
-      await settle();
-    }
-    assert.equal(said.length, 40);
+    await turns.assertShared(said, 40);
   });
 });
 

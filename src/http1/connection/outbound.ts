@@ -365,10 +365,9 @@ export class Outbound implements ContentHolder {
 
   /** Has what is left of long content wait in memory of its own: something else comes behind it. */
   #closeRest(): void {
-    const queue = this.#queue;
-    if (queue === null || !queue.hasRest) return;
+    if (this.#queue?.hasRest !== true) return;
     this.#closeOpenPiece();
-    queue.closeRest();
+    this.#queue.closeRest();
   }
 
   #openQueue(): PieceQueue {
