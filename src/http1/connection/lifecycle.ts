@@ -53,7 +53,13 @@ export type Fin = "nothing" | "close" | "close-unless-kept" | "end-of-head" | "f
 /** What follows when the deadline of a row passes. */
 export type Late = "never" | "refuse" | "answer" | "close" | "408" | "fail-content" | "abort";
 /** Which timeout is the length of a deadline. */
-type Deadline = "none" | "queue" | "refusal" | "headers" | "keep-alive" | "request" | "handler" | "linger";
+type Timeout = "queue" | "refusal" | "headers" | "keep-alive" | "request" | "handler" | "linger";
+/**
+ * What ends the wait of a row that has no timeout: the deadline of a write (`outbound.ts`), the row of the other state,
+ * or the handler, whose stream may last as long as it likes. Of a row that is over nothing is awaited.
+ */
+type Ending = "write" | "as-written" | "as-read" | "stream" | "over";
+type Deadline = Timeout | Ending;
 
 interface ReadingRow {
   readonly name: string;
@@ -71,7 +77,7 @@ interface ReadingRow {
 
 interface WritingRow {
   readonly name: string;
-  readonly deadline: "none" | "handler";
+  readonly deadline: "handler" | Ending;
   /** The states that may follow; that it is cut off or gone is always possible. */
   readonly to: readonly Writing[];
 }
@@ -129,7 +135,7 @@ export const READING: readonly ReadingRow[] = [
     name: "waiting",
     activity: "active",
     reads: "until-kept",
-    deadline: "none",
+    deadline: "write",
     fin: "gone",
     late: "never",
     to: [HEAD, ...OF_A_REQUEST, DISCARDING],
@@ -150,7 +156,7 @@ export const READING: readonly ReadingRow[] = [
     name: "withheld",
     activity: "active",
     reads: "always",
-    deadline: "request",
+    deadline: "as-written",
     fin: "fails-content",
     late: "never",
     to: [CONTENT, COMPLETE, DISCARDING],
@@ -170,7 +176,7 @@ export const READING: readonly ReadingRow[] = [
     name: "complete",
     activity: "active",
     reads: "until-kept",
-    deadline: "none",
+    deadline: "as-written",
     fin: "gone",
     late: "never",
     to: [IDLE, IN_UPGRADE, DISCARDING],
@@ -191,7 +197,7 @@ export const READING: readonly ReadingRow[] = [
     name: "upgraded",
     activity: "upgraded",
     reads: "by-stream",
-    // For its handler to take it: what has taken it has deadlines of its own, if any.
+    // For its handler to take it. From then on it is the handler's, whose streams may last as long as they like.
     deadline: "keep-alive",
     fin: "to-stream",
     late: "abort",
@@ -203,7 +209,7 @@ export const READING: readonly ReadingRow[] = [
     name: "discarding",
     activity: "closing",
     reads: "always",
-    deadline: "none",
+    deadline: "write",
     fin: "nothing",
     late: "never",
     to: [LINGERING],
@@ -223,7 +229,7 @@ export const READING: readonly ReadingRow[] = [
     name: "closed",
     activity: "closing",
     reads: "by-stream",
-    deadline: "none",
+    deadline: "over",
     fin: "nothing",
     late: "never",
     to: [],
@@ -233,20 +239,20 @@ export const READING: readonly ReadingRow[] = [
 
 /** What is written. */
 export const WRITING: readonly WritingRow[] = [
-  { name: "none", deadline: "none", to: [AWAITING, FLUSHING] },
+  { name: "none", deadline: "as-read", to: [AWAITING, FLUSHING] },
   { name: "awaiting", deadline: "handler", to: [HELD, DONE] },
   // A stream was given, and its head waits for what its first turn brings. A roll-back goes on with the time it had.
   { name: "held", deadline: "handler", to: [AWAITING, STREAMING, DONE] },
-  { name: "streaming", deadline: "none", to: [DONE] },
-  { name: "done", deadline: "none", to: [NONE, UPGRADED, FLUSHING] },
-  { name: "upgraded", deadline: "none", to: [ENDED] },
-  { name: "flushing", deadline: "none", to: [ENDED] },
+  { name: "streaming", deadline: "stream", to: [DONE] },
+  { name: "done", deadline: "as-read", to: [NONE, UPGRADED, FLUSHING] },
+  { name: "upgraded", deadline: "as-read", to: [ENDED] },
+  { name: "flushing", deadline: "write", to: [ENDED] },
   // FIN was sent.
-  { name: "ended", deadline: "none", to: [] },
+  { name: "ended", deadline: "as-read", to: [] },
   // This server has cut the connection off.
-  { name: "cut", deadline: "none", to: [] },
+  { name: "cut", deadline: "over", to: [] },
   // The peer has closed the connection, or it broke.
-  { name: "gone", deadline: "none", to: [] },
+  { name: "gone", deadline: "over", to: [] },
 ];
 
 const toMask = (states: readonly number[], always: number): number =>
@@ -255,9 +261,11 @@ const READING_TO = READING.map(({ to }, reading) => reading === CLOSED ? 0 : toM
 const WRITING_TO = WRITING.map(({ to }, writing) => writing >= CUT ? 0 : toMask(to, 1 << CUT | 1 << GONE));
 const PAIRS = READING.map((row) => toMask(row.with, 0));
 
-/** In the order of `timeoutsOf`. Those from `headers` on count from the first byte of a request. */
-const DEADLINES: readonly Deadline[] = [
-  "none",
+/**
+ * In the order of `timeoutsOf`, behind none at all. Those from `headers` on count from the first byte of a request.
+ */
+const TIMEOUTS: readonly (Deadline | null)[] = [
+  null,
   "queue",
   "refusal",
   "keep-alive",
@@ -266,10 +274,11 @@ const DEADLINES: readonly Deadline[] = [
   "headers",
   "request",
 ];
-const READING_DEADLINE = READING.map(({ deadline }) => DEADLINES.indexOf(deadline));
-const WRITING_DEADLINE = WRITING.map(({ deadline }) => DEADLINES.indexOf(deadline));
-const HEADERS = DEADLINES.indexOf("headers");
-const HANDLER = DEADLINES.indexOf("handler");
+const timeoutOf = ({ deadline }: { readonly deadline: Deadline }): number => Math.max(0, TIMEOUTS.indexOf(deadline));
+const READING_TIMEOUT = READING.map(timeoutOf);
+const WRITING_TIMEOUT = WRITING.map(timeoutOf);
+const HEADERS = TIMEOUTS.indexOf("headers");
+const HANDLER = TIMEOUTS.indexOf("handler");
 
 /** How long bytes are read and thrown away behind our FIN. */
 const LINGER_MS = 5_000;
@@ -328,7 +337,7 @@ export class Lifecycle {
     this.#owner = owner;
     this.#timeouts = timeouts;
     this.sinceMs = clock.nowMs;
-    this.readingAtMs = clock.nowMs + timeouts[READING_DEADLINE[PARKED]];
+    this.readingAtMs = clock.nowMs + timeouts[READING_TIMEOUT[PARKED]];
   }
 
   /**
@@ -351,15 +360,17 @@ export class Lifecycle {
     const { nowMs } = this.#clock;
     if (isWriting) {
       this.writing = writing;
-      if (WRITING_DEADLINE[writing] !== HANDLER) this.writingAtMs = Infinity;
+      if (WRITING_TIMEOUT[writing] !== HANDLER) this.writingAtMs = Infinity;
       else if (fromWriting === NONE) this.writingAtMs = nowMs + this.#timeouts[HANDLER];
     }
     if (!isReading) return;
     this.reading = reading;
     this.sinceMs = nowMs;
-    const deadline = READING_DEADLINE[reading];
-    if (deadline >= HEADERS) this.#timeRequest(fromReading, reading, deadline);
-    else this.readingAtMs = nowMs + this.#timeouts[deadline];
+    // The time in which the peer waits for 100 (Continue) does not count.
+    if (reading === WITHHELD) this.#usedMs = fromReading === HEAD ? nowMs - this.#beganAtMs : 0;
+    const timeout = READING_TIMEOUT[reading];
+    if (timeout >= HEADERS) this.#timeRequest(fromReading, reading, timeout);
+    else this.readingAtMs = nowMs + this.#timeouts[timeout];
   }
 
   /** The handler has so much time from now on. */
@@ -388,19 +399,13 @@ export class Lifecycle {
   }
 
   /** Sets a deadline that counts from the first byte of the request. */
-  #timeRequest(from: Reading, reading: Reading, deadline: number): void {
+  #timeRequest(from: Reading, reading: Reading, timeout: number): void {
     const { nowMs } = this.#clock;
-    const timeoutMs = this.#timeouts[deadline];
-    if (deadline === HEADERS) {
+    const timeoutMs = this.#timeouts[timeout];
+    if (timeout === HEADERS) {
       this.#beganAtMs = nowMs;
       // A peer that has just connected has one time for the first byte and the head.
       if (from !== FIRST) this.readingAtMs = nowMs + timeoutMs;
-      return;
-    }
-    if (reading === WITHHELD) {
-      // The time in which the peer was to wait does not count.
-      this.#usedMs = from === HEAD ? nowMs - this.#beganAtMs : 0;
-      this.readingAtMs = Infinity;
       return;
     }
     // What is skipped goes on with the time of the content it is the rest of.
