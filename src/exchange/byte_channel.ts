@@ -28,8 +28,8 @@ export interface ByteChannel {
   end(): void;
   /** Drops whatever still comes. Behind `end` the peer's FIN is then waited for, but not for long. */
   ignore(): void;
-  /** Closes at once, in both directions. */
-  abort(): void;
+  /** Closes at once, in both directions. An error of the server as `reason` is the one that is counted. */
+  abort(reason?: unknown): void;
 }
 
 /** What a receiver of the bytes is told; nothing follows `closed`. */

@@ -51,7 +51,7 @@ export class ByteStreams implements ByteReceiver {
         // The stream itself waits for a write that is under way, and that may wait for a peer that takes nothing.
         controller.signal.addEventListener("abort", () => {
           this.#writing = null;
-          channel.abort();
+          channel.abort(controller.signal.reason);
         });
       },
       write: (chunk) => this.#write(chunk),

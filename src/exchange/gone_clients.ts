@@ -48,7 +48,9 @@ export class GoneClients {
   /** Looks at a connection from now on. */
   watch(connection: HalfClosed): void {
     this.#watched.push(connection);
-    const intervalMs = Math.max(1, Math.min(MAX_INTERVAL_MS, this.timeoutMs / LOOKS_PER_TIMEOUT));
+    // A client that is not waited for at all is gone before it is looked at.
+    const timeoutMs = this.timeoutMs === 0 ? Infinity : this.timeoutMs;
+    const intervalMs = Math.max(1, Math.min(MAX_INTERVAL_MS, timeoutMs / LOOKS_PER_TIMEOUT));
     this.#timer ??= this.#clock.every(intervalMs, () => this.#look());
   }
 

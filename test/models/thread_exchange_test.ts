@@ -375,6 +375,7 @@ describe("what else crosses", () => {
     const [what, bytes, halfCloseTimeout] of [
       ["whose FIN is not seen", 640 * 1024, 1_000],
       ["whose FIN is not seen, and would mean nothing", 640 * 1024, Infinity],
+      ["whose FIN is not seen, and would end it", 640 * 1024, 0],
       ["whose client may send FIN for long", 0, 60_000],
       ["whose client may send FIN for ever", 0, Infinity],
     ] as const
@@ -394,9 +395,25 @@ describe("what else crosses", () => {
         assert.equal(server.stats().connections.open, 1);
         await clock.advance(2_000);
         assert.equal(server.stats().connections.open, taken === null ? 0 : 1);
+        assert.deepEqual(server.stats().errors, taken === null ? { "handler-timeout": 1 } : {});
       });
     }
   }
+
+  test("an upgraded connection that nothing has taken is looked at four times a second, also with halfCloseTimeout 0", async () => {
+    const { clock, send } = await start((_request, _place, info) => info.upgrade("echo").response, {
+      halfCloseTimeout: 0,
+    });
+    const intervals: number[] = [];
+    const every = clock.every.bind(clock);
+    clock.every = (intervalMs, callback) => {
+      intervals.push(intervalMs);
+      return every(intervalMs, callback);
+    };
+    await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    await clock.advance(1_000);
+    assert.equal(Math.min(...intervals), 250);
+  });
 
   test("that an upgraded connection is lost", async () => {
     let failure: unknown = null;

@@ -122,8 +122,11 @@ export class RawConnection implements ByteConnection, ByteChannel {
     this.#lingerIfUnused();
   }
 
-  abort(): void {
-    this.#owner.abort(new TrivetError("peer-disconnected", "The handler has aborted the upgraded connection."));
+  abort(reason?: unknown): void {
+    const error = reason instanceof TrivetError
+      ? reason
+      : new TrivetError("peer-disconnected", "The handler has aborted the upgraded connection.", { cause: reason });
+    this.#owner.abort(error);
   }
 
   // What the connection tells.
