@@ -68,7 +68,6 @@ export class StreamStart {
   /** The content is not wanted. */
   cancel(reason: unknown): void {
     this.#isOver = true;
-    this.#first = this.#joined = null;
     this.#reader.cancel(reason).catch(() => {});
   }
 
