@@ -41,6 +41,7 @@ interface BunSocket extends NamedSocket {
   terminate(): void;
   pause(): void;
   resume(): void;
+  setKeepAlive(isOn: boolean): boolean;
 }
 
 /** The callbacks of a listening socket. */

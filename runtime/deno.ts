@@ -210,6 +210,10 @@ class DenoConnection extends SocketConnection implements TurnTaker {
     if (!this.#isReading) scheduleApart(readOn, this);
   }
 
+  protected keepAliveSocket(): void {
+    (this.#conn as Deno.TcpConn).setKeepAlive(true);
+  }
+
   readOn(): void {
     if (this.#isReading || this.input !== "flowing" || this.isClosed) return;
     this.#isReading = true;

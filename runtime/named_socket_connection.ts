@@ -13,6 +13,7 @@ import { SocketConnection } from "./socket_connection.ts";
 interface PausableSocket extends NamedSocket {
   pause(): unknown;
   resume(): unknown;
+  setKeepAlive(isOn: boolean): unknown;
 }
 
 /** A connection over such a socket. */
@@ -45,5 +46,9 @@ export abstract class NamedSocketConnection<Socket extends PausableSocket> exten
 
   protected resumeSocket(): void {
     this.socket.resume();
+  }
+
+  protected keepAliveSocket(): void {
+    this.socket.setKeepAlive(true);
   }
 }

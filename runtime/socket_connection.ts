@@ -32,6 +32,7 @@ export abstract class SocketConnection implements TransportConnection {
   protected output: Output = "open";
   /** Whether nothing but `onClose` is told any more. */
   protected isClosed = false;
+  #isPeerWatched = false;
   #remoteAddress: Address | null = null;
   #localAddress: Address | null = null;
 
@@ -83,6 +84,16 @@ export abstract class SocketConnection implements TransportConnection {
     }
   }
 
+  watchPeer(): void {
+    if (this.#isPeerWatched || this.isClosed) return;
+    this.#isPeerWatched = true;
+    try {
+      this.keepAliveSocket();
+    } catch {
+      // The peer has reset the connection, which is told by what is under way; or it is of a kind that has no such thing.
+    }
+  }
+
   end(): void {
     if (this.output !== "open" || this.isClosed) return;
     this.output = "ending";
@@ -101,6 +112,8 @@ export abstract class SocketConnection implements TransportConnection {
   protected abstract findLocalAddress(): Address;
   protected abstract pauseSocket(): void;
   protected abstract resumeSocket(): void;
+  /** Sets SO_KEEPALIVE. */
+  protected abstract keepAliveSocket(): void;
   /** Has what was written sent, then FIN, and calls {@linkcode outputEnded}. */
   protected abstract endSocket(): void;
   /** Closes for good. The socket may be closed already. */

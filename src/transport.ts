@@ -176,6 +176,12 @@ export interface TransportConnection {
   pause(): void;
   /** Reads again. */
   resume(): void;
+  /**
+   * Has the system ask a peer that is silent whether it is still there, as often as the system is set to (on Linux after
+   * two hours): a machine that has lost its network or its power closes nothing. A peer that does not answer is told as
+   * one that has reset the connection, where reading is not paused. Calling it again changes nothing.
+   */
+  watchPeer(): void;
   /** Sends what was written, then FIN; reading goes on. When the peer's FIN has come too, the connection closes. */
   end(): void;
   /**

@@ -217,6 +217,10 @@ export class RecordedConnection implements TransportSession {
     this.#recorder.call(() => this.#transport.resume());
   }
 
+  watchPeer(): void {
+    this.#recorder.call(() => this.#transport.watchPeer());
+  }
+
   end(): void {
     this.#hasEnded = true;
     this.#recorder.call(() => this.#transport.end());

@@ -525,6 +525,7 @@ function testAbort(rule: Rule): void {
       assert.equal(connection.writeAll(["much ", "more"]), false);
       connection.pause();
       connection.resume();
+      connection.watchPeer();
       connection.end();
       connection.abort();
     };

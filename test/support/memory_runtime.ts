@@ -54,6 +54,8 @@ export interface MemoryPeer {
   readonly serverSide: "open" | "ended" | "closed";
   /** Whether the server has reset the connection, so that what came can't be taken for everything. */
   readonly wasCutOff: boolean;
+  /** Whether the server has the system ask whether this peer is still there. */
+  readonly isWatchedByServer: boolean;
   /** Whether the server has stopped reading. */
   readonly isPausedByServer: boolean;
   /** Bytes received. */
@@ -220,6 +222,7 @@ class MemoryConnection implements TransportConnection {
   #closeCause: Error | undefined;
   #closeWasTold = false;
   #wasCutOff = false;
+  #isPeerWatched = false;
 
   constructor(events: TransportEvents, remoteAddress?: Address, negotiatedProtocol: string | null = null) {
     this.#events = events;
@@ -262,6 +265,10 @@ class MemoryConnection implements TransportConnection {
   resume(): void {
     this.#isPaused = false;
     this.#schedule();
+  }
+
+  watchPeer(): void {
+    this.#isPeerWatched = true;
   }
 
   end(): void {
@@ -310,6 +317,9 @@ class MemoryConnection implements TransportConnection {
       },
       get wasCutOff() {
         return connection.#wasCutOff;
+      },
+      get isWatchedByServer() {
+        return connection.#isPeerWatched;
       },
       get isPausedByServer() {
         return connection.#isPaused;

@@ -167,7 +167,7 @@ export class Http1Connection extends AcceptedConnection
       } else if (nowMs >= life.readingAtMs) {
         const verdict = Verdicts.onLateness(life.reading, this.#decoder);
         this.#carryOut(verdict, () => Verdicts.late(this.#arrival));
-      }
+      } else if (life.isUnbounded) this.transport.watchPeer();
     } catch (fault) {
       this.breakDown(fault);
     }
@@ -380,8 +380,7 @@ export class Http1Connection extends AcceptedConnection
   #carryOut(verdict: Verdicts.Verdict, error: () => TrivetError): void {
     switch (verdict) {
       case "close":
-        this.#close();
-        return;
+        return this.#close();
       case "fail-head":
         this.#failPeer(error());
         return;

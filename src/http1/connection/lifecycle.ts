@@ -373,6 +373,11 @@ export class Lifecycle {
     else this.readingAtMs = nowMs + this.#timeouts[timeout];
   }
 
+  /** Whether neither state has a timeout that will pass. */
+  get isUnbounded(): boolean {
+    return this.readingAtMs === Infinity && this.writingAtMs === Infinity;
+  }
+
   /** The handler has so much time from now on. */
   extendHandler(extraMs: number): void {
     this.writingAtMs = this.#clock.nowMs + this.#clock.tickMs + extraMs;

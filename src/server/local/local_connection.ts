@@ -144,6 +144,8 @@ export class LocalConnection implements TransportConnection {
     this.#schedule();
   }
 
+  watchPeer(): void {}
+
   abort(): void {
     this.#close(undefined);
   }
