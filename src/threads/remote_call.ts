@@ -16,7 +16,7 @@ import type { Attachments, OutgoingBatch } from "./batch.ts";
 import { writeCall } from "./call_message.ts";
 import { copyError, restoreError, restoreTrivetError } from "./error_copy.ts";
 import type { AnswerContent, AnswerTrailers, FromThread, ToThread } from "./protocol.ts";
-import { type ChunkSource, ReceivedStream, StreamSender, WrittenStream } from "./stream_link.ts";
+import { type ChunkSource, type ChunkTarget, ReceivedStream, StreamSender, WrittenStream } from "./stream_link.ts";
 import { CALL_STATES, type CallState, isUnanswered } from "./thread_states.ts";
 
 /** The thread as its calls see it. */
@@ -310,24 +310,28 @@ export class RemoteCall implements HandlerRun {
     if (this.#sender !== null) return;
     this.#isRepeatable = false;
     const { exchange } = this;
-    this.#sender = new StreamSender(
-      exchange.content.stream(true).getReader(),
-      exchange.connection.services.streamShare,
-      {
-        chunk: (bytes) => {
-          const batch = this.#link?.outgoing();
-          batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
-        },
-        end: () => {
-          this.#say("end", fieldLinesOf(exchange.trailerSection));
-          this.#guard(() => this.#endIfOver());
-        },
-        fail: (cause) => {
-          this.#say("fail", copyError(cause));
-          this.#guard(() => this.#endIfOver());
-        },
+    this.#sender = this.#sendFrom(exchange.content.stream(true), {
+      chunk: (bytes) => {
+        const batch = this.#link?.outgoing();
+        batch?.add(["chunk", this.id, batch.attach(bytes as Uint8Array<ArrayBuffer>)]);
       },
-    );
+      end: () => {
+        this.#say("end", fieldLinesOf(exchange.trailerSection));
+        this.#guard(() => this.#endIfOver());
+      },
+      fail: (cause) => {
+        this.#say("fail", copyError(cause));
+        this.#guard(() => this.#endIfOver());
+      },
+    });
+  }
+
+  /** Sends what the client sends. That it fails is told at once: the thread may never read what waits for credit. */
+  #sendFrom(readable: ReadableStream<Uint8Array>, target: ChunkTarget): StreamSender {
+    const reader = readable.getReader();
+    const sender = new StreamSender(reader, this.exchange.connection.services.streamShare, target);
+    reader.closed.catch((cause) => sender.fail(cause));
+    return sender;
   }
 
   /** The handler reads no further. */
@@ -353,7 +357,7 @@ export class RemoteCall implements HandlerRun {
     const written = this.#received = new WrittenStream(connection.writable, this.#source());
     const toThread = new Promise<void>((resolve) => {
       this.#endUpgradedInput = resolve;
-      this.#sender = new StreamSender(connection.readable.getReader(), this.exchange.connection.services.streamShare, {
+      this.#sender = this.#sendFrom(connection.readable, {
         chunk: (bytes) => {
           const batch = this.#link?.outgoing();
           batch?.add(["chunk", this.id, batch.attachCopy(bytes)]);

@@ -35,7 +35,7 @@ export class StreamSender {
   readonly #share: TurnShare;
   readonly #target: ChunkTarget;
   readonly #onRead = (result: ReadableStreamReadResult<Uint8Array>): void => this.#take(result);
-  readonly #onFailure = (cause: unknown): void => this.#fail(cause);
+  readonly #onFailure = (cause: unknown): void => this.fail(cause);
   #creditBytes = CREDIT_BYTES;
   /** Read ahead, so that the end of the stream is seen even while there is no credit. */
   #held: Uint8Array | null = null;
@@ -88,6 +88,13 @@ export class StreamSender {
     this.#reader.cancel(reason).catch(ignore);
   }
 
+  /** Nothing more comes, and what is held is not wanted without it. */
+  fail(cause: unknown): void {
+    if (this.#isOver) return;
+    this.cancel(cause);
+    this.#target.fail(cause);
+  }
+
   #read(): void {
     this.#reader.read().then(this.#onRead, this.#onFailure);
   }
@@ -101,7 +108,7 @@ export class StreamSender {
     }
     const bytes = toPiece(result.value);
     if (bytes === null) {
-      this.#fail(invalidPiece());
+      this.fail(invalidPiece());
       return;
     }
     if (this.#creditBytes > 0) this.#send(bytes);
@@ -111,7 +118,7 @@ export class StreamSender {
   #send(bytes: Uint8Array): void {
     // What was held can have lost its memory meanwhile.
     if (areGone(bytes)) {
-      this.#fail(invalidPiece());
+      this.fail(invalidPiece());
       return;
     }
     if (bytes.byteLength > 0) {
@@ -121,11 +128,6 @@ export class StreamSender {
     }
     if (this.#share.take()) this.#read();
     else this.#share.wait(() => this.#read());
-  }
-
-  #fail(cause: unknown): void {
-    this.cancel(cause);
-    this.#target.fail(cause);
   }
 }
 

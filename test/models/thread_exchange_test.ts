@@ -383,19 +383,21 @@ describe("what else crosses", () => {
     for (const taken of [null, "readable", "writable"] as const) {
       const whose = taken === null ? "ignores: it is closed in time" : `has taken the ${taken} of: it stays open`;
       test(`an upgraded connection ${what}, which its handler ${whose}`, async () => {
-        const { server, clock, send } = await start((_request, _place, info) => {
+        const started = await start((_request, _place, info) => {
           const { response, connection } = info.upgrade("echo");
           connection.then((connection) => taken !== null && connection[taken]);
           return response;
         }, { keepAliveTimeout: 10_000, halfCloseTimeout });
+        const { server, clock, send } = started;
         const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
         for (let sent = 0; sent < bytes; sent += 64 * 1024) await peer.send(new Uint8Array(64 * 1024));
         peer.end();
         await clock.advance(9_000);
         assert.equal(server.stats().connections.open, 1);
-        await clock.advance(2_000);
+        await clock.advance(2_500);
         assert.equal(server.stats().connections.open, taken === null ? 0 : 1);
         assert.deepEqual(server.stats().errors, taken === null ? { "handler-timeout": 1 } : {});
+        assert.equal(kindsSent(started).includes("delivered"), taken === null, "the call is over with it");
       });
     }
   }
@@ -414,6 +416,31 @@ describe("what else crosses", () => {
     await clock.advance(1_000);
     assert.equal(Math.min(...intervals), 250);
   });
+
+  for (const way of ["an upgraded connection", "content behind its response"]) {
+    test(`that the client of ${way} is gone, although the handler does not read what it has sent`, async () => {
+      const isUpgrade = way === "an upgraded connection";
+      const started = await start(async (request, _place, info) => {
+        if (isUpgrade) {
+          const { response, connection } = info.upgrade("echo");
+          connection.then(({ readable, writable }) => [readable.getReader(), writable.getWriter()]);
+          return response;
+        }
+        await request.body!.getReader().read();
+        return text("enough");
+      });
+      const head = isUpgrade ? get("/", "Connection: upgrade", "Upgrade: echo") : post("/", 1024 * 1024);
+      const peer = await started.send(head);
+      for (let sent = 0; sent < 640 * 1024; sent += 64 * 1024) await peer.send(new Uint8Array(64 * 1024));
+      await started.clock.advance(500);
+      assert.deepEqual(statuses(peer.received()), [isUpgrade ? 101 : 200]);
+      assert.equal(kindsSent(started).includes("delivered"), false);
+      peer.reset();
+      await started.clock.advance(1_000);
+      assert.equal(started.server.stats().connections.open, 0);
+      assert.equal(kindsSent(started).at(-1), "delivered", "the call is over on the thread");
+    });
+  }
 
   test("that an upgraded connection is lost", async () => {
     let failure: unknown = null;
