@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { detectRuntime } from "../../runtime/detect.ts";
 import type { AccessLogEntry } from "../../src/api/access_log.ts";
 import type { Handler } from "../../src/api/handler.ts";
 import { LoopHost } from "../../src/entry/loop_host.ts";
@@ -18,6 +21,13 @@ const DRAIN: ToLoop = { kind: "drain", delayMs: 0, closesIdle: true };
 const COUNTS_INTERVAL_MS = 100;
 /** Requests that may be told and not heard of. */
 const MAX_UNHEARD = 10_000;
+
+/** Collects what nothing refers to; only Node can be asked for that by every program. */
+const collect = ((): (() => void) | null => {
+  if (detectRuntime().name !== "node") return null;
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+})();
 
 interface Setup {
   readonly orders?: Partial<LoopOrders>;
@@ -83,9 +93,10 @@ describe("a loop on its thread", () => {
     await assert.rejects(createLoop(path, { lacksModule: true }), { code: "module-invalid" });
   });
 
-  test("listens once, at the port that it is told, and says so", async () => {
-    const { hear, send } = await startLoop();
+  test("listens once, at the port that it is told, and says so only to that thread", async () => {
+    const { hear, send, runtime } = await startLoop();
     assert.deepEqual(await hear({ kind: "listen", port: 81 }), []);
+    assert.deepEqual(runtime.printed, []);
     assert.equal((await send(get("/a"))).received(), okText("/a"));
   });
 
@@ -115,6 +126,7 @@ describe("a loop on its thread", () => {
     const { hear, said } = await createLoop(path, { cannotListen: true });
     while (said.length === 0) await hear({ kind: "listen", port: 80 });
     assert.equal(only("listening", said)[0].error?.code, "listen-failed");
+    assert.deepEqual(await hear({ kind: "cut-off" }), []);
     const [stopped] = only("stopped", await hear(DRAIN));
     assert.deepEqual([stopped.drained, stopped.aborted], [0, 0]);
   });
@@ -178,6 +190,23 @@ describe("errors of a loop", () => {
     assert.match(second.received(), /\r\nx: y\r\n[^]*\r\n\r\nsorry$/);
     await hear({ kind: "response", reportId: 9_999, response });
     assert.equal(third.received(), "", "an answer to what was not asked");
+  });
+
+  test("are forgotten once they are answered", { skip: collect === null }, async () => {
+    const { hear, send, said } = await startLoop(fails, { orders: { reportsErrors: true } });
+    const peer = await send(get());
+    const answer = (): WeakRef<object> => {
+      const response = { status: 418, statusText: "", fields: [], content: null };
+      void hear({ kind: "response", reportId: only("error", said)[0].reportId, response });
+      return new WeakRef(response);
+    };
+    const response = answer();
+    while (peer.received() === "") await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let turn = 0; turn < 10 && response.deref() !== undefined; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      collect!();
+    }
+    assert.equal(response.deref(), undefined);
   });
 
   test("are answered at once, and printed, where the loop of the server has no onError", async () => {

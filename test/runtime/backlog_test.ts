@@ -124,6 +124,26 @@ test("copies that wait behind others leave their memory too, each when it has le
   assert.notEqual(second.next().buffer, first.next().buffer, "the third has not left");
 });
 
+test("copies that leave together keep their bytes, and leave their memory, each when it has left", () => {
+  const SHARED_BYTES = 20 * KIB;
+  const backlog = new WriteBacklog();
+  const bytes = numberedPieces([3 * SHARED_BYTES])[0].map((byte) => byte || 1);
+  for (const copy of [0, 1, 2]) backlog.addCopy(bytes, copy * SHARED_BYTES, (copy + 1) * SHARED_BYTES);
+  /** How many copies lie in memory that was used before: what is new is all zeros. */
+  const countUsed = (copies: number): number => {
+    const backlogs = Array.from({ length: copies }, () => new WriteBacklog());
+    for (const other of backlogs) other.addCopy(new Uint8Array(8 * KIB), 0, 8 * KIB);
+    return backlogs.filter((other) => new Uint8Array(other.next().buffer)[12 * KIB] !== 0).length;
+  };
+  countUsed(40);
+  assert.equal(backlog.next().byteLength, 3 * SHARED_BYTES);
+  backlog.advance(2.5 * SHARED_BYTES);
+  assert.equal(countUsed(9), 3, "those of the two copies that have left, and what was joined in");
+  assert.deepEqual(backlog.next(), bytes.subarray(2.5 * SHARED_BYTES));
+  backlog.advance(0.5 * SHARED_BYTES);
+  assert.equal(countUsed(9), 1);
+});
+
 test("a copy whose connection is gone leaves its memory to no other one, since the write may go on", () => {
   const [gone, next] = [new WriteBacklog(), new WriteBacklog()];
   const [bytes] = numberedPieces([40 * KIB]);

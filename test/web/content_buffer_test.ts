@@ -73,8 +73,10 @@ for (const wantedBytes of [0, 64 * KIB, Infinity]) {
 
 test("content of an announced length that came a little at first lies where it is taken", () => {
   const buffer = new ContentBuffer();
-  fill(buffer, numbered(64 * KIB), 4 * KIB, 64 * KIB);
-  assert.equal(buffer.storageBytes, 64 * KIB);
+  for (const sentBytes of [4 * KIB, 60 * KIB]) {
+    fill(buffer, numbered(sentBytes), 4 * KIB, 64 * KIB);
+    assert.equal(buffer.storageBytes, 64 * KIB);
+  }
   const { buffer: memory } = buffer.take();
   assert.equal(memory.byteLength, 64 * KIB);
 });
@@ -88,4 +90,12 @@ test("a piece that is shared with nothing else is not copied", () => {
   buffer.add(piece, 20);
   assert.deepEqual([...buffer.take()], [...piece, ...piece]);
   assert.deepEqual([...piece], [...numbered(10)]);
+});
+
+test("what was taken stays as it is when more comes", () => {
+  const buffer = new ContentBuffer();
+  fill(buffer, numbered(10), 10, 10);
+  const taken = buffer.take();
+  fill(buffer, new Uint8Array(10), 10, 10);
+  assert.deepEqual(taken, numbered(10));
 });

@@ -53,8 +53,8 @@ export class ContentRest {
     this.#content = content;
     this.leftBytes = byteLength;
     this.#storage = storage;
-    // Of text that takes several bytes a char fewer of them make a part; two are a pair of surrogates.
-    this.#partLength = Math.max(2, Math.floor(MAX_LENGTH * content.length / byteLength));
+    // Of text that takes several bytes a char fewer of them make a part.
+    this.#partLength = Math.floor(MAX_LENGTH * content.length / byteLength);
   }
 
   /** Whether there is no further part. */

@@ -17,10 +17,11 @@ const CAN_FREE = "transfer" in ArrayBuffer.prototype;
 
 const createSlab = (): OutboundSlab => new OutboundSlab(createMemoryRuntime());
 
-/** Says of text that it takes a byte less than it does. */
-const createWrongSlab = (): OutboundSlab => {
+/** Says of text that it takes so many bytes more than it does. */
+const createWrongSlab = (surplusBytes: number): OutboundSlab => {
   const { encodeUtf8 } = createMemoryRuntime();
-  return new OutboundSlab({ encodeUtf8, utf8Length: (text) => new TextEncoder().encode(text).byteLength - 1 });
+  const utf8Length = (text: string): number => new TextEncoder().encode(text).byteLength + surplusBytes;
+  return new OutboundSlab({ encodeUtf8, utf8Length });
 };
 
 /** An outbound, and the writes that its transport was given; it keeps up until told otherwise. */
@@ -28,17 +29,23 @@ function createOutbound(slab = createSlab()) {
   const writes: string[] = [];
   const sent: string[] = [];
   const sentBytes: Uint8Array[] = [];
+  const storages = new Set<ArrayBufferLike>();
+  const joint: number[] = [];
   const peer = { keepsUp: true };
   const note = (kind: string) => (bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean => {
     const text = new TextDecoder().decode(bytes.subarray(start, end));
     writes.push(`${kind} ${text.length > 9 ? text.length : text}`);
     sent.push(text);
     sentBytes.push(bytes.slice(start, end));
+    storages.add(bytes.buffer);
     return peer.keepsUp;
   };
   const transport: Partial<TransportConnection> = {
     write: note("write"),
-    writeAll: (pieces) => pieces.map((piece) => note("write")(piece)).at(-1)!,
+    writeAll: (pieces) => {
+      joint.push(pieces.length);
+      return pieces.map((piece) => note("write")(piece)).at(-1)!;
+    },
     writeBorrowed: note("borrowed"),
   };
   const turnClock = new VirtualClock();
@@ -52,7 +59,7 @@ function createOutbound(slab = createSlab()) {
   });
   /** All that was written, of which a write may end within a char. */
   const received = (): string => new TextDecoder().decode(Buffer.concat(sentBytes));
-  return { outbound, writes, sent, received, peer, counters };
+  return { outbound, writes, sent, received, peer, counters, storages, joint };
 }
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -217,7 +224,7 @@ describe("content that is longer than a write", () => {
   const byteLength = 8 * 40 * KIB;
 
   test("is made into parts as the transport takes them", () => {
-    const { outbound, writes, received, peer, counters } = createOutbound();
+    const { outbound, writes, received, peer, counters, storages } = createOutbound();
     peer.keepsUp = false;
     assert.equal(outbound.takeLong(text), byteLength);
     outbound.appendWithLong("head");
@@ -234,6 +241,7 @@ describe("content that is longer than a write", () => {
     assert.equal(received(), `head${text}`);
     assert.equal(counters.bytesSent, byteLength + 4);
     assert.equal(writes.every((write) => write.startsWith("borrowed")), true);
+    assert.equal(storages.size, 1);
   });
 
   test("leaves in order with what comes behind it", () => {
@@ -245,7 +253,9 @@ describe("content that is longer than a write", () => {
     }
     peer.keepsUp = false;
     outbound.flush();
+    const leftBytes = outbound.gatheredBytes;
     outbound.appendAscii("behind");
+    assert.equal(outbound.gatheredBytes, leftBytes + 6);
     outbound.takeLong(text);
     outbound.appendWithLong("head");
     outbound.appendBytes(bytesOf("b".repeat(10 * KIB)));
@@ -257,11 +267,14 @@ describe("content that is longer than a write", () => {
   });
 
   test("does not look whole when its length was told wrong", () => {
-    const { outbound } = createOutbound(createWrongSlab());
-    assert.equal(outbound.takeLong(text), byteLength - 1);
-    outbound.appendWithLong("head");
-    assert.equal(outbound.flush(), false);
-    assert.equal(outbound.hasLostBytes, true);
+    for (const [surplusBytes, behind] of [[-1, ""], [1, ""], [-1, "behind"], [1, "behind"]] as const) {
+      const { outbound } = createOutbound(createWrongSlab(surplusBytes));
+      assert.equal(outbound.takeLong(text), byteLength + surplusBytes);
+      outbound.appendWithLong("head");
+      outbound.appendAscii(behind);
+      assert.equal(outbound.flush(), false);
+      assert.equal(outbound.hasLostBytes, true);
+    }
   });
 
   test("is forgotten with its connection", () => {
@@ -313,6 +326,32 @@ describe("content that is longer than a write", () => {
     outbound.flush();
     assert.equal(received(), `head${"1".repeat(150 * KIB)}behind`);
   });
+});
+
+test("bytes that wait leave together, as many as are one write and its framing", () => {
+  const { outbound, joint, writes, peer } = createOutbound();
+  for (const size of [40, 32, 40, 33, 9]) outbound.appendBytes(new Uint8Array(size * KIB));
+  peer.keepsUp = false;
+  for (const leftBytes of [82 * KIB, 42 * KIB, 0]) {
+    outbound.flush();
+    assert.equal(outbound.gatheredBytes, leftBytes);
+    outbound.drained();
+  }
+  assert.deepEqual([joint, writes.length], [[2, 2], 5]);
+});
+
+test("bytes that are transferred while they wait are lost, and nothing behind them leaves", () => {
+  for (const lost of [0, 1]) {
+    const { outbound, sent, peer } = createOutbound();
+    peer.keepsUp = false;
+    outbound.pass(bytesOf("first"), 0, 5, false);
+    const pieces = [new Uint8Array(9 * KIB), new Uint8Array(9 * KIB)];
+    for (const piece of pieces) outbound.appendBytes(piece);
+    structuredClone(pieces[lost].buffer, { transfer: [pieces[lost].buffer] });
+    peer.keepsUp = true;
+    outbound.drained();
+    assert.deepEqual([outbound.flush(), outbound.hasLostBytes, sent], [false, true, ["first"]]);
+  }
 });
 
 describe("a piece to which nothing else refers", () => {
