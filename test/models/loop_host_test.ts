@@ -101,11 +101,13 @@ describe("a loop on its thread", () => {
   });
 
   test("says that it has stopped once, with what became of its connections, and what it has counted", async () => {
-    const { hear, send } = await startLoop(() => new Promise(() => {}));
+    const { hear, send, clock, said } = await startLoop(() => new Promise(() => {}));
     const idle = await send("");
     await send(get());
     assert.deepEqual(await hear(DRAIN), []);
     idle.end();
+    await clock.advance(600_000);
+    assert.deepEqual(only("stopped", said), [], "only that thread says when the time is over");
     const [stopped] = only("stopped", await hear({ kind: "cut-off" }));
     assert.deepEqual([stopped.drained, stopped.aborted], [1, 1]);
     const { open, accepted, requests } = stopped.counts;
@@ -183,11 +185,11 @@ describe("errors of a loop", () => {
       ["handler-failed", "http://a.test/3"],
     ]);
     const content = new TextEncoder().encode("sorry");
-    const response = { status: 418, statusText: "", fields: [["x", "y"]] as const, content };
+    const response = { status: 418, statusText: "Sorry", fields: [["x", "y"]] as const, content };
     await hear({ kind: "response", reportId: reports[1].reportId, response });
     await hear({ kind: "response", reportId: reports[0].reportId, response: null });
     assert.deepEqual([first, second, third].map((peer) => statuses(peer.received())), [[500], [418], []]);
-    assert.match(second.received(), /\r\nx: y\r\n[^]*\r\n\r\nsorry$/);
+    assert.match(second.received(), /^HTTP\/1\.1 418 Sorry\r\nx: y\r\n[^]*\r\n\r\nsorry$/);
     await hear({ kind: "response", reportId: 9_999, response });
     assert.equal(third.received(), "", "an answer to what was not asked");
   });

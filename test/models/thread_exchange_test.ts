@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { HandlerInfo } from "../../src/api/handler.ts";
+import type { HandlerInfo, UpgradedConnection } from "../../src/api/handler.ts";
 import type { ServeOptions } from "../../src/api/options.ts";
 import { HttpResponse } from "../../src/web/http_response.ts";
 import { createGate, get, okText, post, statuses, text } from "../support/memory_server.ts";
@@ -348,13 +348,15 @@ describe("what else crosses", () => {
 
   for (const held of [null, "readable", "writable"] as const) {
     const holds = held !== null;
-    const whose = holds ? `its handler holds, ${held}, and which stays open` : "nothing holds: it is closed";
+    const whose = holds ? `its handler holds, ${held}: it is closed once that lets go` : "nothing holds: it is closed";
     test(`that the client of an upgraded connection has sent FIN which ${whose}`, async () => {
+      let letGo = (): void => {};
       const started = await start((_request, _place, info) => {
         const { response, connection } = info.upgrade("echo");
         connection.then(({ readable, writable }) => {
-          if (held === "readable") readable.getReader();
-          else if (held === "writable") writable.getWriter();
+          if (held === null) return;
+          const holder = held === "readable" ? readable.getReader() : writable.getWriter();
+          letGo = () => holder.releaseLock();
         });
         return response;
       }, { halfCloseTimeout: 1_000 });
@@ -366,8 +368,10 @@ describe("what else crosses", () => {
       assert.equal(server.stats().connections.open, 1);
       await clock.advance(500);
       assert.equal(server.stats().connections.open, holds ? 1 : 0);
+      letGo();
       await clock.advance(500);
-      assert.equal(kindsSent(started).includes("delivered"), !holds);
+      assert.equal(server.stats().connections.open, 0);
+      assert.equal(kindsSent(started).includes("delivered"), true);
     });
   }
 
@@ -441,6 +445,25 @@ describe("what else crosses", () => {
       assert.equal(kindsSent(started).at(-1), "delivered", "the call is over on the thread");
     });
   }
+
+  test("an upgraded connection is looked at until it is taken or its client is gone", async () => {
+    let raw!: UpgradedConnection;
+    const { clock, send } = await start((_request, _place, info) => {
+      const { response, connection } = info.upgrade("echo");
+      connection.then((upgraded) => raw = upgraded);
+      return response;
+    }, { keepAliveTimeout: 0 });
+    const timers = clock.pendingCount;
+    const peer = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    await clock.advance(1_000);
+    const [timersBefore, { readable }] = [clock.pendingCount, raw];
+    await clock.advance(1_000);
+    assert.deepEqual([clock.pendingCount, readable.locked], [timersBefore - 1, false]);
+    const other = await send(get("/", "Connection: upgrade", "Upgrade: echo"));
+    for (const each of [peer, other]) each.reset();
+    await clock.advance(5_000);
+    assert.equal(clock.pendingCount, timers);
+  });
 
   test("that an upgraded connection is lost", async () => {
     let failure: unknown = null;
