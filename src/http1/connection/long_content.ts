@@ -95,7 +95,8 @@ export class ContentRest {
     const content = this.#content;
     const start = this.#at;
     let end = Math.min(start + this.#partLength, content.length);
-    if (typeof content === "string" && isPairAt(content, end - 1)) end--;
+    // Two surrogates of one char stay together, and others may go apart.
+    if (typeof content === "string" && (content.charCodeAt(end) & 0xfc00) === 0xdc00) end--;
     this.#at = end;
     return typeof content === "string" ? content.slice(start, end) : content.subarray(start, end);
   }
@@ -107,11 +108,6 @@ export class ContentRest {
  */
 export function freeMemory({ buffer, byteLength }: Uint8Array): void {
   if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer?.(0);
-}
-
-/** Whether a char of two surrogates begins there. */
-function isPairAt(text: string, at: number): boolean {
-  return (text.charCodeAt(at) & 0xfc00) === 0xd800 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
 }
 
 /** The storage that all connections of a server share. */
@@ -194,7 +190,7 @@ export class LongContent {
   prepend(head: Uint8Array, writeEnd: (bytes: Uint8Array, start: number) => number): number {
     const endBytes = writeEnd(this.#bytes, 0);
     const start = CONTENT_START - endBytes - head.byteLength;
-    if (start < endBytes) return -1;
+    if (start < 0) return -1;
     this.#bytes.copyWithin(CONTENT_START - endBytes, 0, endBytes);
     this.#bytes.set(head, start);
     return start;
