@@ -82,7 +82,8 @@ export class IncomingContent implements RequestContent {
   }
 
   collect(): Promise<Uint8Array<ArrayBuffer>> {
-    this.#take("collector");
+    if (this.#consumer !== "none") return Promise.reject(this.#whyNotAgain());
+    this.#consumer = "collector";
     return new Promise((resolve, reject) => {
       this.#collector = { resolve, reject };
       if (this.#arrival === "arriving") this.#supply.demandContent();
@@ -93,7 +94,7 @@ export class IncomingContent implements RequestContent {
   /** Takes the content if all of it is here already; else `null`, and nothing was taken. */
   takeWhole(): Uint8Array<ArrayBuffer> | null {
     if (this.#arrival !== "complete" || this.#consumer !== "none") return null;
-    this.#take("collector");
+    this.#consumer = "collector";
     return this.#kept.take();
   }
 
@@ -103,7 +104,11 @@ export class IncomingContent implements RequestContent {
    * @param isReadAtOnce Whether it is certain to be read, although no read has come yet.
    */
   stream(isReadAtOnce = false): ReadableStream<Uint8Array<ArrayBuffer>> {
-    this.#take("stream");
+    if (this.#consumer !== "none") {
+      const error = this.#whyNotAgain();
+      return new ReadableStream({ type: "bytes", start: (controller) => controller.error(error) });
+    }
+    this.#consumer = "stream";
     this.#wasPulled = isReadAtOnce;
     // One microtask for the stream's own start, and one for its first pull.
     Promise.resolve().then(ignore).then(() => {
@@ -115,8 +120,8 @@ export class IncomingContent implements RequestContent {
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       type: "bytes",
       start: (controller) => {
-        this.#stream = controller as ReadableByteStreamController;
-        if (this.#error !== null) controller.error(this.#error);
+        if (this.#error === null) this.#stream = controller as ReadableByteStreamController;
+        else controller.error(this.#error);
       },
       pull: () => {
         this.#isPulled = this.#wasPulled = true;
@@ -170,12 +175,9 @@ export class IncomingContent implements RequestContent {
     this.#supply.contentKeptChanged();
   }
 
-  #take(consumer: "collector" | "stream"): void {
-    if (this.#consumer !== "none") {
-      this.#error ??= new TrivetError("too-late", "The content of the request was taken or thrown away before.");
-      this.#arrival = "failed";
-    }
-    this.#consumer = consumer;
+  /** What a second reader is told. The first one is not disturbed, nor is taken back what was thrown away. */
+  #whyNotAgain(): TrivetError {
+    return this.#error ?? new TrivetError("too-late", "The content of the request was taken or thrown away before.");
   }
 
   #settleCollector(): void {

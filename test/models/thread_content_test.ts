@@ -25,6 +25,12 @@ function kindsOf({ batches }: ThreadServer, way: "to" | "from"): string[] {
   return batches.filter((batch) => batch.way === way).flatMap(({ kinds }) => kinds).filter((kind) => kind !== "pace");
 }
 
+async function lengthOf(body: ReadableStream<Uint8Array>): Promise<number> {
+  let length = 0;
+  for await (const piece of body) length += piece.byteLength;
+  return length;
+}
+
 /** Sends pieces as long as the server reads, at most so many. Returns how many were taken. */
 async function sendWhileRead(
   peer: MemoryPeer,
@@ -41,6 +47,50 @@ async function sendWhileRead(
 }
 
 describe("content of a request on its way to a thread", () => {
+  test("is not taken back for onError, which is given the request when the handler has been too slow", async () => {
+    const told: (string | undefined)[] = [];
+    const gate = createGate();
+    const { send, clock, server } = await start(async (request) => {
+      await request.body!.getReader().read();
+      await gate.opened;
+      return text("late");
+    }, {
+      handlerTimeout: 800,
+      nativeRequest: true,
+      onError: (error, request) => {
+        told.push(error.code, request?.method);
+      },
+    });
+    const chunk = `${PIECE.length.toString(16)}\r\n${PIECE}\r\n`;
+    const peer = await send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk);
+    await clock.advance(1_500);
+    assert.deepEqual([statuses(peer.received()), told], [[503], ["handler-timeout", "POST"]]);
+    for (let sent = 0; sent < 16; sent++) await peer.send(chunk);
+    await clock.settle();
+    assert.deepEqual([peer.serverSide, server.stats().errors], ["open", { "handler-timeout": 1 }]);
+    gate.open();
+  });
+
+  for (const first of ["text", "body"] as const) {
+    test(`is whole for the handler that reads it as ${first}, although onError is given the request meanwhile`, async () => {
+      let read: Promise<number> | null = null;
+      const { send, clock, until } = await start((request, _place, info) => {
+        read = first === "text" ? request.text().then((all) => all.length) : lengthOf(request.body!);
+        info.sendTrailers(() => {
+          throw new Error("boom");
+        });
+        return text("answered");
+      }, { nativeRequest: true, onError: () => {} });
+      const peer = await send(post("/", 10 * PIECE.length, PIECE, "TE: trailers", "Connection: TE"));
+      await clock.settle();
+      for (let sent = 1; sent < 10; sent++) await peer.send(PIECE);
+      let length = 0;
+      read!.then((all) => length = all, () => length = -1);
+      await until(() => length !== 0);
+      assert.equal(length, 10 * PIECE.length);
+    });
+  }
+
   const whole: { name: string; content: string }[] = [
     { name: "small content", content: "hello" },
     { name: "large content", content: "x".repeat(200_000) },
