@@ -372,6 +372,35 @@ describe("a response that fails midway never looks whole", () => {
   }
 });
 
+describe("a response that fails midway takes no response before it along", () => {
+  for (const length of [80_000, 150_000, 300_000]) {
+    test(`of ${length} bytes, whose client pipelines and reads late`, async () => {
+      const { server, client } = await startWatched((request) => {
+        if (request.url.endsWith("/whole")) return new HttpResponse(new Uint8Array(length).fill(97));
+        const pieces = [new Uint8Array(1_000).fill(98)];
+        return new Response(
+          new ReadableStream({
+            async pull(stream) {
+              await new Promise((resolve) => setTimeout(resolve, 10));
+              const piece = pieces.pop();
+              if (piece === undefined) stream.error(new Error("broken"));
+              else stream.enqueue(piece);
+            },
+          }),
+        );
+      });
+      client.pause();
+      client.send(get("/whole") + get("/"));
+      await until(() => server.stats().connections.open === 0, "the close");
+      client.resume();
+      const received = await client.receiveAll();
+      assert.equal(received.split("a".repeat(length)).length, 2, "all of the first response has come");
+      assert.match(received, /b{1000}\r\n$/);
+      await stop(server, client);
+    });
+  }
+});
+
 /** The content of a chunked response. */
 function unchunked(response: Uint8Array): number[] {
   const text = Array.from(response, (byte) => String.fromCharCode(byte)).join("");

@@ -323,11 +323,10 @@ export class Http1Connection extends AcceptedConnection
 
   /** The response is complete: the connection goes on to its next phase. */
   #endExchange(exchange: Exchange): void {
-    const { reading } = this.#life;
     this.responder.finish(exchange);
     if (exchange.pendingUpgrade !== null) {
       this.#leaveHttp(exchange);
-    } else if (reading !== State.COMPLETE) {
+    } else if (this.#life.reading !== State.COMPLETE) {
       this.#skipUnlessRead(exchange);
     } else if (this.responder.isLast) {
       this.#close();
@@ -473,12 +472,14 @@ export class Http1Connection extends AcceptedConnection
   }
 
   #cutOff(error: TrivetError): void {
-    // A response that stays incomplete must not look whole, which without a length it would behind a mere FIN.
-    const isUnderWay = this.#life.writing === State.STREAMING || this.outbound.isCongested;
+    // To HTTP/1.0 only a reset says that content is not whole. It takes what came before along, which FIN does not.
+    const isUnderWay = this.#life.writing === State.STREAMING;
+    const mustReset = this.outbound.isCongested || (isUnderWay && this.responder.writer.minorVersion === 0);
     this.#raw?.closed(error);
     this.#leave(error, State.CUT);
-    if (isUnderWay) this.transport.cutOff();
-    else this.transport.abort();
+    if (mustReset) this.transport.cutOff();
+    else if (isUnderWay) this.transport.end();
+    this.transport.abort();
   }
 
   /** The end of everything this connection owns. Without an error nothing waits for anything. */
