@@ -10,7 +10,8 @@
  */
 
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
-import { streamParts } from "./blob_parts.ts";
+import { blobBytes } from "./blob_bytes.ts";
+import { fileBytes } from "./files.ts";
 
 /** Content of this size is taken from its Blob at once; more is read in parts, which costs no second copy of it. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
@@ -34,6 +35,7 @@ export const STREAMS_ONLY: ResponseContents = {
   givesOwnBytes: false,
   namesTextType: false,
   streamTurns: 1,
+  streamsFill: false,
   decodes,
 };
 
@@ -68,10 +70,18 @@ const FILE_START = `${BEFORE_CONTENT},\n    FileRef (`;
 /** What has a size prints it. A device has none: to ask its `blob()` would read it. */
 const SIZED_START = "[\n  Response (";
 
+/** The path of a file and, of a slice, where it starts in it. A file that was made of a descriptor prints no path. */
+const PATH_AND_START = new RegExp(
+  String
+    .raw`\n    FileRef \("(.*)"\) \{\n(?:      (?:name|type|lastModified): [^\n]*\n)*(?:      offset: (\d+)\n\n)?    \}\n  \}\n\]$`,
+  "s",
+);
+
 class BunResponseContents implements ResponseContents {
   readonly givesOwnBytes = true;
   readonly namesTextType = false;
   readonly streamTurns = 1;
+  readonly streamsFill = false;
   readonly decodes = decodes;
   readonly #bun: BunTools;
   readonly #sizeOf: SizeOf;
@@ -98,7 +108,8 @@ class BunResponseContents implements ResponseContents {
         ? this.#settled(response.text())
         : this.#takeBytesOrText(response, contentBytes);
     }
-    switch (this.#show(response)) {
+    const printed = this.#bun.inspect([response], ITEM_ONLY);
+    switch (shownIn(printed)) {
       case "stream":
         return null;
       case "empty":
@@ -107,7 +118,7 @@ class BunResponseContents implements ResponseContents {
       case "blob":
         return this.#takeBlob(response, isTyped);
       case "file":
-        return isTyped ? this.#takeFile(response) : null;
+        return isTyped ? this.#takeFile(response, printed) : null;
     }
   }
 
@@ -150,15 +161,6 @@ class BunResponseContents implements ResponseContents {
     });
   }
 
-  /** How the response prints its content. */
-  #show(response: Response): Shown {
-    const text = this.#bun.inspect([response], ITEM_ONLY);
-    if (text.endsWith(EMPTY_END)) return "empty";
-    const start = text.lastIndexOf(BEFORE_CONTENT);
-    if (text.startsWith(BLOB_START, start)) return "blob";
-    return text.startsWith(FILE_START, start) && text.startsWith(SIZED_START) ? "file" : "stream";
-  }
-
   /** Takes bytes, or text that is not ASCII or whose stream was looked at, of a response without a media type. */
   #takeBytesOrText(response: Response, contentBytes: number): WholeContent | Promise<WholeContent> {
     const bytes = this.#settled(response.bytes());
@@ -170,27 +172,29 @@ class BunResponseContents implements ResponseContents {
       const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
       if (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes) return text;
     }
-    return looksLikeMarkup(bytes) ? toSizedStream(new Blob([bytes])) : bytes;
+    return looksLikeMarkup(bytes) ? blobBytes(new Blob([bytes])) : bytes;
   }
 
   /** Takes a Blob, a form, or what Bun makes a Blob of, such as a number. */
   #takeBlob(response: Response, isTyped: boolean): WholeContent | Promise<WholeContent> {
     if (!isTyped && this.#contentBytes(response.clone()) > 0) return this.#settled(response.text());
     const blob = this.#bun.peek(response.blob());
-    if (!(blob instanceof Blob)) return (blob as Promise<Blob>).then(toSizedStream);
-    if (blob.size > MAX_BLOB_COPY_BYTES) return toSizedStream(blob);
+    if (!(blob instanceof Blob)) return (blob as Promise<Blob>).then(blobBytes);
+    if (blob.size > MAX_BLOB_COPY_BYTES) return blobBytes(blob);
     const bytes = this.#settled(blob.bytes());
-    return isTyped || (bytes instanceof Uint8Array && !looksLikeMarkup(bytes)) ? bytes : toSizedStream(blob);
+    return isTyped || (bytes instanceof Uint8Array && !looksLikeMarkup(bytes)) ? bytes : blobBytes(blob);
   }
 
   /**
-   * Takes a file of `Bun.file`. Bun asks the system for its size once, and reads no more than that, however the file
-   * grows meanwhile.
+   * Takes a file of `Bun.file`, or a slice of one. Bun asks the system for its size once, and no more than that is
+   * read, however the file grows meanwhile. It is opened once: another may come to stand at its path.
    */
-  #takeFile(response: Response): WholeContent | Promise<WholeContent> {
-    const toStream = (file: Blob): WholeContent => ({ stream: file.stream(), byteLength: file.size });
+  #takeFile(response: Response, printed: string): WholeContent | Promise<WholeContent> {
+    const [, path, start = "0"] = PATH_AND_START.exec(printed) ?? [];
+    const toBytes = (file: Blob): WholeContent =>
+      path === undefined ? blobBytes(file) : fileBytes(path, Number(start), file.size);
     const file = this.#bun.peek(response.blob());
-    return file instanceof Blob ? toStream(file) : (file as Promise<Blob>).then(toStream);
+    return file instanceof Blob ? toBytes(file) : (file as Promise<Blob>).then(toBytes);
   }
 
   /** What a promise of content that is there has resolved to. */
@@ -199,10 +203,6 @@ class BunResponseContents implements ResponseContents {
     // The reason of a rejection is left in its promise.
     return typeof settled === "string" || settled instanceof Uint8Array ? settled as Content : promise;
   }
-}
-
-function toSizedStream(blob: Blob): WholeContent {
-  return { stream: streamParts(blob), byteLength: blob.size };
 }
 
 /**
@@ -214,6 +214,14 @@ function looksLikeMarkup(bytes: Uint8Array): boolean {
   let at = 0;
   while (at < bytes.byteLength && bytes[at] <= 0x20) at++;
   return bytes[at] === 0x3c;
+}
+
+/** How a response prints its content. */
+function shownIn(printed: string): Shown {
+  if (printed.endsWith(EMPTY_END)) return "empty";
+  const start = printed.lastIndexOf(BEFORE_CONTENT);
+  if (printed.startsWith(BLOB_START, start)) return "blob";
+  return printed.startsWith(FILE_START, start) && printed.startsWith(SIZED_START) ? "file" : "stream";
 }
 
 function isBytes(content: unknown, byteLength: number): boolean {

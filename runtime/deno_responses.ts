@@ -10,7 +10,7 @@
  */
 
 import type { ResponseContents, WholeContent } from "../src/runtime.ts";
-import { streamParts } from "./blob_parts.ts";
+import { blobBytes } from "./blob_bytes.ts";
 
 /** Content of this size is read from its Blob at once; more is read in parts. */
 const MAX_BLOB_COPY_BYTES = 64 * 1024;
@@ -23,6 +23,7 @@ export const STREAMS_ONLY: ResponseContents = {
   givesOwnBytes: false,
   namesTextType: true,
   streamTurns: 1,
+  streamsFill: true,
   decodes,
 };
 
@@ -56,7 +57,7 @@ function takeWhole(response: Response, source: unknown): WholeContent | Promise<
   if (stream === null || stream.locked) return null;
   // It counts as read from here on.
   stream.cancel().catch(() => {});
-  return { stream: streamParts(source), byteLength: source.size };
+  return blobBytes(source);
 }
 
 /** What a response was made of: a string, bytes or a Blob; anything else says that it is not known. */

@@ -7,18 +7,17 @@
  */
 
 import type { FileHandle } from "node:fs/promises";
-import type { FileKind, Files, OpenFile } from "../src/runtime.ts";
+import type { FileKind, Files, OpenFile, StoredBytes } from "../src/runtime.ts";
 
 /** These mean that there are no more descriptors, of the process or of the system. */
 const OUT_OF_DESCRIPTORS = ["EMFILE", "ENFILE"];
 
 interface Modules {
   readonly fs: typeof import("node:fs/promises");
-  /**
-   * To open without waiting: the open of a pipe that no program writes to would wait for ever. And not through a link:
-   * it may have come to lead elsewhere since the real path was asked for.
-   */
+  /** To open without waiting: the open of a pipe that no program writes to would wait for ever. */
   readonly flags: number;
+  /** And not through a link: it may have come to lead elsewhere since the real path was asked for. */
+  readonly noLink: number;
   readonly toUrl: (path: string) => string;
 }
 
@@ -33,14 +32,18 @@ async function load(): Promise<Modules> {
   // Windows has no such flags, and no pipes among its files.
   return {
     fs,
-    flags: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0),
+    flags: constants.O_RDONLY | (constants.O_NONBLOCK ?? 0),
+    noLink: constants.O_NOFOLLOW ?? 0,
     toUrl: (path) => pathToFileURL(path).href,
   };
 }
 
+function withModules(): Promise<Modules> {
+  return modules ??= load();
+}
+
 /** Makes the part of a runtime that is concerned with files. */
 export function createFiles(): Files {
-  const withModules = (): Promise<Modules> => modules ??= load();
   return {
     async kindOf(url): Promise<FileKind | null> {
       const { fs } = await withModules();
@@ -56,10 +59,10 @@ export function createFiles(): Files {
     },
 
     async open(url): Promise<OpenFile | null> {
-      const { fs, flags } = await withModules();
+      const { fs, flags, noLink } = await withModules();
       let handle: FileHandle;
       try {
-        handle = await fs.open(new URL(url), flags);
+        handle = await fs.open(new URL(url), flags | noLink);
       } catch (error) {
         if (OUT_OF_DESCRIPTORS.includes((error as { code?: string }).code ?? "")) throw error;
         return asNothing(error);
@@ -73,6 +76,26 @@ export function createFiles(): Files {
 function asNothing(error: unknown): null {
   if ((error as Error).name === "NotCapable") throw error;
   return null;
+}
+
+/** A part of the file at a path, which is opened when it is first read. */
+export function fileBytes(path: string, start: number, byteLength: number): StoredBytes {
+  let opening: Promise<OpenFile | null> | undefined;
+  const open = async (): Promise<OpenFile | null> => {
+    const { fs, flags } = await withModules();
+    return await toOpenFile(await fs.open(path, flags));
+  };
+  return {
+    byteLength,
+    async read(buffer, position) {
+      const file = await (opening ??= open());
+      return file === null ? 0 : await file.read(buffer, start + position);
+    },
+    async close() {
+      // The error of opening is the reader's.
+      await (await opening?.catch(() => null))?.close();
+    },
+  };
 }
 
 /** What was opened is looked at, and not its path, at which something else may stand by now. */

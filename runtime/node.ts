@@ -55,6 +55,7 @@ const STREAMS_ONLY: ResponseContents = {
   givesOwnBytes: false,
   namesTextType: true,
   streamTurns: 2,
+  streamsFill: false,
   decodes,
 };
 

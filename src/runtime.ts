@@ -113,19 +113,23 @@ export interface Host {
 /** What stands at a path, behind symbolic links: something else may be a device, a socket or a pipe. */
 export type FileKind = "file" | "folder" | "something else";
 
-/** A regular file that is open for reading. */
-export interface OpenFile {
-  /** Bytes, when it was opened. */
+/** Bytes in a file or a Blob, of which any part can be read. */
+export interface StoredBytes {
+  /** How many there were when it was opened. */
   readonly byteLength: number;
-  /** When it was changed last, in milliseconds since 1970. */
-  readonly changedAtMs: number;
   /**
-   * Reads into a buffer, from a position in the file on. Resolves to how many bytes there were; 0 is the end of the
-   * file. Rejects with the runtime's own error. One read at a time.
+   * Reads into a buffer, from a position on. Resolves to how many bytes there were; 0 is the end. Rejects with the
+   * runtime's own error. One read at a time.
    */
   read(buffer: Uint8Array, position: number): Promise<number>;
-  /** Gives the descriptor back, once what is being read was read. Calling it again changes nothing. */
+  /** Gives a descriptor back, once what is being read was read. Calling it again changes nothing. */
   close(): Promise<void>;
+}
+
+/** A regular file that is open for reading. */
+export interface OpenFile extends StoredBytes {
+  /** When it was changed last, in milliseconds since 1970. */
+  readonly changedAtMs: number;
 }
 
 /** Files. Every path is a file: URL; what can't be looked at, for want of permission, is not there. */
@@ -196,14 +200,8 @@ export interface ParentThread {
   exit(): void;
 }
 
-/** A stream that gives so many bytes, in pieces to whose memory nothing else refers. */
-export interface SizedStream {
-  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
-  readonly byteLength: number;
-}
-
 /** Content whose length is known before it is sent. */
-export type WholeContent = string | Uint8Array<ArrayBuffer> | SizedStream;
+export type WholeContent = string | Uint8Array<ArrayBuffer> | StoredBytes;
 
 /** What a runtime tells of the objects of its own class `Response`. */
 export interface ResponseContents {
@@ -223,6 +221,11 @@ export interface ResponseContents {
   readonly namesTextType: boolean;
   /** In how many turns of the event loop a stream has ended whose content was there from the start. */
   readonly streamTurns: number;
+  /**
+   * Whether streams that the runtime makes, of files and of what was fetched, are streams of bytes that fill the memory
+   * of their reader.
+   */
+  readonly streamsFill: boolean;
   /**
    * Whether content of a response that was fetched has been taken out of its codings: those that the field
    * Content-Encoding names, in lower case. The response keeps that field all the same.

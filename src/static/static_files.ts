@@ -10,6 +10,7 @@
 
 import type { Handler } from "../api/handler.ts";
 import type { Files, OpenFile } from "../runtime.ts";
+import { streamStored } from "../web/part_sources.ts";
 import { contentTypeOf } from "./content_types.ts";
 import { evaluatePreconditions, type RangeAnswer, readRange } from "./file_conditions.ts";
 import { rejectUnknown, resolveType, wrongType } from "../api/option_rules.ts";
@@ -27,8 +28,6 @@ export interface StaticFilesOptions {
   readonly notFound?: Handler | undefined;
 }
 
-/** Bytes of one read: what a socket is given at once. */
-const READ_BYTES = 64 * 1024;
 const ALLOWED_METHODS = "GET, HEAD";
 const OPTION_NAMES = ["index", "cacheControl", "notFound"];
 
@@ -155,31 +154,7 @@ async function sendFile(
     await file.close();
     return new HttpResponse(null, { status, headers });
   }
-  return new HttpResponse(streamOf(file, start, end), { status, headers });
-}
-
-/** Reads as the client takes. The descriptor is given back at the end, at a failure, and when the client is gone. */
-function streamOf(file: OpenFile, start: number, end: number): ReadableStream<Uint8Array<ArrayBuffer>> {
-  let at = start;
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const buffer = new Uint8Array(Math.min(READ_BYTES, end - at));
-        const byteLength = await file.read(buffer, at);
-        // A file that has shrunk can't give what its Content-Length says.
-        if (byteLength === 0) throw new Error("The file has become shorter while it was sent.");
-        at += byteLength;
-        controller.enqueue(buffer.subarray(0, byteLength));
-        if (at < end) return;
-        await file.close();
-        controller.close();
-      } catch (error) {
-        await file.close();
-        throw error;
-      }
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 0 });
+  return new HttpResponse(streamStored(file, start, end), { status, headers });
 }
 
 function plainNotFound(): Response {

@@ -10,7 +10,7 @@
 import { TrivetError } from "../api/errors.ts";
 import { isContentless } from "../http/status.ts";
 import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
-import type { ResponseContents, SizedStream, WholeContent } from "../runtime.ts";
+import type { ResponseContents, StoredBytes, WholeContent } from "../runtime.ts";
 import { hasFieldLine, insertFieldLine, readFieldLines } from "./field_lines.ts";
 import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
 import { passedOnLines } from "./fetched_response.ts";
@@ -18,12 +18,14 @@ import { readForeignHeaders, toByteStream } from "./foreign_response.ts";
 import { isNativeResponse } from "./native_body.ts";
 import { areGone } from "./pieces.ts";
 import type { ResponseContent, ResponseSource } from "./response_source.ts";
+import { storedLength, streamStored } from "./part_sources.ts";
 
 /** What the runtime tells of its own responses. There is one for each process or thread, as there is one class. */
 let contents: ResponseContents = {
   takeWhole: () => null,
   namesTextType: true,
   streamTurns: 1,
+  streamsFill: false,
   givesOwnBytes: false,
   decodes: () => false,
 };
@@ -36,6 +38,11 @@ export function readContentsWith(given: ResponseContents): void {
 /** In how many turns of the event loop a stream has ended whose content was there from the start. */
 export function streamTurns(): number {
   return contents.streamTurns;
+}
+
+/** Whether the runtime's own streams fill the memory of their reader. */
+export function streamsFill(): boolean {
+  return contents.streamsFill;
 }
 
 /**
@@ -62,7 +69,9 @@ export function readResponse(response: unknown): ResponseSource | Promise<Respon
       if (!areGone(content)) return toSource(own, content, null);
       throw invalid("The memory of the body was transferred before it was sent: give the response a copy");
     }
-    return own.isStream ? toSource(own, readStream(content.body), null) : readNative(own, content, own.blobBytes, true);
+    if (!own.isStream) return readNative(own, content, own.blobBytes, true);
+    const stream = readStream(content.body);
+    return toSource(own, stream, storedLength(stream));
   } catch (error) {
     discardResponse(response);
     throw error;
@@ -151,7 +160,7 @@ function readNative(
   }
   const finish = (content: WholeContent): ResponseSource => {
     const typed = isTyped ? head : withTypeOf(head, content);
-    if (isSized(content)) return toSource(typed, content.stream, content.byteLength, true);
+    if (isStored(content)) return toSource(typed, streamStored(content), content.byteLength);
     return toSource(typed, content, null, contents.givesOwnBytes);
   };
   if (whole instanceof Promise) {
@@ -164,7 +173,7 @@ function readNative(
   return toSource(isTyped || stream === null ? head : withTypeOf(head, stream), stream, streamBytes);
 }
 
-function isSized(content: WholeContent): content is SizedStream {
+function isStored(content: WholeContent): content is StoredBytes {
   return typeof content === "object" && !(content instanceof Uint8Array);
 }
 

@@ -19,7 +19,7 @@ export interface ResponseSource {
   readonly content: ResponseContent;
   /** The bytes a stream will give, where that is known before it is read. */
   readonly streamBytes: number | null;
-  /** Whether nothing else refers to the memory of the content, or of the pieces of its stream. */
+  /** Whether content in one piece is bytes to whose memory nothing else refers. */
   readonly ownsContent?: boolean;
   /** Whether the stream comes from another thread, where all that could be had of it at once did not end it. */
   readonly isUnderWay?: boolean;

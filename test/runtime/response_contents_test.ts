@@ -6,14 +6,14 @@
 
 import assert from "node:assert/strict";
 import { isAscii, isUtf8 } from "node:buffer";
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { createBunResponseContents, STREAMS_ONLY as BUN_STREAMS_ONLY } from "../../runtime/bun_responses.ts";
 import { createDenoResponseContents, STREAMS_ONLY as DENO_STREAMS_ONLY } from "../../runtime/deno_responses.ts";
 import { detectRuntime } from "../../runtime/detect.ts";
-import type { SizedStream, WholeContent } from "../../src/runtime.ts";
+import type { StoredBytes, WholeContent } from "../../src/runtime.ts";
 
 const runtime = detectRuntime();
 const contents = runtime.responseContents(Response);
@@ -25,7 +25,7 @@ interface BunTools {
   peek(promise: Promise<unknown>): unknown;
   inspect(value: unknown): string;
   estimateShallowMemoryUsageOf(value: object): number;
-  file(path: string): Blob;
+  file(path: string | number): Blob;
 }
 
 /** A stream that never ends: reading it whole would wait for ever. */
@@ -119,7 +119,7 @@ describe("what is taken of a response, and said to be its taker's alone", () => 
         for (const response of responses) {
           for (const piece of await piecesOf(await contents.takeWhole(response))) {
             assert.ok(piece.every((byte) => byte === 0x61));
-            if (contents.givesOwnBytes || byteLength > 64 * 1024 && name === "a Blob") piece.fill(0);
+            if (contents.givesOwnBytes) piece.fill(0);
           }
         }
         assert.ok(bytes.every((byte) => byte === 0x61), "that is what they were made of");
@@ -132,12 +132,20 @@ describe("what is taken of a response, and said to be its taker's alone", () => 
     assert.notEqual(content, null);
     if (typeof content === "string") return [new TextEncoder().encode(content)];
     if (content instanceof Uint8Array) return [content];
-    const pieces = await Array.fromAsync(content!.stream);
-    assert.equal(pieces.reduce((sum, piece) => sum + piece.byteLength, 0), content!.byteLength);
-    assert.ok(pieces.every((piece) => piece.byteLength <= 64 * 1024));
-    return pieces;
+    return [await readAll(content!)];
   }
 });
+
+/** Reads stored bytes, in parts that do not divide their length. */
+async function readAll(bytes: StoredBytes): Promise<Uint8Array> {
+  const whole = new Uint8Array(bytes.byteLength);
+  for (let at = 0, readBytes; at < whole.byteLength; at += readBytes) {
+    readBytes = await bytes.read(whole.subarray(at, at + 30_001), at);
+    assert.ok(readBytes > 0);
+  }
+  await bytes.close();
+  return whole;
+}
 
 describe("a file of Bun", { skip: runtime.name !== "bun" }, () => {
   const { file } = (globalThis as unknown as { Bun: BunTools }).Bun ?? {};
@@ -152,12 +160,51 @@ describe("a file of Bun", { skip: runtime.name !== "bun" }, () => {
 
   test("has the size that it has when it is asked for", async () => {
     const response = new Response(file(path));
-    const content = contents.takeWhole(response) as SizedStream;
+    const content = contents.takeWhole(response) as StoredBytes;
     appendFileSync(path, new Uint8Array(50_000));
     assert.deepEqual([content.byteLength, response.bodyUsed], [100_000, true]);
-    const bytes = Buffer.concat(await Array.fromAsync(content.stream));
-    assert.equal(bytes.byteLength, 100_000);
+    assert.ok((await readAll(content)).every((byte, at) => byte === at % 256));
+  });
+
+  /** Bun tells the size of a slice where it was asked for that of the file. */
+  function sized(path: string): Blob {
+    const whole = file(path);
+    assert.equal(whole.size, 100_000);
+    return whole;
+  }
+  const NAMES: readonly (readonly [name: string, make: (path: string) => Blob, start: number])[] = [
+    ["that bears another name", (path) => Object.assign(file(path), { name: "other" }), 0],
+    ["that was made a File", (path) => new File([file(path)], "other.txt"), 0],
+    ["of which it is a slice", (path) => sized(path).slice(5, 70_000, "a/b").slice(10, 65_000, "a/b"), 15],
+    ["whose type reads like a path", (path) => sized(path).slice(7, 70_000, 'a/b ") {'), 7],
+    ["that is open", (path) => file(openSync(path, "r")), 0],
+  ];
+  for (const [name, make, start] of NAMES) {
+    test(`is the file ${name}`, async () => {
+      const content = contents.takeWhole(new Response(make(path))) as StoredBytes;
+      assert.ok(content.byteLength > 60_000);
+      assert.ok((await readAll(content)).every((byte, at) => byte === (start + at) % 256));
+    });
+  }
+
+  test("is one file from its first byte to its last, though another comes to stand at its path", async () => {
+    const content = contents.takeWhole(new Response(file(path))) as StoredBytes;
+    const bytes = new Uint8Array(100_000);
+    assert.equal(await content.read(bytes.subarray(0, 10), 0), 10);
+    writeFileSync(`${path}.new`, new Uint8Array(100_000));
+    renameSync(`${path}.new`, path);
+    assert.equal(await content.read(bytes.subarray(10), 10), 99_990);
     assert.ok(bytes.every((byte, at) => byte === at % 256));
+    await content.close();
+    await assert.rejects(content.read(bytes, 0));
+  });
+
+  test("fails when it is gone before it is read, and has nothing to close then", async () => {
+    const content = contents.takeWhole(new Response(file(path))) as StoredBytes;
+    await (contents.takeWhole(new Response(file(path))) as StoredBytes).close();
+    rmSync(path);
+    await assert.rejects(content.read(new Uint8Array(1), 0), { code: "ENOENT" });
+    await content.close();
   });
 
   test("is left to its stream where Bun tells no size or there is no media type", () => {

@@ -7,10 +7,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { HttpResponse, serve } from "../../mod.ts";
 import type { Server } from "../../src/api/server.ts";
+import type { StoredBytes } from "../../src/runtime.ts";
+import { streamStored } from "../../src/web/part_sources.ts";
 import { connectRaw, type RawClient } from "../support/raw_client.ts";
 
 /** Around the bounds of that storage and of single writes. */
-const LENGTHS = [0, 47, 2_047, 2_048, 8_191, 10_923, 32_768, 65_300, 65_536, 65_537, 73_728, 200_000];
+const LENGTHS = [0, 47, 2_047, 2_048, 8_191, 10_923, 32_768, 65_300, 65_536, 65_537, 73_728, 300_000];
 /** By the bytes a char takes in UTF-8; of each pair of a surrogate alone, the bytes of U+FFFD. */
 const CHARS = ["a", "\xe9", "\u20ac", "\u{1f600}", "\ud800"];
 const KINDS = [
@@ -25,6 +27,7 @@ const KINDS = [
   "a Blob",
   "a Blob of a Response",
   "JSON",
+  "stored",
 ];
 
 /** Text that shows where it is from. */
@@ -55,6 +58,20 @@ function keptFor(target: string) {
 
 const PNG = { headers: { "content-type": "image/png" } };
 
+/** Bytes of which a read gives a part, some turns later. */
+function store(bytes: Uint8Array): StoredBytes {
+  return {
+    byteLength: bytes.byteLength,
+    async read(buffer, position) {
+      const readBytes = Math.min(buffer.byteLength, 1 + position % 90_000);
+      for (let turns = position % 3; turns >= 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+      buffer.set(bytes.subarray(position, position + readBytes));
+      return readBytes;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
 function handler(request: Request): Response {
   const { pathname } = new URL(request.url);
   const text = textOf(pathname);
@@ -77,6 +94,8 @@ function handler(request: Request): Response {
       return new HttpResponse(keptFor(pathname).blob);
     case "a Blob of a Response":
       return new Response(keptFor(pathname).blob);
+    case "stored":
+      return new HttpResponse(streamStored(store(keptFor(pathname).bytes)), PNG);
     case "JSON":
       return Response.json(text);
     default:

@@ -53,6 +53,7 @@ before(() =>
     givesOwnBytes: false,
     namesTextType: true,
     streamTurns: 1,
+    streamsFill: false,
     decodes: () => false,
   })
 );

@@ -112,6 +112,7 @@ describe("where a runtime tells nothing of its responses", () => {
         givesOwnBytes: false,
         namesTextType: false,
         streamTurns: 2,
+        streamsFill: false,
         decodes: () => false,
       }),
     };

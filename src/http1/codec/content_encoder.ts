@@ -13,8 +13,8 @@ import { contentLengthMismatch, RESPONSE_CHUNKED, type ResponseFraming } from ".
 export interface EncodedContentSink {
   /** Text whose char codes are its bytes: framing. */
   appendLatin1(text: string): void;
-  /** A piece of content. Where it is its own, nothing else refers to its memory. */
-  appendBytes(bytes: Uint8Array, isOwn?: boolean): void;
+  /** A piece of content. With `onLeft` it is lent, until that is called. */
+  appendBytes(bytes: Uint8Array, onLeft?: (() => void) | null): void;
 }
 
 /** Encodes the content of one response. */
@@ -30,24 +30,24 @@ export class ContentEncoder {
   /**
    * Writes a piece. An empty one is left out: as a chunk it would end the message.
    *
-   * @param isOwn Whether nothing else refers to its memory.
+   * @param onLeft Given where the piece is lent: told once it is not looked at any more. Not called where this throws.
    * @throws {TrivetError} `response-content-length-mismatch` when the piece goes beyond the length that was promised;
    * nothing of it is written then.
    */
-  encode(bytes: Uint8Array, sink: EncodedContentSink, isOwn = false): void {
+  encode(bytes: Uint8Array, sink: EncodedContentSink, onLeft: (() => void) | null = null): void {
     if (bytes.byteLength === 0) return;
     this.#contentBytes += bytes.byteLength;
     if (this.#framing === RESPONSE_CHUNKED) {
       // chunk = chunk-size CRLF chunk-data CRLF
       sink.appendLatin1(`${bytes.byteLength.toString(16)}\r\n`);
-      sink.appendBytes(bytes);
+      sink.appendBytes(bytes, onLeft);
       sink.appendLatin1("\r\n");
       return;
     }
     if (this.#framing >= 0 && this.#contentBytes > this.#framing) {
       throw contentLengthMismatch(this.#framing, `at least ${this.#contentBytes} bytes`);
     }
-    sink.appendBytes(bytes, isOwn);
+    sink.appendBytes(bytes, onLeft);
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * Storage in which long content is put behind its head, and what is left of content that is longer than that.
+ * Storage in which long content is put behind its head, and the parts of content that is longer than that.
  *
  * It decides which content goes there, how what is longer is cut into parts, and that one connection has the storage at
  * a time. New memory for each response can cost many times what encoding or copying into it does; this is written over
@@ -15,16 +15,16 @@ export type TextEncoding = Pick<Runtime, "encodeUtf8" | "utf8Length">;
 
 /** Shorter content is put behind its head where many responses share memory that is given away. In chars or bytes. */
 export const MIN_LONG_LENGTH: number = 2 * 1024;
-/** What is put there at once: the storage is three times as large as this, and is kept. */
-const MAX_LENGTH = 64 * 1024;
+/** What is put there at once, in chars or bytes: the storage is three times as large as this, and is kept. */
+export const MAX_LONG_LENGTH: number = 64 * 1024;
 /** Of a char code of a string. */
 export const MAX_UTF8_BYTES_PER_CHAR: number = 3;
 /** Where the content begins. A head is put together in front of it, and needs that much for each char at most. */
 const CONTENT_START = 16 * 1024;
 const MAX_HEAD_CHARS = CONTENT_START / MAX_UTF8_BYTES_PER_CHAR;
 
-const TEXT_ENCODER = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
+const writeNothing = (_: Uint8Array, start: number): number => start;
 
 /** What has content in the storage that it did not hand over yet. */
 export interface ContentHolder {
@@ -32,7 +32,7 @@ export interface ContentHolder {
   keepContent(): void;
 }
 
-/** What is left of content that leaves in parts, each made when the one before it has left. */
+/** Content that leaves in parts, each made when the one before it has left. */
 export class ContentRest {
   /** Bytes of which no part was made. */
   leftBytes: number;
@@ -42,19 +42,27 @@ export class ContentRest {
   end = 0;
   readonly #content: string | Uint8Array;
   readonly #storage: LongContent;
+  readonly #onLeft: (() => void) | null;
   readonly #partLength: number;
   #at = 0;
 
   /**
    * @param byteLength Of the content.
-   * @param storage Where parts of text are put that are lent.
+   * @param storage Where parts of text are put.
+   * @param onLeft Told once nothing of the content is looked at any more.
    */
-  constructor(content: string | Uint8Array, byteLength: number, storage: LongContent) {
+  constructor(
+    content: string | Uint8Array,
+    byteLength: number,
+    storage: LongContent,
+    onLeft: (() => void) | null,
+  ) {
     this.#content = content;
     this.leftBytes = byteLength;
     this.#storage = storage;
+    this.#onLeft = onLeft;
     // Of text that takes several bytes a char fewer of them make a part.
-    this.#partLength = Math.floor(MAX_LENGTH * content.length / byteLength);
+    this.#partLength = Math.floor(MAX_LONG_LENGTH * content.length / byteLength);
   }
 
   /** Whether there is no further part. */
@@ -63,32 +71,32 @@ export class ContentRest {
   }
 
   /**
-   * Makes the next part.
+   * Makes the next part. What is put into the storage stays there until other content comes.
    *
-   * @param isLent Whether text may be put where it stays until other content comes; else it has memory of its own.
+   * @param before Bytes that stand before it, or none.
    * @returns Whether there was one.
    */
-  take(isLent: boolean): boolean {
+  take(before: Uint8Array): boolean {
     if (this.isOver) return false;
     const part = this.#next();
     const storage = this.#storage;
-    if (typeof part === "string" && isLent) {
-      storage.putPart(part);
+    if (typeof part === "string" || before.byteLength > 0) {
+      this.leftBytes -= storage.putPart(part);
       this.bytes = storage.bytes;
-      this.start = storage.start;
+      this.start = storage.prepend(before);
       this.end = storage.end;
     } else {
-      this.bytes = typeof part === "string" ? TEXT_ENCODER.encode(part) : part;
+      this.bytes = part;
       this.start = 0;
-      this.end = this.bytes.byteLength;
+      this.end = part.byteLength;
+      this.leftBytes -= part.byteLength;
     }
-    this.leftBytes -= this.end - this.start;
     return true;
   }
 
-  /** Frees the memory of bytes, all of which have left. */
-  free(): void {
-    if (typeof this.#content !== "string") freeMemory(this.#content);
+  /** All have left, or are not wanted any more. */
+  release(): void {
+    this.#onLeft?.();
   }
 
   #next(): string | Uint8Array {
@@ -102,21 +110,12 @@ export class ContentRest {
   }
 }
 
-/**
- * Frees memory to which nothing else refers. The collector is late where bytes are large, and new memory costs many
- * times what is copied into it. Node 20 has no `transfer`.
- */
-export function freeMemory({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer?.(0);
-}
-
 /** The storage that all connections of a server share. */
 export class LongContent {
   /** What was put there and added to a connection, and is not handed over yet, is this one's. */
   holder: ContentHolder | null = null;
   #bytes = new Uint8Array(0);
   #end = CONTENT_START;
-  #rest: ContentRest | null = null;
   readonly #encoding: TextEncoding;
 
   constructor(encoding: TextEncoding) {
@@ -139,37 +138,22 @@ export class LongContent {
   }
 
   /**
-   * Puts content there, text as UTF-8, or its first part. Returns the bytes of all of it, or -1 where it is too short
-   * for this storage.
+   * Puts content there, text as UTF-8. Returns how many bytes it has, or -1 where it is too short or too long for this
+   * storage.
    */
   put(content: string | Uint8Array): number {
-    if (content.length < MIN_LONG_LENGTH) return -1;
-    this.#rest = null;
-    if (content.length <= MAX_LENGTH) {
-      this.putPart(content);
-      return this.#end - CONTENT_START;
-    }
-    const byteLength = typeof content === "string" ? this.#encoding.utf8Length(content) : content.byteLength;
-    const rest = this.#rest = new ContentRest(content, byteLength, this);
-    rest.take(true);
-    if (typeof content !== "string") this.putPart(rest.bytes);
-    return byteLength;
+    return content.length < MIN_LONG_LENGTH || content.length > MAX_LONG_LENGTH ? -1 : this.putPart(content);
   }
 
-  /** Puts a part of content there. */
-  putPart(part: string | Uint8Array): void {
+  /** Puts content there, which is not too long. Returns how many bytes it has. */
+  putPart(part: string | Uint8Array): number {
     this.holder?.keepContent();
     if (this.#bytes.byteLength === 0) {
-      this.#bytes = new Uint8Array(CONTENT_START + MAX_LENGTH * MAX_UTF8_BYTES_PER_CHAR);
+      this.#bytes = new Uint8Array(CONTENT_START + MAX_LONG_LENGTH * MAX_UTF8_BYTES_PER_CHAR);
     }
-    this.#end = CONTENT_START + this.#write(part);
-  }
-
-  /** What is left of the content that was put there last, given once. */
-  takeRest(): ContentRest | null {
-    const rest = this.#rest;
-    this.#rest = null;
-    return rest;
+    const byteLength = this.#write(part);
+    this.#end = CONTENT_START + byteLength;
+    return byteLength;
   }
 
   /** Puts a head of ASCII in front of the content. Returns where it begins; -1 where it is no ASCII or too long. */
@@ -187,7 +171,7 @@ export class LongContent {
    * @param writeEnd Writes it to bytes, and returns where it ends.
    * @returns Where the head begins; -1 where it is too long.
    */
-  prepend(head: Uint8Array, writeEnd: (bytes: Uint8Array, start: number) => number): number {
+  prepend(head: Uint8Array, writeEnd: (bytes: Uint8Array, start: number) => number = writeNothing): number {
     const endBytes = writeEnd(this.#bytes, 0);
     const start = CONTENT_START - endBytes - head.byteLength;
     if (start < 0) return -1;

@@ -12,7 +12,7 @@ import type { Clock } from "../../runtime.ts";
 import type { TransportConnection } from "../../transport.ts";
 import {
   type ContentHolder,
-  freeMemory,
+  ContentRest,
   LongContent,
   MAX_UTF8_BYTES_PER_CHAR,
   MIN_LONG_LENGTH,
@@ -112,7 +112,7 @@ export class Outbound implements ContentHolder {
   readonly #transport: TransportConnection;
   readonly #slab: OutboundSlab;
   readonly #host: OutboundHost;
-  /** What waits before the open piece, and what is left of long content that begins in it; rarely there. */
+  /** What waits before the open piece; rarely there. */
   #queue: PieceQueue | null = null;
   /** The storage the open piece is cut from, and where it lies in it. */
   #openBytes: Uint8Array = NO_BYTES;
@@ -185,13 +185,11 @@ export class Outbound implements ContentHolder {
    * Takes long content, for {@linkcode appendWithLong} with the head that names the number of its bytes. Nothing else may
    * be added in between.
    *
-   * @param isOwn Whether nothing else refers to its memory, which is freed when it has left.
    * @returns How many bytes it has; -1 where its length is none for that, or where it would only be copied once more.
    */
-  takeLong(content: string | Uint8Array, isOwn = false): number {
+  takeLong(content: string | Uint8Array): number {
     // Bytes have memory to wait in.
-    const mustBeText = this.gatheredBytes > 0 || (content.length > MAX_WRITE_BYTES && !isOwn);
-    return mustBeText && typeof content !== "string" ? -1 : this.#slab.long.put(content);
+    return this.gatheredBytes > 0 && typeof content !== "string" ? -1 : this.#slab.long.put(content);
   }
 
   /** Adds a head, and behind it the content that was taken for it. */
@@ -204,7 +202,11 @@ export class Outbound implements ContentHolder {
     }
     this.appendLatin1(head);
     this.#appendCopy(long.start);
-    this.#holdRest();
+  }
+
+  /** Adds text that is too long to be taken, of which `byteLength` is the length. */
+  appendText(text: string, byteLength: number): void {
+    this.#appendParts(text, byteLength, null);
   }
 
   /**
@@ -246,20 +248,17 @@ export class Outbound implements ContentHolder {
   }
 
   /**
-   * Adds bytes, which belong to the transport from here on.
+   * Adds bytes, which belong to the transport from here on, or are lent.
    *
-   * @param isOwn Whether nothing else refers to their memory, which may be freed.
+   * @param onLeft Given for bytes that are lent: they are not looked at any more.
    */
-  appendBytes(bytes: Uint8Array, isOwn = false): void {
+  appendBytes(bytes: Uint8Array, onLeft: (() => void) | null = null): void {
     const byteLength = bytes.byteLength;
     if (byteLength > MAX_COPIED_BYTES) {
-      if (isOwn && this.takeLong(bytes, true) >= 0) {
-        this.#addLong(this.#slab.long.start);
-        // What is longer is freed when it has left.
-        if (byteLength <= MAX_WRITE_BYTES) freeMemory(bytes);
+      if (onLeft !== null) {
+        this.#appendParts(bytes, byteLength, onLeft);
         return;
       }
-      this.#closeRest();
       this.#closeOpenPiece();
       this.#openQueue().add(bytes);
       return;
@@ -268,6 +267,7 @@ export class Outbound implements ContentHolder {
     this.#slab.bytes.set(bytes, this.#openEnd);
     this.#openEnd += byteLength;
     this.#slab.usedBytes = this.#openEnd;
+    onLeft?.();
   }
 
   /**
@@ -289,7 +289,7 @@ export class Outbound implements ContentHolder {
   flush(): boolean {
     if (this.isCongested) return false;
     const queue = this.#queue;
-    if (this.#openEnd > this.#openStart && (queue === null || queue.hasNoPieces)) {
+    if (this.#openEnd > this.#openStart && queue === null) {
       const bytes = this.#openBytes;
       const start = this.#openStart;
       const end = this.#openEnd;
@@ -300,7 +300,7 @@ export class Outbound implements ContentHolder {
       this.#closeOpenPiece();
       this.#releaseOpenPiece();
     }
-    if (this.#queue !== null && !this.isCongested) this.#writeQueue(this.#queue);
+    if (this.#queue !== null) this.#writeQueue(this.#queue);
     return !this.isCongested;
   }
 
@@ -326,6 +326,7 @@ export class Outbound implements ContentHolder {
 
   /** Forgets what was gathered: the connection is gone. */
   discard(): void {
+    this.#queue?.discard();
     this.#queue = null;
     this.#releaseOpenPiece();
   }
@@ -341,14 +342,13 @@ export class Outbound implements ContentHolder {
     const byteLength = long.end - start;
     if (this.gatheredBytes > 0 || byteLength > MAX_JOINT_WRITE_BYTES) {
       this.#appendCopy(start);
-    } else {
-      long.holder = this;
-      this.#isBorrowed = true;
-      this.#openBytes = long.bytes;
-      this.#openStart = start;
-      this.#openEnd = long.end;
+      return;
     }
-    this.#holdRest();
+    long.holder = this;
+    this.#isBorrowed = true;
+    this.#openBytes = long.bytes;
+    this.#openStart = start;
+    this.#openEnd = long.end;
   }
 
   /** Adds a copy of the content that was taken, from `start` on. */
@@ -357,17 +357,9 @@ export class Outbound implements ContentHolder {
     this.appendBytes(end - start > MAX_COPIED_BYTES ? bytes.slice(start, end) : bytes.subarray(start, end));
   }
 
-  /** Keeps what is left of the content that was added. */
-  #holdRest(): void {
-    const rest = this.#slab.long.takeRest();
-    if (rest !== null) this.#openQueue().hold(rest);
-  }
-
-  /** Has what is left of long content wait in memory of its own: something else comes behind it. */
-  #closeRest(): void {
-    if (this.#queue?.hasRest !== true) return;
+  #appendParts(content: string | Uint8Array, byteLength: number, onLeft: (() => void) | null): void {
     this.#closeOpenPiece();
-    this.#queue.closeRest();
+    this.#openQueue().addRest(new ContentRest(content, byteLength, this.#slab.long, onLeft));
   }
 
   #openQueue(): PieceQueue {
@@ -409,7 +401,6 @@ export class Outbound implements ContentHolder {
 
   /** Makes the open piece one that ends where the slab's free part begins, with so many bytes of room. */
   #open(neededBytes: number): void {
-    if (this.#queue !== null) this.#closeRest();
     const slab = this.#slab;
     slab.reserve(neededBytes);
     if (this.#openBytes === slab.bytes && this.#openEnd === slab.usedBytes) return;

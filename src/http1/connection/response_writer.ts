@@ -21,10 +21,14 @@ import { isContentless } from "../../http/status.ts";
 import type { ResponseContent, ResponseSource } from "../../web/response_source.ts";
 import type { CoarseClock } from "../../exchange/coarse_clock.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
+import { MAX_LONG_LENGTH } from "./long_content.ts";
 import type { Outbound } from "./outbound.ts";
 import { trailerLines, wantsTrailers } from "../../exchange/response_trailers.ts";
+import { PartReader } from "./part_reader.ts";
 import { invalidPiece, toPiece } from "../../web/pieces.ts";
+import { takeStored } from "../../web/part_sources.ts";
 import type { TurnShare } from "../../web/turn_share.ts";
+import { NOTHING_HELD, StreamOut, type StreamOutEvents } from "./stream_out.ts";
 import { type StreamRead, StreamStart, type StreamStartEvents } from "../../web/stream_start.ts";
 
 /** There is no response under way, or the whole of it was gathered. */
@@ -40,7 +44,7 @@ export const FAILED = 4;
 
 /** Content gathered before it is written without waiting for the end of the turn. */
 const FLUSH_BYTES = 16 * 1024;
-const textEncoder = new TextEncoder();
+const TEXT_ENCODER = new TextEncoder();
 
 type WholeContent = Exclude<ResponseContent, ReadableStream>;
 
@@ -52,7 +56,7 @@ export interface WriterHost {
 }
 
 /** Writes one response after another. */
-export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
+export class ResponseWriter implements StreamStartEvents, StreamOutEvents, AnsweredRequest {
   /** What is being answered. */
   method = "GET";
   minorVersion: 0 | 1 = 1;
@@ -158,10 +162,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   }
 
   #readNow(stream: StreamOut): void {
-    if (this.#stream !== stream) return;
-    const read = stream.pending ?? stream.reader.read();
-    stream.pending = null;
-    read.then(stream.onRead, stream.onFailure);
+    if (this.#stream === stream) stream.read(this.#host.streamShare);
   }
 
   /** The rest is not wanted. */
@@ -170,8 +171,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     if (stream === null) return;
     this.#stream = null;
     this.progress = DONE;
-    stream.start?.cancel(reason);
-    stream.reader.cancel(reason).catch(ignore);
+    stream.cancel(reason);
   }
 
   onWhole(content: Uint8Array): void {
@@ -196,6 +196,10 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   takeRead(stream: StreamOut, result: ReadableStreamReadResult<Uint8Array>): void {
     if (this.#stream !== stream) return;
     const bytes = result.done ? null : toPiece(result.value);
+    if (this.progress === HOLDING) {
+      this.onUnderWay(bytes === null ? NOTHING_HELD : [bytes], null);
+      return;
+    }
     if (result.done) this.#end(stream);
     else if (bytes === null) this.#fail(invalidPiece());
     else if (this.#encode(stream, bytes)) {
@@ -213,18 +217,28 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
 
   #beginStream(exchange: Exchange, source: ResponseSource, content: ReadableStream<Uint8Array>): void {
     this.headIsOut = false;
-    const stream = this.#stream = new StreamOut(this, exchange, source, content.getReader());
     this.progress = source.isUnderWay === true ? HEAD_DUE : HOLDING;
-    if (this.progress === HOLDING) stream.start = new StreamStart(stream.reader, this.#host.streamShare, this);
+    const stored = takeStored(content);
+    if (stored !== null) {
+      // What can't be read at all fails before its head is out.
+      this.#stream = new StreamOut(this, exchange, source, content, new PartReader(stored));
+      this.#stream.read(this.#host.streamShare);
+      return;
+    }
+    const reader = content.getReader();
+    const stream = this.#stream = new StreamOut(this, exchange, source, content, reader);
+    if (this.progress === HOLDING) stream.start = new StreamStart(reader, this.#host.streamShare, this);
   }
 
   #encode(stream: StreamOut, bytes: Uint8Array): boolean {
     const { byteLength } = bytes;
+    const onLeft = stream.lend(bytes);
     try {
-      stream.encoder!.encode(bytes, this.#outbound, stream.source.ownsContent);
+      stream.encoder!.encode(bytes, this.#outbound, onLeft);
       this.contentBytes += byteLength;
       return true;
     } catch (error) {
+      onLeft?.();
       this.#fail(error);
       return false;
     }
@@ -268,11 +282,19 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     let bytes: Uint8Array | null = null;
     let byteLength = contentBytes;
     const mayBeLong = content !== null && isSent && !hasTrailers;
-    const longBytes = mayBeLong ? outbound.takeLong(content, source.ownsContent) : -1;
+    const longBytes = mayBeLong ? outbound.takeLong(content) : -1;
     if (longBytes >= 0) {
       const framing = headBuilder.decideFraming(this, longBytes);
       outbound.appendWithLong(this.#finishHead(source, framing, persists));
       this.contentBytes = longBytes;
+      return;
+    }
+    if (mayBeLong && typeof content === "string" && content.length > MAX_LONG_LENGTH) {
+      const textBytes = outbound.utf8Length(content);
+      const framing = headBuilder.decideFraming(this, textBytes);
+      outbound.appendLatin1(this.#finishHead(source, framing, persists));
+      outbound.appendText(content, textBytes);
+      this.contentBytes = textBytes;
       return;
     }
     if (typeof content === "string") {
@@ -284,7 +306,7 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
           return;
         }
       }
-      if (isSent) bytes = textEncoder.encode(content);
+      if (isSent) bytes = TEXT_ENCODER.encode(content);
       else byteLength = outbound.utf8Length(content);
     } else {
       bytes = content;
@@ -304,7 +326,9 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
     }
     outbound.appendLatin1(this.#finishHead(source, framing, persists));
     this.contentBytes = sentBytes;
-    if (isSent && bytes !== null) outbound.appendBytes(bytes);
+    if (!isSent || bytes === null) return;
+    const isFreed = source.ownsContent === true && bytes.byteLength > MAX_LONG_LENGTH;
+    outbound.appendBytes(bytes, isFreed ? () => freeMemory(bytes) : null);
   }
 
   /** Writes head and content if the head is one that was made before, on a connection that persists. */
@@ -335,34 +359,12 @@ export class ResponseWriter implements StreamStartEvents, AnsweredRequest {
   }
 }
 
-const NOTHING_HELD: readonly Uint8Array[] = [];
-
-/** One stream on its way out. */
-class StreamOut {
-  start: StreamStart | null = null;
-  whole: Uint8Array | null = null;
-  held: readonly Uint8Array[] = NOTHING_HELD;
-  pending: StreamRead | null = null;
-  encoder: ContentEncoder | null = null;
-  wantsRead = false;
-  readonly exchange: Exchange;
-  readonly source: ResponseSource;
-  readonly reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly onRead: (result: ReadableStreamReadResult<Uint8Array>) => void;
-  readonly onFailure: (cause: unknown) => void;
-
-  constructor(
-    writer: ResponseWriter,
-    exchange: Exchange,
-    source: ResponseSource,
-    reader: ReadableStreamDefaultReader<Uint8Array>,
-  ) {
-    this.exchange = exchange;
-    this.source = source;
-    this.reader = reader;
-    this.onRead = (result) => writer.takeRead(this, result);
-    this.onFailure = (cause) => writer.takeFailure(this, cause);
-  }
+/**
+ * Frees memory to which nothing else refers. The collector is late where bytes are large, and new memory costs many
+ * times what is copied into it. Node 20 has no `transfer`.
+ */
+function freeMemory({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer?.(0);
 }
 
 function ignore(): void {}
