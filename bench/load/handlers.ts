@@ -27,6 +27,10 @@ export const FLOOD_BYTES: number = 1024 ** 3;
 /** A chunk of streamed content: every byte tells its place in a chunk, so that a lost or doubled piece shows. */
 export const CHUNK: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNK_BYTES).map((_, index) => index % 251);
 
+/** A page with some text that is not ASCII. */
+export const PAGE: string = "Trivet \u2013 one server, three legs. ".repeat(6_000);
+const BLOB = new Blob(Array<Uint8Array<ArrayBuffer>>(16).fill(CHUNK));
+
 /** Another one in each process and each thread. */
 export const WHO: string = crypto.randomUUID().slice(0, HELLO.length);
 
@@ -47,6 +51,8 @@ export const MAKERS = {
     return Answer.json(answer, { headers: JSON_FIELDS });
   },
   echo: (Answer) => async (request) => new Answer(await request.arrayBuffer()),
+  page: (Answer) => () => new Answer(PAGE),
+  blob: (Answer) => () => new Answer(BLOB),
   stream: (Answer) => () => new Answer(streamOf(STREAM_BYTES)),
   count: (Answer) => async (request) => new Answer(String(await countBytes(request))),
   flood: (Answer) => () => new Answer(streamOf(FLOOD_BYTES)),

@@ -3,7 +3,7 @@
  */
 
 import type { ContenderName } from "./contenders.ts";
-import { CHUNK, describeRequest, greet, type HandlerName, HELLO, JSON_FIELDS, STREAM_BYTES } from "./handlers.ts";
+import { CHUNK, describeRequest, greet, type HandlerName, HELLO, JSON_FIELDS, PAGE, STREAM_BYTES } from "./handlers.ts";
 
 const encoder = new TextEncoder();
 
@@ -94,6 +94,15 @@ export const SCENARIOS: readonly Scenario[] = [
   framework("h3-json", "h3, JSON"),
   echo("echo-1k", "POST echo 1 KiB", 1024),
   echo("echo-64k", "POST echo 64 KiB", 64 * 1024),
+  load("text-210k", "text of 210 KB", [...OWN, ...GLOBAL, "srvx"], {
+    handler: "page",
+    expected: { content: encoder.encode(PAGE), fields: {} },
+  }),
+  load("blob-1m", "Blob of 1 MiB", [...OWN, ...GLOBAL, "srvx"], {
+    handler: "blob",
+    connections: 16,
+    expected: { content: cycled(STREAM_BYTES), fields: {} },
+  }),
   load("stream-1m", "stream 1 MiB", [...OWN, "srvx", "hono"], {
     handler: "stream",
     connections: 16,
