@@ -161,9 +161,17 @@ export class Responder implements ExchangeResponder {
   }
 
   endHandlerTime(): void {
-    const { exchange } = this;
-    // A head that is held goes out within a turn, or gives its state back.
-    if (exchange === null || this.#life.writing !== State.AWAITING) return;
+    const { exchange, writer } = this;
+    if (exchange === null) return;
+    if (this.#life.writing === State.HELD && writer.isReadingStored) {
+      writer.cancel(undefined);
+      exchange.rollBack();
+      this.#life.enter(this.#life.reading, State.AWAITING);
+      this.#abortLate();
+      return;
+    }
+    // The head of any other stream goes out within a turn, or gives its state back.
+    if (this.#life.writing !== State.AWAITING) return;
     if (this.#rescued !== null) {
       // It is `onError` that has not answered: its time was the rest of the handler's.
       this.sendError(this.#rescued);
@@ -171,7 +179,7 @@ export class Responder implements ExchangeResponder {
     }
     const extraMs = exchange.run?.overdue() ?? 0;
     if (extraMs > 0) this.#life.extendHandler(extraMs);
-    else this.abort(new TrivetError("handler-timeout", "The server did not make a response in time."));
+    else this.#abortLate();
   }
 
   // What the driver asks for.
@@ -285,6 +293,10 @@ export class Responder implements ExchangeResponder {
 
   #isAwaiting(exchange: Exchange): boolean {
     return exchange === this.exchange && this.#life.writing === State.AWAITING;
+  }
+
+  #abortLate(): void {
+    this.abort(new TrivetError("handler-timeout", "The server did not make a response in time."));
   }
 
   #send(exchange: Exchange, source: ResponseSource): void {

@@ -84,6 +84,11 @@ export class ResponseWriter implements StreamStartEvents, StreamOutEvents, Answe
     this.#wake = wake;
   }
 
+  /** Whether the head waits for a first read of a file or a Blob, which may take any time. */
+  get isReadingStored(): boolean {
+    return this.progress === HOLDING && this.#stream?.start === null;
+  }
+
   /**
    * Begins a response.
    *

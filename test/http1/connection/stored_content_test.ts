@@ -221,6 +221,20 @@ describe("stored content is let go of", () => {
     assert.equal(stored.asked.length, 1);
   });
 
+  test("when its first read takes longer than a handler may", async () => {
+    const stored = store(600_000);
+    const gate = createGate();
+    stored.gate = gate.opened;
+    const { send, clock, reported } = await startMemoryServer(() => respond(stored), { handlerTimeout: 400 });
+    const peer = await send(get());
+    await clock.advance(1_000);
+    assert.deepEqual([statuses(peer.received()), stored.isClosed], [[503], true]);
+    assert.deepEqual(reported.map(({ code }) => code), ["handler-timeout"]);
+    gate.open();
+    await clock.settle();
+    assert.equal(stored.asked.length, 1);
+  });
+
   test("when its client leaves while it takes nothing", async () => {
     const stored = store(5_000_000);
     const { clock, server, connect } = await startWith(stored);
