@@ -1,7 +1,9 @@
 /** The first turn of a stream: what of it is told, once, and what becomes of the stream. */
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
+import { detectRuntime } from "../../runtime/detect.ts";
+import { readContentsWith } from "../../src/web/read_response.ts";
 import { StreamStart } from "../../src/web/stream_start.ts";
 import { TurnShare } from "../../src/web/turn_share.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -34,6 +36,10 @@ function counting(): { source: UnderlyingDefaultSource<Uint8Array>; count(): num
 }
 
 describe("the first turn of a stream", () => {
+  const contents = detectRuntime().responseContents(Response);
+  before(() => readContentsWith({ ...contents, streamTurns: 1 }));
+  after(() => readContentsWith(contents));
+
   test("brings all of it where it ends by then", async () => {
     const pieces = [[1], [2, 3], [4]];
     const { clock, told } = begin({
