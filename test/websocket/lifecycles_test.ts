@@ -8,7 +8,8 @@ import { describe, test } from "node:test";
 import zlib from "node:zlib";
 import type { ServerWebSocket, WebSocketOptions } from "../../src/api/websocket.ts";
 import { createCountingRuntime } from "../support/counting_runtime.ts";
-import type { MemoryPeer } from "../support/memory_runtime.ts";
+import type { Deflate } from "../../src/runtime.ts";
+import { createMemoryRuntime, type MemoryPeer } from "../support/memory_runtime.ts";
 import { createGate, createMemoryServer, type Gate, type MemoryServer } from "../support/memory_server.ts";
 import { closePayload, frame } from "../support/websocket_frames.ts";
 import { webSocketRequest } from "../support/websocket_wire.ts";
@@ -302,3 +303,37 @@ for (const end of ENDS) {
     }
   });
 }
+
+test("a message that can't be compressed closes the WebSocket with 1011, and nothing behind it is sent", async () => {
+  const runtime = createMemoryRuntime();
+  const { deflate } = runtime;
+  const failing: Deflate = {
+    ...deflate,
+    createCompressor: () => ({
+      run: (_bytes, _onPiece, onDone) => queueMicrotask(() => onDone(new Error("It has no memory."))),
+      close: () => {},
+    }),
+  };
+  const log: string[] = [];
+  const memory = createMemoryServer({ ...runtime, deflate: failing }, {}, (_request, info) => {
+    const { socket, response } = info.upgradeWebSocket({ compress: { contextTakeover: true } });
+    socket.onopen = () => {
+      socket.send("long enough to be compressed ".repeat(100));
+      socket.send("behind it");
+    };
+    socket.onerror = ({ error }) => log.push(`error ${error.code}`);
+    socket.onclose = ({ code, wasClean }) => log.push(`close ${code} ${wasClean}`);
+    return response;
+  });
+  await memory.server.ready();
+  const peer = memory.connect();
+  peer.send(webSocketRequest("/", "Sec-WebSocket-Extensions: permessage-deflate"));
+  await memory.clock.settle();
+  const received = peer.received();
+  assert.equal(received.slice(received.indexOf("\r\n\r\n") + 4), "\x88\x02\x03\xf3");
+  peer.send(frame({ opcode: 8, payload: closePayload(1011) }));
+  peer.end();
+  await memory.clock.settle();
+  assert.deepEqual(log, ["error handler-failed", "close 1011 true"]);
+  assert.deepEqual(memory.server.stats().webSockets.open, 0);
+});
