@@ -187,12 +187,16 @@ class BunResponseContents implements ResponseContents {
 
   /**
    * Takes a file of `Bun.file`, or a slice of one. Bun asks the system for its size once, and no more than that is
-   * read, however the file grows meanwhile. It is opened once: another may come to stand at its path.
+   * read, however the file grows meanwhile. It is opened once: another may come to stand at its path. A small one is
+   * read at once, and has the size that is read.
    */
   #takeFile(response: Response, printed: string): WholeContent | Promise<WholeContent> {
     const [, path, start = "0"] = PATH_AND_START.exec(printed) ?? [];
-    const toBytes = (file: Blob): WholeContent =>
-      path === undefined ? blobBytes(file) : fileBytes(path, Number(start), file.size);
+    const toBytes = (file: Blob): WholeContent | Promise<WholeContent> => {
+      const stored = path === undefined ? blobBytes(file) : fileBytes(path, Number(start), file.size);
+      // Files of the kernel have fewer bytes than their size says. What can't be read fails when it is sent.
+      return file.size > MAX_BLOB_COPY_BYTES ? stored : file.bytes().catch(() => stored);
+    };
     const file = this.#bun.peek(response.blob());
     return file instanceof Blob ? toBytes(file) : (file as Promise<Blob>).then(toBytes);
   }

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { isAscii, isUtf8 } from "node:buffer";
-import { appendFileSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, openSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
@@ -175,7 +175,7 @@ describe("a file of Bun", { skip: runtime.name !== "bun" }, () => {
   const NAMES: readonly (readonly [name: string, make: (path: string) => Blob, start: number])[] = [
     ["that bears another name", (path) => Object.assign(file(path), { name: "other" }), 0],
     ["that was made a File", (path) => new File([file(path)], "other.txt"), 0],
-    ["of which it is a slice", (path) => sized(path).slice(5, 70_000, "a/b").slice(10, 65_000, "a/b"), 15],
+    ["of which it is a slice", (path) => sized(path).slice(5, 90_000, "a/b").slice(10, 80_000, "a/b"), 15],
     ["whose type reads like a path", (path) => sized(path).slice(7, 70_000, 'a/b ") {'), 7],
     ["that is open", (path) => file(openSync(path, "r")), 0],
   ];
@@ -203,6 +203,20 @@ describe("a file of Bun", { skip: runtime.name !== "bun" }, () => {
     const content = contents.takeWhole(new Response(file(path))) as StoredBytes;
     await (contents.takeWhole(new Response(file(path))) as StoredBytes).close();
     rmSync(path);
+    await assert.rejects(content.read(new Uint8Array(1), 0), { code: "ENOENT" });
+    await content.close();
+  });
+
+  test("that is small has the bytes that are there, though the system told of more, as it does of its own", async () => {
+    const response = new Response(sized(path).slice(10, 1_000, "a/b"));
+    truncateSync(path, 60);
+    assert.deepEqual(await contents.takeWhole(response), new Uint8Array(50).map((_, at) => 10 + at));
+  });
+
+  test("that is small fails when it is read where it is gone", async () => {
+    const response = new Response(sized(path).slice(10, 1_000, "a/b"));
+    rmSync(path);
+    const content = await contents.takeWhole(response) as StoredBytes;
     await assert.rejects(content.read(new Uint8Array(1), 0), { code: "ENOENT" });
     await content.close();
   });
