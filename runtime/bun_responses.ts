@@ -129,7 +129,8 @@ class BunResponseContents implements ResponseContents {
     const stream = of(new ReadableStream(), { status: 404, statusText: "OK", headers: { "x-a": "Blob (1 bytes)" } });
     const extended = Object.assign(of(new ReadableStream()), { extension: 1 });
     return !of("a").headers.has("content-type") &&
-      this.takeWhole(of("text")) === "text" && this.takeWhole(of("gr\xfc\xdfe")) === "gr\xfc\xdfe" &&
+      this.takeWhole(of("text")) === "text" && isText(this.takeWhole(of("gr\xfc\xdfe")), 7) &&
+      isText(this.takeWhole(of("\u0433\u0440")), 4) &&
       this.takeWhole(of("")) === "" && this.takeWhole(of("a", { statusText: "OK" })) === "a" &&
       isBytes(this.takeWhole(of(bytes("text"))), 4) && isBytes(this.takeWhole(of(new Uint8Array([0xff, 0xfe]))), 2) &&
       isBytes(this.takeWhole(of("text", { headers: { "content-type": "a/b" } })), 4) &&
@@ -169,8 +170,9 @@ class BunResponseContents implements ResponseContents {
     if (!this.#bun.isAscii(bytes)) {
       // Bun keeps a string as one byte for each char, or as two. Bytes of just that size are taken for text, which is
       // sent as the same bytes.
-      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-      if (bytes.byteLength !== contentBytes || text.length * 2 === contentBytes) return text;
+      const isText = bytes.byteLength !== contentBytes ||
+        new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes).length * 2 === contentBytes;
+      if (isText) return { utf8: bytes };
     }
     return looksLikeMarkup(bytes) ? blobBytes(new Blob([bytes])) : bytes;
   }
@@ -226,6 +228,10 @@ function shownIn(printed: string): Shown {
   const start = printed.lastIndexOf(BEFORE_CONTENT);
   if (printed.startsWith(BLOB_START, start)) return "blob";
   return printed.startsWith(FILE_START, start) && printed.startsWith(SIZED_START) ? "file" : "stream";
+}
+
+function isText(content: unknown, byteLength: number): boolean {
+  return typeof content === "object" && content !== null && "utf8" in content && isBytes(content.utf8, byteLength);
 }
 
 function isBytes(content: unknown, byteLength: number): boolean {

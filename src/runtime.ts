@@ -200,8 +200,13 @@ export interface ParentThread {
   exit(): void;
 }
 
+/** Text that a runtime gives as its bytes. */
+export interface EncodedText {
+  readonly utf8: Uint8Array<ArrayBuffer>;
+}
+
 /** Content whose length is known before it is sent. */
-export type WholeContent = string | Uint8Array<ArrayBuffer> | StoredBytes;
+export type WholeContent = string | Uint8Array<ArrayBuffer> | EncodedText | StoredBytes;
 
 /** What a runtime tells of the objects of its own class `Response`. */
 export interface ResponseContents {

@@ -10,7 +10,7 @@
 import { TrivetError } from "../api/errors.ts";
 import { isContentless } from "../http/status.ts";
 import { FIELD_VALUE, isAllOfClass } from "../http/grammar.ts";
-import type { ResponseContents, StoredBytes, WholeContent } from "../runtime.ts";
+import type { ResponseContents, WholeContent } from "../runtime.ts";
 import { hasFieldLine, insertFieldLine, readFieldLines } from "./field_lines.ts";
 import { takeHttpResponse, TEXT_TYPE } from "./http_response.ts";
 import { passedOnLines } from "./fetched_response.ts";
@@ -160,8 +160,11 @@ function readNative(
   }
   const finish = (content: WholeContent): ResponseSource => {
     const typed = isTyped ? head : withTypeOf(head, content);
-    if (isStored(content)) return toSource(typed, streamStored(content), content.byteLength);
-    return toSource(typed, content, null, contents.givesOwnBytes);
+    if (typeof content === "string" || content instanceof Uint8Array) {
+      return toSource(typed, content, null, contents.givesOwnBytes);
+    }
+    if ("utf8" in content) return toSource(typed, content.utf8, null, contents.givesOwnBytes);
+    return toSource(typed, streamStored(content), content.byteLength);
   };
   if (whole instanceof Promise) {
     return whole.then(finish, (cause) => {
@@ -171,10 +174,6 @@ function readNative(
   if (whole !== null) return finish(whole);
   const stream = readStream(response.body);
   return toSource(isTyped || stream === null ? head : withTypeOf(head, stream), stream, streamBytes);
-}
-
-function isStored(content: WholeContent): content is StoredBytes {
-  return typeof content === "object" && !(content instanceof Uint8Array);
 }
 
 function toSource(
@@ -194,7 +193,8 @@ function toSource(
 function withTypeOf(head: ResponseHead, content: WholeContent | ReadableStream): ResponseHead {
   if (content instanceof Uint8Array || hasFieldLine(head.fields, "content-type")) return head;
   const fields = head.fields.slice();
-  if (typeof content === "string") insertFieldLine(fields, "content-type", TEXT_TYPE);
+  const isText = typeof content === "string" || "utf8" in content;
+  if (isText) insertFieldLine(fields, "content-type", TEXT_TYPE);
   else if (!hasFieldLine(fields, NO_SNIFFING)) insertFieldLine(fields, NO_SNIFFING, "nosniff");
   return { ...head, fields };
 }

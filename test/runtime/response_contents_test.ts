@@ -132,6 +132,7 @@ describe("what is taken of a response, and said to be its taker's alone", () => 
     assert.notEqual(content, null);
     if (typeof content === "string") return [new TextEncoder().encode(content)];
     if (content instanceof Uint8Array) return [content];
+    if ("utf8" in content!) return [content.utf8];
     return [await readAll(content!)];
   }
 });
