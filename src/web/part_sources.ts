@@ -94,6 +94,15 @@ export function storedLength(stream: ReadableStream | null): number | null {
   return stream === null ? null : unread.get(stream)?.leftBytes ?? null;
 }
 
+/** Takes the content of a stream that was made here and of which nothing was read, and locks the stream; else `null`. */
+export function takeStored(stream: ReadableStream): StoredContent | null {
+  const content = unread.get(stream);
+  if (content === undefined || stream.locked) return null;
+  unread.delete(stream);
+  stream.getReader();
+  return content;
+}
+
 /**
  * A stream of bytes that fills the memory of its reader, as Deno makes them of files and of what was fetched. Read with
  * memory of its own, each piece costs that again.
@@ -136,12 +145,3 @@ export function takeFilling(
 }
 
 function ignore(): void {}
-
-/** Takes the content of a stream that was made here and of which nothing was read, and locks the stream; else `null`. */
-export function takeStored(stream: ReadableStream): StoredContent | null {
-  const content = unread.get(stream);
-  if (content === undefined || stream.locked) return null;
-  unread.delete(stream);
-  stream.getReader();
-  return content;
-}

@@ -111,7 +111,7 @@ describe("stored content", () => {
     assertPattern(contentOf((await send(get())).received()), 100_000, 300_001);
   });
 
-  test("comes in order on a connection with other responses, whoever is read first", async () => {
+  test("comes in order on a connection with other responses, whichever is read first", async () => {
     const slow = store(300_000);
     const gate = createGate();
     slow.gate = gate.opened;
