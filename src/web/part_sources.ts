@@ -4,7 +4,7 @@
  *
  * Read as a stream each piece would have new memory, which costs many times what reading into it does. It decides what is
  * such content, what is read next, and that what is read from is let go of. For a handler it is an ordinary stream. It
- * must not know whose memory that is, nor what becomes of a part.
+ * must not know the connection, nor how the memory is shared.
  *
  * @module
  */

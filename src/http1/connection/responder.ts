@@ -165,8 +165,7 @@ export class Responder implements ExchangeResponder {
     if (exchange === null) return;
     if (this.#life.writing === State.HELD && writer.isReadingStored) {
       writer.cancel(undefined);
-      exchange.rollBack();
-      this.#life.enter(this.#life.reading, State.AWAITING);
+      this.#rollBack(exchange);
       this.#abortLate();
       return;
     }
@@ -295,6 +294,12 @@ export class Responder implements ExchangeResponder {
     return exchange === this.exchange && this.#life.writing === State.AWAITING;
   }
 
+  /** The response whose head was held is not sent: another one is made. */
+  #rollBack(exchange: Exchange): void {
+    exchange.rollBack();
+    this.#life.enter(this.#life.reading, State.AWAITING);
+  }
+
   #abortLate(): void {
     this.abort(new TrivetError("handler-timeout", "The server did not make a response in time."));
   }
@@ -336,8 +341,7 @@ export class Responder implements ExchangeResponder {
       if (isOfHandler) reportFailure(this.#service, exchange, error);
       return error;
     }
-    exchange.rollBack();
-    this.#life.enter(this.#life.reading, State.AWAITING);
+    this.#rollBack(exchange);
     if (isOfHandler) this.fail(exchange, error);
     else this.sendError(error);
     return null;
